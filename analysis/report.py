@@ -1,0 +1,20 @@
+"""Table and figures of a results folder."""
+
+from pathlib import Path
+
+from analysis.figures import draw
+from analysis.sweep import read
+from analysis.table import show
+
+
+def summarise(folder: Path) -> list[Path]:
+    """Print the table of a sweep, draw its figures under ``folder/figures``, and say where they are.
+
+    Raises:
+        StoreError: no complete run, a damaged one, or runs that one figure cannot show together.
+    """
+    table = read(folder)
+    show(table)
+    written = draw(table, folder / "figures")
+    print(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")
+    return written

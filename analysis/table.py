@@ -1,0 +1,47 @@
+"""A sweep on the terminal: kernel change over √h·α × h, outcomes, and the laws that it shows."""
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from analysis.fits import laws
+from analysis.sweep import H, X, over_seeds
+
+
+def grid(table: pd.DataFrame) -> Table:
+    """Mean kernel change and test error over seeds: a row for each √h·α, two columns for each width."""
+    seeds = table["seed"].nunique()
+    result = Table(title=f"Mean over {seeds} seed{'s' if seeds > 1 else ''}: kernel change, test error")
+    result.add_column("√h·α", justify="right")
+    heights = sorted(table[H].unique())
+    for h in heights:
+        result.add_column(f"h = {h}", justify="right")
+        result.add_column("error", justify="right", style="dim")
+    change = over_seeds(table, "kernel_change").set_index([H, X])["mean"]
+    error = over_seeds(table, "test/error").set_index([H, X])["mean"]
+    for x in sorted(table[X].unique()):
+        cells = [f"{x:g}"]
+        for h in heights:
+            cells.append(f"{change[h, x]:.3g}" if (h, x) in change.index else "–")
+            cells.append(f"{error[h, x]:.1%}" if (h, x) in error.index else "–")
+        result.add_row(*cells)
+    return result
+
+
+def law_table(table: pd.DataFrame) -> Table:
+    """Each law of the article, its expected and its measured value."""
+    result = Table(title="Laws of the article")
+    for column in ("law", "where", "expected", "measured"):
+        result.add_column(column)
+    for law in laws(table):
+        result.add_row(law.name, law.where, law.expected, law.measured)
+    return result
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print the sweep."""
+    console = Console()
+    console.print(grid(table))
+    console.print(law_table(table))
+    outcomes = table["outcome"].value_counts()
+    console.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))

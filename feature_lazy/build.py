@@ -1,0 +1,175 @@
+"""From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from feature_lazy import config as schema
+from feature_lazy import losses, tracking
+from feature_lazy.activations import (
+    Activation,
+    erf_activation,
+    relu_activation,
+    softplus_activation,
+    tanh_activation,
+)
+from feature_lazy.architectures import Architecture, FullyConnected
+from feature_lazy.cells import Cell, alpha, cells, widths
+from feature_lazy.datasets.prepare import Dataset, prepare
+from feature_lazy.dynamics import (
+    ArticleController,
+    ArticleEuler,
+    GivenTimes,
+    Limits,
+    LogTimes,
+    Method,
+    ObservationTimes,
+)
+from feature_lazy.errors import ConfigError
+from feature_lazy.memory import parse_bytes
+from feature_lazy.store import Store
+from feature_lazy.validate import validate
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is recorded, and when.
+
+    Attributes:
+        times: observation times of every member.
+        n_test: test patterns used over time.
+        probe: test patterns of the kernel's probe set; 0 for none.
+        final_kernels: whether kernels on the whole train and test sets are compared at the end.
+    """
+
+    times: ObservationTimes
+    n_test: int
+    probe: int
+    final_kernels: bool
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One batch of cells that are trained together: same α and width, several seeds.
+
+    Attributes:
+        cells: what is trained.
+        alpha: α, the same for all.
+        time_scale: natural time min(1, √h·α) of the flow, in the article's t.
+        dt_init: first step to try.
+        dt_floor: smallest step over max(t, time_scale).
+        precision_tol: largest α·ε·rms(f) that is accepted.
+        max_steps: budget of one member.
+        time_budget: budget in seconds.
+    """
+
+    cells: list[Cell]
+    architecture: Architecture
+    dataset: Dataset
+    loss: losses.Loss
+    method: Method
+    observation: Observation
+    alpha: float
+    time_scale: float
+    dt_init: float
+    dt_floor: float
+    precision_tol: float
+    max_steps: int
+    time_budget: float
+    memory_limit: float
+    store: Store
+    tracker: tracking.Tracker
+
+    def w0(self, members: list[Cell]) -> Tensor:
+        """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
+        layout = self.architecture.layout
+        rows = [{k: v[None] for k, v in self.architecture.init(cell.seed).items()} for cell in members]
+        return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
+
+    def limits(self, members: int) -> Limits:
+        """Floors and budgets for a batch of some members."""
+        scale = torch.full((members,), self.time_scale, dtype=torch.float64, device=self.dataset.x_train.device)
+        return Limits(self.dt_floor, scale, self.max_steps, self.time_budget)
+
+
+def build(config: schema.Config) -> Experiment:
+    """Check a configuration and make the experiment that it describes.
+
+    Raises:
+        ConfigError: a value that is refused.
+        DataError: data that are not what they should be.
+    """
+    validate(config)
+    data, dynamics, observe = config.dataset, config.dynamics, config.observe
+    dtype, device = getattr(torch, config.dtype), _device(config.device)
+    dataset = prepare(data.kind, data.n_train, data.n_test, data.seed).to(dtype, device)
+    network = FullyConnected(dataset.input_dim, widths(config), _activation(config.activation))
+    scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
+    return Experiment(
+        cells=cells(config),
+        architecture=network,
+        dataset=dataset,
+        loss=_loss(config.loss),
+        method=Method(ArticleEuler(dynamics.eps_gradient, dynamics.eps_output), ArticleController()),
+        observation=Observation(_times(observe, scale), observe.n_test, observe.kernel.probe, observe.kernel.final),
+        alpha=alpha(config),
+        time_scale=scale,
+        dt_init=dynamics.dt_init * scale,
+        dt_floor=dynamics.dt_floor,
+        precision_tol=dynamics.precision_tol,
+        max_steps=dynamics.max_steps,
+        time_budget=dynamics.time_budget,
+        memory_limit=parse_bytes(config.memory_limit),
+        store=Store(config.output_dir),
+        tracker=_tracker(config.tracking, Path(config.output_dir)),
+    )
+
+
+def _device(name: str) -> torch.device:
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device={name}: PyTorch sees no CUDA device here; use device=cpu.")
+    return device
+
+
+def _activation(config: schema.Activation) -> Activation:
+    match config:
+        case schema.Softplus():
+            return softplus_activation(config.beta)
+        case schema.Relu():
+            return relu_activation()
+        case schema.Tanh():
+            return tanh_activation()
+        case schema.Erf():
+            return erf_activation()
+    raise ConfigError(f"activation={config.kind}: there is no such activation.")
+
+
+def _loss(config: schema.Loss) -> losses.Loss:
+    match config:
+        case schema.SoftHinge():
+            return losses.SoftHinge(config.beta)
+        case schema.Hinge():
+            return losses.Hinge()
+        case schema.QuadraticHinge():
+            return losses.QuadraticHinge(config.margin_tol)
+        case schema.Mse():
+            return losses.Mse(config.target, config.margin_tol)
+    raise ConfigError(f"loss={config.kind}: there is no such loss.")
+
+
+def _times(config: schema.Observe, scale: float) -> ObservationTimes:
+    return GivenTimes(config.times) if config.kind == "times" else LogTimes(config.per_decade, config.first * scale)
+
+
+def _tracker(config: schema.Tracking, folder: Path) -> tracking.Tracker:
+    if not isinstance(config, schema.WandbTracking):
+        return tracking.NoTracker()
+    group = config.group or folder.resolve().name
+    wandb = tracking.WandbTracker(
+        folder, mode=config.mode, project=config.project, entity=config.entity, group=group
+    )
+    return tracking.Guarded(wandb)

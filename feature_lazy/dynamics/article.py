@@ -1,0 +1,56 @@
+"""The article's discretisation: explicit Euler under eqs. 8–9, with the authors' controller."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from feature_lazy.dynamics.flow import System
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.step import Trial
+
+
+@dataclass(frozen=True)
+class ArticleEuler:
+    """Euler, with an error that is below 1 where eqs. 8–9 hold.
+
+    Eq. 8: ‖∇𝓛ᵢ₊₁ − ∇𝓛ᵢ‖²/(‖∇𝓛ᵢ₊₁‖‖∇𝓛ᵢ‖) < ε_∇. Eq. 9: max_μ |Fᵢ₊₁ − Fᵢ| < ε_F.
+
+    Attributes:
+        eps_gradient: ε_∇, 1e-4 in the article.
+        eps_output: ε_F, 0.1 in the article.
+    """
+
+    eps_gradient: float = 1e-4
+    eps_output: float = 0.1
+
+    def step(self, system: System, state: State) -> Trial:
+        """Try y + dt·ẏ; the velocity at the end both judges this step and makes the next one."""
+        y = torch.addcmul(state.y, state.dt.to(state.y.dtype)[:, None], state.velocity)
+        velocity, outputs = system.evaluate(y, state.member)
+        change = _norm(velocity - state.velocity) ** 2
+        # A velocity that did not change at all, zero included, is no error; 0/0 is not.
+        relative = torch.where(change == 0, change, change / (_norm(velocity) * _norm(state.velocity)))
+        jump = (outputs - state.outputs).abs().amax(1).double()
+        error = torch.maximum(relative / self.eps_gradient, jump / self.eps_output)
+        return Trial(y, velocity, outputs, error.nan_to_num(nan=torch.inf), gradients=1)
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    """Length of each row, in float64: its square must not underflow in single precision."""
+    return torch.linalg.vector_norm(vectors, dim=1).double()
+
+
+@dataclass(frozen=True)
+class ArticleController:
+    """The authors' rule: accepted with both bounds half used → dt × 1.1; rejected → dt / 10, from the same state."""
+
+    grow: float = 1.1
+    shrink: float = 0.1
+    grow_below: float = 0.5
+
+    def decide(self, error: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Controller.decide``."""
+        accepted = error < 1
+        factor = torch.where(error < self.grow_below, self.grow, 1.0)
+        return accepted, dt * torch.where(accepted, factor, self.shrink)

@@ -1,0 +1,34 @@
+"""Moments that the integrator looks for between steps, as sign changes of a function of the outputs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from feature_lazy.losses import Loss
+
+
+@dataclass(frozen=True)
+class Event:
+    """The first moment at which ``value`` is negative.
+
+    Attributes:
+        name: key under which its time is stored.
+        value: outputs (E, P) → (E,).
+        terminal: whether the member's integration ends there, as converged.
+    """
+
+    name: str
+    value: Callable[[Tensor], Tensor]
+    terminal: bool = False
+
+
+def half_loss(loss: Loss, labels: Tensor) -> Event:
+    """t_½: the mean loss on the training set falls below half of its value at F = 0 (spec §4)."""
+    half = 0.5 * float(loss(labels.new_zeros(1, len(labels)), labels).mean())
+    return Event("t_half", lambda outputs: loss(outputs, labels).mean(1) - half)
+
+
+def converged(loss: Loss, labels: Tensor) -> Event:
+    """t_stop: every training pattern has F·y above the loss's stop margin (spec §3)."""
+    return Event("t_stop", lambda outputs: loss.stop_margin - (outputs * labels).amin(1), terminal=True)

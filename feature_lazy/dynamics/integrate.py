@@ -1,0 +1,224 @@
+"""The one integration loop: step, accept or reject, report, and let finished members leave the batch."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from feature_lazy.dynamics.dense import Segment, locate
+from feature_lazy.dynamics.events import Event
+from feature_lazy.dynamics.flow import System
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.step import Controller, Stepper, Trial
+from feature_lazy.dynamics.times import ObservationTimes
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to step: the stepper proposes, the controller disposes."""
+
+    stepper: Stepper
+    controller: Controller
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where to give up.
+
+    Attributes:
+        dt_floor: smallest step of each member of the batch as a fraction of max(t, time_scale).
+        time_scale: natural time of each member of the batch, (M,) float64.
+        max_steps: trial steps of a member, rejected ones included; resumable.
+        time_budget: seconds of this call; resumable.
+    """
+
+    dt_floor: float
+    time_scale: Tensor
+    max_steps: float = float("inf")
+    time_budget: float = float("inf")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """States at observation times: row k is member ``member[k]`` at time ``t[k]``; for one member, in order of time."""
+
+    member: Tensor
+    t: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Members that left the batch, in their final state (at the event itself, if one ended them)."""
+
+    state: State
+    outcomes: list[Outcome]
+
+
+def start(system: System, y0: Tensor, dt: Tensor, n_events: int) -> State:
+    """The state at t = 0 of all members: y0 (E, D), first step to try dt (E,)."""
+    member = torch.arange(len(y0), device=y0.device)
+    velocity, outputs = system.evaluate(y0, member)
+    t = torch.zeros(len(y0), dtype=torch.float64, device=y0.device)
+    count = torch.zeros_like(member)
+    return State(
+        member=member,
+        t=t,
+        dt=dt.to(t),
+        y=y0,
+        velocity=velocity,
+        outputs=outputs,
+        event_times=t.new_full((len(y0), n_events), torch.nan),
+        steps=count,
+        rejected=count,
+        gradients=count + 1,
+    )
+
+
+def integrate(
+    system: System,
+    method: Method,
+    state: State,
+    times: Sequence[ObservationTimes],
+    events: Sequence[Event],
+    limits: Limits,
+) -> Iterator[Samples | Finished]:
+    """Follow every member until an event, a floor or a budget ends it.
+
+    Args:
+        system: the flow.
+        method: stepper and controller.
+        state: from ``start``, or rows of an earlier ``Finished`` with a resumable outcome.
+        times: observation times of each member of the batch, by ``State.member``; t = 0 is always observed.
+        events: in the order of ``State.event_times``.
+        limits: floors and budgets.
+
+    Yields:
+        ``Samples`` as steps pass observation times, and ``Finished`` when members leave, until none is left.
+    """
+    deadline = time.monotonic() + limits.time_budget
+    fresh = state.steps + state.rejected == 0
+    if fresh.any():
+        yield Samples(state.member[fresh], state.t[fresh], state.y[fresh])
+    broken = ~(state.velocity.isfinite().all(1) & state.outputs.isfinite().all(1))
+    if broken.any():
+        yield Finished(state.select(broken), [Outcome.NON_FINITE] * int(broken.sum()))
+        state = state.select(~broken)
+    spent = state.steps + state.rejected >= limits.max_steps
+    if spent.any():
+        yield Finished(state.select(spent), [Outcome.MAX_STEPS] * int(spent.sum()))
+        state = state.select(~spent)
+    while len(state):
+        trial = method.stepper.step(system, state)
+        accepted, dt = method.controller.decide(trial.error, state.dt)
+        segment = Segment(state, trial)
+        event_times = _find_events(system, segment, accepted, events)
+        t_stop = _terminal_times(event_times, events)
+        if (samples := _samples(segment, accepted, t_stop, times)) is not None:
+            yield samples
+        state = _advance(system, segment, accepted, dt, replace(state, event_times=event_times), t_stop)
+        outcomes = _outcomes(state, trial, accepted, t_stop, limits, deadline)
+        leaving = [row for row, outcome in enumerate(outcomes) if outcome is not None]
+        if leaving:
+            rows = torch.tensor(leaving, device=state.t.device)
+            yield Finished(state.select(rows), [outcome for outcome in outcomes if outcome is not None])
+            staying = torch.ones_like(accepted).index_fill(0, rows, value=False)
+            state = state.select(staying)
+
+
+def _find_events(system: System, segment: Segment, accepted: Tensor, events: Sequence[Event]) -> Tensor:
+    """Event times (E, events) after this step: old ones kept, new ones located within the step."""
+    found = segment.state.event_times
+    for index, event in enumerate(events):
+        new = accepted & found[:, index].isnan() & (event.value(segment.trial.outputs) < 0)
+        if new.any():
+            rows = new.nonzero()[:, 0]
+            theta = locate(system, segment, rows, event)
+            found = found.clone()
+            found[rows, index] = segment.state.t[rows] + theta * segment.state.dt[rows]
+    return found
+
+
+def _terminal_times(event_times: Tensor, events: Sequence[Event]) -> Tensor:
+    """Time of the first terminal event of each member, infinite if there was none: (E,)."""
+    terminal = [index for index, event in enumerate(events) if event.terminal]
+    if not terminal:
+        return torch.full_like(event_times.sum(1), torch.inf)
+    return event_times[:, terminal].nan_to_num(nan=torch.inf).amin(1)
+
+
+def _samples(
+    segment: Segment, accepted: Tensor, t_stop: Tensor, times: Sequence[ObservationTimes]
+) -> Samples | None:
+    """States at the observation times that accepted steps passed, up to the terminal event."""
+    state = segment.state
+    columns = (state.member, accepted, state.t, torch.minimum(segment.t_end, t_stop))
+    found = [
+        (row, t)
+        for row, (member, ok, t0, t1) in enumerate(zip(*(c.tolist() for c in columns), strict=True))
+        if ok
+        for t in times[member].between(t0, t1)
+    ]
+    if not found:
+        return None
+    rows = torch.tensor([row for row, _ in found], device=state.t.device)
+    t = state.t.new_tensor([t for _, t in found])
+    theta = (t - state.t[rows]) / state.dt[rows]
+    return Samples(state.member[rows], t, segment.at(rows, theta))
+
+
+def _advance(
+    system: System, segment: Segment, accepted: Tensor, dt: Tensor, state: State, t_stop: Tensor
+) -> State:
+    """The next state: accepted rows move on, rejected rows stay, rows with a terminal event stop at it."""
+    trial = segment.trial
+    moved = {"t": segment.t_end, "y": trial.y, "velocity": trial.velocity, "outputs": trial.outputs}
+    if not accepted.all():
+        for name, value in moved.items():
+            mask = accepted if value.dim() == 1 else accepted[:, None]
+            moved[name] = torch.where(mask, value, getattr(state, name))
+    state = replace(
+        state,
+        dt=dt,
+        steps=state.steps + accepted,
+        rejected=state.rejected + ~accepted,
+        gradients=state.gradients + trial.gradients,
+        **moved,
+    )
+    ended = t_stop.isfinite()
+    if not ended.any():
+        return state
+    rows = ended.nonzero()[:, 0]
+    y_stop = segment.at(rows, (t_stop[rows] - segment.state.t[rows]) / segment.state.dt[rows])
+    outputs = system.outputs(y_stop, state.member[rows])
+    return replace(
+        state,
+        t=torch.where(ended, t_stop, state.t),
+        y=state.y.index_copy(0, rows, y_stop),
+        outputs=state.outputs.index_copy(0, rows, outputs),
+    )
+
+
+def _outcomes(
+    state: State, trial: Trial, accepted: Tensor, t_stop: Tensor, limits: Limits, deadline: float
+) -> list[Outcome | None]:
+    """Why each member leaves now, or None."""
+    late = time.monotonic() > deadline
+    floor = limits.dt_floor * torch.maximum(state.t, limits.time_scale[state.member])
+    stuck = ~accepted & (state.dt < floor)
+    spent = state.steps + state.rejected >= limits.max_steps
+    columns = (t_stop.isfinite(), stuck, trial.error.isfinite(), spent)
+    outcomes: list[Outcome | None] = []
+    for ended, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
+        if ended:
+            outcomes.append(Outcome.CONVERGED)
+        elif is_stuck:
+            outcomes.append(Outcome.DT_FLOOR if finite else Outcome.NON_FINITE)
+        elif out_of_steps:
+            outcomes.append(Outcome.MAX_STEPS)
+        else:
+            outcomes.append(Outcome.TIME_BUDGET if late else None)
+    return outcomes

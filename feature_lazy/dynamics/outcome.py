@@ -1,0 +1,32 @@
+"""How a member's training ended: always a named result, never a hang or a silent stop."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The reason why a member left the batch."""
+
+    CONVERGED = "converged"
+    DT_FLOOR = "dt_floor"
+    NON_FINITE = "non_finite"
+    MAX_STEPS = "max_steps"
+    TIME_BUDGET = "time_budget"
+
+    @property
+    def resumable(self) -> bool:
+        """Whether raising a budget continues the run; budgets are no part of a run's identity."""
+        return self in (Outcome.MAX_STEPS, Outcome.TIME_BUDGET)
+
+    @property
+    def meaning(self) -> str:
+        """One sentence for the user."""
+        return _MEANING[self]
+
+
+_MEANING = {
+    Outcome.CONVERGED: "every training pattern has a margin F·y above the loss's stop margin (1 for the soft hinge)",
+    Outcome.DT_FLOOR: "no step above dt_floor was accepted: the flow has a kink here (hinge) or the bounds are too tight",
+    Outcome.NON_FINITE: "infinities or NaN at every step down to dt_floor",
+    Outcome.MAX_STEPS: "the budget dynamics.max_steps ran out; raise it and repeat the command to continue",
+    Outcome.TIME_BUDGET: "the budget dynamics.time_budget ran out; raise it and repeat the command to continue",
+}

@@ -1,0 +1,55 @@
+"""Everything that evolves during an integration, one row per member."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of E members; every field has a leading member axis and is enough to resume bit for bit.
+
+    Attributes:
+        member: index of each row in the batch, (E,) int64.
+        t: time of each member, (E,) float64; members do not share a clock.
+        dt: next step to try, (E,) float64.
+        y: the integrated vector, (E, D).
+        velocity: dy/dt at y, (E, D).
+        outputs: what the stop rule looks at, for a network F on the training set, (E, P).
+        event_times: time of each event, NaN until it happens, (E, events) float64.
+        steps: accepted steps, (E,) int64.
+        rejected: rejected steps, (E,) int64.
+        gradients: evaluations of the velocity, (E,) int64.
+    """
+
+    member: Tensor
+    t: Tensor
+    dt: Tensor
+    y: Tensor
+    velocity: Tensor
+    outputs: Tensor
+    event_times: Tensor
+    steps: Tensor
+    rejected: Tensor
+    gradients: Tensor
+
+    def __len__(self) -> int:
+        """Number of members E."""
+        return len(self.member)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every field by name: what a checkpoint holds."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def select(self, rows: Tensor) -> "State":
+        """The rows of a boolean mask or of indices."""
+        return State(**{name: value[rows] for name, value in self.tensors().items()})
+
+    @staticmethod
+    def concatenate(states: Sequence["State"]) -> "State":
+        """The members of several states in one."""
+        return State(
+            **{name: torch.cat([s.tensors()[name] for s in states]) for name in (f.name for f in fields(State))}
+        )

@@ -1,0 +1,82 @@
+"""Losses per pattern ℓ(F, y), each written once; every derivative comes from autograd.
+
+With the margin m = F·y, y = ±1. ``stop_margin`` is the margin beyond which a pattern counts as fit: 1 in the
+article; a loss that only approaches m = 1 stops a tolerance below it (spec §1 and §3).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from feature_lazy.activations import softplus
+
+
+class Loss(Protocol):
+    """A loss per pattern and the margin at which training on it stops."""
+
+    @property
+    def stop_margin(self) -> float:
+        """Training stops when every training pattern has F·y above this margin."""
+        ...
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """ℓ for outputs F (…, P) and labels y (P,), elementwise, shape (…, P)."""
+        ...
+
+
+@dataclass(frozen=True)
+class SoftHinge:
+    """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""
+
+    beta: float = 20.0
+    stop_margin: float = 1.0
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.__call__``."""
+        return softplus(1 - outputs * labels, self.beta)
+
+
+@dataclass(frozen=True)
+class Hinge:
+    """ℓ = max(0, 1 − m). Its gradient jumps: meant for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
+
+    stop_margin: float = 1.0
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.__call__``."""
+        return torch.relu(1 - outputs * labels)
+
+
+@dataclass(frozen=True)
+class QuadraticHinge:
+    """ℓ = ½ max(0, 1 − m)²; m = 1 is only approached, so training stops at m > 1 − margin_tol."""
+
+    margin_tol: float = 0.01
+
+    @property
+    def stop_margin(self) -> float:
+        """1 − margin_tol."""
+        return 1 - self.margin_tol
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.__call__``."""
+        return 0.5 * torch.relu(1 - outputs * labels) ** 2
+
+
+@dataclass(frozen=True)
+class Mse:
+    """ℓ = ½ (c − m)² with target c; the authors use c = 1.1, so that m > 1 is reached."""
+
+    target: float = 1.0
+    margin_tol: float = 0.01
+
+    @property
+    def stop_margin(self) -> float:
+        """1 if the target lies beyond 1 by margin_tol, else target − margin_tol: a margin that is reached."""
+        return min(1.0, self.target - self.margin_tol)
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.__call__``."""
+        return 0.5 * (self.target - outputs * labels) ** 2

@@ -1,0 +1,119 @@
+"""The bridge between Hydra and the typed configuration: registration, parsing, and errors that help."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from feature_lazy.config import FAMILIES, Config
+from feature_lazy.errors import ConfigError
+
+GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type))
+"""Names of the configuration groups that are part of ``Config``."""
+
+
+def members(group: str) -> tuple[type, ...]:
+    """The dataclasses among which a group chooses."""
+    own_type = next(f.type for f in dataclasses.fields(Config) if f.name == group)
+    return FAMILIES.get(group, (typing.cast(type, own_type),))
+
+
+def register() -> None:
+    """Put the schema where the ``defaults`` lists under ``conf/`` find it: ``schema/config``, ``schema/loss/mse``, …"""
+    store = ConfigStore.instance()
+    root = OmegaConf.structured(Config)
+    for group in GROUPS:
+        # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
+        root[group] = "???"
+        for option in members(group):
+            store.store(group=f"schema/{group}", name=option.__name__, node=option)
+    store.store(group="schema", name="config", node=root, package="_global_")
+
+
+def to_config(cfg: DictConfig) -> Config:
+    """Turn what Hydra composed into the typed configuration.
+
+    Raises:
+        ConfigError: a value that is missing, or that does not convert to its type.
+    """
+    try:
+        return Config(**_objects(cfg))
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from error
+
+
+def _objects(cfg: DictConfig) -> dict[str, Any]:
+    """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
+    nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}
+    return {name: OmegaConf.to_object(node) if OmegaConf.is_config(node) else node for name, node in nodes.items()}
+
+
+def check_overrides(arguments: Sequence[str]) -> None:
+    """Refuse a command line that sets a key which no option has, and say which keys there are.
+
+    Hydra refuses it too, but suggests to append it with ``+``, which the typed schema would refuse again.
+
+    Raises:
+        ConfigError: an unknown key; the message names it, the nearest key and all keys beside it.
+    """
+    try:
+        overrides = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
+    except HydraException:
+        return  # Hydra reports bad syntax better, when it parses the same line.
+    for override in overrides:
+        path = override.key_or_group.removeprefix("+").split(".")
+        if path[0] in GROUPS and len(path) > 1:
+            _check_path(override.input_line or "", path)
+        elif len(path) == 1 and path[0] not in {*_keys((Config,)), "experiment"} and "/" not in path[0]:
+            _refuse(override.input_line or "", path[0], "the configuration", [*_keys((Config,)), "experiment"])
+
+
+def _check_path(line: str, path: Sequence[str]) -> None:
+    types: tuple[type, ...] = members(path[0])
+    for depth, key in enumerate(path[1:], start=1):
+        keys = _keys(types)
+        if key not in keys:
+            _refuse(line, key, f"'{'.'.join(path[:depth])}'", keys)
+        types = keys[key]
+        if depth + 1 < len(path) and not types:
+            _refuse(line, path[depth + 1], f"'{'.'.join(path[: depth + 1])}', which is a value", [])
+
+
+def _keys(types: Sequence[type]) -> dict[str, tuple[type, ...]]:
+    """Keys of all the given dataclasses, each with the dataclass of its value, if it is one."""
+    return {
+        f.name: (f.type,) if isinstance(f.type, type) and dataclasses.is_dataclass(f.type) else ()
+        for option in types
+        for f in dataclasses.fields(option)
+    }
+
+
+def _refuse(line: str, key: str, where: str, allowed: Sequence[str] | dict[str, Any]) -> typing.NoReturn:
+    near = difflib.get_close_matches(key, list(allowed), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    keys = f" Its keys: {', '.join(allowed)}." if allowed else ""
+    raise ConfigError(f"{line}: there is no key {key!r} in {where}.{hint}{keys}")
+
+
+def documented_keys() -> Iterator[tuple[str, str, Any, str]]:
+    """Every key as (group/option, key, default, meaning), for the documentation and ``--help``."""
+    for group in GROUPS:
+        for option in members(group):
+            yield from _documented(f"{group}={option.kind}" if group in FAMILIES else group, "", option)
+    yield from (row for row in _documented("", "", Config) if row[1] not in GROUPS)
+
+
+def _documented(title: str, prefix: str, option: type) -> Iterator[tuple[str, str, Any, str]]:
+    for f in dataclasses.fields(option):
+        if dataclasses.is_dataclass(f.type) and f.name not in GROUPS:
+            yield from _documented(title, f"{prefix}{f.name}.", typing.cast(type, f.type))
+        elif "doc" in f.metadata and f.name != "kind":
+            default = f.default if f.default is not dataclasses.MISSING else []
+            yield title, prefix + f.name, default, f.metadata["doc"]

@@ -1,0 +1,43 @@
+"""Hydra's own sweeper, with ranges checked beside types: nothing starts, or is submitted, if one job is wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+
+from feature_lazy.errors import ConfigError
+from feature_lazy.schema import to_config
+from feature_lazy.validate import validate
+
+
+@dataclass
+class CheckedSweeperConf(BasicSweeperConf):
+    """Keys of the basic sweeper."""
+
+    _target_: str = "hydra_plugins.feature_lazy_plugins.checked_sweeper.CheckedSweeper"
+
+
+class CheckedSweeper(BasicSweeper):
+    """The Cartesian product of all choices, checked as a whole."""
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose every job, and hold it against types, ranges and rules.
+
+        Raises:
+            HydraException: every problem once, with the key, the value and what is allowed.
+        """
+        assert self.hydra_context is not None and self.config is not None
+        problems: dict[str, None] = {}
+        for overrides in batch:
+            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+            try:
+                validate(to_config(composed))
+            except ConfigError as error:
+                problems |= dict.fromkeys(str(error).splitlines())
+        if problems:
+            raise HydraException("\n".join(["Nothing was started:", *problems]))
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="checked", node=CheckedSweeperConf, provider="feature_lazy")

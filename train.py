@@ -1,0 +1,26 @@
+"""Train one network, an ensemble, or with ``-m`` a sweep. ``python train.py --help`` lists what can be set."""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from feature_lazy.app import train
+from feature_lazy.errors import ConfigError
+from feature_lazy.schema import check_overrides, register
+
+register()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> list[str]:
+    """Train what ``cfg`` describes."""
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    try:
+        check_overrides(sys.argv[1:])
+    except ConfigError as error:
+        sys.exit(str(error))
+    main()
