@@ -81,9 +81,7 @@ def _bootstrap(table: pd.DataFrame, fit: Callable[[pd.DataFrame], float]) -> Est
     return Estimate(value, float(np.nanstd(spread)))
 
 
-def _resampled(
-    by_seed: dict[int, pd.DataFrame], drawn: np.ndarray, fit: Callable[[pd.DataFrame], float]
-) -> float:
+def _resampled(by_seed: dict[int, pd.DataFrame], drawn: np.ndarray, fit: Callable[[pd.DataFrame], float]) -> float:
     """A fit in which a seed that was drawn twice counts as two seeds."""
     return fit(pd.concat([by_seed[seed].assign(seed=position) for position, seed in enumerate(drawn)]))
 

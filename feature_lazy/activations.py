@@ -8,7 +8,6 @@ import torch
 from scipy import integrate
 from torch import Tensor
 
-
 # ln(1 + eᵘ) equals u in float64 from u = 37 on. PyTorch's default threshold of 20 makes it jump by 4e-10, which
 # would limit the order of integrators and finite differences.
 SOFTPLUS_THRESHOLD = 40.0

@@ -169,7 +169,5 @@ def _tracker(config: schema.Tracking, folder: Path) -> tracking.Tracker:
     if not isinstance(config, schema.WandbTracking):
         return tracking.NoTracker()
     group = config.group or folder.resolve().name
-    wandb = tracking.WandbTracker(
-        folder, mode=config.mode, project=config.project, entity=config.entity, group=group
-    )
+    wandb = tracking.WandbTracker(folder, mode=config.mode, project=config.project, entity=config.entity, group=group)
     return tracking.Guarded(wandb)

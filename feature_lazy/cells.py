@@ -92,7 +92,9 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
 
 def scientific(node: Any) -> dict[str, Any]:
     """Plain values of all fields that can change what is computed."""
-    values = {f.name: (f.type, getattr(node, f.name)) for f in dataclasses.fields(node) if f.metadata.get("science", True)}
+    values = {
+        f.name: (f.type, getattr(node, f.name)) for f in dataclasses.fields(node) if f.metadata.get("science", True)
+    }
     return {name: _plain(declared, value) for name, (declared, value) in values.items()}
 
 

@@ -119,7 +119,9 @@ def load_run(path: Path | str) -> Run:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, f"{MANIFEST} cannot be read ({error})") from error
     if schema != SCHEMA_VERSION:
-        raise StoreError(f"The run {path} has schema {schema}, this version reads {SCHEMA_VERSION}; use its own version.")
+        raise StoreError(
+            f"The run {path} has schema {schema}, this version reads {SCHEMA_VERSION}; use its own version."
+        )
     done = path / DONE
     if done.exists() and done.read_bytes() != hashlib.sha256(text).hexdigest().encode():
         raise _damaged(path, f"{MANIFEST} does not match the checksum in {DONE}")

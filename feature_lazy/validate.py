@@ -38,8 +38,10 @@ def _violated(value: Any, rule: Any) -> str | None:
     """What the rule allows, if it does not allow the value."""
     choices, gt, ge = rule.get("choices"), rule.get("gt"), rule.get("ge")
     if choices and value not in choices:
-        return f"must be {choices[0]}; choose the option itself on the command line" if len(choices) == 1 else (
-            "must be one of " + ", ".join(choices)
+        return (
+            f"must be {choices[0]}; choose the option itself on the command line"
+            if len(choices) == 1
+            else ("must be one of " + ", ".join(choices))
         )
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"

@@ -55,7 +55,7 @@ def interleave_classes(classes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def parity_labels(classes: np.ndarray) -> np.ndarray:
-    """y = 2(rank mod 2) − 1 with the rank of each class among the sorted classes in use: (N,) of ±1.
+    """Y = 2(rank mod 2) − 1 with the rank of each class among the sorted classes in use: (N,) of ±1.
 
     Raises:
         DataError: an odd number of classes, which parity cannot balance.

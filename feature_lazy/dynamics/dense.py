@@ -27,7 +27,7 @@ class Segment:
         return self.state.t + self.state.dt
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """y at the fraction theta (k,) ∈ [0, 1] of the step of each row (k,) of the batch: (k, D)."""
+        """Y at the fraction theta (k,) ∈ [0, 1] of the step of each row (k,) of the batch: (k, D)."""
         s = theta.to(self.state.y.dtype)[:, None]
         dt = self.state.dt[rows].to(s.dtype)[:, None]
         y0, y1 = self.state.y[rows], self.trial.y[rows]

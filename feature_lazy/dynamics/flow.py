@@ -84,9 +84,7 @@ class NetworkFlow:
         """F on the training set (E, P)."""
         return self._predictor(y, member)
 
-    def _predictor(
-        self, w: Tensor, member: Tensor, visit: Callable[[Tensor, slice], None] | None = None
-    ) -> Tensor:
+    def _predictor(self, w: Tensor, member: Tensor, visit: Callable[[Tensor, slice], None] | None = None) -> Tensor:
         """F chunk by chunk; ``visit`` sees each chunk while its graph is alive."""
         size = chunk_size(len(self.x), _bytes_per_pattern(self.architecture, w), self.memory_limit)
         alpha, f0 = self.alpha[member, None], self.f0[member]

@@ -150,9 +150,7 @@ def _terminal_times(event_times: Tensor, events: Sequence[Event]) -> Tensor:
     return event_times[:, terminal].nan_to_num(nan=torch.inf).amin(1)
 
 
-def _samples(
-    segment: Segment, accepted: Tensor, t_stop: Tensor, times: Sequence[ObservationTimes]
-) -> Samples | None:
+def _samples(segment: Segment, accepted: Tensor, t_stop: Tensor, times: Sequence[ObservationTimes]) -> Samples | None:
     """States at the observation times that accepted steps passed, up to the terminal event."""
     state = segment.state
     columns = (state.member, accepted, state.t, torch.minimum(segment.t_end, t_stop))
@@ -170,9 +168,7 @@ def _samples(
     return Samples(state.member[rows], t, segment.at(rows, theta))
 
 
-def _advance(
-    system: System, segment: Segment, accepted: Tensor, dt: Tensor, state: State, t_stop: Tensor
-) -> State:
+def _advance(system: System, segment: Segment, accepted: Tensor, dt: Tensor, state: State, t_stop: Tensor) -> State:
     """The next state: accepted rows move on, rejected rows stay, rows with a terminal event stop at it."""
     trial = segment.trial
     moved = {"t": segment.t_end, "y": trial.y, "velocity": trial.velocity, "outputs": trial.outputs}

@@ -28,7 +28,8 @@ class CheckedSweeper(BasicSweeper):
         Raises:
             HydraException: every problem once, with the key, the value and what is allowed.
         """
-        assert self.hydra_context is not None and self.config is not None
+        assert self.hydra_context is not None
+        assert self.config is not None
         problems: dict[str, None] = {}
         for overrides in batch:
             composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))

@@ -1,0 +1,39 @@
+# Everything runs in a virtual environment of its own, .venv; every target sets it up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "feature_lazy needs Python 3.11 or newer; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## install, then sweep α × width × seed on real digits: results/demo
+	$(BIN)/python train.py experiment=demo
+
+test: $(STAMP) ## install, then run all tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(STAMP) ## format check, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(STAMP) ## format the source
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## time gradients, start-up and the demo
+	$(BIN)/python benchmarks/speed.py
+
+clean: ## remove the virtual environment and caches, never results
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
