@@ -50,7 +50,7 @@ def slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Est
 
 
 def crossing(table: pd.DataFrame, column: str, level: float) -> Estimate | None:
-    """√h·α at which the mean of log ``column`` over seeds first falls through ``level``, by linear interpolation in logs.
+    """√h·α at which the mean of log ``column`` over seeds first falls through ``level``, linear in logarithms.
 
     Returns:
         None if it does not fall through.

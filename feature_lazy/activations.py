@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,10 +28,7 @@ def second_moment(phi: Callable[[Tensor], Tensor]) -> float:
 
     # The Gaussian weight is below 1e-300 beyond |z| = 38; 1 lies between the scales of φ and of the weight.
     cuts = [-38.0, -8.0, -1.0, 0.0, 1.0, 8.0, 38.0]
-    pieces = [
-        integrate.quad(integrand, low, high, epsabs=1e-15, epsrel=1e-13)[0]
-        for low, high in zip(cuts, cuts[1:], strict=False)
-    ]
+    pieces = [integrate.quad(integrand, low, high, epsabs=1e-15, epsrel=1e-13)[0] for low, high in pairwise(cuts)]
     return float(sum(pieces))
 
 

@@ -48,7 +48,7 @@ def alpha(config: Config) -> float:
 
 
 def sqrt_h_alpha(config: Config) -> float:
-    """√h·α, the variable against which widths collapse (Fig. 3d); exactly the value that the user gave, if it was this."""
+    """√h·α, against which widths collapse (Fig. 3d); exactly the value that the user gave, if it was this."""
     if isinstance(config.alpha, RescaledAlpha):
         return config.alpha.value
     return config.alpha.value * math.sqrt(widths(config)[-1])

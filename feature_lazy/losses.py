@@ -40,7 +40,7 @@ class SoftHinge:
 
 @dataclass(frozen=True)
 class Hinge:
-    """ℓ = max(0, 1 − m). Its gradient jumps: meant for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
+    """ℓ = max(0, 1 − m). Its gradient jumps: for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
 
     stop_margin: float = 1.0
 

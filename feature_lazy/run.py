@@ -160,7 +160,11 @@ class _Batch:
 
 
 def _check_precision(experiment: Experiment, f0: Tensor) -> None:
-    """Refuse a dtype in which F = α(f − f₀) drowns in rounding; F is of order 1 when training stops (spec §3)."""
+    """Refuse a dtype in which F = α(f − f₀) drowns in rounding; F is of order 1 when training stops (spec §3).
+
+    Raises:
+        ConfigError: rounding is larger than ``precision_tol``.
+    """
     lost = experiment.alpha * torch.finfo(f0.dtype).eps * float(rms(f0).max())
     if lost > experiment.precision_tol:
         raise ConfigError(

@@ -50,7 +50,7 @@ class Run:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Flat values to sort by: h, alpha, sqrt_h_alpha, seed, …"""
+        """Flat values to sort by: h, alpha, sqrt_h_alpha, seed and so on."""
         return self.manifest["columns"]
 
     @property
@@ -67,7 +67,7 @@ class Run:
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
-        """F, f₀ and y as ``F_train``, ``F_test``, ``f0_train``, …, at the end, on the whole sets: name → (patterns,)."""
+        """F, f₀ and y at the end on the whole sets: ``F_train``, ``F_test``, ``f0_train``, … → (patterns,)."""
         return self.arrays(OUTPUTS)
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
@@ -78,7 +78,7 @@ class Run:
         """Check every file against its checksum.
 
         Raises:
-            StoreError: a file that is missing or differs.
+            DamagedRunError: a file that is missing or differs.
         """
         for name in (HISTORY, OUTPUTS if self.done else CHECKPOINT):
             self._read(name)
@@ -87,9 +87,9 @@ class Run:
         try:
             data = (self.path / name).read_bytes()
         except OSError as error:
-            raise _damaged(self.path, f"{name} cannot be read ({error.strerror})") from error
+            raise DamagedRunError(self.path, f"{name} cannot be read ({error.strerror})") from error
         if hashlib.sha256(data).hexdigest() != self.manifest["files"].get(name):
-            raise _damaged(self.path, f"{name} does not match its checksum")
+            raise DamagedRunError(self.path, f"{name} does not match its checksum")
         return data
 
 
@@ -97,15 +97,20 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _damaged(path: Path, what: str) -> StoreError:
-    return StoreError(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
+class DamagedRunError(StoreError):
+    """A stored run with a file that is missing, cut or changed."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name the run's directory and what is wrong with it."""
+        super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
 
 
 def load_run(path: Path | str) -> Run:
     """Load one stored run from its directory.
 
     Raises:
-        StoreError: there is no run, it is damaged, or it was written by a newer version.
+        StoreError: there is no run, or it was written by a newer version.
+        DamagedRunError: its manifest is missing or changed.
     """
     path = Path(path)
     try:
@@ -114,20 +119,20 @@ def load_run(path: Path | str) -> Run:
         schema = manifest["schema"]
     except FileNotFoundError as error:
         if (path / DONE).exists():
-            raise _damaged(path, f"{MANIFEST} is missing") from error
+            raise DamagedRunError(path, f"{MANIFEST} is missing") from error
         raise StoreError(f"There is no stored run in {path}.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, f"{MANIFEST} cannot be read ({error})") from error
+        raise DamagedRunError(path, f"{MANIFEST} cannot be read ({error})") from error
     if schema != SCHEMA_VERSION:
         raise StoreError(
             f"The run {path} has schema {schema}, this version reads {SCHEMA_VERSION}; use its own version."
         )
     done = path / DONE
     if done.exists() and done.read_bytes() != hashlib.sha256(text).hexdigest().encode():
-        raise _damaged(path, f"{MANIFEST} does not match the checksum in {DONE}")
+        raise DamagedRunError(path, f"{MANIFEST} does not match the checksum in {DONE}")
     missing = {"run_id", "config", "columns", "summary", "provenance", "files"} - set(manifest)
     if missing:
-        raise _damaged(path, f"{MANIFEST} lacks {', '.join(sorted(missing))}")
+        raise DamagedRunError(path, f"{MANIFEST} lacks {', '.join(sorted(missing))}")
     return Run(path, manifest, done.exists())
 
 

@@ -26,7 +26,7 @@ def members(group: str) -> tuple[type, ...]:
 
 
 def register() -> None:
-    """Put the schema where the ``defaults`` lists under ``conf/`` find it: ``schema/config``, ``schema/loss/mse``, …"""
+    """Put the schema where ``defaults`` lists find it: ``schema/config``, ``schema/loss/Mse`` and so on."""
     store = ConfigStore.instance()
     root = OmegaConf.structured(Config)
     for group in GROUPS:

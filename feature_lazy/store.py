@@ -48,7 +48,7 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise StoreError(
-                f"The results folder {self.root} cannot be written ({error.strerror}); choose another with output_dir=…."
+                f"The results folder {self.root} cannot be written ({error.strerror}); choose another: output_dir=DIR."
             ) from error
 
     def is_done(self, run_id: str) -> bool:

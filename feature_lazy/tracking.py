@@ -99,7 +99,7 @@ class WandbTracker:
             project=self.project,
             entity=self.entity,
             group=self.group,
-            mode=self.mode,
+            mode="online" if self.mode == "online" else "offline",
             dir=str(self.folder),
             resume="allow" if self.mode == "online" else None,
             # Members of an ensemble are runs of one process at the same time; the default would close each other.

