@@ -13,7 +13,7 @@ _HOMES = {
     "tangent_kernel": "feature_lazy.kernels",
 }
 
-__all__ = ["Config", "load_run", "load_sweep", "tangent_kernel"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["Config", "load_run", "load_sweep", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

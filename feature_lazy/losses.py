@@ -4,6 +4,7 @@ With the margin m = F·y, y = ±1. ``stop_margin`` is the margin beyond which a 
 article; a loss that only approaches m = 1 stops a tolerance below it (spec §1 and §3).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,11 @@ class Loss(Protocol):
     """A loss per pattern and the margin at which training on it stops."""
 
     @property
+    def curvature(self) -> float:
+        """Largest ∂²ℓ/∂F², infinite at a kink."""
+        ...
+
+    @property
     def stop_margin(self) -> float:
         """Training stops when every training pattern has F·y above this margin."""
         ...
@@ -26,12 +32,25 @@ class Loss(Protocol):
         ...
 
 
+def push(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
+    """b = −∂ℓ/∂F/P: how the loss pushes each output; F (E, P) and y (P,) → (E, P)."""
+    leaf = outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        total = loss(leaf, labels).sum()
+    return -torch.autograd.grad(total, leaf)[0] / outputs.shape[-1]
+
+
 @dataclass(frozen=True)
 class SoftHinge:
     """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""
 
     beta: float = 20.0
     stop_margin: float = 1.0
+
+    @property
+    def curvature(self) -> float:
+        """β/4, at m = 1."""
+        return self.beta / 4
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """See ``Loss.__call__``."""
@@ -43,6 +62,7 @@ class Hinge:
     """ℓ = max(0, 1 − m). Its gradient jumps: for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
 
     stop_margin: float = 1.0
+    curvature: float = math.inf
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """See ``Loss.__call__``."""
@@ -54,6 +74,7 @@ class QuadraticHinge:
     """ℓ = ½ max(0, 1 − m)²; m = 1 is only approached, so training stops at m > 1 − margin_tol."""
 
     margin_tol: float = 0.01
+    curvature: float = 1.0
 
     @property
     def stop_margin(self) -> float:
@@ -71,6 +92,7 @@ class Mse:
 
     target: float = 1.0
     margin_tol: float = 0.01
+    curvature: float = 1.0
 
     @property
     def stop_margin(self) -> float:

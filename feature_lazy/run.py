@@ -104,7 +104,7 @@ class _Batch:
     def _state(self) -> State:
         """The state to go on from: a checkpoint for the members that have one, else t = 0."""
         dt = torch.full((len(self.cells),), self.experiment.dt_init, dtype=torch.float64, device=self.w0.device)
-        state = start(self.system, self.w0, dt, len(self.events))
+        state = start(self.system, self.experiment.method.stepper, self.w0, dt, len(self.events))
         rows = []
         for member, cell in enumerate(self.cells):
             row = state.select(torch.tensor([member], device=self.w0.device))
@@ -143,7 +143,8 @@ class _Batch:
             "outcome": str(outcome),
             "t": float(state.t),
             **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
-            **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients")},
+            **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients", "kernels")},
+            "gradient_equivalents": float(state.flops) / self.system.flops.evaluate,
             **{name: float(value) for name, value in scalars.items()},
         }
         description = {

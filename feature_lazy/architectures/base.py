@@ -43,6 +43,21 @@ class Architecture(Protocol):
         """Numbers that a forward pass keeps per pattern and member; decides the size of chunks."""
         ...
 
+    @property
+    def forward_flops(self) -> float:
+        """Floating point operations of the products in a forward pass, per pattern."""
+        ...
+
+    @property
+    def signal_flops(self) -> float:
+        """The same for back-propagation to all preactivations, without the gradients of the weights."""
+        ...
+
+    @property
+    def kernel_flops(self) -> float:
+        """The same for one entry Θ(x, x') from layer inputs and back-propagated signals."""
+        ...
+
     def init(self, seed: int) -> dict[str, Tensor]:
         """Initial weights of one member, without member axis, float64; they depend on the seed alone."""
         ...

@@ -44,6 +44,21 @@ class FullyConnected:
         """A preactivation and an activation for each hidden unit, and the output."""
         return 2 * sum(self.widths) + 1
 
+    @property
+    def forward_flops(self) -> float:
+        """2 Σ fan-in · fan-out."""
+        return 2.0 * sum(fan_out * fan_in for fan_out, fan_in in self.layout.shapes.values())
+
+    @property
+    def signal_flops(self) -> float:
+        """A forward pass without the first layer, whose inputs need no gradient."""
+        return self.forward_flops - 2.0 * self.input_dim * self.widths[0]
+
+    @property
+    def kernel_flops(self) -> float:
+        """2 Σ (fan-in + fan-out): the products AAᵀ and BBᵀ."""
+        return 2.0 * sum(fan_out + fan_in for fan_out, fan_in in self.layout.shapes.values())
+
     def init(self, seed: int) -> dict[str, Tensor]:
         """Every weight ~ N(0, 1) in float64, from the seed's own stream of that weight."""
         return {

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Trial
+from feature_lazy.dynamics.dense import Hermite
+from feature_lazy.dynamics.step import SingleMethod, Trial, norm
 
 
 @dataclass(frozen=True)
-class ArticleEuler:
+class ArticleEuler(SingleMethod):
     """Euler, with an error that is below 1 where eqs. 8–9 hold.
 
     Eq. 8: ‖∇𝓛ᵢ₊₁ − ∇𝓛ᵢ‖²/(‖∇𝓛ᵢ₊₁‖‖∇𝓛ᵢ‖) < ε_∇. Eq. 9: max_μ |Fᵢ₊₁ − Fᵢ| < ε_F.
@@ -28,17 +29,25 @@ class ArticleEuler:
         """Try y + dt·ẏ; the velocity at the end both judges this step and makes the next one."""
         y = torch.addcmul(state.y, state.dt.to(state.y.dtype)[:, None], state.velocity)
         velocity, outputs = system.evaluate(y, state.member)
-        change = _norm(velocity - state.velocity) ** 2
+        change = norm(velocity - state.velocity) ** 2
         # A velocity that did not change at all, zero included, is no error; 0/0 is not.
-        relative = torch.where(change == 0, change, change / (_norm(velocity) * _norm(state.velocity)))
+        relative = torch.where(change == 0, change, change / (norm(velocity) * norm(state.velocity)))
         jump = (outputs - state.outputs).abs().amax(1).double()
         error = torch.maximum(relative / self.eps_gradient, jump / self.eps_output)
-        return Trial(y, velocity, outputs, error.nan_to_num(nan=torch.inf), gradients=1)
-
-
-def _norm(vectors: Tensor) -> Tensor:
-    """Length of each row, in float64: its square must not underflow in single precision."""
-    return torch.linalg.vector_norm(vectors, dim=1).double()
+        # Eq. 8 is quadratic in dt and eq. 9 linear: the exponent is that of the one that binds.
+        order = torch.where(relative / self.eps_gradient >= jump / self.eps_output, 2.0, 1.0)
+        return Trial(
+            y,
+            velocity,
+            outputs,
+            error.nan_to_num(nan=torch.inf),
+            order,
+            Hermite(system, state, y, velocity),
+            gradients=torch.ones_like(state.gradients),
+            kernels=torch.zeros_like(state.kernels),
+            flops=torch.full_like(state.flops, system.flops.evaluate),
+            memory=state.memory,
+        )
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,8 @@ class ArticleController:
     shrink: float = 0.1
     grow_below: float = 0.5
 
-    def decide(self, error: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``Controller.decide``."""
+    def decide(self, error: Tensor, order: Tensor, dt: Tensor, after_rejection: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Controller.decide``; the authors use neither the order nor what came before."""
         accepted = error < 1
         factor = torch.where(error < self.grow_below, self.grow, 1.0)
         return accepted, dt * torch.where(accepted, factor, self.shrink)

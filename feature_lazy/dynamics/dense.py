@@ -1,4 +1,4 @@
-"""Dense output: the state anywhere within an accepted step, from the two velocities that the step already has."""
+"""Dense output: the state anywhere within an accepted step, so that observation never shortens a step."""
 
 from dataclasses import dataclass
 
@@ -8,35 +8,47 @@ from torch import Tensor
 from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Trial
+from feature_lazy.dynamics.step import Dense
 
-# Halvings of a step when an event is located: its time is off by at most dt/2¹⁶, far below the error of the step.
-BISECTIONS = 16
+# Halvings of a step when an event is located: its time is off by at most dt/2¹², below the error of any method here.
+BISECTIONS = 12
 
 
 @dataclass(frozen=True)
-class Segment:
-    """The step from a state to a trial, as a cubic Hermite interpolant in y."""
+class Hermite:
+    """Cubic interpolation in y from the velocities at both ends, which every explicit method has.
 
+    Attributes:
+        system: gives the outputs of an interpolated state.
+        state: the start of the step.
+        y: its end, (E, D).
+        velocity: dy/dt there, (E, D).
+    """
+
+    system: System
     state: State
-    trial: Trial
-
-    @property
-    def t_end(self) -> Tensor:
-        """Time at the end of the step, (E,)."""
-        return self.state.t + self.state.dt
+    y: Tensor
+    velocity: Tensor
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """Y at the fraction theta (k,) ∈ [0, 1] of the step of each row (k,) of the batch: (k, D)."""
-        s = theta.to(self.state.y.dtype)[:, None]
-        dt = self.state.dt[rows].to(s.dtype)[:, None]
-        y0, y1 = self.state.y[rows], self.trial.y[rows]
-        start = (1 + 2 * s) * (1 - s) ** 2 * y0 + s * (1 - s) ** 2 * dt * self.state.velocity[rows]
-        end = s**2 * (3 - 2 * s) * y1 - s**2 * (1 - s) * dt * self.trial.velocity[rows]
-        return start + end
+        """See ``Dense.at``."""
+        dt = self.state.dt[rows]
+        return hermite(theta, dt, (self.state.y[rows], self.state.velocity[rows]), (self.y[rows], self.velocity[rows]))
+
+    def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
+        """See ``Dense.outputs``."""
+        return self.system.outputs(self.at(rows, theta), self.state.member[rows])
 
 
-def locate(system: System, segment: Segment, rows: Tensor, event: Event) -> Tensor:
+def hermite(theta: Tensor, dt: Tensor, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor]) -> Tensor:
+    """The cubic through values and velocities at both ends: theta, dt (k,), each end two of (k, D) → (k, D)."""
+    (y0, v0), (y1, v1) = start, end
+    s, step = theta.to(y0.dtype)[:, None], dt.to(y0.dtype)[:, None]
+    left = (1 + 2 * s) * (1 - s) ** 2 * y0 + s * (1 - s) ** 2 * step * v0
+    return left + s**2 * (3 - 2 * s) * y1 - s**2 * (1 - s) * step * v1
+
+
+def locate(dense: Dense, rows: Tensor, event: Event) -> Tensor:
     """Fraction of the step at which the event's value turns negative, for rows (k,) where it does: (k,) float64.
 
     Bisection keeps the upper end, so that the event has happened in the state that is returned.
@@ -45,8 +57,7 @@ def locate(system: System, segment: Segment, rows: Tensor, event: Event) -> Tens
     high = torch.ones_like(low)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        outputs = system.outputs(segment.at(rows, middle), segment.state.member[rows])
-        happened = event.value(outputs) < 0
+        happened = event.value(dense.outputs(rows, middle)) < 0
         high = torch.where(happened, middle, high)
         low = torch.where(happened, low, middle)
     return high

@@ -1,18 +1,44 @@
 """Systems to integrate. Each gives the velocity dy/dt and the outputs at a state; none knows a step size."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture
-from feature_lazy.losses import Loss
+from feature_lazy.losses import Loss, push
+from feature_lazy.kernels.layerwise import SYMMETRIC_BLOCKS, Linearisation, kernel_of
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating point operations for one member.
+
+    Attributes:
+        evaluate: velocity and outputs.
+        outputs: outputs alone.
+        linearise: the factors of the tangent kernel on the training set; 0 where there is none.
+        kernel: the tangent kernel from its factors.
+        pull_back: one Jᵀa from the factors.
+    """
+
+    evaluate: float = 0.0
+    outputs: float = 0.0
+    linearise: float = 0.0
+    kernel: float = 0.0
+    pull_back: float = 0.0
 
 
 class System(Protocol):
     """An autonomous flow of several members; ``member`` says which member each row is."""
+
+    @property
+    def flops(self) -> Flops:
+        """What its operations cost."""
+        ...
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """Velocity (E, D) and outputs (E, P) at y (E, D)."""
@@ -20,6 +46,40 @@ class System(Protocol):
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """Outputs (E, P) alone, cheaper than ``evaluate``."""
+        ...
+
+
+class Tangent(Protocol):
+    """A flow's outputs to first order around a state, with the Jacobian αJ."""
+
+    @property
+    def outputs(self) -> Tensor:
+        """The outputs there, (E, P)."""
+        ...
+
+    def kernel(self) -> Tensor:
+        """Θ = JJᵀ, (E, P, P)."""
+        ...
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        """Jᵀa/α for a (E, P): (E, D)."""
+        ...
+
+
+class TangentSystem(System, Protocol):
+    """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
+
+    def linearise(self, y: Tensor, member: Tensor) -> Tangent:
+        """The outputs to first order around y (E, D)."""
+        ...
+
+    def push(self, outputs: Tensor) -> Tensor:
+        """b = −∂ℓ/∂F/P at outputs F (E, P): (E, P)."""
+        ...
+
+    @property
+    def stiffness(self) -> float:
+        """Largest ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
         ...
 
 
@@ -32,6 +92,24 @@ def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_l
 
 def _bytes_per_pattern(architecture: Architecture, w: Tensor) -> int:
     return COPIES_PER_ACTIVATION * len(w) * architecture.activations_per_pattern * w.element_size()
+
+
+@dataclass(frozen=True)
+class NetworkTangent:
+    """A network's linearisation on the training set, with its output scale."""
+
+    linear: Linearisation
+    outputs: Tensor
+    alpha: Tensor
+    memory_limit: float
+
+    def kernel(self) -> Tensor:
+        """See ``Tangent.kernel``."""
+        return kernel_of(self.linear, memory_limit=self.memory_limit)
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        """See ``Tangent.pull_back``."""
+        return self.linear.pull_back(a / self.alpha[:, None])
 
 
 class NetworkFlow:
@@ -66,6 +144,15 @@ class NetworkFlow:
         self.alpha = alpha
         self.memory_limit = memory_limit
         self.f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
+        net, n = architecture, len(x)
+        half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
+        self.flops = Flops(
+            evaluate=n * (2 * net.forward_flops + net.signal_flops),
+            outputs=n * net.forward_flops,
+            linearise=n * (net.forward_flops + net.signal_flops),
+            kernel=half * n**2 * net.kernel_flops,
+            pull_back=n * net.forward_flops,
+        )
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
@@ -83,6 +170,22 @@ class NetworkFlow:
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """F on the training set (E, P)."""
         return self._predictor(y, member)
+
+    def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
+        """See ``TangentSystem.linearise``."""
+        params = self.architecture.layout.unflatten(y)
+        linear = Linearisation(self.architecture, params, self.x, self.memory_limit)
+        alpha = self.alpha[member]
+        return NetworkTangent(linear, alpha[:, None] * (linear.outputs - self.f0[member]), alpha, self.memory_limit)
+
+    def push(self, outputs: Tensor) -> Tensor:
+        """See ``TangentSystem.push``."""
+        return push(self.loss, outputs, self.labels)
+
+    @property
+    def stiffness(self) -> float:
+        """See ``TangentSystem.stiffness``."""
+        return self.loss.curvature / len(self.x)
 
     def _predictor(self, w: Tensor, member: Tensor, visit: Callable[[Tensor, slice], None] | None = None) -> Tensor:
         """F chunk by chunk; ``visit`` sees each chunk while its graph is alive."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.dense import Segment, locate
+from feature_lazy.dynamics.dense import locate
 from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.outcome import Outcome
@@ -33,10 +33,12 @@ class Limits:
         time_scale: natural time of each member of the batch, (M,) float64.
         max_steps: trial steps of a member, rejected ones included; resumable.
         time_budget: seconds of this call; resumable.
+        t_end: where each member of the batch ends at the latest, (M,) float64; None: nowhere.
     """
 
     dt_floor: float
     time_scale: Tensor
+    t_end: Tensor | None = None
     max_steps: float = float("inf")
     time_budget: float = float("inf")
 
@@ -58,7 +60,7 @@ class Finished:
     outcomes: list[Outcome]
 
 
-def start(system: System, y0: Tensor, dt: Tensor, n_events: int) -> State:
+def start(system: System, stepper: Stepper, y0: Tensor, dt: Tensor, n_events: int) -> State:
     """The state at t = 0 of all members: y0 (E, D), first step to try dt (E,)."""
     member = torch.arange(len(y0), device=y0.device)
     velocity, outputs = system.evaluate(y0, member)
@@ -75,6 +77,10 @@ def start(system: System, y0: Tensor, dt: Tensor, n_events: int) -> State:
         steps=count,
         rejected=count,
         gradients=count + 1,
+        kernels=count,
+        flops=t + system.flops.evaluate,
+        after_rejection=torch.zeros_like(member, dtype=torch.bool),
+        memory=t.new_zeros(len(y0), stepper.memory),
     )
 
 
@@ -112,14 +118,17 @@ def integrate(
         yield Finished(state.select(spent), [Outcome.MAX_STEPS] * int(spent.sum()))
         state = state.select(~spent)
     while len(state):
+        wanted = method.stepper.begin(system, state)
+        state = _within(wanted, limits)
         trial = method.stepper.step(system, state)
-        accepted, dt = method.controller.decide(trial.error, state.dt)
-        segment = Segment(state, trial)
-        event_times = _find_events(system, segment, accepted, events)
+        accepted, dt = method.controller.decide(trial.error, trial.order, state.dt, state.after_rejection)
+        # A step cut short at t_end says nothing against the step that was wanted.
+        dt = torch.where(accepted & (state.dt < wanted.dt), torch.maximum(dt, wanted.dt), dt)
+        event_times = _find_events(state, trial, accepted, events)
         t_stop = _terminal_times(event_times, events)
-        if (samples := _samples(segment, accepted, t_stop, times)) is not None:
+        if (samples := _samples(state, trial, accepted, t_stop, times)) is not None:
             yield samples
-        state = _advance(system, segment, accepted, dt, replace(state, event_times=event_times), t_stop)
+        state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
         outcomes = _outcomes(state, trial, accepted, t_stop, limits, deadline)
         leaving = [row for row, outcome in enumerate(outcomes) if outcome is not None]
         if leaving:
@@ -129,16 +138,23 @@ def integrate(
             state = state.select(staying)
 
 
-def _find_events(system: System, segment: Segment, accepted: Tensor, events: Sequence[Event]) -> Tensor:
+def _within(state: State, limits: Limits) -> State:
+    """The same state with steps that do not pass t_end."""
+    if limits.t_end is None:
+        return state
+    return replace(state, dt=torch.minimum(state.dt, limits.t_end[state.member] - state.t))
+
+
+def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[Event]) -> Tensor:
     """Event times (E, events) after this step: old ones kept, new ones located within the step."""
-    found = segment.state.event_times
+    found = state.event_times
     for index, event in enumerate(events):
-        new = accepted & found[:, index].isnan() & (event.value(segment.trial.outputs) < 0)
+        new = accepted & found[:, index].isnan() & (event.value(trial.outputs) < 0)
         if new.any():
             rows = new.nonzero()[:, 0]
-            theta = locate(system, segment, rows, event)
+            theta = locate(trial.dense, rows, event)
             found = found.clone()
-            found[rows, index] = segment.state.t[rows] + theta * segment.state.dt[rows]
+            found[rows, index] = state.t[rows] + theta * state.dt[rows]
     return found
 
 
@@ -150,10 +166,11 @@ def _terminal_times(event_times: Tensor, events: Sequence[Event]) -> Tensor:
     return event_times[:, terminal].nan_to_num(nan=torch.inf).amin(1)
 
 
-def _samples(segment: Segment, accepted: Tensor, t_stop: Tensor, times: Sequence[ObservationTimes]) -> Samples | None:
+def _samples(
+    state: State, trial: Trial, accepted: Tensor, t_stop: Tensor, times: Sequence[ObservationTimes]
+) -> Samples | None:
     """States at the observation times that accepted steps passed, up to the terminal event."""
-    state = segment.state
-    columns = (state.member, accepted, state.t, torch.minimum(segment.t_end, t_stop))
+    columns = (state.member, accepted, state.t, torch.minimum(state.t + state.dt, t_stop))
     found = [
         (row, t)
         for row, (member, ok, t0, t1) in enumerate(zip(*(c.tolist() for c in columns), strict=True))
@@ -165,36 +182,34 @@ def _samples(segment: Segment, accepted: Tensor, t_stop: Tensor, times: Sequence
     rows = torch.tensor([row for row, _ in found], device=state.t.device)
     t = state.t.new_tensor([t for _, t in found])
     theta = (t - state.t[rows]) / state.dt[rows]
-    return Samples(state.member[rows], t, segment.at(rows, theta))
+    return Samples(state.member[rows], t, trial.dense.at(rows, theta))
 
 
-def _advance(system: System, segment: Segment, accepted: Tensor, dt: Tensor, state: State, t_stop: Tensor) -> State:
+def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: Tensor) -> State:
     """The next state: accepted rows move on, rejected rows stay, rows with a terminal event stop at it."""
-    trial = segment.trial
-    moved = {"t": segment.t_end, "y": trial.y, "velocity": trial.velocity, "outputs": trial.outputs}
+    moved = {"t": state.t + state.dt, "y": trial.y, "velocity": trial.velocity, "outputs": trial.outputs}
     if not accepted.all():
         for name, value in moved.items():
             mask = accepted if value.dim() == 1 else accepted[:, None]
             moved[name] = torch.where(mask, value, getattr(state, name))
-    state = replace(
+    ended = t_stop.isfinite()
+    if ended.any():
+        rows = ended.nonzero()[:, 0]
+        theta = (t_stop[rows] - state.t[rows]) / state.dt[rows]
+        moved["t"] = torch.where(ended, t_stop, moved["t"])
+        moved["y"] = moved["y"].index_copy(0, rows, trial.dense.at(rows, theta))
+        moved["outputs"] = moved["outputs"].index_copy(0, rows, trial.dense.outputs(rows, theta))
+    return replace(
         state,
         dt=dt,
         steps=state.steps + accepted,
         rejected=state.rejected + ~accepted,
         gradients=state.gradients + trial.gradients,
+        kernels=state.kernels + trial.kernels,
+        flops=state.flops + trial.flops,
+        after_rejection=~accepted,
+        memory=trial.memory,
         **moved,
-    )
-    ended = t_stop.isfinite()
-    if not ended.any():
-        return state
-    rows = ended.nonzero()[:, 0]
-    y_stop = segment.at(rows, (t_stop[rows] - segment.state.t[rows]) / segment.state.dt[rows])
-    outputs = system.outputs(y_stop, state.member[rows])
-    return replace(
-        state,
-        t=torch.where(ended, t_stop, state.t),
-        y=state.y.index_copy(0, rows, y_stop),
-        outputs=state.outputs.index_copy(0, rows, outputs),
     )
 
 
@@ -206,11 +221,13 @@ def _outcomes(
     floor = limits.dt_floor * torch.maximum(state.t, limits.time_scale[state.member])
     stuck = ~accepted & (state.dt < floor)
     spent = state.steps + state.rejected >= limits.max_steps
-    columns = (t_stop.isfinite(), stuck, trial.error.isfinite(), spent)
+    # t + (t_end - t) may miss t_end by a rounding error.
+    arrived = torch.zeros_like(spent) if limits.t_end is None else state.t >= limits.t_end[state.member] * (1 - 1e-14)
+    columns = (t_stop.isfinite(), arrived, stuck, trial.error.isfinite(), spent)
     outcomes: list[Outcome | None] = []
-    for ended, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
-        if ended:
-            outcomes.append(Outcome.CONVERGED)
+    for ended, at_end, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
+        if ended or at_end:
+            outcomes.append(Outcome.CONVERGED if ended else Outcome.T_END)
         elif is_stuck:
             outcomes.append(Outcome.DT_FLOOR if finite else Outcome.NON_FINITE)
         elif out_of_steps:

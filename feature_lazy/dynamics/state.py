@@ -21,7 +21,11 @@ class State:
         event_times: time of each event, NaN until it happens, (E, events) float64.
         steps: accepted steps, (E,) int64.
         rejected: rejected steps, (E,) int64.
-        gradients: evaluations of the velocity, (E,) int64.
+        gradients: evaluations of the velocity and other passes of the same cost, (E,) int64.
+        kernels: tangent kernels computed, (E,) int64.
+        flops: floating point operations of all work of the stepper, rejected steps included, (E,) float64.
+        after_rejection: whether the last step was rejected, (E,) bool.
+        memory: what the stepper keeps from step to step, (E, stepper.memory) float64.
     """
 
     member: Tensor
@@ -34,6 +38,10 @@ class State:
     steps: Tensor
     rejected: Tensor
     gradients: Tensor
+    kernels: Tensor
+    flops: Tensor
+    after_rejection: Tensor
+    memory: Tensor
 
     def __len__(self) -> int:
         """Number of members E."""

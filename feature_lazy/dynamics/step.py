@@ -1,12 +1,25 @@
-"""What a step is: the two interfaces between which every method is a choice."""
+"""What a step is: the interfaces between which every method is a choice."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
+
+
+class Dense(Protocol):
+    """The solution anywhere within a step, for rows (k,) of the batch at fractions theta (k,) ∈ [0, 1] of the step."""
+
+    def at(self, rows: Tensor, theta: Tensor) -> Tensor:
+        """y, (k, D)."""
+        ...
+
+    def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
+        """Outputs, (k, P)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -18,27 +31,72 @@ class Trial:
         velocity: dy/dt there, (E, D).
         outputs: outputs there, (E, P).
         error: what bounds the step, over its bound, (E,) float64; infinite where anything is not finite.
-        gradients: velocities evaluated per member.
+        order: exponent with which the error grows with dt, (E,) float64.
+        dense: the solution within the step.
+        gradients: velocities evaluated, and passes of the same cost, (E,) int64.
+        kernels: tangent kernels computed, (E,) int64.
+        flops: floating point operations, (E,) float64.
+        memory: what the stepper keeps, (E, M) float64.
     """
 
     y: Tensor
     velocity: Tensor
     outputs: Tensor
     error: Tensor
-    gradients: int
+    order: Tensor
+    dense: Dense
+    gradients: Tensor
+    kernels: Tensor
+    flops: Tensor
+    memory: Tensor
 
 
 class Stepper(Protocol):
     """Tries a step; it never decides whether the step counts."""
+
+    @property
+    def memory(self) -> int:
+        """Numbers that it keeps for each member from step to step."""
+        ...
+
+    def begin(self, system: System, state: State) -> State:
+        """Set ``dt`` before a step, where a stepper chooses among methods that have steps of their own."""
+        ...
 
     def step(self, system: System, state: State) -> Trial:
         """Try one step of size ``state.dt`` for every member."""
         ...
 
 
+class SingleMethod:
+    """A stepper that is one method, and keeps nothing from step to step."""
+
+    memory = 0
+
+    def begin(self, system: System, state: State) -> State:
+        """Leave the step to the controller."""
+        return state
+
+
+def norm(vectors: Tensor) -> Tensor:
+    """Length of each row, (E, D) → (E,), in float64: its square must not underflow in single precision."""
+    return torch.linalg.vector_norm(vectors, dim=1).double()
+
+
+def relative_error(e_y: Tensor, dy: Tensor, e_outputs: Tensor, doutputs: Tensor) -> Tensor:
+    """Error of a step over the change that it makes, in y and in the outputs, whichever is larger: (E,).
+
+    This is an error per unit step whose unit is the path itself, so it needs no scale of y or t, and its sum over a
+    run is the tolerance times the length of the path. A step that changes nothing has no error; NaN is infinite.
+    """
+    parts = [(norm(e_y), norm(dy)), (norm(e_outputs), norm(doutputs))]
+    ratios = [torch.where(error == 0, error, error / change) for error, change in parts]
+    return torch.maximum(*ratios).nan_to_num(nan=torch.inf)
+
+
 class Controller(Protocol):
     """Decides from an error; it never sees a network."""
 
-    def decide(self, error: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
-        """Errors (E,) and steps (E,) → which steps are accepted (E,) bool, and the next steps (E,)."""
+    def decide(self, error: Tensor, order: Tensor, dt: Tensor, after_rejection: Tensor) -> tuple[Tensor, Tensor]:
+        """Which steps are accepted (E,) bool, and the next steps (E,), from ``Trial.error`` and its order, (E,)."""
         ...

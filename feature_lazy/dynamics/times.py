@@ -38,6 +38,14 @@ class LogTimes:
         return [t for t in candidates if start < t <= stop and t >= self.first]
 
 
+class EveryStep:
+    """The end of every accepted step: for solutions that are needed everywhere."""
+
+    def between(self, start: float, stop: float) -> list[float]:
+        """See ``ObservationTimes.between``."""
+        return [stop]
+
+
 class GivenTimes:
     """The times that the user lists."""
 

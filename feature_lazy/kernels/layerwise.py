@@ -15,6 +15,9 @@ from feature_lazy.architectures.base import Architecture
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.params import Params
 
+SYMMETRIC_BLOCKS = 8
+"""Row blocks of a symmetric kernel at least: the work is (1 + 1/blocks)/2 of the whole."""
+
 
 @dataclass(frozen=True)
 class _LayerFactors:
@@ -23,6 +26,42 @@ class _LayerFactors:
     inputs: Tensor
     signals: Tensor
     scale: float
+
+
+class Linearisation:
+    """The network to first order around some weights, as the factors A and B of every layer on fixed patterns.
+
+    Attributes:
+        outputs: f(w, x), (E, P).
+    """
+
+    def __init__(self, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> None:
+        """Gather inputs and back-propagated signals of every layer over chunks of patterns."""
+        leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
+        members = next(iter(leaves.values())).shape[0]
+        per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
+        outputs: list[Tensor] = []
+        parts: list[list[_LayerFactors]] = []
+        for chunk in chunks(len(x), chunk_size(len(x), per_pattern, memory_limit)):
+            with torch.enable_grad():
+                output, taps = architecture.taps(leaves, x[chunk])
+                signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
+            outputs.append(output.detach())
+            parts.append([_LayerFactors(t.inputs.detach(), b, t.scale) for t, b in zip(taps, signals, strict=True)])
+        self.outputs = torch.cat(outputs, dim=1)
+        self.layers = [
+            _LayerFactors(
+                torch.cat([part.inputs for part in layer], dim=-2),
+                torch.cat([part.signals for part in layer], dim=-2),
+                layer[0].scale,
+            )
+            for layer in zip(*parts, strict=True)
+        ]
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        """Jᵀa for a (E, P), flat in the order of the layers: (E, N). Each layer adds s·(B ∘ a)ᵀA."""
+        gradients = [((layer.signals * a[:, :, None]).mT @ layer.inputs) * layer.scale for layer in self.layers]
+        return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
 
 
 def tangent_kernel(
@@ -45,41 +84,33 @@ def tangent_kernel(
     Returns:
         Θ, shape (E, P1, P2), in the dtype of the weights.
     """
-    rows = _factors(architecture, params, x1, memory_limit)
-    columns = rows if x2 is None else _factors(architecture, params, x2, memory_limit)
-    signals = rows[0].signals
-    members, n_rows, n_columns = signals.shape[0], x1.shape[0], columns[0].signals.shape[1]
-    theta = signals.new_zeros(members, n_rows, n_columns)
+    rows = Linearisation(architecture, params, x1, memory_limit)
+    columns = None if x2 is None else Linearisation(architecture, params, x2, memory_limit)
+    return kernel_of(rows, columns, memory_limit=memory_limit)
+
+
+def kernel_of(
+    rows: Linearisation, columns: Linearisation | None = None, *, memory_limit: float = float("inf")
+) -> Tensor:
+    """Θ between the patterns of two linearisations, or of one with itself: (E, P1, P2)."""
+    symmetric = columns is None
+    columns = rows if columns is None else columns
+    (members, n_rows), n_columns = rows.outputs.shape, columns.outputs.shape[1]
+    theta = rows.outputs.new_zeros(members, n_rows, n_columns)
     # One block holds two products of E·n_columns numbers a row: AAᵀ and BBᵀ.
     size = chunk_size(n_rows, 2 * members * n_columns * theta.element_size(), memory_limit)
-    for row, column in zip(rows, columns, strict=True):
-        for block in chunks(n_rows, size):
-            product = row.signals[:, block] @ column.signals.mT
-            product *= row.inputs[..., block, :] @ column.inputs.mT
-            theta[:, block].add_(product, alpha=row.scale**2)
+    if symmetric:
+        size = min(size, -(-n_rows // SYMMETRIC_BLOCKS))
+    for block in chunks(n_rows, size):
+        # A symmetric kernel is done from the diagonal on, and mirrored.
+        rest = slice(block.start if symmetric else 0, n_columns)
+        for row, column in zip(rows.layers, columns.layers, strict=True):
+            product = row.signals[:, block] @ column.signals[:, rest].mT
+            product *= row.inputs[..., block, :] @ column.inputs[..., rest, :].mT
+            theta[:, block, rest].add_(product, alpha=row.scale**2)
+        if symmetric:
+            theta[:, block.stop :, block] = theta[:, block, block.stop :].mT
     return theta
-
-
-def _factors(architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> list[_LayerFactors]:
-    """Inputs and back-propagated signals of every layer, gathered over chunks of patterns."""
-    leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
-    members = next(iter(leaves.values())).shape[0]
-    per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
-    size = chunk_size(len(x), per_pattern, memory_limit)
-    parts: list[list[_LayerFactors]] = []
-    for chunk in chunks(len(x), size):
-        with torch.enable_grad():
-            output, taps = architecture.taps(leaves, x[chunk])
-            signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
-        parts.append([_LayerFactors(t.inputs.detach(), b, t.scale) for t, b in zip(taps, signals, strict=True)])
-    return [
-        _LayerFactors(
-            torch.cat([part.inputs for part in layer], dim=-2),
-            torch.cat([part.signals for part in layer], dim=-2),
-            layer[0].scale,
-        )
-        for layer in zip(*parts, strict=True)
-    ]
 
 
 def relative_change(theta: Tensor, theta0: Tensor) -> Tensor:

@@ -1,0 +1,68 @@
+"""What the tests share: one thread, composed configurations, and ``python train.py`` as a user calls it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hypothesis import settings
+
+from feature_lazy.config import Config
+from feature_lazy.schema import register, to_config
+
+ROOT = Path(__file__).parents[1]
+TINY = (
+    "dataset.n_train=20",
+    "dataset.n_test=20",
+    "architecture.depth=2",
+    "width.h=8",
+    "observe.kernel.probe=10",
+    "observe.per_decade=2",
+)
+"""A job that trains in about a second."""
+QUICK = ("alpha.value=10", "dynamics.eps_gradient=1e-2")
+"""With large steps in a tenth of that: for all that does not depend on how well the flow is followed."""
+
+# Bit for bit comparisons need one order of summation, and two test processes share two cores.
+torch.set_num_threads(1)
+# The same examples every time, no files left behind, and no deadline on a machine that may be busy.
+settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+settings.load_profile("suite")
+register()
+
+
+@pytest.fixture
+def configure():
+    """Compose a configuration in this process, as ``train.py`` does from its command line."""
+
+    def composed(*overrides: str) -> Config:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return to_config(compose("train", list(overrides)))
+
+    return composed
+
+
+@pytest.fixture
+def tiny(configure, tmp_path):
+    """Compose a tiny job that stores under ``tmp_path / "results"``."""
+
+    def composed(*overrides: str) -> Config:
+        return configure(*TINY, f"output_dir={tmp_path / 'results'}", *overrides)
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def train_py():
+    """Call ``python train.py`` in a process of its own, with its results in a folder."""
+
+    def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        # Flags first: Hydra's parser takes no overrides before ``-m``.
+        command = [sys.executable, "train.py", *arguments, f"output_dir={folder}", "threads=1"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+    return call

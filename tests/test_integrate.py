@@ -1,0 +1,199 @@
+"""The integration loop on systems with known solutions."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_lazy.dynamics import (
+    ArticleController,
+    ArticleEuler,
+    Event,
+    Finished,
+    GivenTimes,
+    Method,
+    Outcome,
+    Samples,
+    State,
+    integrate,
+    start,
+)
+from tests.toys import ExactStepper, FixedStep, Flow, Linear, Scripted, column, limits, slope
+
+# A slow, a fast and two rotating directions: not symmetric, not normal.
+SYSTEM = Linear([[-0.5, 0.2, 0.0, 0.0], [0.0, -3.0, 0.5, 0.0], [0.0, 0.0, -0.2, 2.0], [0.1, 0.0, -2.0, -0.2]])
+Y0 = torch.tensor([[1.0, -2.0, 0.5, 1.0]], dtype=torch.float64)
+ARTICLE = Method(ArticleEuler(), ArticleController())
+
+
+def follow(system, y0, method, *, dt=0.1, times=(), events=(), state=None, **bounds):
+    """All samples of member 0 as [(t, y)], and what finished by member."""
+    members = len(y0)
+    first = start(system, y0, torch.full((members,), dt, dtype=torch.float64), len(events)) if state is None else state
+    observation = [GivenTimes(times)] * members
+    samples, finished = [], {}
+    for event in integrate(system, method, first, observation, events, limits(members, **bounds)):
+        if isinstance(event, Samples):
+            rows = zip(event.member.tolist(), event.t.tolist(), event.y, strict=True)
+            samples += [(t, y) for member, t, y in rows if member == 0]
+        else:
+            assert isinstance(event, Finished)
+            for row, outcome in enumerate(event.outcomes):
+                part = event.state.select(torch.tensor([row]))
+                finished[int(part.member)] = (outcome, part)
+    return samples, finished
+
+
+def assert_same_bits(one: State, other: State):
+    for name, value in one.tensors().items():
+        torch.testing.assert_close(value, other.tensors()[name], rtol=0, atol=0, equal_nan=True)
+
+
+# At the end of the steps, and in the middle of them: dense output must not cost an order.
+@pytest.mark.parametrize("t", [1.0, 0.7890123])
+def test_euler_has_order_one(t):
+    steps = [40, 80, 160, 320]
+    errors = []
+    for n in steps:
+        samples, _ = follow(SYSTEM, Y0, Method(ArticleEuler(), FixedStep()), dt=1 / n, times=[t], max_steps=n)
+        errors.append(float((samples[-1][1] - SYSTEM.exact(Y0, t)).norm()))
+    # error = C·dt·(1 + O(dt)), and dt·‖A‖ = 0.08 … 0.01.
+    assert slope(1 / np.array(steps), errors) == pytest.approx(1, abs=0.1)
+
+
+def test_dense_output_has_order_four():
+    """Cubic Hermite between exact states: error C·dt⁴."""
+    steps, times = [10, 20, 40, 80], np.linspace(0.0123, 0.9876, 30)
+    errors = []
+    for n in steps:
+        samples, _ = follow(SYSTEM, Y0, Method(ExactStepper(SYSTEM), FixedStep()), dt=1 / n, times=times, max_steps=n)
+        errors.append(max(float((y - SYSTEM.exact(Y0, t)).norm()) for t, y in samples))
+    assert slope(1 / np.array(steps), errors) == pytest.approx(4, abs=0.2)
+
+
+script = st.lists(st.tuples(st.booleans(), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=40)
+
+
+@given(script, st.lists(st.integers(1, 400), max_size=20))
+def test_every_time_is_reported_once_and_exactly(script, sixteenths):
+    """Whatever is accepted or rejected, and also where times fall on the ends of steps."""
+    times = [k / 16 for k in sixteenths]
+    method = Method(ExactStepper(SYSTEM), Scripted(script))
+    samples, finished = follow(SYSTEM, Y0, method, dt=0.125, times=times, max_steps=len(script), dt_floor=0.0)
+    outcome, state = finished[0]
+    assert outcome is Outcome.MAX_STEPS
+    assert [t for t, _ in samples] == [0.0, *sorted({t for t in times if t <= state.t})]
+    torch.testing.assert_close(state.y, SYSTEM.exact(Y0, state.t), rtol=1e-10, atol=1e-12)
+    assert state.steps == sum(accepted for accepted, _ in script)
+    assert state.rejected == len(script) - state.steps
+    assert state.gradients == 1 + len(script)
+
+
+def test_events_are_located_within_a_step():
+    """y = e^{-t} falls below 1/2 at ln 2 and ends at 1/10, at ln 10."""
+    events = [
+        Event("half", lambda outputs: outputs[:, 0] - 0.5),
+        Event("never", lambda outputs: outputs[:, 0] + 1),
+        Event("tenth", lambda outputs: outputs[:, 0] - 0.1, terminal=True),
+    ]
+    decay = Linear([[-1.0]])
+    method = Method(ExactStepper(decay), FixedStep())
+    samples, finished = follow(decay, column(1.0), method, dt=0.01, times=[2.0, 2.3025, 2.3030], events=events)
+    outcome, state = finished[0]
+    assert outcome is Outcome.CONVERGED
+    # Bisection leaves dt/2¹⁶ = 1.5e-7; Hermite's dt⁴ is below it.
+    assert state.event_times[0].tolist() == pytest.approx([np.log(2), np.nan, np.log(10)], abs=2e-7, nan_ok=True)
+    assert state.t == state.event_times[0, 2]
+    assert state.outputs.item() < 0.1  # the event has happened in the final state
+    assert state.outputs.item() == pytest.approx(0.1, abs=2e-8)
+    assert [t for t, _ in samples] == [0.0, 2.0, 2.3025]  # nothing beyond the end
+
+
+def test_infinite_velocity_ends_as_non_finite():
+    blown = Flow(lambda y: torch.where(y < 1, torch.ones_like(y), torch.full_like(y, torch.inf)))
+    _, finished = follow(blown, column(0.0), ARTICLE)
+    outcome, state = finished[0]
+    assert outcome is Outcome.NON_FINITE
+    assert state.y.isfinite().all()  # the last state that was accepted
+    assert state.t == pytest.approx(1, abs=1e-8)
+
+
+def test_broken_from_the_start_ends_as_non_finite():
+    _, finished = follow(Flow(lambda y: y * torch.nan), column(1.0), ARTICLE)
+    assert finished[0][0] is Outcome.NON_FINITE
+
+
+def test_kink_ends_as_dt_floor():
+    _, finished = follow(Flow(lambda y: -y.sign()), column(1 / 3), ARTICLE)
+    outcome, state = finished[0]
+    assert outcome is Outcome.DT_FLOOR
+    assert state.t == pytest.approx(1 / 3, abs=1e-8)
+    assert state.dt < 1e-10
+
+
+def test_rest_is_no_error():
+    """A member whose velocity is exactly zero goes on without 0/0, and with growing steps."""
+    _, finished = follow(Flow(torch.zeros_like), column(1.0), ARTICLE, max_steps=5)
+    outcome, state = finished[0]
+    assert outcome is Outcome.MAX_STEPS
+    assert (state.steps, state.rejected) == (5, 0)
+    assert state.dt.item() == pytest.approx(0.1 * 1.1**5)
+
+
+def test_members_end_in_their_own_way_and_do_not_disturb_each_other():
+    def velocity(y):
+        kink, blown, fine = -y[:1].sign(), torch.where(y[1:2] < 1, 1.0, torch.nan), -y[2:]
+        return torch.cat([kink, blown, fine])
+
+    class Rows(Flow):
+        """Each member has its own law, found by ``member`` and not by its row."""
+
+        def evaluate(self, y, member):
+            full = torch.zeros(3, 1, dtype=y.dtype).index_copy(0, member, y)
+            return velocity(full)[member], self.outputs(y, member)
+
+    event = Event("tenth", lambda outputs: outputs[:, 0].abs() - 0.1, terminal=True)
+    _, alone = follow(Linear([[-1.0]]), column(1.0), ARTICLE, events=[event])
+    _, together = follow(Rows(velocity), column(0.4, 0.3, 1.0), Method(ArticleEuler(), ArticleController()),
+                         events=[Event("t", lambda o: torch.where(o[:, 0] == 0, 1.0, 1.0) * 1.0)], max_steps=3000)
+    assert alone and together
+
+
+@pytest.mark.parametrize("cuts", [[1], [2, 3], [50, 57, 200]], ids=str)
+def test_stopped_by_steps_and_continued_is_bit_for_bit_the_same(cuts):
+    event = Event("end", lambda outputs: outputs.norm(dim=1) - 0.3, terminal=True)
+    half = Event("half", lambda outputs: outputs.norm(dim=1) - 1.2)
+    arguments = {"times": [0.1, 0.5, 1.0, 2.0], "events": [half, event]}
+    expected_samples, expected = follow(SYSTEM, Y0, ARTICLE, **arguments)
+    assert expected[0][0] is Outcome.CONVERGED
+    assert expected[0][1].steps > max(cuts)
+    state, samples = None, []
+    for cut in [*cuts, float("inf")]:
+        part, finished = follow(SYSTEM, Y0, ARTICLE, **arguments, state=state, max_steps=cut)
+        samples += part
+        outcome, state = finished[0]
+        assert outcome is (Outcome.CONVERGED if cut == float("inf") else Outcome.MAX_STEPS)
+        assert outcome.resumable == (cut < float("inf"))
+    assert_same_bits(state, expected[0][1])
+    assert [t for t, _ in samples] == [t for t, _ in expected_samples]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(samples, expected_samples, strict=True))
+
+
+def test_continued_without_a_larger_budget_stops_at_once():
+    _, first = follow(SYSTEM, Y0, ARTICLE, max_steps=7)
+    samples, again = follow(SYSTEM, Y0, ARTICLE, max_steps=7, state=first[0][1])
+    assert samples == []
+    assert again[0][0] is Outcome.MAX_STEPS
+    assert_same_bits(again[0][1], first[0][1])
+
+
+def test_time_budget_makes_at_least_one_step():
+    _, expected = follow(SYSTEM, Y0, ARTICLE, max_steps=20)
+    state = None
+    for _ in range(20):
+        _, finished = follow(SYSTEM, Y0, ARTICLE, state=state, time_budget=0.0)
+        outcome, state = finished[0]
+        assert outcome is Outcome.TIME_BUDGET
+        assert outcome.resumable
+    assert_same_bits(state, expected[0][1])

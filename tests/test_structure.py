@@ -1,0 +1,156 @@
+"""The shape of the source: imports point one way, modules and functions stay small, links lead somewhere."""
+
+import ast
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+# Each layer imports itself and earlier ones only (docs/architecture.md).
+LAYERS = (
+    {"errors", "seeds", "params", "memory"},
+    {"activations", "losses"},
+    {"architectures", "datasets", "kernels"},
+    {"dynamics"},
+    {"observables"},
+    {
+        "config",
+        "schema",
+        "validate",
+        "cells",
+        "runs",
+        "store",
+        "plan",
+        "tracking",
+        "provenance",
+        "progress",
+        "sweep_display",
+    },
+    {"build"},
+    {"run"},
+    {"app"},
+)
+LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
+# What the command line and the parent of a sweep import; PyTorch takes two seconds.
+LIGHT = ("errors", "config", "schema", "validate", "cells", "runs", "store", "plan", "tracking", "progress")
+MAX_LINES = 250
+MAX_FUNCTION_LINES = 50
+
+PACKAGES = ("feature_lazy", "analysis", "hydra_plugins")
+MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+SOURCES = [*MODULES, ROOT / "train.py", *sorted((ROOT / "tests").rglob("*.py"))]
+every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def imports(path, top_level_only=False):
+    """Names of all modules that a file imports, in full: ``feature_lazy.store``, ``numpy``, …"""
+    tree = ast.parse(path.read_text())
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            # ``from feature_lazy import losses`` imports the module losses.
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from names if node.module == "feature_lazy" else [node.module]
+
+
+def layer(module):
+    """Layer of ``feature_lazy.x.y``."""
+    return LAYER_OF[module.split(".")[1]]
+
+
+def owned(names, package):
+    return sorted(name for name in names if name.split(".")[0] == package)
+
+
+def test_every_module_has_a_layer():
+    inside = {path.stem if path.is_file() else path.name for path in (ROOT / "feature_lazy").iterdir()}
+    assert inside - {"__init__", "__pycache__"} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize("name", sorted(LAYER_OF))
+def test_imports_point_one_way(name):
+    home = ROOT / "feature_lazy"
+    for path in [home / f"{name}.py", *(home / name).rglob("*.py")]:
+        if path.exists():
+            for module in owned(imports(path), "feature_lazy"):
+                assert layer(module) <= LAYER_OF[name], f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_package_itself_imports_nothing_heavy_and_never_its_users():
+    assert owned(imports(ROOT / "feature_lazy" / "__init__.py"), "feature_lazy") == []
+    for path in (ROOT / "feature_lazy").rglob("*.py"):
+        assert not owned(imports(path), "analysis"), path
+        assert not owned(imports(path), "hydra_plugins"), path
+
+
+def test_analysis_reads_runs_only():
+    allowed = {"feature_lazy.load_run", "feature_lazy.load_sweep", "feature_lazy.runs", "feature_lazy.errors"}
+    for path in (ROOT / "analysis").rglob("*.py"):
+        assert set(owned(imports(path), "feature_lazy")) <= allowed, path
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_modules_import_nothing_heavy(name):
+    found = {module.split(".")[0] for module in imports(ROOT / "feature_lazy" / f"{name}.py", top_level_only=True)}
+    assert not found & {"torch", "scipy", "sklearn", "mlxtend", "pandas", "matplotlib", "wandb", "rich"}
+
+
+@pytest.mark.parametrize("name", ["observables", "dynamics", "kernels", "losses", "activations", "architectures"])
+def test_science_never_writes(name):
+    home = ROOT / "feature_lazy"
+    for path in [home / f"{name}.py", *(home / name).rglob("*.py")]:
+        if path.exists():
+            text = path.read_text()
+            assert not re.search(r"\bopen\(|write_text|write_bytes|\.mkdir\(|torch\.save|np\.save", text), path
+
+
+def test_nothing_stored_is_ever_unpickled():
+    """Opening somebody's results must run no code."""
+    for path in [*(ROOT / "feature_lazy").rglob("*.py"), *(ROOT / "analysis").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name.split(".")[0] for alias in node.names} | {getattr(node, "module", "") or ""}
+                assert not names & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}, path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert f"{node.value.id}.{node.attr}" not in {"torch.load", "np.load", "pd.read_pickle"}, path
+            assert getattr(node, "arg", None) != "allow_pickle", path
+
+
+@every_source
+def test_module_is_small(path):
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@every_source
+def test_functions_are_small(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            begin = (first.end_lineno if documented else node.lineno - 1) + 1
+            assert node.end_lineno - begin + 1 <= MAX_FUNCTION_LINES, f"{path.name}: {node.name}"
+
+
+def documents():
+    hidden = {".venv", ".git", "node_modules", "results"}
+    return [path for path in ROOT.rglob("*.md") if not hidden & set(path.relative_to(ROOT).parts)]
+
+
+def test_links_in_documents_lead_somewhere():
+    assert ROOT / "README.md" in documents()
+    broken = []
+    for path in documents():
+        for target in re.findall(r"\]\(([^)\s]+)", path.read_text(encoding="utf-8")):
+            if not re.match(r"[a-z]+:|#", target) and not (path.parent / target.split("#")[0]).exists():
+                broken.append(f"{path.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+@every_source
+def test_no_path_of_a_machine(path):
+    # Written apart, so that this file does not find itself.
+    for root in ("home", "Users", "root", "work", "tmp", "mnt"):
+        assert f'"/{root}' + "/" not in path.read_text()
