@@ -37,7 +37,11 @@ def train(cfg: DictConfig) -> list[str]:
         finally:
             progress.close()
     except FeatureLazyError as error:
+        log.error("%s", error)
         raise HydraException(str(error)) from error
+    except Exception:
+        log.exception("The job failed for a reason that it should not have")
+        raise
     for finished in runs:
         log.info("%s: %s in %s", finished.columns["seed"], finished.summary["outcome"], finished.path)
     return [finished.run_id for finished in runs]

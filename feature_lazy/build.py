@@ -22,11 +22,16 @@ from feature_lazy.datasets.prepare import Dataset, prepare
 from feature_lazy.dynamics import (
     ArticleController,
     ArticleEuler,
+    Auto,
+    Chebyshev2,
     GivenTimes,
     Limits,
     LogTimes,
     Method,
     ObservationTimes,
+    RungeKutta32,
+    SmoothController,
+    TangentExponential,
 )
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
@@ -92,7 +97,7 @@ class Experiment:
     def limits(self, members: int) -> Limits:
         """Floors and budgets for a batch of some members."""
         scale = torch.full((members,), self.time_scale, dtype=torch.float64, device=self.dataset.x_train.device)
-        return Limits(self.dt_floor, scale, self.max_steps, self.time_budget)
+        return Limits(self.dt_floor, scale, max_steps=self.max_steps, time_budget=self.time_budget)
 
 
 def build(config: schema.Config) -> Experiment:
@@ -113,7 +118,7 @@ def build(config: schema.Config) -> Experiment:
         architecture=network,
         dataset=dataset,
         loss=_loss(config.loss),
-        method=Method(ArticleEuler(dynamics.eps_gradient, dynamics.eps_output), ArticleController()),
+        method=_method(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, observe.kernel.probe, observe.kernel.final),
         alpha=alpha(config),
         time_scale=scale,
@@ -126,6 +131,13 @@ def build(config: schema.Config) -> Experiment:
         store=Store(config.output_dir),
         tracker=_tracker(config.tracking, Path(config.output_dir)),
     )
+
+
+def _method(config: schema.Dynamics) -> Method:
+    if config.stepper == "article":
+        return Method(ArticleEuler(config.eps_gradient, config.eps_output), ArticleController())
+    steppers = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": TangentExponential}
+    return Method(steppers[config.stepper](config.tolerance), SmoothController())
 
 
 def _device(name: str) -> torch.device:

@@ -139,9 +139,14 @@ class Dynamics:
     """Gradient flow ẇ = −∇𝓛 (eq. 7)."""
 
     kind: str = kind("gradient_flow")
-    stepper: str = option("article", "article: explicit Euler under eqs. 8–9", choices=("article",))
-    eps_gradient: float = option(1e-4, "ε_∇ of eq. 8", gt=0)
-    eps_output: float = option(0.1, "ε_F of eq. 9", gt=0)
+    stepper: str = option(
+        "auto",
+        "article: Euler under eqs. 8–9; rk32: accuracy limited; rkc2: stiff; tangent: lazy; auto: by measured progress",
+        choices=("auto", "article", "rk32", "rkc2", "tangent"),
+    )
+    tolerance: float = option(1e-2, "error of a step over its change, for every stepper but article", gt=0)
+    eps_gradient: float = option(1e-4, "ε_∇ of eq. 8, for stepper=article", gt=0)
+    eps_output: float = option(0.1, "ε_F of eq. 9, for stepper=article", gt=0)
     dt_init: float = option(1.0, "first step to try, over min(1, √h·α)", gt=0)
     dt_floor: float = option(1e-10, "smallest step, over max(t, min(1, √h·α))", gt=0)
     precision_tol: float = option(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)

@@ -225,6 +225,11 @@ def progress_for(cells: Sequence[Cell], name: str, n_train: int) -> BatchProgres
     return BatchProgress(name, cells, n_train, sinks)
 
 
-def silent() -> BatchProgress:
-    """Shows nothing."""
-    return BatchProgress("", [], 1, [])
+class Silent:
+    """Progress that nobody sees."""
+
+    def observed(self, cell: Cell, row: Mapping[str, float]) -> None:
+        """See ``Progress.observed``."""
+
+    def finished(self, cell: Cell, summary: Mapping[str, Any]) -> None:
+        """See ``Progress.finished``."""

@@ -25,7 +25,7 @@ from feature_lazy.dynamics import (
 from feature_lazy.errors import ConfigError
 from feature_lazy.observables import Observer, Scalars, rms
 from feature_lazy.plan import finished_runs
-from feature_lazy.progress import Progress, silent
+from feature_lazy.progress import Progress, Silent
 from feature_lazy.provenance import provenance
 from feature_lazy.runs import Run
 
@@ -51,7 +51,7 @@ def run(experiment: Experiment, progress: Progress | None = None) -> list[Run]:
         log.info("%d of %d runs are already done in %s", len(done), len(experiment.cells), store.root)
     if pending:
         with torch.no_grad():
-            _Batch(experiment, pending, progress or silent()).train()
+            _Batch(experiment, pending, progress or Silent()).train()
     return [done.get(cell.run_id) or store.load(cell.run_id) for cell in experiment.cells]
 
 

@@ -23,7 +23,7 @@ TINY = (
     "observe.per_decade=2",
 )
 """A job that trains in about a second."""
-QUICK = ("alpha.value=10", "dynamics.eps_gradient=1e-2")
+QUICK = ("alpha.value=10", "dynamics.stepper=article", "dynamics.eps_gradient=1e-2")
 """With large steps in a tenth of that: for all that does not depend on how well the flow is followed."""
 
 # Bit for bit comparisons need one order of summation, and two test processes share two cores.

@@ -34,7 +34,7 @@ def test_second_moment_is_one(name):
     # all its odd derivatives vanish there, which is as good.
     z = torch.linspace(-12, 12, 12_001, dtype=torch.float64)
     weight = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
-    assert float((ACTIVATIONS[name](z) ** 2 @ weight)) == pytest.approx(1, abs=1e-12)
+    assert float(ACTIVATIONS[name](z) ** 2 @ weight) == pytest.approx(1, abs=1e-12)
 
 
 @every_activation

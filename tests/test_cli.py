@@ -101,7 +101,9 @@ def test_worker_that_dies_is_a_failed_job_and_not_the_end_of_the_sweep(tmp_path)
     script = tmp_path / "dying.py"
     script.write_text(DYING.format(root=str(ROOT), conf=str(ROOT / "conf")))
     arguments = ["-m", *JOB, "hydra.launcher.n_jobs=1", "width.h=5,4", f"output_dir={tmp_path}", "threads=1"]
-    process = subprocess.run([sys.executable, script, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    process = subprocess.run(
+        [sys.executable, script, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert process.returncode != 0
     assert "Failed: " in shown(process)
     assert "width.h=5" in shown(process)

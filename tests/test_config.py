@@ -143,7 +143,7 @@ def test_sizes_in_bytes():
     assert parse_bytes(" 1.5 GiB ") == 1.5 * 2**30
     assert parse_bytes("1e3") == 1000
     for wrong in ("", "-1MB", "0GB", "MB", "1 parsec", "1..5MB", "nan"):
-        with pytest.raises(ValueError, match="could not convert|must be a positive size"):
+        with pytest.raises(ValueError, match="must be a positive size"):
             parse_bytes(wrong)
 
 

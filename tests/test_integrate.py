@@ -1,5 +1,7 @@
 """The integration loop on systems with known solutions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,44 +12,15 @@ from feature_lazy.dynamics import (
     ArticleController,
     ArticleEuler,
     Event,
-    Finished,
-    GivenTimes,
     Method,
     Outcome,
-    Samples,
-    State,
-    integrate,
-    start,
 )
-from tests.toys import ExactStepper, FixedStep, Flow, Linear, Scripted, column, limits, slope
+from tests.toys import ExactStepper, FixedStep, Flow, Linear, Scripted, assert_same_bits, column, follow, slope
 
 # A slow, a fast and two rotating directions: not symmetric, not normal.
 SYSTEM = Linear([[-0.5, 0.2, 0.0, 0.0], [0.0, -3.0, 0.5, 0.0], [0.0, 0.0, -0.2, 2.0], [0.1, 0.0, -2.0, -0.2]])
 Y0 = torch.tensor([[1.0, -2.0, 0.5, 1.0]], dtype=torch.float64)
 ARTICLE = Method(ArticleEuler(), ArticleController())
-
-
-def follow(system, y0, method, *, dt=0.1, times=(), events=(), state=None, **bounds):
-    """All samples of member 0 as [(t, y)], and what finished by member."""
-    members = len(y0)
-    first = start(system, y0, torch.full((members,), dt, dtype=torch.float64), len(events)) if state is None else state
-    observation = [GivenTimes(times)] * members
-    samples, finished = [], {}
-    for event in integrate(system, method, first, observation, events, limits(members, **bounds)):
-        if isinstance(event, Samples):
-            rows = zip(event.member.tolist(), event.t.tolist(), event.y, strict=True)
-            samples += [(t, y) for member, t, y in rows if member == 0]
-        else:
-            assert isinstance(event, Finished)
-            for row, outcome in enumerate(event.outcomes):
-                part = event.state.select(torch.tensor([row]))
-                finished[int(part.member)] = (outcome, part)
-    return samples, finished
-
-
-def assert_same_bits(one: State, other: State):
-    for name, value in one.tensors().items():
-        torch.testing.assert_close(value, other.tensors()[name], rtol=0, atol=0, equal_nan=True)
 
 
 # At the end of the steps, and in the middle of them: dense output must not cost an order.
@@ -102,11 +75,12 @@ def test_events_are_located_within_a_step():
     samples, finished = follow(decay, column(1.0), method, dt=0.01, times=[2.0, 2.3025, 2.3030], events=events)
     outcome, state = finished[0]
     assert outcome is Outcome.CONVERGED
-    # Bisection leaves dt/2¹⁶ = 1.5e-7; Hermite's dt⁴ is below it.
-    assert state.event_times[0].tolist() == pytest.approx([np.log(2), np.nan, np.log(10)], abs=2e-7, nan_ok=True)
+    # Bisection leaves at most dt/2¹² = 2.5e-6; Hermite's dt⁴ is below it.
+    assert state.event_times[0].tolist() == pytest.approx([np.log(2), np.nan, np.log(10)], abs=2.5e-6, nan_ok=True)
     assert state.t == state.event_times[0, 2]
     assert state.outputs.item() < 0.1  # the event has happened in the final state
-    assert state.outputs.item() == pytest.approx(0.1, abs=2e-8)
+    assert state.outputs.item() == pytest.approx(0.1, abs=2.5e-7)
+    assert torch.equal(state.outputs, state.y)
     assert [t for t, _ in samples] == [0.0, 2.0, 2.3025]  # nothing beyond the end
 
 
@@ -142,22 +116,34 @@ def test_rest_is_no_error():
 
 
 def test_members_end_in_their_own_way_and_do_not_disturb_each_other():
-    def velocity(y):
-        kink, blown, fine = -y[:1].sign(), torch.where(y[1:2] < 1, 1.0, torch.nan), -y[2:]
-        return torch.cat([kink, blown, fine])
+    """One meets a kink, one an infinity, one converges and one runs out of steps: each as if it were alone."""
+    laws = [
+        lambda y: -y.sign(),
+        lambda y: torch.where(y < 0.4, torch.ones_like(y), torch.inf),
+        lambda y: -y,
+        lambda y: -torch.cos(y),
+    ]
 
-    class Rows(Flow):
+    class Members(Flow):
         """Each member has its own law, found by ``member`` and not by its row."""
 
-        def evaluate(self, y, member):
-            full = torch.zeros(3, 1, dtype=y.dtype).index_copy(0, member, y)
-            return velocity(full)[member], self.outputs(y, member)
+        def __init__(self, order):
+            self.order = order
 
-    event = Event("tenth", lambda outputs: outputs[:, 0].abs() - 0.1, terminal=True)
-    _, alone = follow(Linear([[-1.0]]), column(1.0), ARTICLE, events=[event])
-    _, together = follow(Rows(velocity), column(0.4, 0.3, 1.0), Method(ArticleEuler(), ArticleController()),
-                         events=[Event("t", lambda o: torch.where(o[:, 0] == 0, 1.0, 1.0) * 1.0)], max_steps=3000)
-    assert alone and together
+        def evaluate(self, y, member):
+            velocity = [laws[self.order[m]](row) for m, row in zip(member.tolist(), y, strict=True)]
+            return torch.stack(velocity), self.outputs(y, member)
+
+    end = Event("end", lambda outputs: (outputs[:, 0] - 0.6).abs() - 0.05, terminal=True)
+    y0 = column(0.35, 0.35, 0.9, -0.5)
+    arguments = {"events": [end], "max_steps": 1000}
+    _, together = follow(Members([0, 1, 2, 3]), y0, ARTICLE, **arguments)
+    assert [together[m][0] for m in range(4)] == ["dt_floor", "non_finite", "converged", "max_steps"]
+    assert len({int(state.steps) for _, state in together.values()}) == 4  # they leave one after the other
+    for m in range(4):
+        _, alone = follow(Members([m]), y0[m : m + 1], ARTICLE, **arguments)
+        assert alone[0][0] is together[m][0]
+        assert_same_bits(replace(alone[0][1], member=torch.tensor([m])), together[m][1])
 
 
 @pytest.mark.parametrize("cuts", [[1], [2, 3], [50, 57, 200]], ids=str)

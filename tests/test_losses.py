@@ -36,7 +36,9 @@ def test_value(loss, output, label, value):
     assert loss(tensor(output), tensor(label)[0]).item() == pytest.approx(value, rel=1e-14)
 
 
-@pytest.mark.parametrize("loss", [SoftHinge(), Hinge(), QuadraticHinge(), Mse(1.1)], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize(
+    "loss", [SoftHinge(), Hinge(), QuadraticHinge(), Mse(1.1)], ids=lambda loss: type(loss).__name__
+)
 @pytest.mark.parametrize("label", [1.0, -1.0])
 def test_derivative_is_the_central_difference(loss, label):
     outputs = torch.linspace(-2.95, 2.95, 60, dtype=torch.float64, requires_grad=True)  # no kink among them

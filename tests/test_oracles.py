@@ -95,7 +95,9 @@ def follow(path: Path, eps_gradient: float) -> Followed:
     events = [half_loss(loss, s["y_train"]), converged(loss, s["y_train"])]
     method = Method(ArticleEuler(eps_gradient), ArticleController())
     times = GivenTimes(s.oracle["t"][:-1].tolist())
-    parts = list(integrate(flow, method, start(flow, s.w0, scale, 2), [times], events, Limits(1e-12, scale)))
+    parts = list(
+        integrate(flow, method, start(flow, method.stepper, s.w0, scale, 2), [times], events, Limits(1e-12, scale))
+    )
     finished = parts.pop()
     assert finished.outcomes == [Outcome.CONVERGED]
     assert all(isinstance(part, Samples) for part in parts)

@@ -20,6 +20,7 @@ GOLDEN_MEANT = (
     "initialisation, split, …), raise SCIENCE_VERSION in feature_lazy/cells.py and put the new numbers here."
 )
 
+
 def train(config: Config):
     """The runs of a configuration, trained where they are not stored."""
     return run(build(config))

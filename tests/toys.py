@@ -1,17 +1,30 @@
 """Small systems, steppers and controllers with known solutions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy.linalg import expm
 
-from feature_lazy.dynamics import Limits, State
-from feature_lazy.dynamics.step import Trial
+from feature_lazy.dynamics import (
+    Finished,
+    GivenTimes,
+    Limits,
+    Method,
+    Samples,
+    State,
+    integrate,
+    start,
+)
+from feature_lazy.dynamics.dense import Hermite
+from feature_lazy.dynamics.flow import Flops
+from feature_lazy.dynamics.step import SingleMethod, Trial
 
 
 class Flow:
     """A system from its velocity; the outputs are the state itself."""
+
+    flops = Flops(evaluate=1.0, outputs=1.0)
 
     def __init__(self, velocity):
         self.velocity = velocity
@@ -36,21 +49,33 @@ class Linear(Flow):
 
 
 @dataclass(frozen=True)
-class ExactStepper:
+class ExactStepper(SingleMethod):
     """Steps of a linear system without error, so that only what is read between the steps can be wrong."""
 
     system: Linear
 
     def step(self, system, state: State) -> Trial:
         y = torch.cat([self.system.exact(row[None], dt) for row, dt in zip(state.y, state.dt, strict=True)])
-        return Trial(y, *system.evaluate(y, state.member), error=torch.zeros_like(state.t), gradients=1)
+        velocity, outputs = system.evaluate(y, state.member)
+        return Trial(
+            y,
+            velocity,
+            outputs,
+            error=torch.zeros_like(state.t),
+            order=torch.ones_like(state.t),
+            dense=Hermite(system, state, y, velocity),
+            gradients=torch.ones_like(state.gradients),
+            kernels=torch.zeros_like(state.kernels),
+            flops=torch.ones_like(state.flops),
+            memory=state.memory,
+        )
 
 
 class FixedStep:
     """Accepts everything and keeps dt."""
 
-    def decide(self, error, dt):
-        return torch.ones_like(error, dtype=torch.bool), dt
+    def decide(self, trial, state):
+        return torch.ones_like(trial.error, dtype=torch.bool), state.dt
 
 
 class Scripted:
@@ -59,14 +84,34 @@ class Scripted:
     def __init__(self, script):
         self.script = iter(script)
 
-    def decide(self, error, dt):
+    def decide(self, trial, state):
         accepted, factor = next(self.script)
-        return torch.tensor([accepted]), dt * factor
+        return torch.tensor([accepted]), state.dt * factor
 
 
-def limits(members=1, **changes) -> Limits:
-    """Limits of a batch with time scale 1."""
-    return Limits(**{"dt_floor": 1e-10, "time_scale": torch.ones(members, dtype=torch.float64), **changes})
+def follow(system, y0, method: Method, *, dt=0.1, times=(), events=(), state=None, **bounds):
+    """All samples of member 0 as [(t, y)], and of every member its outcome and final state."""
+    members = len(y0)
+    step = torch.full((members,), dt, dtype=torch.float64)
+    first = start(system, method.stepper, y0, step, len(events)) if state is None else state
+    limits = Limits(**{"dt_floor": 1e-10, "time_scale": torch.ones(members, dtype=torch.float64), **bounds})
+    samples, finished = [], {}
+    for event in integrate(system, method, first, [GivenTimes(times)] * members, events, limits):
+        if isinstance(event, Samples):
+            rows = zip(event.member.tolist(), event.t.tolist(), event.y, strict=True)
+            samples += [(t, y) for member, t, y in rows if member == 0]
+        else:
+            assert isinstance(event, Finished)
+            for row, outcome in enumerate(event.outcomes):
+                part = event.state.select(torch.tensor([row]))
+                finished[int(part.member)] = (outcome, part)
+    return samples, finished
+
+
+def assert_same_bits(one: State, other: State):
+    """Every field equal, NaN included."""
+    for name, value in one.tensors().items():
+        torch.testing.assert_close(value, other.tensors()[name], rtol=0, atol=0, equal_nan=True)
 
 
 def column(*values):
@@ -77,3 +122,10 @@ def column(*values):
 def slope(x, y):
     """Exponent of y ~ x^s."""
     return np.polyfit(np.log(x), np.log(y), 1)[0]
+
+
+def trial(system, y0, dt, errors):
+    """A first state, and a trial of no step that has these errors."""
+    state = start(system, SingleMethod(), y0, torch.full((len(y0),), dt, dtype=torch.float64), 0)
+    tried = ExactStepper(Linear([[0.0]])).step(system, state)
+    return state, replace(tried, error=torch.tensor(errors, dtype=torch.float64))

@@ -58,8 +58,8 @@ class ArticleController:
     shrink: float = 0.1
     grow_below: float = 0.5
 
-    def decide(self, error: Tensor, order: Tensor, dt: Tensor, after_rejection: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``Controller.decide``; the authors use neither the order nor what came before."""
-        accepted = error < 1
-        factor = torch.where(error < self.grow_below, self.grow, 1.0)
-        return accepted, dt * torch.where(accepted, factor, self.shrink)
+    def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
+        """See ``Controller.decide``; the authors do not look at what came before."""
+        accepted = trial.error < 1
+        factor = torch.where(trial.error < self.grow_below, self.grow, 1.0)
+        return accepted, state.dt * torch.where(accepted, factor, self.shrink)

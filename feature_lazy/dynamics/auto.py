@@ -1,5 +1,6 @@
 """Choose between an explicit and a stiff method while a run goes on, each member for itself."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,10 +18,12 @@ CHOICE, DT, COST, OWN = 0, 1, 3, 5
 """Columns of the memory: the method in use, the step that each would take, what one costs, and the methods' own."""
 FIRST_STEP = (0.1, 10.0)
 """First step of each method over ``State.dt``: the stiff one is tried far out, where it pays if a run is lazy."""
-CURIOSITY = 1.1
+CURIOSITY = 1.05
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
 KERNEL_LIMIT = 40.0
 """Gradients that one step of the exponential integrator may cost; beyond it the stiff method is Chebyshev's."""
+MAX_PATTERNS = 4000
+"""Training patterns up to which P × P kernels of a batch of members fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,17 @@ class Auto:
         dt[rows, choice] = torch.where(used, state.dt, dt[rows, choice])
         dt[rows, idle] = dt[rows, idle] * grown
         choice = (dt / memory[:, COST : COST + 2]).argmax(1)
+        switched = choice != memory[:, CHOICE].long()
         memory = torch.cat([choice[:, None].double(), dt, memory[:, COST:]], dim=1)
-        return replace(state, dt=dt[rows, choice], memory=memory)
+        # What the other method did is no forecast for this one.
+        last_dt, last_error = (torch.where(switched, torch.nan, last) for last in (state.last_dt, state.last_error))
+        return replace(state, dt=dt[rows, choice], memory=memory, last_dt=last_dt, last_error=last_error)
 
     def step(self, system: TangentSystem, state: State) -> Trial:
         """See ``Stepper.step``; the members of each method go together."""
         choice = state.memory[:, CHOICE]
         groups = [(choice == EXPLICIT).nonzero()[:, 0], (choice == STIFF).nonzero()[:, 0]]
-        steppers: list[Stepper] = [RungeKutta32(self.tolerance), self._stiff(system)]
+        steppers: list[Stepper] = [RungeKutta32(self.tolerance), self._stiff(system, state.outputs.shape[1])]
         parts: list[tuple[Tensor, Trial]] = []
         for rows, stepper in zip(groups, steppers, strict=True):
             if len(rows):
@@ -69,15 +75,17 @@ class Auto:
                 parts.append((rows, stepper.step(system, replace(part, memory=own))))
         return _merge(state, parts)
 
-    def _stiff(self, system: TangentSystem) -> Stepper:
-        if step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate:
+    def _stiff(self, system: TangentSystem, n_patterns: int) -> Stepper:
+        affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate and n_patterns <= MAX_PATTERNS
+        if affordable and math.isfinite(system.stiffness):
             return TangentExponential(self.tolerance)
         return Chebyshev2(self.tolerance)
 
     def _fresh(self, system: TangentSystem, state: State) -> Tensor:
         """Memory before the first step: costs from the flops of the methods."""
         explicit = GRADIENTS * system.flops.evaluate + system.flops.outputs
-        stiff = step_flops(system) if isinstance(self._stiff(system), TangentExponential) else 4 * explicit
+        exponential = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
+        stiff = step_flops(system) if exponential else FIRST_STEP[STIFF] / FIRST_STEP[EXPLICIT] * explicit
         first = [EXPLICIT, *FIRST_STEP, explicit, stiff, *[0.0] * Chebyshev2.memory]
         memory = state.t.new_tensor(first).repeat(len(state), 1)
         memory[:, DT : DT + 2] *= state.dt[:, None]

@@ -65,6 +65,10 @@ class Tangent(Protocol):
         """Jᵀa/α for a (E, P): (E, D)."""
         ...
 
+    def select(self, rows: Tensor) -> "Tangent":
+        """The same for some members, (k,)."""
+        ...
+
 
 class TangentSystem(System, Protocol):
     """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
@@ -110,6 +114,10 @@ class NetworkTangent:
     def pull_back(self, a: Tensor) -> Tensor:
         """See ``Tangent.pull_back``."""
         return self.linear.pull_back(a / self.alpha[:, None])
+
+    def select(self, rows: Tensor) -> "NetworkTangent":
+        """See ``Tangent.select``."""
+        return NetworkTangent(self.linear.select(rows), self.outputs[rows], self.alpha[rows], self.memory_limit)
 
 
 class NetworkFlow:
@@ -174,7 +182,7 @@ class NetworkFlow:
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
         """See ``TangentSystem.linearise``."""
         params = self.architecture.layout.unflatten(y)
-        linear = Linearisation(self.architecture, params, self.x, self.memory_limit)
+        linear = Linearisation.around(self.architecture, params, self.x, self.memory_limit)
         alpha = self.alpha[member]
         return NetworkTangent(linear, alpha[:, None] * (linear.outputs - self.f0[member]), alpha, self.memory_limit)
 

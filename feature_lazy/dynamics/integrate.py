@@ -80,6 +80,8 @@ def start(system: System, stepper: Stepper, y0: Tensor, dt: Tensor, n_events: in
         kernels=count,
         flops=t + system.flops.evaluate,
         after_rejection=torch.zeros_like(member, dtype=torch.bool),
+        last_dt=t + torch.nan,
+        last_error=t + torch.nan,
         memory=t.new_zeros(len(y0), stepper.memory),
     )
 
@@ -121,7 +123,7 @@ def integrate(
         wanted = method.stepper.begin(system, state)
         state = _within(wanted, limits)
         trial = method.stepper.step(system, state)
-        accepted, dt = method.controller.decide(trial.error, trial.order, state.dt, state.after_rejection)
+        accepted, dt = method.controller.decide(trial, state)
         # A step cut short at t_end says nothing against the step that was wanted.
         dt = torch.where(accepted & (state.dt < wanted.dt), torch.maximum(dt, wanted.dt), dt)
         event_times = _find_events(state, trial, accepted, events)
@@ -208,6 +210,8 @@ def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: T
         kernels=state.kernels + trial.kernels,
         flops=state.flops + trial.flops,
         after_rejection=~accepted,
+        last_dt=torch.where(accepted, state.dt, state.last_dt),
+        last_error=torch.where(accepted, trial.error, state.last_error),
         memory=trial.memory,
         **moved,
     )

@@ -4,7 +4,6 @@ With s stages it is stable up to dt·ρ ≈ 0.65 s², where ρ is the spectral r
 costs √(dt·ρ) evaluations a step and not dt·ρ.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -29,28 +28,32 @@ MAX_STAGES = 250
 
 
 @cache
-def coefficients(s: int) -> tuple[list[float], list[float], list[float], list[float], list[float]]:
-    """b, a, μ̃, γ̃ and c of the method with s ≥ 2 stages, by index 0 … s (eqs. 2.3–2.9 of the paper)."""
+def coefficients(s: int) -> Tensor:
+    """Rows (ahead, behind, μ̃, γ̃) of the method with s ≥ 2 stages, columns j = 0 … s (eqs. 2.3–2.9 of the paper).
+
+    Y_j = (1 − ahead − behind)·Y₀ + ahead·Y_{j−1} + behind·Y_{j−2} + μ̃·dt·f(Y_{j−1}) + γ̃·dt·f(Y₀).
+    """
     w0 = 1 + EPSILON / s**2
     t, dt, ddt = [1.0, w0], [0.0, 1.0], [0.0, 0.0]
     for _ in range(2, s + 1):
         t.append(2 * w0 * t[-1] - t[-2])
+        ddt.append(4 * dt[-1] + 2 * w0 * ddt[-1] - ddt[-2])
         dt.append(2 * t[-2] + 2 * w0 * dt[-1] - dt[-2])
-        ddt.append(4 * dt[-2] + 2 * w0 * ddt[-1] - ddt[-2])
     w1 = dt[s] / ddt[s]
     b = [0.0, 0.0, *(ddt[j] / dt[j] ** 2 for j in range(2, s + 1))]
     b[0] = b[1] = b[2]
-    a = [1 - b[j] * t[j] for j in range(s + 1)]
-    mu = [0.0, b[1] * w1, *(2 * b[j] * w1 / b[j - 1] for j in range(2, s + 1))]
-    gamma = [0.0, 0.0, *(-a[j - 1] * mu[j] for j in range(2, s + 1))]
-    c = [0.0, 0.0, *(w1 * ddt[j] / dt[j] for j in range(2, s + 1))]
-    c[1] = c[2] / dt[2]
-    return b, a, mu, gamma, c
+    table = torch.zeros(4, s + 1, dtype=torch.float64)
+    table[2, 1] = b[1] * w1
+    for j in range(2, s + 1):
+        mu = 2 * b[j] * w1 / b[j - 1]
+        gamma = -(1 - b[j - 1] * t[j - 1]) * mu
+        table[:, j] = torch.tensor([2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], mu, gamma], dtype=torch.float64)
+    return table
 
 
-def stages(radius_dt: float) -> int:
-    """Stages that make dt·ρ stable: dt·ρ ≤ (2/3)(s² − 1)(1 − 2ε/15)."""
-    return max(2, math.ceil(math.sqrt(1 + 1.5 * radius_dt / (1 - 2 * EPSILON / 15))))
+def stages(radius_dt: Tensor) -> Tensor:
+    """Stages that make dt·ρ stable, at least 2: dt·ρ ≤ (2/3)(s² − 1)(1 − 2ε/15)."""
+    return (1 + 1.5 * radius_dt / (1 - 2 * EPSILON / 15)).sqrt().ceil().clamp(min=2)
 
 
 @dataclass(frozen=True)
@@ -71,79 +74,72 @@ class Chebyshev2:
         return state
 
     def step(self, system: System, state: State) -> Trial:
-        """See ``Stepper.step``; all members take the stages that the stiffest of them needs."""
+        """See ``Stepper.step``; every member takes the stages that it needs itself."""
         radius, age, power_gradients = self._radius(system, state)
-        s = stages(float((radius * state.dt).max()))
-        if s > MAX_STAGES:
-            return self._too_stiff(system, state, radius)
+        wanted = stages(radius * state.dt)
+        # A step that asks for too many stages is cut to those that are allowed, and is then rejected.
+        excess = (wanted / MAX_STAGES) ** 2
+        s = wanted.clamp(max=MAX_STAGES).long()
         y = self._stages(system, state, s)
         velocity, outputs = system.evaluate(y, state.member)
         dt = state.dt.to(y.dtype)[:, None]
         error = 0.8 * (state.y - y) + 0.4 * dt * (state.velocity + velocity)
         outputs_error = outputs - system.outputs(y - error, state.member)
-        ratio = relative_error(error, y - state.y, outputs_error, outputs - state.outputs)
-        gradients = s + power_gradients
+        ratio = relative_error(error, y - state.y, outputs_error, outputs - state.outputs) / self.tolerance
+        ratio = torch.where(excess > 1, excess, ratio)
         # A rejection may come from an estimate that is too small: make a new one.
-        age = torch.where(ratio < self.tolerance, age + 1, torch.inf)
+        age = torch.where(ratio < 1, age + 1, torch.inf)
+        gradients = s + power_gradients
         return Trial(
             y,
             velocity,
             outputs,
-            ratio / self.tolerance,
+            ratio,
             torch.full_like(ratio, 2.0),
             Hermite(system, state, y, velocity),
-            gradients=torch.full_like(state.gradients, gradients),
+            gradients=gradients,
             kernels=torch.zeros_like(state.kernels),
-            flops=torch.full_like(state.flops, gradients * system.flops.evaluate + system.flops.outputs),
+            flops=gradients * system.flops.evaluate + system.flops.outputs,
             memory=torch.stack([radius, age], dim=1),
         )
 
-    def _stages(self, system: System, state: State, s: int) -> Tensor:
-        """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s."""
-        b, a, mu, gamma, _ = coefficients(s)
+    def _stages(self, system: System, state: State, s: Tensor) -> Tensor:
+        """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s, each member with its own s (E,)."""
+        last = int(s.max())
+        padded = [torch.nn.functional.pad(coefficients(n), (0, last - n)) for n in s.tolist()]
+        table = torch.stack(padded, dim=2).to(state.y)[..., None]
         dt = state.dt.to(state.y.dtype)[:, None]
-        w0 = 1 + EPSILON / s**2
-        before, now = state.y, torch.addcmul(state.y, mu[1] * dt, state.velocity)
-        for j in range(2, s + 1):
+        before, now = state.y, torch.addcmul(state.y, table[2, 1] * dt, state.velocity)
+        together = bool((s == last).all())
+        for j in range(2, last + 1):
             k, _ = system.evaluate(now, state.member)
-            ahead, behind = 2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2]
+            ahead, behind, mu, gamma = table[:, j]
             new = (1 - ahead - behind) * state.y + ahead * now + behind * before
-            new.addcmul_(mu[j] * dt, k).addcmul_(gamma[j] * dt, state.velocity)
-            before, now = now, new
+            new.addcmul_(mu * dt, k).addcmul_(gamma * dt, state.velocity)
+            before, now = now, new if together else torch.where((s >= j)[:, None], new, now)
         return now
 
-    def _radius(self, system: System, state: State) -> tuple[Tensor, Tensor, int]:
+    def _radius(self, system: System, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Spectral radius of each member (E,), steps since its estimate, and what the estimate cost in gradients.
 
-        All members are estimated when one of them must be. A power iteration on differences of the velocity, which
-        starts from the velocity itself: the paper starts from the last eigenvector, which would be another state.
+        A power iteration on differences of the velocity, which starts from the velocity itself: the paper starts from
+        the last eigenvector, which would be one more vector of state.
         """
         radius, age = state.memory[:, RADIUS], state.memory[:, AGE]
+        nothing = torch.zeros_like(state.gradients)
         if self.radius is not None:
-            return self.radius[state.member], age, 0
-        if not bool(((age >= REFRESH) | (radius == 0)).any()):
-            return radius, age, 0
-        direction = state.velocity
-        size = torch.finfo(state.y.dtype).eps ** 0.5 * norm(state.y).clamp(min=1e-8)
+            return self.radius[state.member], age, nothing
+        old = (age >= REFRESH) | (radius == 0)
+        if not old.any():
+            return radius, age, nothing
+        rows = old.nonzero()[:, 0]
+        y, velocity, member = state.y[rows], state.velocity[rows], state.member[rows]
+        direction, estimate = velocity, radius[rows]
+        size = torch.finfo(y.dtype).eps ** 0.5 * norm(y).clamp(min=1e-8)
         for _ in range(POWER_ITERATIONS):
-            length = (size / norm(direction).clamp(min=1e-300)).to(state.y.dtype)[:, None]
-            moved, _ = system.evaluate(torch.addcmul(state.y, length, direction), state.member)
-            direction = moved - state.velocity
-            radius = SAFETY * norm(direction) / size
-        return radius, torch.zeros_like(age), POWER_ITERATIONS
-
-    def _too_stiff(self, system: System, state: State, radius: Tensor) -> Trial:
-        """A step that asks for too many stages: rejected, with the factor by which dt must shrink."""
-        error = (radius * state.dt / (0.6 * MAX_STAGES**2)).clamp(min=1.01)
-        return Trial(
-            state.y,
-            state.velocity,
-            state.outputs,
-            error,
-            torch.ones_like(error),
-            Hermite(system, state, state.y, state.velocity),
-            gradients=torch.zeros_like(state.gradients),
-            kernels=torch.zeros_like(state.kernels),
-            flops=torch.zeros_like(state.flops),
-            memory=state.memory,
-        )
+            length = (size / norm(direction).clamp(min=1e-300)).to(y.dtype)[:, None]
+            moved, _ = system.evaluate(torch.addcmul(y, length, direction), member)
+            direction = moved - velocity
+            estimate = SAFETY * norm(direction) / size
+        radius = radius.index_copy(0, rows, estimate.clamp(min=1e-300))
+        return radius, torch.where(old, 0.0, age), POWER_ITERATIONS * old.long()

@@ -25,6 +25,8 @@ class State:
         kernels: tangent kernels computed, (E,) int64.
         flops: floating point operations of all work of the stepper, rejected steps included, (E,) float64.
         after_rejection: whether the last step was rejected, (E,) bool.
+        last_dt: last accepted step, (E,) float64; NaN before the first.
+        last_error: its error over the bound, (E,) float64; NaN before the first.
         memory: what the stepper keeps from step to step, (E, stepper.memory) float64.
     """
 
@@ -41,6 +43,8 @@ class State:
     kernels: Tensor
     flops: Tensor
     after_rejection: Tensor
+    last_dt: Tensor
+    last_error: Tensor
     memory: Tensor
 
     def __len__(self) -> int:

@@ -95,8 +95,8 @@ def relative_error(e_y: Tensor, dy: Tensor, e_outputs: Tensor, doutputs: Tensor)
 
 
 class Controller(Protocol):
-    """Decides from an error; it never sees a network."""
+    """Decides from errors and steps, now and before; it never sees a network."""
 
-    def decide(self, error: Tensor, order: Tensor, dt: Tensor, after_rejection: Tensor) -> tuple[Tensor, Tensor]:
-        """Which steps are accepted (E,) bool, and the next steps (E,), from ``Trial.error`` and its order, (E,)."""
+    def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
+        """Which steps are accepted, (E,) bool, and the next steps to try, (E,), when a trial started from a state."""
         ...

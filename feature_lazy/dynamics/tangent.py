@@ -18,8 +18,8 @@ from feature_lazy.dynamics.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, relative_error
 
-INNER_TOLERANCE = 0.3
-"""Tolerance of the solution in function space over that of the step."""
+INNER_TOLERANCE = 3.0
+"""Tolerance of the solution in function space over that of the step: measured, its error is then a tenth of it."""
 INNER_STEPS = 2000
 FIRST_INNER_STEP = 1e-3
 """First step to try in function space, over the whole."""
@@ -93,15 +93,11 @@ class TangentDense:
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.at``."""
-        a, end = self._a(rows, theta), self.path.end().chunk(2, dim=1)[0]
-        # The linearisation holds all members: the others get a = 0, one row of the request at a time.
-        found = []
-        for index, row in enumerate(rows.tolist()):
-            pulled = self.start.pull_back(torch.zeros_like(end).index_copy(0, rows[index : index + 1], a[index, None]))
-            whole = self.start.pull_back(torch.zeros_like(end).index_copy(0, rows[index : index + 1], end[row, None]))
-            beyond = self.y[row] - self.state.y[row] - whole[row]
-            found.append(self.state.y[row] + pulled[row] + (way(a[index, None]) / way(end[row, None]))[0] ** 2 * beyond)
-        return torch.stack(found)
+        a, end = self._a(rows, theta), self.path.end().chunk(2, dim=1)[0][rows]
+        square = (way(a) / way(end)) ** 2
+        # y + Jᵀa/α + square·(y_end − y − Jᵀa_end/α), with the two pull-backs in one.
+        tangent = self.start.select(rows).pull_back(a - square * end)
+        return self.state.y[rows] + tangent + square * (self.y - self.state.y)[rows]
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.outputs``; from the model of the step, without the network."""

@@ -28,15 +28,21 @@ class _LayerFactors:
     scale: float
 
 
+@dataclass(frozen=True)
 class Linearisation:
     """The network to first order around some weights, as the factors A and B of every layer on fixed patterns.
 
     Attributes:
         outputs: f(w, x), (E, P).
+        layers: A and B of every layer, in the order of the weights.
     """
 
-    def __init__(self, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> None:
-        """Gather inputs and back-propagated signals of every layer over chunks of patterns."""
+    outputs: Tensor
+    layers: list[_LayerFactors]
+
+    @classmethod
+    def around(cls, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
+        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d)."""
         leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
         per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
@@ -48,8 +54,7 @@ class Linearisation:
                 signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
             outputs.append(output.detach())
             parts.append([_LayerFactors(t.inputs.detach(), b, t.scale) for t, b in zip(taps, signals, strict=True)])
-        self.outputs = torch.cat(outputs, dim=1)
-        self.layers = [
+        layers = [
             _LayerFactors(
                 torch.cat([part.inputs for part in layer], dim=-2),
                 torch.cat([part.signals for part in layer], dim=-2),
@@ -57,6 +62,17 @@ class Linearisation:
             )
             for layer in zip(*parts, strict=True)
         ]
+        return cls(torch.cat(outputs, dim=1), layers)
+
+    def select(self, members: Tensor) -> "Linearisation":
+        """The same for some members, (k,)."""
+        layers = [
+            _LayerFactors(
+                layer.inputs if layer.inputs.dim() == 2 else layer.inputs[members], layer.signals[members], layer.scale
+            )
+            for layer in self.layers
+        ]
+        return Linearisation(self.outputs[members], layers)
 
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa for a (E, P), flat in the order of the layers: (E, N). Each layer adds s·(B ∘ a)ᵀA."""
@@ -84,8 +100,8 @@ def tangent_kernel(
     Returns:
         Θ, shape (E, P1, P2), in the dtype of the weights.
     """
-    rows = Linearisation(architecture, params, x1, memory_limit)
-    columns = None if x2 is None else Linearisation(architecture, params, x2, memory_limit)
+    rows = Linearisation.around(architecture, params, x1, memory_limit)
+    columns = None if x2 is None else Linearisation.around(architecture, params, x2, memory_limit)
     return kernel_of(rows, columns, memory_limit=memory_limit)
 
 
