@@ -33,7 +33,7 @@ class Loss(Protocol):
 
 
 def push(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
-    """b = −∂ℓ/∂F/P: how the loss pushes each output; F (E, P) and y (P,) → (E, P)."""
+    """B = −∂ℓ/∂F/P: how the loss pushes each output; F (E, P) and y (P,) → (E, P)."""
     leaf = outputs.detach().requires_grad_()
     with torch.enable_grad():
         total = loss(leaf, labels).sum()

@@ -64,7 +64,7 @@ def _rules(config: Config) -> Iterator[str]:
             f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
         )
     if config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
-        yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use stepper=auto or article."
+        yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
     if observe.kernel.probe > data.n_test:
         yield f"observe.kernel.probe={observe.kernel.probe}: must be at most dataset.n_test={data.n_test}."
     if observe.kind == "times" and not observe.times:

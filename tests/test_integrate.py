@@ -23,24 +23,13 @@ Y0 = torch.tensor([[1.0, -2.0, 0.5, 1.0]], dtype=torch.float64)
 ARTICLE = Method(ArticleEuler(), ArticleController())
 
 
-# At the end of the steps, and in the middle of them: dense output must not cost an order.
-@pytest.mark.parametrize("t", [1.0, 0.7890123])
-def test_euler_has_order_one(t):
-    steps = [40, 80, 160, 320]
-    errors = []
-    for n in steps:
-        samples, _ = follow(SYSTEM, Y0, Method(ArticleEuler(), FixedStep()), dt=1 / n, times=[t], max_steps=n)
-        errors.append(float((samples[-1][1] - SYSTEM.exact(Y0, t)).norm()))
-    # error = C·dt·(1 + O(dt)), and dt·‖A‖ = 0.08 … 0.01.
-    assert slope(1 / np.array(steps), errors) == pytest.approx(1, abs=0.1)
-
-
 def test_dense_output_has_order_four():
     """Cubic Hermite between exact states: error C·dt⁴."""
-    steps, times = [10, 20, 40, 80], np.linspace(0.0123, 0.9876, 30)
+    steps, times = [8, 16, 32, 64], np.linspace(0.0123, 0.9876, 30)
     errors = []
     for n in steps:
         samples, _ = follow(SYSTEM, Y0, Method(ExactStepper(SYSTEM), FixedStep()), dt=1 / n, times=times, max_steps=n)
+        assert len(samples) == 31
         errors.append(max(float((y - SYSTEM.exact(Y0, t)).norm()) for t, y in samples))
     assert slope(1 / np.array(steps), errors) == pytest.approx(4, abs=0.2)
 

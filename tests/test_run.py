@@ -42,7 +42,8 @@ def stamps(stored):
 
 
 def test_golden_observation(tiny):
-    [stored] = train(tiny("alpha.value=0.1"))
+    """By the article's rule: ``auto`` follows rounding at the edge of stability, and differs between processors."""
+    [stored] = train(tiny("alpha.value=0.1", "dynamics.stepper=article"))
     golden = {
         "t": 0.31622776601683794,
         "train/loss": 0.7706751591786813,

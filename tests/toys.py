@@ -119,6 +119,13 @@ def column(*values):
     return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
+def error_at(system, y0, stepper, t, truth, *, end=1.0, n=16):
+    """Distance to the truth at time t, after n steps of equal size to ``end`` or little beyond; one member."""
+    samples, _ = follow(system, y0, Method(stepper, FixedStep()), dt=end / n, times=[t], max_steps=n)
+    assert samples[-1][0] == t
+    return float((samples[-1][1] - truth).norm())
+
+
 def slope(x, y):
     """Exponent of y ~ x^s."""
     return np.polyfit(np.log(x), np.log(y), 1)[0]

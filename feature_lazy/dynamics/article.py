@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from feature_lazy.dynamics.dense import Hermite
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.dense import Hermite
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm
 
 

@@ -66,7 +66,10 @@ class Auto:
         """See ``Stepper.step``; the members of each method go together."""
         choice = state.memory[:, CHOICE]
         groups = [(choice == EXPLICIT).nonzero()[:, 0], (choice == STIFF).nonzero()[:, 0]]
-        steppers: list[Stepper] = [RungeKutta32(self.tolerance), self._stiff(system, state.outputs.shape[1])]
+        steppers: list[Stepper[TangentSystem]] = [
+            RungeKutta32(self.tolerance),
+            self._stiff(system, state.outputs.shape[1]),
+        ]
         parts: list[tuple[Tensor, Trial]] = []
         for rows, stepper in zip(groups, steppers, strict=True):
             if len(rows):
@@ -75,7 +78,7 @@ class Auto:
                 parts.append((rows, stepper.step(system, replace(part, memory=own))))
         return _merge(state, parts)
 
-    def _stiff(self, system: TangentSystem, n_patterns: int) -> Stepper:
+    def _stiff(self, system: TangentSystem, n_patterns: int) -> Stepper[TangentSystem]:
         affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate and n_patterns <= MAX_PATTERNS
         if affordable and math.isfinite(system.stiffness):
             return TangentExponential(self.tolerance)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture
-from feature_lazy.losses import Loss, push
 from feature_lazy.kernels.layerwise import SYMMETRIC_BLOCKS, Linearisation, kernel_of
+from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
 
@@ -78,7 +78,7 @@ class TangentSystem(System, Protocol):
         ...
 
     def push(self, outputs: Tensor) -> Tensor:
-        """b = −∂ℓ/∂F/P at outputs F (E, P): (E, P)."""
+        """B = −∂ℓ/∂F/P at outputs F (E, P): (E, P)."""
         ...
 
     @property

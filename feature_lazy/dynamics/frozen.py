@@ -39,7 +39,8 @@ class FrozenKernelFlow:
         if len(member) != len(self._rows) or not torch.equal(member, self._rows):
             # Kernels are large: they are gathered when members leave, and not at every evaluation.
             self._rows, self._theta = member, self.theta[member]
-        outputs = self.outputs0[member] + torch.bmm(self._theta, a[:, :, None])[:, :, 0]
+        # aᵀΘ and not Θa, which are the same: PyTorch's batched product with a column is five times slower on a CPU.
+        outputs = self.outputs0[member] + torch.bmm(a[:, None, :], self._theta)[:, 0]
         if self.defect is None:
             return outputs
         return outputs + way(a) ** 2 * self.defect[member]
@@ -57,10 +58,10 @@ class FrozenKernelFlow:
 
     def radius(self) -> Tensor:
         """Largest eigenvalue of Θ for each member, from below, by power iteration: (E,)."""
-        vector = self.theta.sum(2, keepdim=True)
+        vector = self.theta.sum(1, keepdim=True)
         for _ in range(POWER_ITERATIONS):
-            vector = torch.bmm(self.theta, vector / torch.linalg.vector_norm(vector, dim=1, keepdim=True))
-        return torch.linalg.vector_norm(vector, dim=1)[:, 0].double()
+            vector = torch.bmm(vector / torch.linalg.vector_norm(vector, dim=2, keepdim=True), self.theta)
+        return torch.linalg.vector_norm(vector, dim=2)[:, 0].double()
 
 
 def way(a: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +15,14 @@ from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial
 from feature_lazy.dynamics.times import ObservationTimes
+from feature_lazy.memory import chunks
 
 
 @dataclass(frozen=True)
 class Method:
     """How to step: the stepper proposes, the controller disposes."""
 
-    stepper: Stepper
+    stepper: Stepper[Any]
     controller: Controller
 
 
@@ -60,7 +62,7 @@ class Finished:
     outcomes: list[Outcome]
 
 
-def start(system: System, stepper: Stepper, y0: Tensor, dt: Tensor, n_events: int) -> State:
+def start(system: System, stepper: Stepper[Any], y0: Tensor, dt: Tensor, n_events: int) -> State:
     """The state at t = 0 of all members: y0 (E, D), first step to try dt (E,)."""
     member = torch.arange(len(y0), device=y0.device)
     velocity, outputs = system.evaluate(y0, member)
@@ -128,8 +130,7 @@ def integrate(
         dt = torch.where(accepted & (state.dt < wanted.dt), torch.maximum(dt, wanted.dt), dt)
         event_times = _find_events(state, trial, accepted, events)
         t_stop = _terminal_times(event_times, events)
-        if (samples := _samples(state, trial, accepted, t_stop, times)) is not None:
-            yield samples
+        yield from _samples(state, trial, accepted, t_stop, times)
         state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
         outcomes = _outcomes(state, trial, accepted, t_stop, limits, deadline)
         leaving = [row for row, outcome in enumerate(outcomes) if outcome is not None]
@@ -170,8 +171,11 @@ def _terminal_times(event_times: Tensor, events: Sequence[Event]) -> Tensor:
 
 def _samples(
     state: State, trial: Trial, accepted: Tensor, t_stop: Tensor, times: Sequence[ObservationTimes]
-) -> Samples | None:
-    """States at the observation times that accepted steps passed, up to the terminal event."""
+) -> Iterator[Samples]:
+    """States at the observation times that accepted steps passed, up to the terminal event.
+
+    A long step passes many times: they come in parts of at most E states, so that memory stays that of the batch.
+    """
     columns = (state.member, accepted, state.t, torch.minimum(state.t + state.dt, t_stop))
     found = [
         (row, t)
@@ -179,12 +183,11 @@ def _samples(
         if ok
         for t in times[member].between(t0, t1)
     ]
-    if not found:
-        return None
-    rows = torch.tensor([row for row, _ in found], device=state.t.device)
-    t = state.t.new_tensor([t for _, t in found])
-    theta = (t - state.t[rows]) / state.dt[rows]
-    return Samples(state.member[rows], t, trial.dense.at(rows, theta))
+    for part in chunks(len(found), len(state)):
+        rows = torch.tensor([row for row, _ in found[part]], device=state.t.device)
+        t = state.t.new_tensor([t for _, t in found[part]])
+        theta = (t - state.t[rows]) / state.dt[rows]
+        yield Samples(state.member[rows], t, trial.dense.at(rows, theta))
 
 
 def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: Tensor) -> State:

@@ -1,7 +1,7 @@
 """What a step is: the interfaces between which every method is a choice."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -51,19 +51,22 @@ class Trial:
     memory: Tensor
 
 
-class Stepper(Protocol):
-    """Tries a step; it never decides whether the step counts."""
+S_contra = TypeVar("S_contra", bound=System, contravariant=True)
+
+
+class Stepper(Protocol[S_contra]):
+    """Tries a step of some kind of system; it never decides whether the step counts."""
 
     @property
     def memory(self) -> int:
         """Numbers that it keeps for each member from step to step."""
         ...
 
-    def begin(self, system: System, state: State) -> State:
+    def begin(self, system: S_contra, state: State) -> State:
         """Set ``dt`` before a step, where a stepper chooses among methods that have steps of their own."""
         ...
 
-    def step(self, system: System, state: State) -> Trial:
+    def step(self, system: S_contra, state: State) -> Trial:
         """Try one step of size ``state.dt`` for every member."""
         ...
 

@@ -1,0 +1,139 @@
+"""Every method of integration: its order, its stability, and that members and budgets leave no trace in it."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_lazy.dynamics import (
+    ArticleController,
+    ArticleEuler,
+    Auto,
+    Chebyshev2,
+    Event,
+    Method,
+    Outcome,
+    RungeKutta32,
+    SmoothController,
+    State,
+    TangentExponential,
+    converged,
+    half_loss,
+    start,
+)
+from feature_lazy.losses import SoftHinge
+from tests.test_flow import ALL, W0, Y, elsewhere, flow
+from tests.test_integrate import SYSTEM, Y0
+from tests.toys import FixedStep, Flow, Linear, assert_same_bits, column, error_at, follow, slope, trial
+
+STEPS = [16, 32, 64, 128]  # powers of two, so that the steps add up to the end exactly
+METHODS = {
+    "article": Method(ArticleEuler(eps_gradient=1e-3), ArticleController()),
+    "rk32": Method(RungeKutta32(1e-2), SmoothController()),
+    "rkc2": Method(Chebyshev2(1e-2), SmoothController()),
+    "tangent": Method(TangentExponential(1e-2), SmoothController()),
+    "auto": Method(Auto(1e-2), SmoothController()),
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+LOSS = SoftHinge()
+COMPARED = ("y", "velocity", "outputs", "error", "order", "gradients", "kernels", "flops", "memory")
+EVENTS = [half_loss(LOSS, Y), converged(LOSS, Y)]
+
+
+# At the end of the steps, and in the middle of one: dense output must not cost an order.
+@pytest.mark.parametrize("t", [1.0, 0.7890123])
+@pytest.mark.parametrize(
+    ("stepper", "order"), [(ArticleEuler(), 1), (RungeKutta32(1e-2), 3), (Chebyshev2(1e-2), 2)], ids=str
+)
+def test_order_on_a_linear_system(stepper, order, t):
+    truth = SYSTEM.exact(Y0, t)
+    errors = [error_at(SYSTEM, Y0, stepper, t, truth, n=n) for n in STEPS]
+    # error = C·dtᵏ·(1 + O(dt)), and dt·‖A‖ = 0.2 … 0.02.
+    assert slope(1 / np.array(STEPS), errors) == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize(("member", "end"), [(0, 0.02), (1, 0.25)])
+@pytest.mark.parametrize(
+    ("stepper", "order"), [(RungeKutta32(1e-2), 3), (Chebyshev2(1e-2), 2), (TangentExponential(1e-3), 2)], ids=str
+)
+def test_order_on_a_network_that_learns_features(stepper, order, member, end):
+    one = torch.tensor([member])
+    system, t = flow(LOSS, one), 0.789 * end
+    # Third order and eight times finer than the finest: 500 times closer than RungeKutta32 itself.
+    fine, _ = follow(system, W0[one], Method(RungeKutta32(1e-2), FixedStep()), dt=end / 1024, times=[t], max_steps=1024)
+    errors = [error_at(system, W0[one], stepper, t, fine[-1][1], end=end, n=n) for n in STEPS]
+    assert slope(1 / np.array(STEPS), errors) == pytest.approx(order, abs=0.2)
+
+
+def test_chebyshev_is_stable_and_cheap_where_explicit_methods_are_not():
+    """Rates 1 … 1e4 in steps of 0.05: dt·ρ = 500, where Euler grows by a factor of 500 in every step."""
+    stiff = Linear(np.diag([-1.0, -30.0, -1e3, -1e4]))
+    y0 = torch.ones(1, 4, dtype=torch.float64)
+    method = Method(Chebyshev2(1e-2), SmoothController())
+    _, finished = follow(stiff, y0, method, dt=1e-5, t_end=torch.ones(1, dtype=torch.float64), max_steps=1000)
+    outcome, state = finished[0]
+    assert outcome is Outcome.T_END
+    torch.testing.assert_close(state.y, stiff.exact(y0, 1.0), rtol=0, atol=5e-3)
+    # An explicit method of order 3 needs dt < 2.5/ρ: 4000 steps of three gradients.
+    assert state.gradients < 1500
+
+
+@every_method
+def test_step_of_a_batch_is_that_of_each_member(method):
+    """A batch is a way to compute, and must not show in the result: different α, clocks and stiffness in one batch."""
+    w, dt, theta = elsewhere(), torch.tensor([0.003, 0.02, 0.5], dtype=torch.float64), torch.tensor([0.3]).double()
+    system = flow(LOSS)
+
+    def stepped(rows):
+        state = start(system, method.stepper, w, dt, 0).select(rows)
+        trial = method.stepper.step(system, method.stepper.begin(system, state))
+        inside = torch.cat([trial.dense.at(torch.tensor([row]), theta) for row in range(len(rows))])
+        return {"inside": inside, **{name: getattr(trial, name) for name in COMPARED}}
+
+    together = stepped(ALL)
+    for m in range(3):
+        for name, value in stepped(torch.tensor([m])).items():
+            # Rounding, amplified by α ≤ 30 in F and by the differences that estimate an error.
+            torch.testing.assert_close(together[name][m : m + 1], value, rtol=1e-9, atol=1e-11, msg=name)
+
+
+@every_method
+def test_stopped_and_continued_is_bit_for_bit_the_same(method):
+    """After 14 trials the steps have grown, some were rejected, and ``auto`` has tried both of its methods."""
+    _, whole = follow(flow(LOSS), W0, method, dt=0.01, events=EVENTS, max_steps=14)
+    state = None
+    for cut in (1, 2, 5, 9, 14):
+        _, finished = follow(flow(LOSS), W0, method, dt=0.01, events=EVENTS, state=state, max_steps=cut)
+        assert {outcome for outcome, _ in finished.values()} == {Outcome.MAX_STEPS}
+        state = State.concatenate([finished[m][1] for m in range(3)])
+    for m in range(3):
+        assert_same_bits(finished[m][1], whole[m][1])
+
+
+@given(
+    st.lists(st.floats(0, 1e6) | st.just(np.inf), min_size=1, max_size=4),
+    st.floats(1e-9, 1e9),
+    st.booleans(),
+    st.floats(1e-3, 1) | st.just(np.nan),
+)
+def test_smooth_controller(errors, dt, after_rejection, last_error):
+    """Accepted below 1; factors stay within bounds; a rejected step shrinks; no growth right after a rejection."""
+    controller = SmoothController()
+    state, tried = trial(Flow(torch.zeros_like), column(*[1.0] * len(errors)), dt, errors)
+    flags = torch.full((len(errors),), after_rejection)
+    last = torch.full((len(errors),), last_error, dtype=torch.float64)
+    last_dt = torch.where(last.isnan(), torch.nan, state.dt)
+    state = type(state)(**{**state.tensors(), "after_rejection": flags, "last_error": last, "last_dt": last_dt})
+    accepted, new = controller.decide(tried, state)
+    for error, ok, factor in zip(errors, accepted.tolist(), (new / state.dt).tolist(), strict=True):
+        assert ok == (error < 1)
+        assert controller.shrink * (1 - 1e-12) <= factor <= controller.grow * (1 + 1e-12)
+        assert ok or factor <= controller.safety
+        assert not after_rejection or factor <= 1
+
+
+def test_event_of_no_member_leaves_all_running():
+    never = Event("never", lambda outputs: outputs.abs().sum(1) + 1, terminal=True)
+    _, finished = follow(SYSTEM, Y0, METHODS["rk32"], events=[never], max_steps=10)
+    assert finished[0][0] is Outcome.MAX_STEPS
