@@ -12,12 +12,11 @@ LAZY = (1e3, np.inf)
 """Range of √h·α in which the lazy exponents are fitted: two decades above the crossover at √h·α ≈ 10."""
 FEATURE = (0.99e-3, 1.01e-1)
 """Range of √h·α in which the feature exponents are fitted: 1e-3 … 1e-1, two decades below the crossover."""
-RESAMPLES = 400
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard error, from resampling the seeds; NaN where there is one seed."""
+    """A number and its standard error over seeds; NaN where there is one seed."""
 
     value: float
     error: float
@@ -46,7 +45,7 @@ def slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Est
         dx, dy = x - x.groupby(groups).transform("mean"), y - y.groupby(groups).transform("mean")
         return float((dx * dy).sum() / (dx * dx).sum())
 
-    return _bootstrap(part, fit)
+    return _jackknife(part, fit)
 
 
 def crossing(table: pd.DataFrame, column: str, level: float) -> Estimate | None:
@@ -65,25 +64,18 @@ def crossing(table: pd.DataFrame, column: str, level: float) -> Estimate | None:
         i = below[0]
         return float(np.exp(x[i] + y[i] * (x[i + 1] - x[i]) / (y[i] - y[i + 1])))
 
-    estimate = _bootstrap(table, fit)
+    estimate = _jackknife(table, fit)
     return estimate if np.isfinite(estimate.value) else None
 
 
-def _bootstrap(table: pd.DataFrame, fit: Callable[[pd.DataFrame], float]) -> Estimate:
-    """The fit of all runs, and its spread when the seeds are drawn anew with replacement."""
+def _jackknife(table: pd.DataFrame, fit: Callable[[pd.DataFrame], float]) -> Estimate:
+    """The fit of all runs, and its standard error from leaving out one seed at a time (Efron and Stein, 1981)."""
     seeds = table["seed"].unique()
-    value = fit(table)
     if len(seeds) < 2:
-        return Estimate(value, float("nan"))
-    rng = np.random.default_rng(0)
-    by_seed = {seed: table[table["seed"] == seed] for seed in seeds}
-    spread = [_resampled(by_seed, rng.choice(seeds, len(seeds)), fit) for _ in range(RESAMPLES)]
-    return Estimate(value, float(np.nanstd(spread)))
-
-
-def _resampled(by_seed: dict[int, pd.DataFrame], drawn: np.ndarray, fit: Callable[[pd.DataFrame], float]) -> float:
-    """A fit in which a seed that was drawn twice counts as two seeds."""
-    return fit(pd.concat([by_seed[seed].assign(seed=position) for position, seed in enumerate(drawn)]))
+        return Estimate(fit(table), float("nan"))
+    without = np.array([fit(table[table["seed"] != seed]) for seed in seeds])
+    n = len(seeds)
+    return Estimate(fit(table), float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum())))
 
 
 @dataclass(frozen=True)

@@ -54,19 +54,12 @@ def _violated(value: Any, rule: Any) -> str | None:
 
 def _rules(config: Config) -> Iterator[str]:
     """Rules that join several values."""
-    data, observe = config.dataset, config.observe
-    for key in ("n_train", "n_test"):
-        if getattr(data, key) % 2:
-            yield f"dataset.{key}={getattr(data, key)}: must be even, so that the labels are balanced."
-    if data.kind in SOURCES and data.n_train + data.n_test > SOURCES[data.kind].n_patterns:
-        yield (
-            f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "
-            f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
-        )
+    yield from _data_rules(config)
+    observe = config.observe
     if config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
-    if observe.kernel.probe > data.n_test:
-        yield f"observe.kernel.probe={observe.kernel.probe}: must be at most dataset.n_test={data.n_test}."
+    if observe.kernel.probe > config.dataset.n_test:
+        yield f"observe.kernel.probe={observe.kernel.probe}: must be at most dataset.n_test={config.dataset.n_test}."
     if observe.kind == "times" and not observe.times:
         yield "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10]."
     if isinstance(config.width, GeometricWidth) and config.width.h > 0 and config.width.growth > 0:
@@ -79,3 +72,15 @@ def _rules(config: Config) -> Iterator[str]:
         parse_bytes(config.memory_limit)
     except ValueError as error:
         yield f"memory_limit={config.memory_limit}: {error}."
+
+
+def _data_rules(config: Config) -> Iterator[str]:
+    data = config.dataset
+    for key in ("n_train", "n_test"):
+        if getattr(data, key) % 2:
+            yield f"dataset.{key}={getattr(data, key)}: must be even, so that the labels are balanced."
+    if data.kind in SOURCES and data.n_train + data.n_test > SOURCES[data.kind].n_patterns:
+        yield (
+            f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "
+            f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
+        )

@@ -1,4 +1,4 @@
-"""The embedded Runge–Kutta pair 3(2) of Bogacki and Shampine (Appl. Math. Lett. 2, 1989, 321): accuracy limited flows."""
+"""The embedded Runge–Kutta pair 3(2) of Bogacki and Shampine (Appl. Math. Lett. 2, 1989), for accuracy."""
 
 from dataclasses import dataclass
 

@@ -50,6 +50,7 @@ class LocalLauncher(Launcher):
     def __init__(self, n_jobs: int) -> None:
         """Choose the number of processes."""
         self.n_jobs = n_jobs or os.cpu_count() or 1
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """See ``Launcher.setup``."""
@@ -78,7 +79,9 @@ class LocalLauncher(Launcher):
         return [results[index] for index in range(len(jobs))]
 
     def _compose(self, number: int, overrides: Sequence[str]) -> DictConfig:
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        config = self.composed.get(tuple(overrides))
+        if config is None:
+            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = f"{config.hydra.job.name}_{number}"
             config.hydra.job.num = number
