@@ -46,6 +46,7 @@ class ArticleEuler(SingleMethod):
             gradients=torch.ones_like(state.gradients),
             kernels=torch.zeros_like(state.kernels),
             flops=torch.full_like(state.flops, system.flops.evaluate),
+            calls=torch.ones_like(state.flops),
             memory=state.memory,
         )
 

@@ -20,6 +20,10 @@ FIRST_STEP = (0.1, 10.0)
 """First step of each method over ``State.dt``: the stiff one is tried far out, where it pays if a run is lazy."""
 CURIOSITY = 1.05
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
+CALL_FLOPS = 5e6
+"""What an evaluation costs however small it is: the flops of a core in the fifth of a millisecond that it takes."""
+EXPECTED_CALLS = 200
+"""Of the exponential integrator, before its first step."""
 KERNEL_LIMIT = 40.0
 """Gradients that one step of the exponential integrator may cost; beyond it the stiff method is Chebyshev's."""
 MAX_PATTERNS = 4000
@@ -28,7 +32,7 @@ MAX_PATTERNS = 4000
 
 @dataclass(frozen=True)
 class Auto:
-    """Takes the method that covers more time for a floating point operation, by the steps that each has last achieved.
+    """Takes the method that covers more time for its cost, by the step and the cost that each has last had.
 
     Explicit: Bogacki–Shampine. Stiff: the exponential integrator, or Runge–Kutta–Chebyshev where the kernel is too
     dear (its cost grows as P², the gradient's as P). A trial of the other method is a step like any other.
@@ -88,7 +92,12 @@ class Auto:
         """Memory before the first step: costs from the flops of the methods."""
         explicit = GRADIENTS * system.flops.evaluate + system.flops.outputs
         exponential = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
-        stiff = step_flops(system) if exponential else FIRST_STEP[STIFF] / FIRST_STEP[EXPLICIT] * explicit
+        explicit += CALL_FLOPS * (GRADIENTS + 1)
+        stiff = (
+            step_flops(system) + CALL_FLOPS * EXPECTED_CALLS
+            if exponential
+            else FIRST_STEP[STIFF] / FIRST_STEP[EXPLICIT] * explicit
+        )
         first = [EXPLICIT, *FIRST_STEP, explicit, stiff, *[0.0] * Chebyshev2.memory]
         memory = state.t.new_tensor(first).repeat(len(state), 1)
         memory[:, DT : DT + 2] *= state.dt[:, None]
@@ -127,13 +136,13 @@ def _merge(state: State, parts: list[tuple[Tensor, Trial]]) -> Trial:
     order = everyone.argsort()
     joined = {
         name: torch.cat([getattr(trial, name) for _, trial in parts])[order]
-        for name in ("y", "velocity", "outputs", "error", "order", "gradients", "kernels", "flops")
+        for name in ("y", "velocity", "outputs", "error", "order", "gradients", "kernels", "flops", "calls")
     }
     memory = state.memory.clone()
     part, place = torch.empty_like(everyone), torch.empty_like(everyone)
     for index, (rows, trial) in enumerate(parts):
         part[rows], place[rows] = index, torch.arange(len(rows), device=rows.device)
-        memory[rows, COST + memory[rows, CHOICE].long()] = trial.flops.clamp(min=1.0)
+        memory[rows, COST + memory[rows, CHOICE].long()] = trial.flops + CALL_FLOPS * trial.calls
         memory[rows, OWN : OWN + trial.memory.shape[1]] = trial.memory
     dense = parts[0][1].dense if len(parts) == 1 else MergedDense([trial.dense for _, trial in parts], part, place)
     return Trial(**joined, dense=dense, memory=memory)

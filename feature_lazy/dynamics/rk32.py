@@ -45,5 +45,6 @@ class RungeKutta32(SingleMethod):
             gradients=torch.full_like(state.gradients, GRADIENTS),
             kernels=torch.zeros_like(state.kernels),
             flops=torch.full_like(state.flops, GRADIENTS * system.flops.evaluate + system.flops.outputs),
+            calls=torch.full_like(state.flops, GRADIENTS + 1),
             memory=state.memory,
         )

@@ -100,6 +100,7 @@ class Chebyshev2:
             gradients=gradients,
             kernels=torch.zeros_like(state.kernels),
             flops=gradients * system.flops.evaluate + system.flops.outputs,
+            calls=gradients + 1.0,
             memory=torch.stack([radius, age], dim=1),
         )
 

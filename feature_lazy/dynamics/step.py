@@ -36,6 +36,7 @@ class Trial:
         gradients: velocities evaluated, and passes of the same cost, (E,) int64.
         kernels: tangent kernels computed, (E,) int64.
         flops: floating point operations, (E,) float64.
+        calls: evaluations one after another, whatever their size, (E,) float64.
         memory: what the stepper keeps, (E, M) float64.
     """
 
@@ -48,6 +49,7 @@ class Trial:
     gradients: Tensor
     kernels: Tensor
     flops: Tensor
+    calls: Tensor
     memory: Tensor
 
 

@@ -20,6 +20,8 @@ from feature_lazy.dynamics.step import SingleMethod, Trial, relative_error
 
 INNER_TOLERANCE = 3.0
 """Tolerance of the solution in function space over that of the step: measured, its error is then a tenth of it."""
+CALLS = 12
+"""Evaluations of the network in a step, one after another."""
 INNER_STEPS = 2000
 FIRST_INNER_STEP = 1e-3
 """First step to try in function space, over the whole."""
@@ -33,12 +35,14 @@ class Path:
         times: of the nodes, from 0 to dt, for each member.
         states: at the nodes, (nodes, D) for each member.
         flops: what the solution cost each member, (E,).
+        calls: evaluations in function space, (E,).
         complete: whether it reached dt, (E,) bool.
     """
 
     times: list[Tensor]
     states: list[Tensor]
     flops: Tensor
+    calls: Tensor
     complete: Tensor
 
     def end(self) -> Tensor:
@@ -58,7 +62,7 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
     limits = Limits(1e-12, dt, t_end=dt, max_steps=INNER_STEPS)
     times = [[] for _ in dt]
     states = [[] for _ in dt]
-    flops, complete = torch.zeros_like(dt), torch.zeros_like(dt, dtype=torch.bool)
+    flops, calls, complete = torch.zeros_like(dt), torch.zeros_like(dt), torch.zeros_like(dt, dtype=torch.bool)
     method = Method(stepper, SmoothController(safety=0.8))
     for event in integrate(system, method, state, [EveryStep()] * len(dt), [], limits):
         if isinstance(event, Samples):
@@ -67,8 +71,9 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
                 states[member].append(event.y[row])
         else:
             flops[event.state.member] = event.state.flops
+            calls[event.state.member] = event.state.gradients.double()
             complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)
-    return Path([torch.stack(t) for t in times], [torch.stack(s) for s in states], flops, complete)
+    return Path([torch.stack(t) for t in times], [torch.stack(s) for s in states], flops, calls, complete)
 
 
 @dataclass(frozen=True)
@@ -177,5 +182,6 @@ class TangentExponential(SingleMethod):
             gradients=torch.ones_like(state.gradients),
             kernels=torch.ones_like(state.kernels),
             flops=step_flops(system) + first.flops + second.flops,
+            calls=CALLS + first.calls + second.calls,
             memory=state.memory,
         )
