@@ -112,8 +112,6 @@ def test_worker_that_dies_is_a_failed_job_and_not_the_end_of_the_sweep(tmp_path)
 
 REFUSED = {
     "dataset=imagenet": "Could not find 'dataset/imagenet'",
-    "width.h=0": "width.h=0: must be at least 1.",
-    "alpha.value=nan": "alpha.value=nan: must be a finite number.",
     "dataset.n_train=100000": "dataset.n_train=100000 and dataset.n_test=20: digits has 1740 patterns",
     "width.hh=3": "width.hh=3: there is no key 'hh' in 'width'. Did you mean 'h'?",
 }
@@ -137,7 +135,7 @@ def test_results_below_a_file_are_refused_in_one_sentence(train_py, tmp_path, mo
     assert "Traceback" not in shown(process)
 
 
-@pytest.mark.parametrize("values", ["alpha.value=10,-1", "width.h=4,0", "dataset.n_train=20,21"])
+@pytest.mark.parametrize("values", ["alpha.value=10,-1", "alpha.value=10,nan", "width.h=4,0"])
 def test_sweep_with_one_wrong_value_starts_nothing(train_py, tmp_path, values):
     process = train_py(tmp_path / "results", "-m", *JOB, values)
     assert process.returncode != 0

@@ -91,7 +91,8 @@ def test_history_begins_at_rest_and_ends_at_the_stop(tiny):
     assert first["train/loss"] == pytest.approx(math.log1p(math.exp(20)) / 20, rel=1e-12)
     assert first["train/error"] == 1
     assert history["t"][-1] == summary["t_stop"] == summary["t"]
-    assert history["train/margin_min"][-1] == pytest.approx(1, abs=1e-5)
+    # Located to dt/2¹² of a step in which F moves by about 1.
+    assert history["train/margin_min"][-1] == pytest.approx(1, abs=1e-3)
     assert history["train/margin_min"][-1] > 1
     assert 0 < summary["t_half"] < summary["t_stop"]
     # In between the times are those of the grid, 10^{k/2}.

@@ -50,9 +50,10 @@ def offline(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("offline")
-def test_members_are_two_runs_with_the_history_that_is_stored(tiny, tmp_path):
+def test_members_are_two_runs_with_the_history_that_is_stored(tiny, tmp_path, caplog):
     job = (*QUICK, "seed=ensemble", "seed.members=2", "observe.kernel.probe=0")
     stored = {one.run_id: one for one in run(build(tiny(*job, "tracking=wandb", "tracking.project=laziness")))}
+    assert [record.getMessage() for record in caplog.records if record.name == "feature_lazy.tracking"] == []
     paths = list((tmp_path / "results" / "wandb").glob("offline-run-*/run-*.wandb"))
     assert {path.stem.removeprefix("run-") for path in paths} == set(stored)
     for path in paths:

@@ -1,0 +1,87 @@
+"""What a user waits for: help, start-up, a gradient, a kernel. ``--demo`` times the whole demo as well.
+
+python benchmarks/speed.py [--demo] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from feature_lazy.activations import softplus_activation
+from feature_lazy.architectures import FullyConnected
+from feature_lazy.datasets.prepare import prepare
+from feature_lazy.dynamics import NetworkFlow
+from feature_lazy.kernels import tangent_kernel
+from feature_lazy.losses import SoftHinge
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(*arguments: str) -> float:
+    """Seconds of ``python train.py …`` as a whole process."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "train.py", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def median(function: Callable[[], object], repeats: int = 15) -> float:
+    """Median seconds of a call, after two that do not count."""
+    times = []
+    for _ in range(repeats + 2):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return sorted(times[2:])[repeats // 2]
+
+
+def gradients() -> dict[str, float]:
+    """A gradient and a kernel at P = 500, d = 64, L = 3, on one thread, for one network and for each of three."""
+    torch.set_num_threads(1)
+    data = prepare("digits", 500, 100, 0)
+    found: dict[str, float] = {}
+    for h in (30, 100, 300):
+        net = FullyConnected(data.input_dim, [h] * 3, softplus_activation(5.0))
+        rows = [net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in range(3)]
+        for members in (1, 3):
+            w0 = torch.cat(rows[:members])
+            alpha = torch.ones(members, dtype=torch.float64)
+            flow = NetworkFlow(net, data.x_train, data.y_train, SoftHinge(), alpha=alpha, w0=w0)
+            member = torch.arange(members)
+            seconds = median(lambda flow=flow, w0=w0, member=member: flow.evaluate(w0, member))
+            found[f"gradient h={h}, of {members} together, s"] = seconds / members
+        params = net.layout.unflatten(rows[0])
+        found[f"kernel h={h}, s"] = median(lambda net=net, p=params: tangent_kernel(net, p, data.x_train))
+    return found
+
+
+def main() -> None:
+    """Print, and with ``--json`` write, every figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    figures = {"cores": float(os.cpu_count() or 1), "help, s": command("--help")}
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = ["dynamics.max_steps=1", f"output_dir={folder}/start"]
+        figures["start-up of a run and one step, s"] = command(*tiny)
+        if options.demo:
+            demo = ["experiment=demo", f"output_dir={folder}/demo"]
+            figures["demo, s"] = command(*demo)
+            figures["demo again, nothing to train, s"] = command(*demo)
+    figures |= gradients()
+    for name, value in figures.items():
+        print(f"{name:40s} {value:9.4f}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
