@@ -2,7 +2,7 @@
 
 import logging
 
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from feature_lazy.errors import FeatureLazyError
@@ -15,7 +15,7 @@ def train(cfg: DictConfig) -> list[str]:
     """Train the cells of one job that are not done, and return the run ids of all of them.
 
     Raises:
-        HydraException: an error that the user can mend, as the sentences that Hydra prints without a traceback.
+        CompactHydraException: an error that the user can mend, as the sentences that Hydra prints without a traceback.
     """
     import torch  # two seconds; here and not above, so that --help and the parent of a sweep need not wait
 
@@ -38,7 +38,7 @@ def train(cfg: DictConfig) -> list[str]:
             progress.close()
     except FeatureLazyError as error:
         log.error("%s", error)
-        raise HydraException(str(error)) from error
+        raise CompactHydraException(str(error)) from error
     except Exception:
         log.exception("The job failed for a reason that it should not have")
         raise

@@ -1,44 +1,70 @@
 """The typed configuration. YAML under ``conf/`` only fills it; ranges stand beside the fields.
 
-Each Hydra group is a dataclass, or a family of them with one member for each option that has keys of its own.
+Each Hydra group is a dataclass, or a family of them (``families``), one for each option that has keys of its own.
 ``kind`` names the member. Fields marked ``science=False`` say how, where or how long, never what is computed:
 they are no part of a run's identity.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from omegaconf import MISSING
+from feature_lazy.families import (
+    FAMILIES,
+    Activation,
+    Alpha,
+    EnsembleSeed,
+    Erf,
+    GeometricWidth,
+    Hinge,
+    Loss,
+    Mse,
+    NoTracking,
+    QuadraticHinge,
+    RawAlpha,
+    Relu,
+    RescaledAlpha,
+    Seed,
+    SingleSeed,
+    SoftHinge,
+    Softplus,
+    Tanh,
+    Tracking,
+    UniformWidth,
+    WandbTracking,
+    Width,
+)
+from feature_lazy.keys import kind, option
 
-
-def option(
-    default: Any,
-    doc: str,
-    *,
-    gt: float | None = None,
-    ge: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    science: bool = True,
-) -> Any:
-    """Declare a configuration key.
-
-    Args:
-        default: its default, or a list for a list.
-        doc: what it means, for ``--help`` and the documentation.
-        gt: values must be greater than this.
-        ge: values must be at least this.
-        choices: the allowed words.
-        science: whether the value can change what is computed.
-    """
-    metadata = {"doc": doc, "gt": gt, "ge": ge, "choices": choices, "science": science}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def kind(name: str) -> Any:
-    """Declare which member of a family of options a dataclass is; it is chosen with ``group=name`` and never set."""
-    return field(default=name, metadata={"doc": "the option itself", "choices": (name,), "science": True})
+__all__ = [
+    "FAMILIES",
+    "Activation",
+    "Alpha",
+    "Architecture",
+    "Config",
+    "Dataset",
+    "Dynamics",
+    "EnsembleSeed",
+    "Erf",
+    "GeometricWidth",
+    "Hinge",
+    "KernelObservation",
+    "Loss",
+    "Mse",
+    "NoTracking",
+    "Observe",
+    "QuadraticHinge",
+    "RawAlpha",
+    "Relu",
+    "RescaledAlpha",
+    "Seed",
+    "SingleSeed",
+    "SoftHinge",
+    "Softplus",
+    "Tanh",
+    "Tracking",
+    "UniformWidth",
+    "WandbTracking",
+    "Width",
+]
 
 
 @dataclass
@@ -57,81 +83,6 @@ class Architecture:
 
     kind: str = kind("fully_connected")
     depth: int = option(3, "L, hidden layers", ge=1)
-
-
-@dataclass
-class Activation:
-    """φ, scaled to E φ(z)² = 1 (eq. 10)."""
-
-    kind: str = MISSING
-
-
-@dataclass
-class Softplus(Activation):
-    """a·sp_β."""
-
-    kind: str = kind("softplus")
-    beta: float = option(5.0, "β of ln(1 + e^{βz})/β", gt=0)
-
-
-@dataclass
-class Relu(Activation):
-    """√2·max(0, z)."""
-
-    kind: str = kind("relu")
-
-
-@dataclass
-class Tanh(Activation):
-    """a·tanh(z)."""
-
-    kind: str = kind("tanh")
-
-
-@dataclass
-class Erf(Activation):
-    """a·erf(z)."""
-
-    kind: str = kind("erf")
-
-
-@dataclass
-class Loss:
-    """ℓ(F, y) per pattern, a function of the margin m = F·y."""
-
-    kind: str = MISSING
-
-
-@dataclass
-class SoftHinge(Loss):
-    """sp_β(1 − m)."""
-
-    kind: str = kind("soft_hinge")
-    beta: float = option(20.0, "β of the soft hinge", gt=0)
-
-
-@dataclass
-class Hinge(Loss):
-    """max(0, 1 − m)."""
-
-    kind: str = kind("hinge")
-
-
-@dataclass
-class QuadraticHinge(Loss):
-    """½ max(0, 1 − m)²."""
-
-    kind: str = kind("quadratic_hinge")
-    margin_tol: float = option(0.01, "training stops at m > 1 − margin_tol", gt=0)
-
-
-@dataclass
-class Mse(Loss):
-    """½ (c − m)²."""
-
-    kind: str = kind("mse")
-    target: float = option(1.0, "c; the authors use 1.1, so that m > 1 is reached", gt=0)
-    margin_tol: float = option(0.01, "training stops at m > min(1, c − margin_tol)", gt=0)
 
 
 @dataclass
@@ -155,75 +106,6 @@ class Dynamics:
 
 
 @dataclass
-class Alpha:
-    """Output scale, the knob between the regimes."""
-
-    kind: str = MISSING
-    value: float = option(1.0, "α, or √h·α with alpha=rescaled", gt=0)
-
-
-@dataclass
-class RawAlpha(Alpha):
-    """α itself."""
-
-    kind: str = kind("raw")
-
-
-@dataclass
-class RescaledAlpha(Alpha):
-    """√h·α, with h the fan-in of the output layer."""
-
-    kind: str = kind("rescaled")
-
-
-@dataclass
-class Width:
-    """Width of the hidden layers."""
-
-    kind: str = MISSING
-    h: int = option(100, "width of the first hidden layer", ge=1)
-
-
-@dataclass
-class UniformWidth(Width):
-    """Every hidden layer has width h."""
-
-    kind: str = kind("uniform")
-
-
-@dataclass
-class GeometricWidth(Width):
-    """Hidden layer l = 0, 1, … has width round(h·growth^l)."""
-
-    kind: str = kind("geometric")
-    growth: float = option(1.0, "growth from layer to layer", gt=0)
-
-
-@dataclass
-class Seed:
-    """Initialisation of the weights, and of nothing else."""
-
-    kind: str = MISSING
-
-
-@dataclass
-class SingleSeed(Seed):
-    """One network."""
-
-    kind: str = kind("single")
-    value: int = option(0, "seed of the initialisation", ge=0)
-
-
-@dataclass
-class EnsembleSeed(Seed):
-    """Networks with the seeds first, first + 1, …, trained together."""
-
-    kind: str = kind("ensemble")
-    members: int = option(3, "number of networks", ge=1)
-    first: int = option(0, "seed of the first network", ge=0)
-
-
-@dataclass
 class KernelObservation:
     """The tangent kernel on a probe set, over time."""
 
@@ -241,31 +123,6 @@ class Observe:
     times: list[float] = option([], "observation times t, with observe=times", gt=0)
     n_test: int = option(1000, "test patterns used over time; at the end all are", ge=1)
     kernel: KernelObservation = field(default_factory=KernelObservation)
-
-
-@dataclass
-class Tracking:
-    """Where runs are shown; never whether or how they train."""
-
-    kind: str = MISSING
-
-
-@dataclass
-class NoTracking(Tracking):
-    """Stored runs only."""
-
-    kind: str = kind("none")
-
-
-@dataclass
-class WandbTracking(Tracking):
-    """Weights & Biases, one run for each cell."""
-
-    kind: str = kind("wandb")
-    mode: str = option("offline", "offline writes files to sync later", choices=("offline", "online"))
-    project: str = option("feature_lazy", "project name")
-    entity: str | None = option(None, "team or user; null: the account's default")
-    group: str | None = option(None, "groups runs; null: the name of output_dir")
 
 
 @dataclass
@@ -287,14 +144,3 @@ class Config:
     threads: int = option(0, "CPU threads; 0: all cores, shared among parallel jobs", ge=0, science=False)
     memory_limit: str = option("1GiB", "for one chunk of patterns, such as 500MB or 2GiB", science=False)
     output_dir: str = option("results", "folder of the stored runs", science=False)
-
-
-FAMILIES: dict[str, tuple[type, ...]] = {
-    "activation": (Softplus, Relu, Tanh, Erf),
-    "loss": (SoftHinge, Hinge, QuadraticHinge, Mse),
-    "alpha": (RescaledAlpha, RawAlpha),
-    "width": (UniformWidth, GeometricWidth),
-    "seed": (SingleSeed, EnsembleSeed),
-    "tracking": (NoTracking, WandbTracking),
-}
-"""Groups whose options differ in their keys: every member of each family."""

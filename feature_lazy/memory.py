@@ -29,7 +29,7 @@ def parse_bytes(text: str) -> float:
     Raises:
         ValueError: anything else, or a size that is not positive.
     """
-    match = re.fullmatch(r"\s*([0-9.]+(?:[eE][0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if not match or match[2].upper() not in UNITS or not float(match[1]) > 0:
         raise ValueError("must be a positive size such as 500MB or 2GiB")
     return float(match[1]) * UNITS[match[2].upper()]

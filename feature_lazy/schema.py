@@ -18,6 +18,9 @@ from feature_lazy.errors import ConfigError
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type))
 """Names of the configuration groups that are part of ``Config``."""
 
+TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
+"""What a command line may begin with, beside Hydra's own keys."""
+
 
 def members(group: str) -> tuple[type, ...]:
     """The dataclasses among which a group chooses."""
@@ -69,10 +72,12 @@ def check_overrides(arguments: Sequence[str]) -> None:
         return  # Hydra reports bad syntax better, when it parses the same line.
     for override in overrides:
         path = override.key_or_group.removeprefix("+").split(".")
+        if path[0] == "hydra" or "/" in path[0]:
+            continue  # Hydra's own settings have a schema of their own.
+        if path[0] not in TOP_LEVEL:
+            _refuse(override.input_line or "", path[0], "the configuration", TOP_LEVEL)
         if path[0] in GROUPS and len(path) > 1:
             _check_path(override.input_line or "", path)
-        elif len(path) == 1 and path[0] not in {*_keys((Config,)), "experiment"} and "/" not in path[0]:
-            _refuse(override.input_line or "", path[0], "the configuration", [*_keys((Config,)), "experiment"])
 
 
 def _check_path(line: str, path: Sequence[str]) -> None:

@@ -116,7 +116,7 @@ def follow(path: Path, method: str) -> Followed:
             start(flow, METHODS[method].stepper, s.w0, scale, 2),
             [times],
             events,
-            Limits(1e-12, scale),
+            Limits(1e-12, scale, max_steps=50_000),
         )
     )
     finished = parts.pop()

@@ -55,6 +55,16 @@ def test_order_on_a_linear_system(stepper, order, t):
     assert slope(1 / np.array(steps), errors) == pytest.approx(order, abs=0.15)
 
 
+@pytest.mark.parametrize(("eps_gradient", "eps_output"), [(1e-2, 1e3), (1e3, 1e-2), (0.05, 0.5)])
+def test_article_bounds_gradient_and_output(eps_gradient, eps_output):
+    """Eqs. 8–9 by hand: y' = −y from (3, 4) with dt = 0.1 ends at 0.9 y, and so does the velocity."""
+    decay, y0 = Linear([[-1.0, 0.0], [0.0, -1.0]]), torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    stepper = ArticleEuler(eps_gradient, eps_output)
+    found = stepper.step(decay, start(decay, stepper, y0, torch.tensor([0.1], dtype=torch.float64), 0))
+    gradient, output = 0.5**2 / (5 * 4.5), 0.4
+    assert found.error.item() == pytest.approx(max(gradient / eps_gradient, output / eps_output), rel=1e-12)
+
+
 @cache
 def truth(member, end, t):
     """Weights at t, by the third order method in steps eight times finer than the finest that it is to judge."""
@@ -91,7 +101,11 @@ def test_chebyshev_is_stable_and_cheap_where_explicit_methods_are_not():
 @every_method
 def test_step_of_a_batch_is_that_of_each_member(method):
     """A batch is a way to compute, and must not show in the result: different α, clocks and stiffness in one batch."""
-    w, dt, theta = elsewhere(), torch.tensor([0.003, 0.02, 0.5], dtype=torch.float64), torch.tensor([0.3]).double()
+    w, dt, theta = (
+        elsewhere(),
+        torch.tensor([0.003, 0.02, 0.5], dtype=torch.float64),
+        torch.tensor([0.3], dtype=torch.float64),
+    )
     system = flow(LOSS)
 
     def stepped(rows):

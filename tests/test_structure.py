@@ -15,6 +15,8 @@ LAYERS = (
     {"dynamics"},
     {"observables"},
     {
+        "keys",
+        "families",
         "config",
         "schema",
         "validate",
@@ -26,6 +28,7 @@ LAYERS = (
         "provenance",
         "progress",
         "sweep_display",
+        "output_check",
     },
     {"build"},
     {"run"},

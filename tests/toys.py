@@ -7,6 +7,7 @@ import torch
 from scipy.linalg import expm
 
 from feature_lazy.dynamics import (
+    ArticleEuler,
     Finished,
     GivenTimes,
     Limits,
@@ -57,18 +58,9 @@ class ExactStepper(SingleMethod):
     def step(self, system, state: State) -> Trial:
         y = torch.cat([self.system.exact(row[None], dt) for row, dt in zip(state.y, state.dt, strict=True)])
         velocity, outputs = system.evaluate(y, state.member)
-        return Trial(
-            y,
-            velocity,
-            outputs,
-            error=torch.zeros_like(state.t),
-            order=torch.ones_like(state.t),
-            dense=Hermite(system, state, y, velocity),
-            gradients=torch.ones_like(state.gradients),
-            kernels=torch.zeros_like(state.kernels),
-            flops=torch.ones_like(state.flops),
-            memory=state.memory,
-        )
+        exact = {"y": y, "velocity": velocity, "outputs": outputs, "dense": Hermite(system, state, y, velocity)}
+        # What a step costs is as for Euler.
+        return replace(ArticleEuler().step(system, state), error=torch.zeros_like(state.t), **exact)
 
 
 class FixedStep:
@@ -94,7 +86,9 @@ def follow(system, y0, method: Method, *, dt=0.1, times=(), events=(), state=Non
     members = len(y0)
     step = torch.full((members,), dt, dtype=torch.float64)
     first = start(system, method.stepper, y0, step, len(events)) if state is None else state
-    limits = Limits(**{"dt_floor": 1e-10, "time_scale": torch.ones(members, dtype=torch.float64), **bounds})
+    # A test that would never end must fail instead.
+    defaults = {"dt_floor": 1e-10, "time_scale": torch.ones(members, dtype=torch.float64), "max_steps": 20_000}
+    limits = Limits(**{**defaults, **bounds})
     samples, finished = [], {}
     for event in integrate(system, method, first, [GivenTimes(times)] * members, events, limits):
         if isinstance(event, Samples):

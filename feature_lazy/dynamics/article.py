@@ -35,7 +35,7 @@ class ArticleEuler(SingleMethod):
         jump = (outputs - state.outputs).abs().amax(1).double()
         error = torch.maximum(relative / self.eps_gradient, jump / self.eps_output)
         # Eq. 8 is quadratic in dt and eq. 9 linear: the exponent is that of the one that binds.
-        order = torch.where(relative / self.eps_gradient >= jump / self.eps_output, 2.0, 1.0)
+        order = torch.where(relative / self.eps_gradient >= jump / self.eps_output, 2.0, 1.0).double()
         return Trial(
             y,
             velocity,
@@ -62,5 +62,6 @@ class ArticleController:
     def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
         """See ``Controller.decide``; the authors do not look at what came before."""
         accepted = trial.error < 1
-        factor = torch.where(trial.error < self.grow_below, self.grow, 1.0)
-        return accepted, state.dt * torch.where(accepted, factor, self.shrink)
+        # Filled in float64: torch.where of two numbers gives float32, in which 1.1 and 0.1 are others.
+        factor = torch.full_like(trial.error, self.shrink).masked_fill(accepted, 1.0)
+        return accepted, state.dt * factor.masked_fill(trial.error < self.grow_below, self.grow)

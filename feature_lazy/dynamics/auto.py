@@ -56,7 +56,7 @@ class Auto:
         dt = memory[:, DT : DT + 2].clone()
         rows = torch.arange(len(state), device=dt.device)
         idle = 1 - choice
-        grown = torch.where(used & ~state.after_rejection, CURIOSITY, 1.0)
+        grown = torch.ones_like(state.dt).masked_fill(used & ~state.after_rejection, CURIOSITY)
         dt[rows, choice] = torch.where(used, state.dt, dt[rows, choice])
         dt[rows, idle] = dt[rows, idle] * grown
         choice = (dt / memory[:, COST : COST + 2]).argmax(1)

@@ -29,13 +29,15 @@ class LogTimes:
 
     def between(self, start: float, stop: float) -> list[float]:
         """See ``ObservationTimes.between``."""
-        low = max(start, self.first)
+        # ``first`` is a product such as 1e-3·√h·α, whose rounding must not cost the time that it means.
+        begin = self.first * (1 - 1e-9)
+        low = max(start, begin)
         if stop < low or stop <= 0:
             return []
         first, last = (math.floor(math.log10(t) * self.per_decade) for t in (low, stop))
         # One index more on both sides: the logarithm may round across an integer. The comparison decides.
         candidates = (10.0 ** (k / self.per_decade) for k in range(first - 1, last + 2))
-        return [t for t in candidates if start < t <= stop and t >= self.first]
+        return [t for t in candidates if start < t <= stop and t >= begin]
 
 
 class EveryStep:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 
 from feature_lazy.errors import ConfigError
 from feature_lazy.schema import to_config
@@ -27,7 +27,7 @@ class CheckedSweeper(BasicSweeper):
         """Compose every job, and hold it against types, ranges and rules.
 
         Raises:
-            HydraException: every problem once, with the key, the value and what is allowed.
+            CompactHydraException: every problem once, with the key, the value and what is allowed.
         """
         assert self.hydra_context is not None
         assert self.config is not None
@@ -42,7 +42,7 @@ class CheckedSweeper(BasicSweeper):
             except ConfigError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
-            raise HydraException("\n".join(["Nothing was started:", *problems]))
+            raise CompactHydraException("\n".join(["Nothing was started:", *problems]))
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="checked", node=CheckedSweeperConf, provider="feature_lazy")

@@ -3,18 +3,20 @@
 import logging
 import multiprocessing
 import os
+import queue
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cloudpickle
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -94,25 +96,63 @@ class LocalLauncher(Launcher):
     def _train(
         self, jobs: Sequence[DictConfig], todo: Sequence[int], results: dict[int, JobReturn], display: SweepDisplay
     ) -> None:
-        # Started afresh and not forked: a forked process inherits PyTorch's thread pools in an unusable state.
-        context = multiprocessing.get_context("spawn")
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
-        workers = min(self.n_jobs, len(todo))
-        with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=None) as pool, display.watch(folder):
-            futures: dict[Future[bytes], int] = {}
+        workers = Workers(min(self.n_jobs, len(todo)))
+        with ThreadPoolExecutor(len(workers)) as threads, display.watch(folder):
+            futures: dict[Future[JobReturn], int] = {}
             for index in todo:
                 payload = (self.hydra_context, jobs[index], self.task_function, Singleton.get_state(), folder)
-                futures[pool.submit(_work, cloudpickle.dumps(payload))] = index
+                futures[threads.submit(workers.run, cloudpickle.dumps(payload))] = index
             try:
                 for future in as_completed(futures):
-                    index = futures[future]
-                    results[index] = _result(future)
-                    display.finished(index)
+                    results[futures[future]] = future.result()
+                    display.finished(futures[future])
             except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
+                threads.shutdown(wait=False, cancel_futures=True)
                 raise
+            finally:
+                workers.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Workers:
+    """Processes with one job each at a time, so that a process that dies takes its own job with it and no other."""
+
+    def __init__(self, number: int) -> None:
+        """Start processes with their first jobs."""
+        self.idle: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+        self.everyone = [self._start() for _ in range(number)]
+        for worker in self.everyone:
+            self.idle.put(worker)
+
+    def __len__(self) -> int:
+        """Number of processes."""
+        return len(self.everyone)
+
+    def run(self, payload: bytes) -> JobReturn:
+        """Run one job in an idle process; called from as many threads as there are processes."""
+        worker = self.idle.get()
+        try:
+            return cloudpickle.loads(worker.submit(_work, payload).result())
+        except BrokenProcessPool:
+            self.everyone.remove(worker)
+            worker = self._start()
+            self.everyone.append(worker)
+            reason = RuntimeError("the worker process died; the kernel kills processes when memory runs out")
+            return JobReturn(status=JobStatus.FAILED, _return_value=reason)
+        finally:
+            self.idle.put(worker)
+
+    def close(self) -> None:
+        """Let the processes end."""
+        for worker in self.everyone:
+            worker.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def _start() -> ProcessPoolExecutor:
+        # Started afresh and not forked: a forked process inherits PyTorch's thread pools in an unusable state.
+        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _settle(job: DictConfig) -> tuple[int, JobReturn]:
@@ -124,7 +164,8 @@ def _settle(job: DictConfig) -> tuple[int, JobReturn]:
         if not pending(config):
             result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in wanted]
     except FeatureLazyError as error:
-        result.status, result.return_value = JobStatus.FAILED, error
+        # Of a kind that Hydra shows without a traceback: the sentence says it all.
+        result.status, result.return_value = JobStatus.FAILED, CompactHydraException(str(error))
     return len(wanted), result
 
 
@@ -145,14 +186,6 @@ def _work(payload: bytes) -> bytes:
         job_subdir_key="hydra.sweep.subdir",
     )
     return cloudpickle.dumps(result)
-
-
-def _result(future: "Future[bytes]") -> JobReturn:
-    """A worker's result; a worker that died is a failed job and not the end of the sweep."""
-    error: Any = future.exception()
-    if error is None:
-        return cloudpickle.loads(future.result())
-    return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(f"the worker process died: {error}"))
 
 
 def _reason(result: JobReturn) -> str:

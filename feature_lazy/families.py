@@ -1,0 +1,187 @@
+"""Configuration groups whose options have keys of their own: a base and one dataclass for each option."""
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from feature_lazy.keys import kind, option
+
+
+@dataclass
+class Activation:
+    """φ, scaled to E φ(z)² = 1 (eq. 10)."""
+
+    kind: str = MISSING
+
+
+@dataclass
+class Softplus(Activation):
+    """a·sp_β."""
+
+    kind: str = kind("softplus")
+    beta: float = option(5.0, "β of ln(1 + e^{βz})/β", gt=0)
+
+
+@dataclass
+class Relu(Activation):
+    """√2·max(0, z)."""
+
+    kind: str = kind("relu")
+
+
+@dataclass
+class Tanh(Activation):
+    """a·tanh(z)."""
+
+    kind: str = kind("tanh")
+
+
+@dataclass
+class Erf(Activation):
+    """a·erf(z)."""
+
+    kind: str = kind("erf")
+
+
+@dataclass
+class Loss:
+    """ℓ(F, y) per pattern, a function of the margin m = F·y."""
+
+    kind: str = MISSING
+
+
+@dataclass
+class SoftHinge(Loss):
+    """sp_β(1 − m)."""
+
+    kind: str = kind("soft_hinge")
+    beta: float = option(20.0, "β of the soft hinge", gt=0)
+
+
+@dataclass
+class Hinge(Loss):
+    """max(0, 1 − m)."""
+
+    kind: str = kind("hinge")
+
+
+@dataclass
+class QuadraticHinge(Loss):
+    """½ max(0, 1 − m)²."""
+
+    kind: str = kind("quadratic_hinge")
+    margin_tol: float = option(0.01, "training stops at m > 1 − margin_tol", gt=0)
+
+
+@dataclass
+class Mse(Loss):
+    """½ (c − m)²."""
+
+    kind: str = kind("mse")
+    target: float = option(1.0, "c; the authors use 1.1, so that m > 1 is reached", gt=0)
+    margin_tol: float = option(0.01, "training stops at m > min(1, c − margin_tol)", gt=0)
+
+
+@dataclass
+class Alpha:
+    """Output scale, the knob between the regimes."""
+
+    kind: str = MISSING
+    value: float = option(1.0, "α, or √h·α with alpha=rescaled", gt=0)
+
+
+@dataclass
+class RawAlpha(Alpha):
+    """α itself."""
+
+    kind: str = kind("raw")
+
+
+@dataclass
+class RescaledAlpha(Alpha):
+    """√h·α, with h the fan-in of the output layer."""
+
+    kind: str = kind("rescaled")
+
+
+@dataclass
+class Width:
+    """Width of the hidden layers."""
+
+    kind: str = MISSING
+    h: int = option(100, "width of the first hidden layer", ge=1)
+
+
+@dataclass
+class UniformWidth(Width):
+    """Every hidden layer has width h."""
+
+    kind: str = kind("uniform")
+
+
+@dataclass
+class GeometricWidth(Width):
+    """Hidden layer l = 0, 1, … has width round(h·growth^l)."""
+
+    kind: str = kind("geometric")
+    growth: float = option(1.0, "growth from layer to layer", gt=0)
+
+
+@dataclass
+class Seed:
+    """Initialisation of the weights, and of nothing else."""
+
+    kind: str = MISSING
+
+
+@dataclass
+class SingleSeed(Seed):
+    """One network."""
+
+    kind: str = kind("single")
+    value: int = option(0, "seed of the initialisation", ge=0)
+
+
+@dataclass
+class EnsembleSeed(Seed):
+    """Networks with the seeds first, first + 1, …, trained together."""
+
+    kind: str = kind("ensemble")
+    members: int = option(3, "number of networks", ge=1)
+    first: int = option(0, "seed of the first network", ge=0)
+
+
+@dataclass
+class Tracking:
+    """Where runs are shown; never whether or how they train."""
+
+    kind: str = MISSING
+
+
+@dataclass
+class NoTracking(Tracking):
+    """Stored runs only."""
+
+    kind: str = kind("none")
+
+
+@dataclass
+class WandbTracking(Tracking):
+    """Weights & Biases, one run for each cell."""
+
+    kind: str = kind("wandb")
+    mode: str = option("offline", "offline writes files to sync later", choices=("offline", "online"))
+    project: str = option("feature_lazy", "project name")
+    entity: str | None = option(None, "team or user; null: the account's default")
+    group: str | None = option(None, "groups runs; null: the name of output_dir")
+
+
+FAMILIES: dict[str, tuple[type, ...]] = {
+    "activation": (Softplus, Relu, Tanh, Erf),
+    "loss": (SoftHinge, Hinge, QuadraticHinge, Mse),
+    "alpha": (RescaledAlpha, RawAlpha),
+    "width": (UniformWidth, GeometricWidth),
+    "seed": (SingleSeed, EnsembleSeed),
+    "tracking": (NoTracking, WandbTracking),
+}
+"""Groups whose options differ in their keys: every member of each family."""
