@@ -1,11 +1,13 @@
 """Figures of a sweep: each function takes the table of ``analysis.sweep.read`` and returns a matplotlib figure."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")  # files only: a cluster's login node has no display
+logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of fonts where a sweep tells of results
 
 import matplotlib.pyplot as plt
 import numpy as np
