@@ -7,7 +7,6 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")  # files only: a cluster's login node has no display
-logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of fonts where a sweep tells of results
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +16,9 @@ from matplotlib.figure import Figure
 
 from analysis.fits import crossing
 from analysis.sweep import H, X, ensemble, over_seeds
+
+# It tells of fonts where a sweep tells of results.
+logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 SQRT_H_ALPHA = r"$\sqrt{h}\,\alpha$"
 STYLE = {
