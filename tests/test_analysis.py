@@ -76,6 +76,13 @@ def test_exponent_without_noise_is_exact(tmp_path, between, planted):
     assert str(found) == f"{planted:.3f}"
 
 
+def test_widths_may_cover_different_ranges(tmp_path):
+    """Each has its own intercept: √h·‖w − w₀‖/‖w₀‖ collapses, and ‖w − w₀‖/‖w₀‖ does not."""
+    plant(tmp_path, noise=0.0, seeds=2, widths=(30,), xs=XS[5:8])
+    plant(tmp_path, noise=0.0, seeds=2, widths=(300,), xs=XS[6:])
+    assert slope(read(tmp_path), "weights/change", (10, 1e9)).value == pytest.approx(LAZY, abs=1e-12)
+
+
 def test_error_bars_hold_what_they_say(tmp_path):
     """Deviations from the planted values, in units of the error bars, have a root mean square near 1."""
     deviations = []
