@@ -44,7 +44,7 @@ def to_config(cfg: DictConfig) -> Config:
     """Turn what Hydra composed into the typed configuration.
 
     Raises:
-        ConfigError: a value that is missing, or that does not convert to its type.
+        ConfigError: a value that is missing or does not convert to its type, or a key that the option does not have.
     """
     try:
         return Config(**_objects(cfg))
@@ -55,7 +55,22 @@ def to_config(cfg: DictConfig) -> Config:
 def _objects(cfg: DictConfig) -> dict[str, Any]:
     """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
     nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}
+    for name, node in nodes.items():
+        _refuse_extra_keys(name, node)
     return {name: OmegaConf.to_object(node) if OmegaConf.is_config(node) else node for name, node in nodes.items()}
+
+
+def _refuse_extra_keys(path: str, node: Any) -> None:
+    """Refuse keys of another option, which Hydra lets ``+key=value`` add and the typed object would drop."""
+    if not OmegaConf.is_dict(node):
+        return
+    option = typing.cast(type, OmegaConf.get_type(node))
+    keys = _keys((option,))
+    for key in node:
+        if key not in keys:
+            _refuse(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({option.__name__})", keys)
+        if not OmegaConf.is_missing(node, key):
+            _refuse_extra_keys(f"{path}.{key}", node[key])
 
 
 def check_overrides(arguments: Sequence[str]) -> None:

@@ -130,6 +130,18 @@ def test_unknown_key_is_refused_with_the_nearest(override, fragments):
     assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
 
 
+@pytest.mark.parametrize("overrides", ["seed=ensemble +seed.value=3", "width=uniform +width.growth=2"])
+def test_key_of_another_option_is_never_ignored(configure, overrides):
+    """Hydra itself proposes the ``+`` when a key does not fit the chosen option."""
+
+    def typed():
+        check_overrides(overrides.split())
+        return configure(*overrides.split())
+
+    with pytest.raises((HydraException, ConfigError)):
+        typed()
+
+
 @pytest.mark.parametrize(
     "override",
     ["width.h=3", "+experiment=demo", "hydra/launcher=basic", "hydra.verbose=true", "loss.target=2", "-m", "--cfg"],
