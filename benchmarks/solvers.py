@@ -18,33 +18,20 @@ from feature_lazy.activations import softplus_activation
 from feature_lazy.architectures import FullyConnected
 from feature_lazy.datasets.prepare import prepare
 from feature_lazy.dynamics import (
-    ArticleController,
-    ArticleEuler,
-    Auto,
-    Chebyshev2,
     GivenTimes,
     Limits,
     Method,
     NetworkFlow,
-    RungeKutta32,
     Samples,
-    SmoothController,
-    TangentExponential,
     converged,
     half_loss,
     integrate,
+    method,
     start,
 )
 from feature_lazy.losses import SoftHinge
 
 TRUTH = 3e-4
-
-
-def methods(tolerance: float) -> dict[str, Method]:
-    """Every stepper by its name."""
-    steppers = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": TangentExponential}
-    article = {"article": Method(ArticleEuler(), ArticleController())}
-    return article | {name: Method(make(tolerance), SmoothController()) for name, make in steppers.items()}
 
 
 class Case:
@@ -66,12 +53,12 @@ class Case:
         f, f0 = (self.net.apply(self.net.layout.unflatten(v), self.data.x_test) for v in (w, self.w0))
         return self.alpha[:, None] * (f - f0)
 
-    def follow(self, method: Method, times: list[float]) -> tuple[list[torch.Tensor], dict[str, float]]:
+    def follow(self, how: Method, times: list[float]) -> tuple[list[torch.Tensor], dict[str, float]]:
         """States at the times and at the end, and what they cost."""
-        state = start(self.flow, method.stepper, self.w0, self.scale, len(self.events))
+        state = start(self.flow, how.stepper, self.w0, self.scale, len(self.events))
         states, began = [], time.perf_counter()
         limits = Limits(1e-12, self.scale, max_steps=200_000)
-        for event in integrate(self.flow, method, state, [GivenTimes(times)], self.events, limits):
+        for event in integrate(self.flow, how, state, [GivenTimes(times)], self.events, limits):
             if isinstance(event, Samples):
                 states += [y[None] for t, y in zip(event.t, event.y, strict=True) if t > 0]
             else:
@@ -94,12 +81,12 @@ def relative(value: torch.Tensor, truth: torch.Tensor) -> float:
 def rows(h: int, x: float, names: list[str], tolerance: float) -> list[dict[str, object]]:
     """One row for each stepper and end, 80 % of the time of convergence and convergence."""
     case = Case(500, h, x)
-    truth_method = Method(Auto(TRUTH), SmoothController())
+    truth_method = method("auto", TRUTH)
     t_stop = case.follow(truth_method, [])[1]["t_stop"]
     truth, _ = case.follow(truth_method, [0.8 * t_stop])
     found: list[dict[str, object]] = []
     for name in names:
-        states, cost = case.follow(methods(tolerance)[name], [0.8 * t_stop])
+        states, cost = case.follow(method(name, tolerance), [0.8 * t_stop])
         for until, w, w_true in zip(("80%", "convergence"), states[-2:], truth[-2:], strict=True):
             errors = {
                 "error_F": relative(case.predictor(w), case.predictor(w_true)),

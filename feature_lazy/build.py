@@ -19,20 +19,7 @@ from feature_lazy.activations import (
 from feature_lazy.architectures import Architecture, FullyConnected
 from feature_lazy.cells import Cell, alpha, cells, widths
 from feature_lazy.datasets.prepare import Dataset, prepare
-from feature_lazy.dynamics import (
-    ArticleController,
-    ArticleEuler,
-    Auto,
-    Chebyshev2,
-    GivenTimes,
-    Limits,
-    LogTimes,
-    Method,
-    ObservationTimes,
-    RungeKutta32,
-    SmoothController,
-    TangentExponential,
-)
+from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
 from feature_lazy.store import Store
@@ -118,7 +105,12 @@ def build(config: schema.Config) -> Experiment:
         architecture=network,
         dataset=dataset,
         loss=_loss(config.loss),
-        method=_method(dynamics),
+        method=method(
+            dynamics.stepper,
+            dynamics.tolerance,
+            eps_gradient=dynamics.eps_gradient,
+            eps_output=dynamics.eps_output,
+        ),
         observation=Observation(_times(observe, scale), observe.n_test, observe.kernel.probe, observe.kernel.final),
         alpha=alpha(config),
         time_scale=scale,
@@ -131,13 +123,6 @@ def build(config: schema.Config) -> Experiment:
         store=Store(config.output_dir),
         tracker=_tracker(config.tracking, Path(config.output_dir)),
     )
-
-
-def _method(config: schema.Dynamics) -> Method:
-    if config.stepper == "article":
-        return Method(ArticleEuler(config.eps_gradient, config.eps_output), ArticleController())
-    steppers = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": TangentExponential}
-    return Method(steppers[config.stepper](config.tolerance), SmoothController())
 
 
 def _device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import Event, converged, half_loss
 from feature_lazy.dynamics.flow import Flops, NetworkFlow
 from feature_lazy.dynamics.integrate import Finished, Limits, Method, Samples, integrate, start
+from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.rk32 import RungeKutta32
 from feature_lazy.dynamics.rkc2 import Chebyshev2
@@ -14,6 +15,7 @@ from feature_lazy.dynamics.tangent import TangentExponential
 from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
 
 __all__ = [
+    "STEPPERS",
     "ArticleController",
     "ArticleEuler",
     "Auto",
@@ -36,5 +38,6 @@ __all__ = [
     "converged",
     "half_loss",
     "integrate",
+    "method",
     "start",
 ]

@@ -1,6 +1,5 @@
 """Systems to integrate. Each gives the velocity dy/dt and the outputs at a state; none knows a step size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,7 +77,7 @@ class TangentSystem(System, Protocol):
         ...
 
     def push(self, outputs: Tensor) -> Tensor:
-        """B = −∂ℓ/∂F/P at outputs F (E, P): (E, P)."""
+        """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (E, P): (E, P)."""
         ...
 
     @property
@@ -166,25 +165,29 @@ class NetworkFlow:
         """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
         w = y.detach().requires_grad_()
         velocity = torch.zeros_like(y)
+        alpha, f0 = self.alpha[member, None], self.f0[member]
         scale = -1 / (self.alpha[member] ** 2 * len(self.x))
-
-        def descend(predictor: Tensor, chunk: slice) -> None:
-            objective = self.loss(predictor, self.labels[chunk]).sum(1) @ scale
-            velocity.add_(torch.autograd.grad(objective, w)[0])
-
-        with torch.enable_grad():
-            return velocity, self._predictor(w, member, descend)
+        size = chunk_size(len(self.x), _bytes_per_pattern(self.architecture, w), self.memory_limit)
+        parts = []
+        for chunk in chunks(len(self.x), size):
+            with torch.enable_grad():
+                f = self.architecture.apply(self.architecture.layout.unflatten(w), self.x[chunk])
+                predictor = alpha * (f - f0[:, chunk])
+                objective = self.loss(predictor, self.labels[chunk]).sum(1) @ scale
+            velocity += torch.autograd.grad(objective, w)[0]
+            parts.append(predictor.detach())
+        return velocity, torch.cat(parts, dim=1)
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """F on the training set (E, P)."""
-        return self._predictor(y, member)
+        return self._predictor(outputs_in_chunks(self.architecture, y, self.x, self.memory_limit), member)
 
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
         """See ``TangentSystem.linearise``."""
         params = self.architecture.layout.unflatten(y)
         linear = Linearisation.around(self.architecture, params, self.x, self.memory_limit)
-        alpha = self.alpha[member]
-        return NetworkTangent(linear, alpha[:, None] * (linear.outputs - self.f0[member]), alpha, self.memory_limit)
+        predictor = self._predictor(linear.outputs, member)
+        return NetworkTangent(linear, predictor, self.alpha[member], self.memory_limit)
 
     def push(self, outputs: Tensor) -> Tensor:
         """See ``TangentSystem.push``."""
@@ -195,15 +198,6 @@ class NetworkFlow:
         """See ``TangentSystem.stiffness``."""
         return self.loss.curvature / len(self.x)
 
-    def _predictor(self, w: Tensor, member: Tensor, visit: Callable[[Tensor, slice], None] | None = None) -> Tensor:
-        """F chunk by chunk; ``visit`` sees each chunk while its graph is alive."""
-        size = chunk_size(len(self.x), _bytes_per_pattern(self.architecture, w), self.memory_limit)
-        alpha, f0 = self.alpha[member, None], self.f0[member]
-        parts = []
-        for chunk in chunks(len(self.x), size):
-            f = self.architecture.apply(self.architecture.layout.unflatten(w), self.x[chunk])
-            predictor = alpha * (f - f0[:, chunk])
-            if visit is not None:
-                visit(predictor, chunk)
-            parts.append(predictor.detach())
-        return torch.cat(parts, dim=1)
+    def _predictor(self, f: Tensor, member: Tensor) -> Tensor:
+        """F = α(f − f₀) for f (E, P): (E, P) (eq. 6)."""
+        return self.alpha[member, None] * (f - self.f0[member])

@@ -13,7 +13,7 @@ from torch import Tensor
 from feature_lazy.dynamics.dense import Hermite
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Trial, norm, relative_error
+from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
 
 EPSILON = 2 / 13
 """Damping, as in the paper."""
@@ -57,7 +57,7 @@ def stages(radius_dt: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Chebyshev2:
+class Chebyshev2(SingleMethod):
     """RKC of second order; the spectral radius comes from a power iteration that is used for several steps.
 
     Attributes:
@@ -68,10 +68,6 @@ class Chebyshev2:
     tolerance: float
     radius: Tensor | None = None
     memory = 2
-
-    def begin(self, system: System, state: State) -> State:
-        """Leave the step to the controller."""
-        return state
 
     def step(self, system: System, state: State) -> Trial:
         """See ``Stepper.step``; every member takes the stages that it needs itself."""

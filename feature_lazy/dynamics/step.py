@@ -74,7 +74,7 @@ class Stepper(Protocol[S_contra]):
 
 
 class SingleMethod:
-    """A stepper that is one method, and keeps nothing from step to step."""
+    """A stepper that is one method, and keeps nothing from step to step unless it says so."""
 
     memory = 0
 

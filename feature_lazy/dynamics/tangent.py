@@ -110,7 +110,7 @@ class TangentDense:
         return self.flow.model(a, rows) + (way(a) / way(end)) ** 2 * self.mismatch[rows]
 
     def _a(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """A(s) by cubic interpolation between the nodes of the path, (k, P)."""
+        """The way a(s) by cubic interpolation between the nodes of the path, (k, P)."""
         found = []
         for row, s in zip(rows.tolist(), theta * self.state.dt[rows], strict=True):
             times, nodes = self.path.times[row], self.path.states[row]

@@ -171,9 +171,8 @@ def _settle(job: DictConfig) -> tuple[int, JobReturn]:
 
 def _work(payload: bytes) -> bytes:
     """Run one job in a worker process."""
-    import cloudpickle as pickle  # the payload holds the user's task function, which plain pickle cannot carry
-
-    hydra_context, config, task_function, singletons, folder = pickle.loads(payload)
+    # From this very program's parent process, never from a file; it holds the task function, which is in __main__.
+    hydra_context, config, task_function, singletons, folder = cloudpickle.loads(payload)
     setup_globals()
     Singleton.set_state(singletons)
     HydraConfig.instance().set_config(config)

@@ -1,0 +1,26 @@
+"""Every method by its name."""
+
+from feature_lazy.dynamics.article import ArticleController, ArticleEuler
+from feature_lazy.dynamics.auto import Auto
+from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.integrate import Method
+from feature_lazy.dynamics.rk32 import RungeKutta32
+from feature_lazy.dynamics.rkc2 import Chebyshev2
+from feature_lazy.dynamics.tangent import TangentExponential
+
+STEPPERS = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": TangentExponential}
+"""Steppers that take a tolerance."""
+
+
+def method(name: str, tolerance: float, *, eps_gradient: float = 1e-4, eps_output: float = 0.1) -> Method:
+    """A stepper with the controller that belongs to it.
+
+    Args:
+        name: ``article`` or a key of ``STEPPERS``.
+        tolerance: bound on the error of a step over the change that it makes; for every method but the article's.
+        eps_gradient: ε_∇ of eq. 8, for the article's method.
+        eps_output: ε_F of eq. 9, for the article's method.
+    """
+    if name == "article":
+        return Method(ArticleEuler(eps_gradient, eps_output), ArticleController())
+    return Method(STEPPERS[name](tolerance), SmoothController())
