@@ -32,12 +32,12 @@ class Loss(Protocol):
         ...
 
 
-def push(loss: Loss, outputs: Tensor, labels: Tensor) -> Tensor:
-    """B = −∂ℓ/∂F/P: how the loss pushes each output; F (E, P) and y (P,) → (E, P)."""
+def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
+    """−∂ℓ/∂F/P, how the loss pushes each output: F (E, k) and y (k,) or (E, k), some of the P patterns → (E, k)."""
     leaf = outputs.detach().requires_grad_()
     with torch.enable_grad():
-        total = loss(leaf, labels).sum()
-    return -torch.autograd.grad(total, leaf)[0] / outputs.shape[-1]
+        values = loss(leaf, labels)
+    return torch.autograd.grad(values, leaf, torch.full_like(values, -1 / n_train))[0]
 
 
 @dataclass(frozen=True)

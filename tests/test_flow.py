@@ -6,6 +6,7 @@ import torch
 from feature_lazy.activations import softplus_activation
 from feature_lazy.architectures import FullyConnected
 from feature_lazy.dynamics import (
+    STEPPERS,
     ArticleController,
     ArticleEuler,
     Method,
@@ -14,6 +15,7 @@ from feature_lazy.dynamics import (
     converged,
     half_loss,
 )
+from feature_lazy.dynamics import method as method_of
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.losses import Hinge, Mse, QuadraticHinge, SoftHinge
 from tests.toys import follow
@@ -91,10 +93,11 @@ def test_chunks_change_nothing_but_rounding(memory_limit):
     torch.testing.assert_close(chunked.outputs(w, ALL), flow().outputs(w, ALL), rtol=1e-12, atol=1e-12)
 
 
-def test_members_together_are_each_alone():
+@pytest.mark.parametrize("name", ["article", *STEPPERS])
+def test_members_together_are_each_alone(name):
     """Different α, clocks and ends in one batch; F = α(f − f₀) amplifies rounding by α, and steps add it up."""
     loss = SoftHinge()
-    events, method = [half_loss(loss, Y), converged(loss, Y)], Method(ArticleEuler(1e-3), ArticleController())
+    events, method = [half_loss(loss, Y), converged(loss, Y)], method_of(name, 1e-2, eps_gradient=1e-3)
     _, together = follow(flow(loss), W0, method, dt=0.01, events=events)
     ends = set()
     for m in range(3):
@@ -107,7 +110,7 @@ def test_members_together_are_each_alone():
             found, value = getattr(state, name), getattr(expected, name)
             torch.testing.assert_close(found, value, rtol=tolerance, atol=tolerance)
         ends.add(int(state.steps))
-    assert len(ends) == 3
+    assert len(ends) >= 2
 
 
 def test_end_is_where_the_last_pattern_is_fit():

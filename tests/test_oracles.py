@@ -11,22 +11,16 @@ import torch
 from feature_lazy.activations import Activation, softplus
 from feature_lazy.architectures import FullyConnected
 from feature_lazy.dynamics import (
-    ArticleController,
-    ArticleEuler,
-    Auto,
-    Chebyshev2,
+    STEPPERS,
     GivenTimes,
     Limits,
-    Method,
     NetworkFlow,
     Outcome,
-    RungeKutta32,
     Samples,
-    SmoothController,
-    TangentExponential,
     converged,
     half_loss,
     integrate,
+    method,
     start,
 )
 from feature_lazy.kernels import relative_change, tangent_kernel
@@ -36,14 +30,8 @@ DATA = Path(__file__).parent / "data"
 # Named and not globbed: a file that is missing must fail.
 ORACLES = [DATA / f"fc_digits_P100_h30_{case}.npz" for case in ("L2_sa0.1", "L3_sa0.01", "L3_sa1", "L3_sa1000")]
 each_oracle = pytest.mark.parametrize("path", ORACLES, ids=lambda path: path.stem)
-METHODS = {
-    "article": Method(ArticleEuler(eps_gradient=1e-4), ArticleController()),
-    "article finer": Method(ArticleEuler(eps_gradient=1e-6), ArticleController()),
-    "auto": Method(Auto(1e-2), SmoothController()),
-    "rk32": Method(RungeKutta32(1e-2), SmoothController()),
-    "rkc2": Method(Chebyshev2(1e-2), SmoothController()),
-    "tangent": Method(TangentExponential(1e-2), SmoothController()),
-}
+METHODS = {name: method(name, 1e-2) for name in ("article", *STEPPERS)}
+METHODS["article finer"] = method("article", 1e-2, eps_gradient=1e-6)
 each_method = pytest.mark.parametrize("method", [name for name in METHODS if name != "article finer"])
 
 # Measured: at ε_∇ = 1e-4 the article's rule is off by up to 6 % at fast moments of feature runs (data/README.md); the

@@ -22,11 +22,13 @@ class SmoothController:
         safety: aims a little below the tolerance, so that few steps are rejected.
         shrink: smallest factor of any step.
         grow: largest factor of an accepted step.
+        per_octave: steps are 2^{k/per_octave}, so that members take the same ones in every batch.
     """
 
     safety: float = 0.9
     shrink: float = 0.02
     grow: float = 4.0
+    per_octave: int = 16
 
     def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
         """See ``Controller.decide``."""
@@ -40,4 +42,7 @@ class SmoothController:
         largest = torch.where(state.after_rejection, 1.0, self.grow)
         growing = torch.minimum(torch.minimum(steady, predictive), largest)
         factor = torch.where(accepted, growing, single.clamp(max=self.safety))
-        return accepted, state.dt * factor.clamp(min=self.shrink)
+        dt = state.dt * factor.clamp(min=self.shrink)
+        # A grid of steps: rounding errors, which depend on the batch, would change every step a little and, where
+        # stability limits the step, the run by as much as the tolerance allows.
+        return accepted, torch.exp2((self.per_octave * torch.log2(dt)).floor() / self.per_octave)

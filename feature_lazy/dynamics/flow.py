@@ -1,7 +1,8 @@
 """Systems to integrate. Each gives the velocity dy/dt and the outputs at a state; none knows a step size."""
 
+import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from feature_lazy.architectures.base import Architecture
 from feature_lazy.kernels.layerwise import SYMMETRIC_BLOCKS, Linearisation, kernel_of
 from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+
+BOUNDARY = 10.0
+"""√h·α between the regimes."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Tangent(Protocol):
         ...
 
 
+@runtime_checkable
 class TangentSystem(System, Protocol):
     """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
 
@@ -76,8 +81,12 @@ class TangentSystem(System, Protocol):
         """The outputs to first order around y (E, D)."""
         ...
 
-    def push(self, outputs: Tensor) -> Tensor:
+    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (E, P): (E, P)."""
+        ...
+
+    def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":
+        """The flow without the push of all patterns but some, (E, k), of members (E,), whose rows count from 0."""
         ...
 
     @property
@@ -85,12 +94,28 @@ class TangentSystem(System, Protocol):
         """Largest ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
         ...
 
+    def lazy(self, member: Tensor) -> Tensor:
+        """Whether the kernel is expected to stay almost as it is, (E,) bool; only what is tried first depends on it."""
+        ...
+
 
 def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
-    """f(w, x) for flat weights w (E, N) and patterns x (P, d), chunk by chunk: shape (E, P)."""
-    params = architecture.layout.unflatten(w)
-    size = chunk_size(len(x), _bytes_per_pattern(architecture, w), memory_limit)
-    return torch.cat([architecture.apply(params, x[chunk]) for chunk in chunks(len(x), size)], dim=1)
+    """f(w, x) for flat weights w (E, N) and patterns x (P, d) or (E, P, d), chunk by chunk: shape (E, P)."""
+    params, n = architecture.layout.unflatten(w), x.shape[-2]
+    size = chunk_size(n, _bytes_per_pattern(architecture, w), memory_limit)
+    return torch.cat([architecture.apply(params, x[..., chunk, :]) for chunk in chunks(n, size)], dim=1)
+
+
+def _flops(net: Architecture, n: int) -> Flops:
+    """For a network on n patterns."""
+    half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
+    return Flops(
+        evaluate=n * (2 * net.forward_flops + net.signal_flops),
+        outputs=n * net.forward_flops,
+        linearise=n * (net.forward_flops + net.signal_flops),
+        kernel=half * n**2 * net.kernel_flops,
+        pull_back=n * net.forward_flops,
+    )
 
 
 def _bytes_per_pattern(architecture: Architecture, w: Tensor) -> int:
@@ -150,53 +175,66 @@ class NetworkFlow:
         self.loss = loss
         self.alpha = alpha
         self.memory_limit = memory_limit
+        self.n_train = len(x)
         self.f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
-        net, n = architecture, len(x)
-        half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
-        self.flops = Flops(
-            evaluate=n * (2 * net.forward_flops + net.signal_flops),
-            outputs=n * net.forward_flops,
-            linearise=n * (net.forward_flops + net.signal_flops),
-            kernel=half * n**2 * net.kernel_flops,
-            pull_back=n * net.forward_flops,
-        )
+        self.flops = _flops(architecture, len(x))
+
+    def restricted(self, member: Tensor, patterns: Tensor) -> "NetworkFlow":
+        """See ``TangentSystem.restricted``; row e of the new flow is member ``member[e]``."""
+        part = copy.copy(self)
+        part.x, part.labels = self.x[patterns], self.labels[patterns]
+        part.f0, part.alpha = self.f0[member].gather(1, patterns), self.alpha[member]
+        part.flops = _flops(self.architecture, patterns.shape[1])
+        return part
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
         w = y.detach().requires_grad_()
         velocity = torch.zeros_like(y)
-        alpha, f0 = self.alpha[member, None], self.f0[member]
-        scale = -1 / (self.alpha[member] ** 2 * len(self.x))
-        size = chunk_size(len(self.x), _bytes_per_pattern(self.architecture, w), self.memory_limit)
+        alpha, f0, (x, labels) = self.alpha[member, None], self.f0[member], self._data(member)
+        scale = -1 / (self.alpha[member] ** 2 * self.n_train)
+        n = x.shape[-2]
+        size = chunk_size(n, _bytes_per_pattern(self.architecture, w), self.memory_limit)
         parts = []
-        for chunk in chunks(len(self.x), size):
+        for chunk in chunks(n, size):
             with torch.enable_grad():
-                f = self.architecture.apply(self.architecture.layout.unflatten(w), self.x[chunk])
+                f = self.architecture.apply(self.architecture.layout.unflatten(w), x[..., chunk, :])
                 predictor = alpha * (f - f0[:, chunk])
-                objective = self.loss(predictor, self.labels[chunk]).sum(1) @ scale
+                objective = self.loss(predictor, labels[..., chunk]).sum(1) @ scale
             velocity += torch.autograd.grad(objective, w)[0]
             parts.append(predictor.detach())
         return velocity, torch.cat(parts, dim=1)
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """F on the training set (E, P)."""
-        return self._predictor(outputs_in_chunks(self.architecture, y, self.x, self.memory_limit), member)
+        return self._predictor(
+            outputs_in_chunks(self.architecture, y, self._data(member)[0], self.memory_limit), member
+        )
 
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
         """See ``TangentSystem.linearise``."""
         params = self.architecture.layout.unflatten(y)
-        linear = Linearisation.around(self.architecture, params, self.x, self.memory_limit)
+        linear = Linearisation.around(self.architecture, params, self._data(member)[0], self.memory_limit)
         predictor = self._predictor(linear.outputs, member)
         return NetworkTangent(linear, predictor, self.alpha[member], self.memory_limit)
 
-    def push(self, outputs: Tensor) -> Tensor:
+    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         """See ``TangentSystem.push``."""
-        return push(self.loss, outputs, self.labels)
+        labels = self.labels if self.labels.dim() == 1 else self.labels[member]
+        return push(self.loss, outputs, labels, self.n_train)
 
     @property
     def stiffness(self) -> float:
         """See ``TangentSystem.stiffness``."""
-        return self.loss.curvature / len(self.x)
+        return self.loss.curvature / self.n_train
+
+    def lazy(self, member: Tensor) -> Tensor:
+        """√h·α ≥ 10: the kernel change passes 1 near there for every width (Fig. 5a)."""
+        return self.alpha[member] * self.architecture.last_fan_in**0.5 >= BOUNDARY
+
+    def _data(self, member: Tensor) -> tuple[Tensor, Tensor]:
+        """Patterns and labels, shared by all members, (P, d) and (P,), or those of each, (E, k, d) and (E, k)."""
+        return (self.x, self.labels) if self.labels.dim() == 1 else (self.x[member], self.labels[member])
 
     def _predictor(self, f: Tensor, member: Tensor) -> Tensor:
         """F = α(f − f₀) for f (E, P): (E, P) (eq. 6)."""

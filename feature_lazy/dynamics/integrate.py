@@ -13,7 +13,7 @@ from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Controller, Stepper, Trial
+from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
 from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.memory import chunks
 
@@ -84,6 +84,7 @@ def start(system: System, stepper: Stepper[Any], y0: Tensor, dt: Tensor, n_event
         after_rejection=torch.zeros_like(member, dtype=torch.bool),
         last_dt=t + torch.nan,
         last_error=t + torch.nan,
+        way=t.new_zeros(len(y0), 2),
         memory=t.new_zeros(len(y0), stepper.memory),
     )
 
@@ -204,6 +205,7 @@ def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: T
         moved["t"] = torch.where(ended, t_stop, moved["t"])
         moved["y"] = moved["y"].index_copy(0, rows, trial.dense.at(rows, theta))
         moved["outputs"] = moved["outputs"].index_copy(0, rows, trial.dense.outputs(rows, theta))
+    gone = torch.stack([norm(trial.y - state.y), norm(trial.outputs - state.outputs)], dim=1).nan_to_num(0, 0, 0)
     return replace(
         state,
         dt=dt,
@@ -215,6 +217,7 @@ def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: T
         after_rejection=~accepted,
         last_dt=torch.where(accepted, state.dt, state.last_dt),
         last_error=torch.where(accepted, trial.error, state.last_error),
+        way=state.way + gone * accepted[:, None],
         memory=trial.memory,
         **moved,
     )

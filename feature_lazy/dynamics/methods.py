@@ -3,6 +3,7 @@
 from feature_lazy.dynamics.article import ArticleController, ArticleEuler
 from feature_lazy.dynamics.auto import Auto
 from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.focus import Focused
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.rk32 import RungeKutta32
 from feature_lazy.dynamics.rkc2 import Chebyshev2
@@ -23,4 +24,5 @@ def method(name: str, tolerance: float, *, eps_gradient: float = 1e-4, eps_outpu
     """
     if name == "article":
         return Method(ArticleEuler(eps_gradient, eps_output), ArticleController())
-    return Method(STEPPERS[name](tolerance), SmoothController())
+    stepper = STEPPERS[name](tolerance)
+    return Method(stepper if name == "auto" else Focused(stepper, tolerance), SmoothController())

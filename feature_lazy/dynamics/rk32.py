@@ -34,7 +34,7 @@ class RungeKutta32(SingleMethod):
         k4, outputs = system.evaluate(y, state.member)
         error = dt * (-5 / 72 * k1 + 1 / 12 * k2 + 1 / 9 * k3 - 1 / 8 * k4)
         outputs_error = outputs - system.outputs(y - error, state.member)
-        ratio = relative_error(error, change, outputs_error, outputs - state.outputs)
+        ratio = relative_error(state, y, error, outputs, outputs_error)
         return Trial(
             y,
             k4,

@@ -81,7 +81,7 @@ class Chebyshev2(SingleMethod):
         dt = state.dt.to(y.dtype)[:, None]
         error = 0.8 * (state.y - y) + 0.4 * dt * (state.velocity + velocity)
         outputs_error = outputs - system.outputs(y - error, state.member)
-        ratio = relative_error(error, y - state.y, outputs_error, outputs - state.outputs) / self.tolerance
+        ratio = relative_error(state, y, error, outputs, outputs_error) / self.tolerance
         ratio = torch.where(excess > 1, excess, ratio)
         # A rejection may come from an estimate that is too small: make a new one.
         age = torch.where(ratio < 1, age + 1, torch.inf)
@@ -104,15 +104,15 @@ class Chebyshev2(SingleMethod):
         """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s, each member with its own s (E,)."""
         last = int(s.max())
         padded = [torch.nn.functional.pad(coefficients(n), (0, last - n)) for n in s.tolist()]
-        table = torch.stack(padded, dim=2).to(state.y)[..., None]
+        ahead, behind, mu, gamma = torch.stack(padded, dim=2).to(state.y)[..., None]
         dt = state.dt.to(state.y.dtype)[:, None]
-        before, now = state.y, torch.addcmul(state.y, table[2, 1] * dt, state.velocity)
+        still, mu, gamma = 1 - ahead - behind, mu * dt, gamma * dt
+        before, now = state.y, torch.addcmul(state.y, mu[1], state.velocity)
         together = bool((s == last).all())
         for j in range(2, last + 1):
             k, _ = system.evaluate(now, state.member)
-            ahead, behind, mu, gamma = table[:, j]
-            new = (1 - ahead - behind) * state.y + ahead * now + behind * before
-            new.addcmul_(mu * dt, k).addcmul_(gamma * dt, state.velocity)
+            new = (still[j] * state.y).addcmul_(gamma[j], state.velocity)
+            new.addcmul_(ahead[j], now).addcmul_(behind[j], before).addcmul_(mu[j], k)
             before, now = now, new if together else torch.where((s >= j)[:, None], new, now)
         return now
 

@@ -27,6 +27,7 @@ class State:
         after_rejection: whether the last step was rejected, (E,) bool.
         last_dt: last accepted step, (E,) float64; NaN before the first.
         last_error: its error over the bound, (E,) float64; NaN before the first.
+        way: length of the path gone so far, of y and of the outputs, (E, 2) float64.
         memory: what the stepper keeps from step to step, (E, stepper.memory) float64.
     """
 
@@ -45,6 +46,7 @@ class State:
     after_rejection: Tensor
     last_dt: Tensor
     last_error: Tensor
+    way: Tensor
     memory: Tensor
 
     def __len__(self) -> int:

@@ -18,10 +18,11 @@ from feature_lazy.dynamics.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, relative_error
 
-INNER_TOLERANCE = 3.0
+INNER_TOLERANCE = 10.0
 """Tolerance of the solution in function space over that of the step: measured, its error is then a tenth of it."""
 CALLS = 12
 """Evaluations of the network in a step, one after another."""
+FIRST_PASS = 4.0
 INNER_STEPS = 2000
 FIRST_INNER_STEP = 1e-3
 """First step to try in function space, over the whole."""
@@ -29,51 +30,76 @@ FIRST_INNER_STEP = 1e-3
 
 @dataclass(frozen=True)
 class Path:
-    """A solution in function space: nodes of every member.
+    """A solution a(s) in function space, with the nodes of each member.
 
     Attributes:
         times: of the nodes, from 0 to dt, for each member.
-        states: at the nodes, (nodes, D) for each member.
+        a: at the nodes, (nodes, P) for each member.
+        velocity: da/ds there.
         flops: what the solution cost each member, (E,).
         calls: evaluations in function space, (E,).
         complete: whether it reached dt, (E,) bool.
     """
 
     times: list[Tensor]
-    states: list[Tensor]
+    a: list[Tensor]
+    velocity: list[Tensor]
     flops: Tensor
     calls: Tensor
     complete: Tensor
 
     def end(self) -> Tensor:
-        """The last state of every member, (E, D)."""
-        return torch.stack([nodes[-1] for nodes in self.states])
+        """A at dt, (E, P)."""
+        return torch.stack([nodes[-1] for nodes in self.a])
+
+    def weighted(self) -> Tensor:
+        """∫ ‖a‖ ȧ ds over the path, by Simpson's rule on the cubic between the nodes: (E, P)."""
+        return torch.stack([_weighted(t, a, v) for t, a, v in zip(self.times, self.a, self.velocity, strict=True)])
+
+    def at(self, member: int, s: Tensor) -> Tensor:
+        """A at the times s (k,) of one member, by cubic interpolation between the nodes: (k, P)."""
+        times, a, velocity = self.times[member], self.a[member], self.velocity[member]
+        right = torch.searchsorted(times, s).clamp(1, len(times) - 1)
+        left = right - 1
+        width = times[right] - times[left]
+        fraction = ((s - times[left]) / width).clamp(0, 1)
+        return hermite(fraction, width, (a[left], velocity[left]), (a[right], velocity[right]))
+
+
+def _weighted(times: Tensor, a: Tensor, velocity: Tensor) -> Tensor:
+    """∫ ‖a‖ ȧ ds for the nodes of one member: (P,)."""
+    width = times.diff().to(a)[:, None]
+    middle = (a[1:] + a[:-1]) / 2 - width / 8 * velocity.diff(dim=0)
+    velocity_there = 1.5 * a.diff(dim=0) / width - (velocity[1:] + velocity[:-1]) / 4
+    ends = way(a) * velocity
+    return (width / 6 * (ends[1:] + ends[:-1] + 4 * way(middle) * velocity_there)).sum(0)
 
 
 def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float) -> Path:
-    """Follow the flow under a frozen kernel from (a, c) = 0 for the times dt (E,), with the one integrator."""
+    """Follow the flow under a frozen kernel from a = 0 for the times dt (E,), with the one integrator."""
     # Imported here because the integrator is built on steppers, and this stepper on the integrator.
     from feature_lazy.dynamics.integrate import Limits, Method, Samples, integrate, start
     from feature_lazy.dynamics.times import EveryStep
 
     stepper = Chebyshev2(tolerance, radius)
-    y0 = torch.zeros_like(system.outputs0).repeat(1, 2)
-    state = start(system, stepper, y0, dt * FIRST_INNER_STEP, 0)
+    state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
     limits = Limits(1e-12, dt, t_end=dt, max_steps=INNER_STEPS)
     times = [[] for _ in dt]
-    states = [[] for _ in dt]
+    nodes = [[] for _ in dt]
     flops, calls, complete = torch.zeros_like(dt), torch.zeros_like(dt), torch.zeros_like(dt, dtype=torch.bool)
     method = Method(stepper, SmoothController(safety=0.8))
     for event in integrate(system, method, state, [EveryStep()] * len(dt), [], limits):
         if isinstance(event, Samples):
             for row, member in enumerate(event.member.tolist()):
                 times[member].append(event.t[row])
-                states[member].append(event.y[row])
+                nodes[member].append(event.y[row])
         else:
             flops[event.state.member] = event.state.flops
             calls[event.state.member] = event.state.gradients.double()
             complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)
-    return Path([torch.stack(t) for t in times], [torch.stack(s) for s in states], flops, calls, complete)
+    a = [torch.stack(n) for n in nodes]
+    velocity = [system.along(n, member) for member, n in enumerate(a)]
+    return Path([torch.stack(t) for t in times], a, velocity, flops, calls, complete)
 
 
 @dataclass(frozen=True)
@@ -98,7 +124,7 @@ class TangentDense:
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.at``."""
-        a, end = self._a(rows, theta), self.path.end().chunk(2, dim=1)[0][rows]
+        a, end = self._a(rows, theta), self.path.end()[rows]
         square = (way(a) / way(end)) ** 2
         # y + Jᵀa/α + square·(y_end − y − Jᵀa_end/α), with the two pull-backs in one.
         tangent = self.start.select(rows).pull_back(a - square * end)
@@ -106,22 +132,13 @@ class TangentDense:
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.outputs``; from the model of the step, without the network."""
-        a, end = self._a(rows, theta), self.path.end().chunk(2, dim=1)[0][rows]
-        return self.flow.model(a, rows) + (way(a) / way(end)) ** 2 * self.mismatch[rows]
+        a, end = self._a(rows, theta), self.path.end()[rows]
+        return self.flow.outputs(a, rows) + (way(a) / way(end)) ** 2 * self.mismatch[rows]
 
     def _a(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """The way a(s) by cubic interpolation between the nodes of the path, (k, P)."""
-        found = []
-        for row, s in zip(rows.tolist(), theta * self.state.dt[rows], strict=True):
-            times, nodes = self.path.times[row], self.path.states[row]
-            right = int(torch.searchsorted(times, s).clamp(1, len(times) - 1))
-            ends = nodes[right - 1 : right + 1]
-            velocity = self.flow.evaluate(ends, rows.new_full((2,), row))[0]
-            width = times[right] - times[right - 1]
-            fraction = ((s - times[right - 1]) / width).clamp(0, 1)
-            left_end, right_end = ((ends[i, None], velocity[i, None]) for i in (0, 1))
-            found.append(hermite(fraction[None], width[None], left_end, right_end).chunk(2, dim=1)[0][0])
-        return torch.stack(found)
+        """The way a(s), (k, P)."""
+        s = theta * self.state.dt[rows]
+        return torch.cat([self.path.at(row, s[k : k + 1]) for k, row in enumerate(rows.tolist())])
 
 
 def step_flops(system: TangentSystem) -> float:
@@ -143,34 +160,38 @@ class TangentExponential(SingleMethod):
     def step(self, system: TangentSystem, state: State) -> Trial:
         """See ``Stepper.step``; ‖F(w_{k+1}) − predicted‖ is the error."""
         w, member, rows = state.y, state.member, torch.arange(len(state), device=state.t.device)
+
+        def push(outputs: Tensor, rows: Tensor) -> Tensor:
+            return system.push(outputs, member[rows])
+
         start = system.linearise(w, member)
         theta = start.kernel()
-        linear = FrozenKernelFlow(theta, state.outputs, system.push)
+        linear = FrozenKernelFlow(theta, state.outputs, push)
         radius = SAFETY * linear.radius() * system.stiffness
         inner = INNER_TOLERANCE * self.tolerance
 
-        first = solve(linear, state.dt, radius, inner)
-        a1, c1 = first.end().chunk(2, dim=1)
+        first = solve(linear, state.dt, radius, FIRST_PASS * inner)
+        a1 = first.end()
         w1 = w + start.pull_back(a1)
         end = system.linearise(w1, member)
         # J along the way, linear in the way gone: ∫ J(s)ᵀ ȧ ds = J_kᵀa + (J_1 − J_k)ᵀ c/‖a‖, c = ∫ ‖a‖ ȧ ds.
-        weighted = c1 / way(a1)
+        weighted = first.weighted() / way(a1)
         w1 = w1 + end.pull_back(weighted) - start.pull_back(weighted)
-        defect = (system.outputs(w1, member) - linear.model(a1, rows)) / way(a1) ** 2
+        defect = (system.outputs(w1, member) - linear.outputs(a1, rows)) / way(a1) ** 2
 
-        flow = FrozenKernelFlow(theta, state.outputs, system.push, defect=defect)
+        flow = FrozenKernelFlow(theta, state.outputs, push, defect=defect)
         second = solve(flow, state.dt, radius, inner)
-        a2, c2 = second.end().chunk(2, dim=1)
+        a2 = second.end()
         y = w1 + end.pull_back(a2 - a1)
         final = system.linearise(y, member)
         outputs = final.outputs
         # Two things are of third order: what the model of F misses, and the step that J at y would make, not at w_1.
-        mismatch = outputs - flow.model(a2, rows)
-        weighted = c2 / way(a2)
+        mismatch = outputs - flow.outputs(a2, rows)
+        weighted = second.weighted() / way(a2)
         error = final.pull_back(weighted) - end.pull_back(weighted)
         outputs_error = mismatch.abs() + (outputs - system.outputs(y - error, member)).abs()
-        ratio = relative_error(error, y - w, outputs_error, outputs - state.outputs)
-        velocity = final.pull_back(system.push(outputs))
+        ratio = relative_error(state, y, error, outputs, outputs_error)
+        velocity = final.pull_back(system.push(outputs, member))
         finite = first.complete & second.complete & velocity.isfinite().all(1)
         return Trial(
             y,

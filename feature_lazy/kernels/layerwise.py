@@ -42,15 +42,16 @@ class Linearisation:
 
     @classmethod
     def around(cls, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
-        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d)."""
+        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (E, P, d)."""
         leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
         per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
         outputs: list[Tensor] = []
         parts: list[list[_LayerFactors]] = []
-        for chunk in chunks(len(x), chunk_size(len(x), per_pattern, memory_limit)):
+        n = x.shape[-2]
+        for chunk in chunks(n, chunk_size(n, per_pattern, memory_limit)):
             with torch.enable_grad():
-                output, taps = architecture.taps(leaves, x[chunk])
+                output, taps = architecture.taps(leaves, x[..., chunk, :])
                 signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
             outputs.append(output.detach())
             parts.append([_LayerFactors(t.inputs.detach(), b, t.scale) for t, b in zip(taps, signals, strict=True)])
