@@ -23,7 +23,11 @@ from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, Observat
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
 from feature_lazy.store import Store
+from feature_lazy.training import Dynamics, FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, Training
 from feature_lazy.validate import validate
+
+DT_FLOOR = 1e-12
+"""For dynamics without a step to choose."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ class Experiment:
 
     Attributes:
         cells: what is trained.
+        dynamics: how the weights move.
         alpha: α, the same for all.
         time_scale: natural time min(1, √h·α) of the flow, in the article's t.
-        dt_init: first step to try.
         dt_floor: smallest step over max(t, time_scale).
         precision_tol: largest α·ε·rms(f) that is accepted.
         max_steps: budget of one member.
@@ -62,11 +66,10 @@ class Experiment:
     architecture: Architecture
     dataset: Dataset
     loss: losses.Loss
-    method: Method
+    dynamics: Dynamics
     observation: Observation
     alpha: float
     time_scale: float
-    dt_init: float
     dt_floor: float
     precision_tol: float
     max_steps: int
@@ -81,10 +84,15 @@ class Experiment:
         rows = [{k: v[None] for k, v in self.architecture.init(cell.seed).items()} for cell in members]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
 
-    def limits(self, members: int) -> Limits:
-        """Floors and budgets for a batch of some members."""
-        scale = torch.full((members,), self.time_scale, dtype=torch.float64, device=self.dataset.x_train.device)
-        return Limits(self.dt_floor, scale, max_steps=self.max_steps, time_budget=self.time_budget)
+    def limits(self, training: Training) -> Limits:
+        """Floors and budgets of a batch of cells made ready for training."""
+        return Limits(
+            self.dt_floor,
+            torch.full_like(training.dt, self.time_scale),
+            t_end=training.t_end,
+            max_steps=self.max_steps,
+            time_budget=self.time_budget,
+        )
 
 
 def build(config: schema.Config) -> Experiment:
@@ -105,17 +113,11 @@ def build(config: schema.Config) -> Experiment:
         architecture=network,
         dataset=dataset,
         loss=_loss(config.loss),
-        method=method(
-            dynamics.stepper,
-            dynamics.tolerance,
-            eps_gradient=dynamics.eps_gradient,
-            eps_output=dynamics.eps_output,
-        ),
+        dynamics=_dynamics(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, observe.kernel.probe, observe.kernel.final),
         alpha=alpha(config),
         time_scale=scale,
-        dt_init=dynamics.dt_init * scale,
-        dt_floor=dynamics.dt_floor,
+        dt_floor=dynamics.dt_floor if isinstance(dynamics, schema.Flow) else DT_FLOOR,
         precision_tol=dynamics.precision_tol,
         max_steps=dynamics.max_steps,
         time_budget=dynamics.time_budget,
@@ -123,6 +125,30 @@ def build(config: schema.Config) -> Experiment:
         store=Store(config.output_dir),
         tracker=_tracker(config.tracking, Path(config.output_dir)),
     )
+
+
+def _dynamics(config: schema.Dynamics) -> Dynamics:
+    match config:
+        case schema.GradientFlow():
+            how = _method(config, eps_gradient=config.eps_gradient, eps_output=config.eps_output)
+            return GradientFlow(how, config.dt_init)
+        case schema.MomentumFlow():
+            return MomentumDynamics(_method(config), config.c, config.kappa, config.dt_init)
+        case schema.FrozenKernel():
+            time = {"start": 0.0, "end": math.inf, "time": config.time}[config.at]
+            return FrozenKernel(_method(config), time, config.dt_init)
+        case schema.Minibatch():
+            block = config.check_every or None
+            authors = config.units == "authors"
+            eps = config.eps if isinstance(config, schema.Adam) else 0.0
+            common = {"authors_units": authors, "batch": config.batch, "seed": config.batch_seed}
+            return MinibatchDynamics(config.kind, config.lr, eps, updates=config.updates, block=block, **common)
+    raise ConfigError(f"dynamics={config.kind}: there is no such dynamics.")
+
+
+def _method(config: schema.Flow, **rule: float) -> Method:
+    smooth = isinstance(config, schema.GradientFlow) and config.controller == "smooth"
+    return method(config.stepper, config.tolerance, smooth=smooth, **rule)
 
 
 def _device(name: str) -> torch.device:

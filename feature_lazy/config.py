@@ -7,6 +7,16 @@ they are no part of a run's identity.
 
 from dataclasses import dataclass, field
 
+from feature_lazy.dynamics_config import (
+    Adam,
+    Dynamics,
+    Flow,
+    FrozenKernel,
+    GradientFlow,
+    Minibatch,
+    MomentumFlow,
+    Sgd,
+)
 from feature_lazy.families import (
     FAMILIES,
     Activation,
@@ -37,6 +47,7 @@ from feature_lazy.keys import kind, option
 __all__ = [
     "FAMILIES",
     "Activation",
+    "Adam",
     "Alpha",
     "Architecture",
     "Config",
@@ -44,10 +55,15 @@ __all__ = [
     "Dynamics",
     "EnsembleSeed",
     "Erf",
+    "Flow",
+    "FrozenKernel",
     "GeometricWidth",
+    "GradientFlow",
     "Hinge",
     "KernelObservation",
     "Loss",
+    "Minibatch",
+    "MomentumFlow",
     "Mse",
     "NoTracking",
     "Observe",
@@ -56,6 +72,7 @@ __all__ = [
     "Relu",
     "RescaledAlpha",
     "Seed",
+    "Sgd",
     "SingleSeed",
     "SoftHinge",
     "Softplus",
@@ -86,26 +103,6 @@ class Architecture:
 
 
 @dataclass
-class Dynamics:
-    """Gradient flow ẇ = −∇𝓛 (eq. 7)."""
-
-    kind: str = kind("gradient_flow")
-    stepper: str = option(
-        "auto",
-        "article: Euler under eqs. 8–9; rk32: accuracy limited; rkc2: stiff; tangent: lazy; auto: by measured progress",
-        choices=("auto", "article", "rk32", "rkc2", "tangent"),
-    )
-    tolerance: float = option(1e-2, "error of a step over its change, for every stepper but article", gt=0)
-    eps_gradient: float = option(1e-4, "ε_∇ of eq. 8, for stepper=article", gt=0)
-    eps_output: float = option(0.1, "ε_F of eq. 9, for stepper=article", gt=0)
-    dt_init: float = option(1.0, "first step to try, over min(1, √h·α)", gt=0)
-    dt_floor: float = option(1e-10, "smallest step, over max(t, min(1, √h·α))", gt=0)
-    precision_tol: float = option(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)
-    max_steps: int = option(1_000_000, "budget: steps of one member; resumable", ge=1, science=False)
-    time_budget: float = option(1e9, "budget: seconds of this job; resumable", gt=0, science=False)
-
-
-@dataclass
 class KernelObservation:
     """The tangent kernel on a probe set, over time."""
 
@@ -133,7 +130,7 @@ class Config:
     architecture: Architecture = field(default_factory=Architecture)
     activation: Activation = field(default_factory=Softplus)
     loss: Loss = field(default_factory=SoftHinge)
-    dynamics: Dynamics = field(default_factory=Dynamics)
+    dynamics: Dynamics = field(default_factory=GradientFlow)
     alpha: Alpha = field(default_factory=RescaledAlpha)
     width: Width = field(default_factory=UniformWidth)
     seed: Seed = field(default_factory=SingleSeed)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from feature_lazy.dynamics_config import Adam, FrozenKernel, GradientFlow, MomentumFlow, Sgd
 from feature_lazy.keys import kind, option
 
 
@@ -182,6 +183,7 @@ FAMILIES: dict[str, tuple[type, ...]] = {
     "alpha": (RescaledAlpha, RawAlpha),
     "width": (UniformWidth, GeometricWidth),
     "seed": (SingleSeed, EnsembleSeed),
+    "dynamics": (GradientFlow, MomentumFlow, FrozenKernel, Sgd, Adam),
     "tracking": (NoTracking, WandbTracking),
 }
 """Groups whose options differ in their keys: every member of each family."""

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture
 from feature_lazy.datasets.prepare import Dataset
-from feature_lazy.dynamics.flow import outputs_in_chunks
-from feature_lazy.kernels import describe, relative_change, tangent_kernel
+from feature_lazy.kernels import describe, relative_change
 from feature_lazy.losses import Loss
+from feature_lazy.models import Model
+from feature_lazy.params import Layout
 
 Scalars = dict[str, Tensor]
 """Observables by name, each (k,): one value for each observed state."""
@@ -43,13 +43,13 @@ def output_norms(f: Tensor, f0: Tensor, alpha: Tensor) -> Scalars:
     return {"f_rms": rms(f), "df_rms": change, "alpha_df_rms": alpha * change}
 
 
-def weight_change(architecture: Architecture, w: Tensor, w0: Tensor) -> Scalars:
+def weight_change(layout: Layout, w: Tensor, w0: Tensor) -> Scalars:
     """‖w‖, ‖w − w₀‖/‖w₀‖ in total and, as ``W0/change`` and so on, for each layer, for w, w₀ (k, N)."""
 
     def change(now: Tensor, then: Tensor) -> Tensor:
         return (now - then).flatten(1).norm(dim=1) / then.flatten(1).norm(dim=1)
 
-    now, then = architecture.layout.unflatten(w), architecture.layout.unflatten(w0)
+    now, then = layout.unflatten(w), layout.unflatten(w0)
     layers = {f"{name}/change": change(now[name], then[name]) for name in now}
     return {"norm": w.norm(dim=1), "change": change(w, w0), **layers}
 
@@ -68,7 +68,8 @@ class Observer:
 
     def __init__(
         self,
-        architecture: Architecture,
+        model: Model,
+        layout: Layout,
         dataset: Dataset,
         loss: Loss,
         *,
@@ -76,53 +77,46 @@ class Observer:
         w0: Tensor,
         n_test: int,
         probe: int,
-        memory_limit: float,
     ) -> None:
         """Fix data and initial state.
 
         Args:
-            architecture: the network f.
+            model: f and its kernel.
+            layout: names and shapes of the weights.
             dataset: training and test set.
             loss: ℓ.
             alpha: α of each member, (M,).
             w0: initial weights, (M, N).
             n_test: test patterns used over time, the first ones.
             probe: test patterns of the kernel's probe set, the first ones; 0 for none.
-            memory_limit: bytes for one chunk of patterns or block of a kernel.
         """
-        self.architecture, self.dataset, self.loss = architecture, dataset, loss
-        self.alpha, self.w0, self.memory_limit = alpha, w0, memory_limit
+        self.model, self.layout, self.dataset, self.loss = model, layout, dataset, loss
+        self.alpha, self.w0 = alpha, w0
         self.n_test = min(n_test, len(dataset.x_test))
-        self.f0_train = self._f(w0, dataset.x_train)
-        self.f0_test = self._f(w0, dataset.x_test)
-        self.probe = slice(0, probe)
-        self.theta0 = self.kernel(w0, dataset.x_test[self.probe]) if probe else None
-
-    def _f(self, w: Tensor, x: Tensor) -> Tensor:
-        return outputs_in_chunks(self.architecture, w, x, self.memory_limit)
-
-    def kernel(self, w: Tensor, x: Tensor) -> Tensor:
-        """Θ on patterns x (P, d) for weights w (k, N): (k, P, P) (eq. 5)."""
-        params = self.architecture.layout.unflatten(w)
-        return tangent_kernel(self.architecture, params, x, memory_limit=self.memory_limit)
+        everyone = torch.arange(len(w0), device=w0.device)
+        self.f0_train = model.f(w0, everyone, dataset.x_train)
+        self.f0_test = model.f(w0, everyone, dataset.x_test)
+        self.x_probe, self.y_probe = dataset.x_test[:probe], dataset.y_test[:probe]
+        self.theta0 = model.kernel(w0, everyone, self.x_probe) if probe else None
 
     @torch.no_grad()
     def observe(self, member: Tensor, w: Tensor) -> Scalars:
         """All observables over time of the states w (k, N) of members (k,); the test set cut to ``n_test``."""
         data, alpha = self.dataset, self.alpha[member]
         f0_train, f0_test = self.f0_train[member], self.f0_test[member, : self.n_test]
-        f_train, f_test = self._f(w, data.x_train), self._f(w, data.x_test[: self.n_test])
+        f_train = self.model.f(w, member, data.x_train)
+        f_test = self.model.f(w, member, data.x_test[: self.n_test])
         scalars = {
             **prefixed("train", fit(alpha[:, None] * (f_train - f0_train), data.y_train, self.loss)),
             **prefixed("test", fit(alpha[:, None] * (f_test - f0_test), data.y_test[: self.n_test], self.loss)),
             **prefixed("output", output_norms(f_test, f0_test, alpha)),
             **prefixed("output/train", output_norms(f_train, f0_train, alpha)),
-            **prefixed("weights", weight_change(self.architecture, w, self.w0[member])),
+            **prefixed("weights", weight_change(self.layout, w, self.w0[member])),
         }
         if self.theta0 is not None:
-            theta = self.kernel(w, data.x_test[self.probe])
+            theta = self.model.kernel(w, member, self.x_probe)
             scalars["kernel/change"] = relative_change(theta, self.theta0[member])
-            scalars |= prefixed("kernel", describe(theta, data.y_test[self.probe]))
+            scalars |= prefixed("kernel", describe(theta, self.y_probe))
         return scalars
 
     @torch.no_grad()
@@ -132,7 +126,7 @@ class Observer:
         f0 = {"train": self.f0_train[member], "test": self.f0_test[member]}
         x = {"train": self.dataset.x_train, "test": self.dataset.x_test}
         alpha = self.alpha[member, None]
-        outputs = {f"F_{name}": alpha * (self._f(w, x[name]) - f0[name]) for name in x}
+        outputs = {f"F_{name}": alpha * (self.model.f(w, member, x[name]) - f0[name]) for name in x}
         initial = {f"f0_{name}": f0[name] for name in x}
         return outputs | initial | {f"y_{name}": y.expand(len(member), -1) for name, y in labels.items()}
 
@@ -148,6 +142,6 @@ class Observer:
         scalars = prefixed("test", fit(outputs["F_test"], self.dataset.y_test, self.loss))
         if kernels:
             for name, x in (("train", self.dataset.x_train), ("test", self.dataset.x_test)):
-                theta0 = self.kernel(self.w0[member], x)
-                scalars[f"kernel/change_{name}"] = relative_change(self.kernel(w, x), theta0)
+                theta0 = self.model.kernel(self.w0[member], member, x)
+                scalars[f"kernel/change_{name}"] = relative_change(self.model.kernel(w, member, x), theta0)
         return scalars, outputs

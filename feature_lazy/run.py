@@ -63,48 +63,48 @@ class _Batch:
         self.started = time.time()
         data = experiment.dataset
         self.w0 = experiment.w0(self.cells)
-        self.alpha = self.w0.new_full((len(self.cells),), experiment.alpha)
-        self.observer = Observer(
-            experiment.architecture,
-            data,
-            experiment.loss,
-            alpha=self.alpha,
-            w0=self.w0,
-            n_test=experiment.observation.n_test,
-            probe=experiment.observation.probe,
-            memory_limit=experiment.memory_limit,
-        )
-        _check_precision(experiment, self.observer.f0_train)
-        self.system = NetworkFlow(
+        self.flow = NetworkFlow(
             experiment.architecture,
             data.x_train,
             data.y_train,
             experiment.loss,
-            alpha=self.alpha,
+            alpha=self.w0.new_full((len(self.cells),), experiment.alpha),
             w0=self.w0,
             memory_limit=experiment.memory_limit,
+        )
+        _check_precision(experiment, self.flow.f0)
+        self.training = experiment.dynamics.prepare(self.flow, self.w0)
+        self.observer = Observer(
+            self.training.model,
+            experiment.architecture.layout,
+            data,
+            experiment.loss,
+            alpha=self.flow.alpha,
+            w0=self.w0,
+            n_test=experiment.observation.n_test,
+            probe=experiment.observation.probe,
         )
         self.events: list[Event] = [half_loss(experiment.loss, data.y_train), converged(experiment.loss, data.y_train)]
         self.histories: list[list[dict[str, float]]] = [[] for _ in self.cells]
 
     def train(self) -> None:
         """Follow the flow to the end of every member."""
-        experiment, tracker = self.experiment, self.experiment.tracker
+        experiment, training, tracker = self.experiment, self.training, self.experiment.tracker
         state = self._state()
         for cell in self.cells:
             tracker.start(cell)
         times = [experiment.observation.times] * len(self.cells)
-        limits = experiment.limits(len(self.cells))
-        for event in integrate(self.system, experiment.method, state, times, self.events, limits):
+        limits = experiment.limits(training)
+        for event in integrate(training.system, training.method, state, times, self.events, limits):
             if isinstance(event, Samples):
-                self._record(event.member, event.t, self.observer.observe(event.member, event.y))
+                self._record(event.member, event.t, self._observe(event.member, event.y))
             else:
                 self._finish(event)
 
     def _state(self) -> State:
         """The state to go on from: a checkpoint for the members that have one, else t = 0."""
-        dt = torch.full((len(self.cells),), self.experiment.dt_init, dtype=torch.float64, device=self.w0.device)
-        state = start(self.system, self.experiment.method.stepper, self.w0, dt, len(self.events))
+        training = self.training
+        state = start(training.system, training.method.stepper, training.y0, training.dt, len(self.events))
         rows = []
         for member, cell in enumerate(self.cells):
             row = state.select(torch.tensor([member], device=self.w0.device))
@@ -115,6 +115,9 @@ class _Batch:
                 log.info("%s continues at t = %.4g", cell.label, float(row.t))
             rows.append(row)
         return State.concatenate(rows)
+
+    def _observe(self, member: Tensor, y: Tensor) -> Scalars:
+        return self.observer.observe(member, self.training.system.weights(y))
 
     def _record(self, member: Tensor, t: Tensor, scalars: Scalars) -> None:
         columns = {"t": t, **scalars}
@@ -130,10 +133,11 @@ class _Batch:
             if outcome.resumable:
                 self._store(state, outcome, {}, state.tensors())
                 continue
-            scalars = self.observer.observe(state.member, state.y)
+            w = self.training.system.weights(state.y)
+            scalars = self.observer.observe(state.member, w)
             self._record(state.member, state.t, scalars)
             kernels = self.experiment.observation.final_kernels and outcome is not Outcome.NON_FINITE
-            final, outputs = self.observer.final(state.member, state.y, kernels=kernels)
+            final, outputs = self.observer.final(state.member, w, kernels=kernels)
             self._store(state, outcome, scalars | final, outputs)
 
     def _store(self, state: State, outcome: Outcome, scalars: Scalars, arrays: dict[str, Tensor]) -> None:
@@ -144,7 +148,8 @@ class _Batch:
             "t": float(state.t),
             **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
             **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients", "kernels")},
-            "gradient_equivalents": float(state.flops) / self.system.flops.evaluate,
+            "gradient_equivalents": float(state.flops) / self.flow.flops.evaluate,
+            **self.training.method.stepper.report(state),
             **{name: float(value) for name, value in scalars.items()},
         }
         description = {

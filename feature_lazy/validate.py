@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from feature_lazy.config import Config, GeometricWidth
+from feature_lazy.config import Config, Flow, GeometricWidth
 from feature_lazy.datasets.sources import SOURCES
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
@@ -56,7 +56,7 @@ def _rules(config: Config) -> Iterator[str]:
     """Rules that join several values."""
     yield from _data_rules(config)
     observe = config.observe
-    if config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
+    if isinstance(config.dynamics, Flow) and config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
     if observe.kernel.probe > config.dataset.n_test:
         yield f"observe.kernel.probe={observe.kernel.probe}: must be at most dataset.n_test={config.dataset.n_test}."

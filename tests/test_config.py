@@ -32,10 +32,15 @@ def test_yaml_holds_the_defaults_of_its_dataclass(configure, group, option):
     assert values == expected
 
 
+# Options that are another one with a value set.
+PRESETS = {"linearised"}
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_member_of_a_family_has_an_option(group):
     if len(members(group)) > 1:
-        assert {member().kind for member in members(group)} == {option for g, option in OPTIONS if g == group}
+        options = {option for g, option in OPTIONS if g == group} - PRESETS
+        assert {member().kind for member in members(group)} == options
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -169,3 +174,12 @@ def test_what_help_and_sweeps_import_is_light():
     )
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_linearised_network_is_the_kernel_frozen_at_the_start(configure):
+    assert configure("dynamics=linearised") == configure("dynamics=frozen_kernel")
+
+
+def test_a_stepper_that_a_system_does_not_have_is_refused(configure):
+    with pytest.raises(ConfigError, match=r"dynamics.stepper=tangent: must be one of auto, rk32, rkc2"):
+        validate(configure("dynamics=momentum_flow", "dynamics.stepper=tangent"))

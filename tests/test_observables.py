@@ -10,6 +10,7 @@ from feature_lazy.architectures import FullyConnected
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.losses import Hinge
+from feature_lazy.models import NetworkModel
 from feature_lazy.observables import Observer, fit, output_norms, weight_change
 
 LABELS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
@@ -40,8 +41,8 @@ def test_output_norms():
 
 
 def test_weight_change():
-    net = FullyConnected(1, [2], relu_activation())
-    found = weight_change(net, tensor([3.0, 4.0, 1.0, 0.0]), tensor([0.0, 4.0, 0.0, 2.0]))
+    layout = FullyConnected(1, [2], relu_activation()).layout
+    found = weight_change(layout, tensor([3.0, 4.0, 1.0, 0.0]), tensor([0.0, 4.0, 0.0, 2.0]))
     assert {name: value.item() for name, value in found.items()} == pytest.approx(
         {
             "norm": math.sqrt(26),
@@ -60,7 +61,7 @@ def observer():
     y = torch.tensor([1.0, -1.0] * 5, dtype=torch.float64)
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in (0, 1)])
     data, alpha = Dataset(x[:4], y[:4], x[4:], y[4:]), torch.tensor([2.0, 0.1], dtype=torch.float64)
-    return Observer(net, data, Hinge(), alpha=alpha, w0=w0, n_test=4, probe=3, memory_limit=math.inf)
+    return Observer(NetworkModel(net), net.layout, data, Hinge(), alpha=alpha, w0=w0, n_test=4, probe=3)
 
 
 def test_observes_each_member_with_its_own_initial_state(observer):
@@ -68,7 +69,7 @@ def test_observes_each_member_with_its_own_initial_state(observer):
     member, data = torch.tensor([1, 0, 1]), observer.dataset
     w = observer.w0[member] + tensor([0.1], [0.2], [0.0])
     found = observer.observe(member, w)
-    unflatten, net = observer.architecture.layout.unflatten, observer.architecture
+    unflatten, net = observer.model.architecture.layout.unflatten, observer.model.architecture
     for row, m in enumerate(member.tolist()):
         now, then = unflatten(w[row : row + 1]), unflatten(observer.w0[m : m + 1])
         predictor = observer.alpha[m] * (net.apply(now, data.x_test) - net.apply(then, data.x_test))

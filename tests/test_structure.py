@@ -13,10 +13,12 @@ LAYERS = (
     {"activations", "losses"},
     {"architectures", "datasets", "kernels"},
     {"dynamics"},
-    {"observables"},
+    {"models"},
+    {"training", "observables"},
     {
         "keys",
         "families",
+        "dynamics_config",
         "config",
         "schema",
         "validate",

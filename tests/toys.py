@@ -18,8 +18,8 @@ from feature_lazy.dynamics import (
     start,
 )
 from feature_lazy.dynamics.dense import Hermite
-from feature_lazy.dynamics.flow import Flops
 from feature_lazy.dynamics.step import SingleMethod, Trial
+from feature_lazy.dynamics.system import Flops
 
 
 class Flow:
@@ -84,7 +84,7 @@ class Scripted:
 def follow(system, y0, method: Method, *, dt=0.1, times=(), events=(), state=None, **bounds):
     """All samples of member 0 as [(t, y)], and of every member its outcome and final state."""
     members = len(y0)
-    step = torch.full((members,), dt, dtype=torch.float64)
+    step = torch.as_tensor(dt, dtype=torch.float64).expand(members)
     first = start(system, method.stepper, y0, step, len(events)) if state is None else state
     # A test that would never end must fail instead.
     defaults = {"dt_floor": 1e-10, "time_scale": torch.ones(members, dtype=torch.float64), "max_steps": 20_000}

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.dense import Hermite
-from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm
+from feature_lazy.dynamics.system import System
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,23 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.flow import TangentSystem
 from feature_lazy.dynamics.focus import active, focused, in_groups
 from feature_lazy.dynamics.rk32 import GRADIENTS, RungeKutta32
 from feature_lazy.dynamics.rkc2 import Chebyshev2
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Stepper, Trial
+from feature_lazy.dynamics.system import System, TangentSystem
 from feature_lazy.dynamics.tangent import TangentExponential, step_flops
 
 EXPLICIT, STIFF = 0, 1
-CHOICE, DT, WORK, CALLS, ACTIVE, OWN = 0, 1, 3, 5, 7, 8
+CHOICE, DT, WORK, CALLS, TRIALS, ACTIVE, OWN = 0, 1, 3, 5, 7, 9, 10
 """Columns of the memory: the method in use; the step that each would take; what one costs, in evaluations on the same
-patterns and in calls; the number of active patterns; and the methods' own."""
+patterns and in calls; the steps that each has tried; the number of active patterns; and the methods' own."""
 FIRST_STEP = (0.1, 10.0)
 """First step of each method over ``State.dt``: the stiff one is tried far out, where it pays if a run is lazy."""
 CURIOSITY = 1.05
@@ -50,7 +51,7 @@ class Auto:
         """Own columns and those of the Chebyshev method."""
         return OWN + Chebyshev2.memory
 
-    def begin(self, system: TangentSystem, state: State) -> State:
+    def begin(self, system: System, state: State) -> State:
         """Choose for each member, and set its step."""
         used = state.memory[:, WORK] > 0
         memory = torch.where(used[:, None], state.memory, self._fresh(system, state))
@@ -72,12 +73,22 @@ class Auto:
         last_dt, last_error = (torch.where(switched, torch.nan, last) for last in (state.last_dt, state.last_error))
         return replace(state, dt=dt[rows, choice], memory=memory, last_dt=last_dt, last_error=last_error)
 
-    def step(self, system: TangentSystem, state: State) -> Trial:
+    def report(self, state: State) -> dict[str, float | str]:
+        """Which method took how many steps, rejected ones included, and what spoke for the last choice."""
+        memory = state.memory[0]
+        kernels = bool(state.kernels[0])
+        names = ("rk32", "tangent" if kernels else "rkc2")
+        dt, work, calls, trials = (memory[i : i + 2].tolist() for i in (DT, WORK, CALLS, TRIALS))
+        why = "; ".join(
+            f"{name}: steps of {step:.2g} for {cost:.2g} evaluations in {call:.0f} calls"
+            for name, step, cost, call in zip(names, dt, work, calls, strict=True)
+        )
+        counts = {f"auto/{name}_steps": count for name, count in zip(names, trials, strict=True)}
+        return {**counts, "auto/choice": names[int(memory[CHOICE])], "auto/why": why}
+
+    def step(self, system: System, state: State) -> Trial:
         """See ``Stepper.step``; members with one method and active sets of one size go together."""
-        steppers: list[Stepper[TangentSystem]] = [
-            RungeKutta32(self.tolerance),
-            self._stiff(system, state.outputs.shape[1]),
-        ]
+        steppers: list[Stepper[Any]] = [RungeKutta32(self.tolerance), self._stiff(system, state.outputs.shape[1])]
 
         def step(part: State, key: int) -> Trial:
             count, choice = divmod(key, 2)
@@ -86,26 +97,33 @@ class Auto:
             trial = focused(system, stepper, replace(part, memory=memory[:, own]), count, self.tolerance)
             memory[:, WORK + choice] = trial.flops / (system.flops.evaluate * count / state.outputs.shape[1])
             memory[:, CALLS + choice] = trial.calls
+            memory[:, TRIALS + choice] += 1
             memory[:, own] = trial.memory
             return replace(trial, memory=memory)
 
         return in_groups(state, 2 * state.memory[:, ACTIVE].long() + state.memory[:, CHOICE].long(), step)
 
-    def _stiff(self, system: TangentSystem, n_patterns: int) -> Stepper[TangentSystem]:
-        affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate and n_patterns <= MAX_PATTERNS
-        if affordable and math.isfinite(system.stiffness):
-            return TangentExponential(self.tolerance)
+    def _stiff(self, system: System, n_patterns: int) -> Stepper[Any]:
+        if isinstance(system, TangentSystem) and system.flops.linearise and math.isfinite(system.stiffness):
+            affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate
+            if affordable and n_patterns <= MAX_PATTERNS:
+                return TangentExponential(self.tolerance)
         return Chebyshev2(self.tolerance)
 
-    def _fresh(self, system: TangentSystem, state: State) -> Tensor:
+    def _fresh(self, system: System, state: State) -> Tensor:
         """Memory before the first step: costs from the flops of the methods."""
         explicit = GRADIENTS + system.flops.outputs / system.flops.evaluate
-        exponential = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
         ratio = FIRST_STEP[STIFF] / FIRST_STEP[EXPLICIT]
-        stiff = step_flops(system) / system.flops.evaluate if exponential else ratio * explicit
-        calls = (GRADIENTS + 1, EXPECTED_CALLS if exponential else ratio * (GRADIENTS + 1))
-        first = [EXPLICIT, *FIRST_STEP, explicit, stiff, *calls, 0.0, *[0.0] * Chebyshev2.memory]
-        memory = state.t.new_tensor(first).repeat(len(state), 1)
-        memory[:, DT : DT + 2] *= state.dt[:, None]
-        memory[:, DT + STIFF] = torch.where(system.lazy(state.member), memory[:, DT + STIFF], memory[:, DT + EXPLICIT])
+        stiff, calls = ratio * explicit, (GRADIENTS + 1, ratio * (GRADIENTS + 1))
+        if isinstance(system, TangentSystem):
+            lazy = system.lazy(state.member)
+            if isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential):
+                stiff, calls = step_flops(system) / system.flops.evaluate, (GRADIENTS + 1, EXPECTED_CALLS)
+        else:
+            lazy = torch.zeros_like(state.after_rejection)
+        memory = state.t.new_zeros(len(state), self.memory)
+        memory[:, WORK : WORK + 2] = state.t.new_tensor([explicit, stiff])
+        memory[:, CALLS : CALLS + 2] = state.t.new_tensor(calls)
+        memory[:, DT : DT + 2] = state.dt[:, None] * state.t.new_tensor(FIRST_STEP)
+        memory[:, DT + STIFF] = torch.where(lazy, memory[:, DT + STIFF], memory[:, DT + EXPLICIT])
         return memory

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.events import Event
-from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Dense
+from feature_lazy.dynamics.system import System
 
 # Halvings of a step when an event is located: its time is off by at most dt/2¹², below the error of any method here.
 BISECTIONS = 12

@@ -1,102 +1,19 @@
-"""Systems to integrate. Each gives the velocity dy/dt and the outputs at a state; none knows a step size."""
+"""The gradient flow of a network."""
 
 import copy
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture
+from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.layerwise import SYMMETRIC_BLOCKS, Linearisation, kernel_of
 from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
 BOUNDARY = 10.0
 """√h·α between the regimes."""
-
-
-@dataclass(frozen=True)
-class Flops:
-    """Floating point operations for one member.
-
-    Attributes:
-        evaluate: velocity and outputs.
-        outputs: outputs alone.
-        linearise: the factors of the tangent kernel on the training set; 0 where there is none.
-        kernel: the tangent kernel from its factors.
-        pull_back: one Jᵀa from the factors.
-    """
-
-    evaluate: float = 0.0
-    outputs: float = 0.0
-    linearise: float = 0.0
-    kernel: float = 0.0
-    pull_back: float = 0.0
-
-
-class System(Protocol):
-    """An autonomous flow of several members; ``member`` says which member each row is."""
-
-    @property
-    def flops(self) -> Flops:
-        """What its operations cost."""
-        ...
-
-    def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """Velocity (E, D) and outputs (E, P) at y (E, D)."""
-        ...
-
-    def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """Outputs (E, P) alone, cheaper than ``evaluate``."""
-        ...
-
-
-class Tangent(Protocol):
-    """A flow's outputs to first order around a state, with the Jacobian αJ."""
-
-    @property
-    def outputs(self) -> Tensor:
-        """The outputs there, (E, P)."""
-        ...
-
-    def kernel(self) -> Tensor:
-        """Θ = JJᵀ, (E, P, P)."""
-        ...
-
-    def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa/α for a (E, P): (E, D)."""
-        ...
-
-    def select(self, rows: Tensor) -> "Tangent":
-        """The same for some members, (k,)."""
-        ...
-
-
-@runtime_checkable
-class TangentSystem(System, Protocol):
-    """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
-
-    def linearise(self, y: Tensor, member: Tensor) -> Tangent:
-        """The outputs to first order around y (E, D)."""
-        ...
-
-    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (E, P): (E, P)."""
-        ...
-
-    def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":
-        """The flow without the push of all patterns but some, (E, k), of members (E,), whose rows count from 0."""
-        ...
-
-    @property
-    def stiffness(self) -> float:
-        """Largest ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
-        ...
-
-    def lazy(self, member: Tensor) -> Tensor:
-        """Whether the kernel is expected to stay almost as it is, (E,) bool; only what is tried first depends on it."""
-        ...
 
 
 def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
@@ -178,6 +95,17 @@ class NetworkFlow:
         self.n_train = len(x)
         self.f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
         self.flops = _flops(architecture, len(x))
+
+    def weights(self, y: Tensor) -> Tensor:
+        """See ``WeightSystem.weights``: the state itself."""
+        return y
+
+    def on_batch(self, patterns: Tensor) -> "NetworkFlow":
+        """The flow of the mean loss of some patterns (B,), the same for all members: −∇𝓛 of a minibatch."""
+        part = copy.copy(self)
+        part.x, part.labels, part.f0 = self.x[patterns], self.labels[patterns], self.f0[:, patterns]
+        part.n_train, part.flops = len(patterns), _flops(self.architecture, len(patterns))
+        return part
 
     def restricted(self, member: Tensor, patterns: Tensor) -> "NetworkFlow":
         """See ``TangentSystem.restricted``; row e of the new flow is member ``member[e]``."""

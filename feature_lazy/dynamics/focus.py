@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.flow import System, TangentSystem
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Dense, Stepper, Trial
+from feature_lazy.dynamics.system import System, TangentSystem
 
 NEGLIGIBLE = 1e-8
 """Share of the whole push below which a pattern is left out when a step begins."""
@@ -102,6 +102,10 @@ class Focused:
             return focused(system, self.stepper, part, count, self.tolerance)
 
         return in_groups(state, active(system, state.outputs, state.member), step)
+
+    def report(self, state: State) -> dict[str, float | str]:
+        """See ``Stepper.report``."""
+        return self.stepper.report(state)
 
 
 def focused(system: Any, stepper: Stepper[Any], state: State, count: int, tolerance: float) -> Trial:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.flow import Flops
+from feature_lazy.dynamics.system import Flops
 
 POWER_ITERATIONS = 12
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from feature_lazy.dynamics.dense import locate
 from feature_lazy.dynamics.events import Event
-from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
+from feature_lazy.dynamics.system import System
 from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.memory import chunks
 

@@ -13,7 +13,9 @@ STEPPERS = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": T
 """Steppers that take a tolerance."""
 
 
-def method(name: str, tolerance: float, *, eps_gradient: float = 1e-4, eps_output: float = 0.1) -> Method:
+def method(
+    name: str, tolerance: float, *, eps_gradient: float = 1e-4, eps_output: float = 0.1, smooth: bool = False
+) -> Method:
     """A stepper with the controller that belongs to it.
 
     Args:
@@ -21,8 +23,10 @@ def method(name: str, tolerance: float, *, eps_gradient: float = 1e-4, eps_outpu
         tolerance: bound on the error of a step over the change that it makes; for every method but the article's.
         eps_gradient: ε_∇ of eq. 8, for the article's method.
         eps_output: ε_F of eq. 9, for the article's method.
+        smooth: the article's bounds with a smooth controller in place of the authors'.
     """
     if name == "article":
-        return Method(ArticleEuler(eps_gradient, eps_output), ArticleController())
+        controller = SmoothController() if smooth else ArticleController()
+        return Method(ArticleEuler(eps_gradient, eps_output), controller)
     stepper = STEPPERS[name](tolerance)
     return Method(stepper if name == "auto" else Focused(stepper, tolerance), SmoothController())

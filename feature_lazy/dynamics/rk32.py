@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from feature_lazy.dynamics.dense import Hermite
-from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, relative_error
+from feature_lazy.dynamics.system import System
 
 GRADIENTS = 3
 """Evaluations of the velocity in a step: the last one is the first of the next step."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.dense import Hermite
-from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
+from feature_lazy.dynamics.system import System
 
 EPSILON = 2 / 13
 """Damping, as in the paper."""

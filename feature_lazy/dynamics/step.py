@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.flow import System
 from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.system import System
 
 
 class Dense(Protocol):
@@ -72,6 +72,10 @@ class Stepper(Protocol[S_contra]):
         """Try one step of size ``state.dt`` for every member."""
         ...
 
+    def report(self, state: State) -> dict[str, float | str]:
+        """What a run's record says of the method beside its counts, for the state of one member."""
+        ...
+
 
 class SingleMethod:
     """A stepper that is one method, and keeps nothing from step to step unless it says so."""
@@ -81,6 +85,10 @@ class SingleMethod:
     def begin(self, system: System, state: State) -> State:
         """Leave the step to the controller."""
         return state
+
+    def report(self, state: State) -> dict[str, float | str]:
+        """Nothing: there was no choice."""
+        return {}
 
 
 SHARE = 0.02

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.dense import hermite
-from feature_lazy.dynamics.flow import Tangent, TangentSystem
 from feature_lazy.dynamics.frozen import FrozenKernelFlow, way
 from feature_lazy.dynamics.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, relative_error
+from feature_lazy.dynamics.system import Tangent, TangentSystem
 
 INNER_TOLERANCE = 10.0
 """Tolerance of the solution in function space over that of the step: measured, its error is then a tenth of it."""

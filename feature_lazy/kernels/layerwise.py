@@ -75,6 +75,31 @@ class Linearisation:
         ]
         return Linearisation(self.outputs[members], layers)
 
+    def on(self, patterns: Tensor) -> "Linearisation":
+        """The same on some patterns of each member, (E, k)."""
+
+        def chosen(values: Tensor) -> Tensor:
+            return values.gather(1, patterns[:, :, None].expand(-1, -1, values.shape[2]))
+
+        layers = [
+            _LayerFactors(
+                layer.inputs[patterns] if layer.inputs.dim() == 2 else chosen(layer.inputs),
+                chosen(layer.signals),
+                layer.scale,
+            )
+            for layer in self.layers
+        ]
+        return Linearisation(self.outputs.gather(1, patterns), layers)
+
+    def push_forward(self, v: Tensor) -> Tensor:
+        """Jv for v (E, N), flat in the order of the layers: (E, P). Each layer adds s·Σ B ∘ (AVᵀ) over its units."""
+        sizes = [layer.signals.shape[2] * layer.inputs.shape[-1] for layer in self.layers]
+        outputs = torch.zeros_like(self.outputs)
+        for layer, part in zip(self.layers, v.split(sizes, dim=1), strict=True):
+            weights = part.unflatten(1, (layer.signals.shape[2], layer.inputs.shape[-1]))
+            outputs += layer.scale * (layer.signals * (layer.inputs @ weights.mT)).sum(2)
+        return outputs
+
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa for a (E, P), flat in the order of the layers: (E, N). Each layer adds s·(B ∘ a)ᵀA."""
         gradients = [((layer.signals * a[:, :, None]).mT @ layer.inputs) * layer.scale for layer in self.layers]

@@ -1,0 +1,115 @@
+"""The linearised network, which is the flow under a frozen kernel (App. A, eqs. 25–28)."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.system import Flops
+from feature_lazy.kernels.layerwise import Linearisation, kernel_of
+
+
+class LinearisedFlow:
+    """ẇ = −∇𝓛 with F = αJ(w − w₀), where J is the network's Jacobian at some fixed weights.
+
+    In function space this is dF/dt = −(1/P)Θ ∂ℓ/∂F with Θ = JJᵀ, from F = 0. It needs J as factors of each layer, and
+    Θ itself only for a method that asks for it: without, it is followed where P² numbers do not fit.
+    """
+
+    def __init__(self, flow: NetworkFlow, w0: Tensor, w_frozen: Tensor) -> None:
+        """Freeze the Jacobian.
+
+        Args:
+            flow: the network's flow: data, loss, α.
+            w0: initial weights of each member, (M, N).
+            w_frozen: where J is taken, (M, N).
+        """
+        self.flow, self.w0, self.theta = flow, w0, None
+        params = flow.architecture.layout.unflatten(w_frozen)
+        self.linear = Linearisation.around(flow.architecture, params, flow.x, flow.memory_limit)
+
+    @property
+    def flops(self) -> Flops:
+        """A product with J and one with Jᵀ for the velocity; the factors are there, and Θ after its first use."""
+        own = self.flow.flops
+        kernel = own.kernel if self.theta is None else 0.0
+        return Flops(2 * own.pull_back, own.pull_back, linearise=own.pull_back, kernel=kernel, pull_back=own.pull_back)
+
+    @property
+    def stiffness(self) -> float:
+        """See ``TangentSystem.stiffness``."""
+        return self.flow.stiffness
+
+    def lazy(self, member: Tensor) -> Tensor:
+        """See ``TangentSystem.lazy``: its kernel does stay."""
+        return torch.ones_like(member, dtype=torch.bool)
+
+    def weights(self, y: Tensor) -> Tensor:
+        """See ``WeightSystem.weights``."""
+        return y
+
+    def outputs(self, y: Tensor, member: Tensor) -> Tensor:
+        """F on the training set (E, P)."""
+        return self._jacobian(member).push_forward(y - self.w0[member]) * self.flow.alpha[member, None]
+
+    def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+        """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
+        outputs = self.outputs(y, member)
+        push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
+        return self._jacobian(member).pull_back(push), outputs
+
+    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
+        """See ``TangentSystem.push``."""
+        return self.flow.push(outputs, member)
+
+    def linearise(self, y: Tensor, member: Tensor) -> "FrozenTangent":
+        """See ``TangentSystem.linearise``."""
+        return FrozenTangent(self, self.outputs(y, member), member)
+
+    def restricted(self, member: Tensor, patterns: Tensor) -> "LinearisedFlow":
+        """See ``TangentSystem.restricted``."""
+        part = copy.copy(self)
+        part.flow, part.w0 = self.flow.restricted(member, patterns), self.w0[member]
+        part.linear, part.theta = self._jacobian(member).on(patterns), None
+        if self.theta is not None:
+            rows = self.theta[member].gather(1, patterns[:, :, None].expand(-1, -1, self.theta.shape[2]))
+            part.theta = rows.gather(2, patterns[:, None, :].expand(-1, patterns.shape[1], -1))
+        return part
+
+    def kernel(self, member: Tensor) -> Tensor:
+        """Θ = JJᵀ, computed once for all members and kept: (E, P, P)."""
+        if self.theta is None:
+            self.theta = kernel_of(self.linear, memory_limit=self.flow.memory_limit)
+        return self.theta[member]
+
+    def rate(self) -> Tensor:
+        """How fast F begins to move, ‖dF/dt‖ over √P at F = 0: (M,) float64."""
+        member = torch.arange(len(self.w0), device=self.w0.device)
+        velocity, outputs = self.evaluate(self.w0, member)
+        moved = self.linear.push_forward(velocity) * self.flow.alpha[:, None]
+        return torch.linalg.vector_norm(moved, dim=1).double() / outputs.shape[1] ** 0.5
+
+    def _jacobian(self, member: Tensor) -> Linearisation:
+        return self.linear if len(member) == len(self.w0) else self.linear.select(member)
+
+
+class FrozenTangent:
+    """See ``Tangent``; the same everywhere but for its outputs."""
+
+    def __init__(self, system: LinearisedFlow, outputs: Tensor, member: Tensor) -> None:
+        """At a state of some members (E,) with outputs (E, P)."""
+        self.system, self.outputs, self.member = system, outputs, member
+
+    def kernel(self) -> Tensor:
+        """See ``Tangent.kernel``."""
+        return self.system.kernel(self.member)
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        """See ``Tangent.pull_back``."""
+        alpha = self.system.flow.alpha[self.member, None]
+        return self.system.linear.select(self.member).pull_back(a / alpha)
+
+    def select(self, rows: Tensor) -> "FrozenTangent":
+        """See ``Tangent.select``."""
+        return FrozenTangent(self.system, self.outputs[rows], self.member[rows])

@@ -1,0 +1,51 @@
+"""Gradient flow with inertia: τv̇ = −v − ∇𝓛, ẇ = v (authors' code; Fig. 14)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.system import Flops
+
+
+@dataclass(frozen=True)
+class MomentumFlow:
+    """The state is (w, τv), 2N numbers: both halves have the units of weights, whatever τ.
+
+    Attributes:
+        flow: the network's gradient flow.
+        tau: relaxation time τ of each member, (M,), in the article's t.
+    """
+
+    flow: NetworkFlow
+    tau: Tensor
+
+    @property
+    def flops(self) -> Flops:
+        """Those of the gradient."""
+        return Flops(evaluate=self.flow.flops.evaluate, outputs=self.flow.flops.outputs)
+
+    def at_rest(self, w0: Tensor) -> Tensor:
+        """The state with weights w0 (E, N) and no velocity: (E, 2N)."""
+        return torch.cat([w0, torch.zeros_like(w0)], dim=1)
+
+    def weights(self, y: Tensor) -> Tensor:
+        """See ``WeightSystem.weights``."""
+        return y.chunk(2, dim=1)[0]
+
+    def outputs(self, y: Tensor, member: Tensor) -> Tensor:
+        """F on the training set (E, P)."""
+        return self.flow.outputs(self.weights(y), member)
+
+    def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+        """(v, −v − ∇𝓛) (E, 2N) and F on the training set (E, P)."""
+        w, momentum = y.chunk(2, dim=1)
+        minus_gradient, outputs = self.flow.evaluate(w.contiguous(), member)
+        v = momentum / self.tau[member, None]
+        return torch.cat([v, minus_gradient - v], dim=1), outputs
+
+
+def relaxation_time(c: float, kappa: float, sqrt_h_alpha: Tensor) -> Tensor:
+    """Τ = c·min(√h·α, κ), in the article's t (spec §3)."""
+    return c * sqrt_h_alpha.clamp(max=kappa)

@@ -1,0 +1,97 @@
+"""What can be integrated: systems that give velocity and outputs at a state, and know no step size."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating point operations for one member.
+
+    Attributes:
+        evaluate: velocity and outputs.
+        outputs: outputs alone.
+        linearise: the factors of the tangent kernel on the training set; 0 where there is none.
+        kernel: the tangent kernel from its factors.
+        pull_back: one Jᵀa from the factors.
+    """
+
+    evaluate: float = 0.0
+    outputs: float = 0.0
+    linearise: float = 0.0
+    kernel: float = 0.0
+    pull_back: float = 0.0
+
+
+class System(Protocol):
+    """An autonomous flow of several members; ``member`` says which member each row is."""
+
+    @property
+    def flops(self) -> Flops:
+        """What its operations cost."""
+        ...
+
+    def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocity (E, D) and outputs (E, P) at y (E, D)."""
+        ...
+
+    def outputs(self, y: Tensor, member: Tensor) -> Tensor:
+        """Outputs (E, P) alone, cheaper than ``evaluate``."""
+        ...
+
+
+class WeightSystem(System, Protocol):
+    """A flow of a network's weights, whatever else its state holds."""
+
+    def weights(self, y: Tensor) -> Tensor:
+        """The weights (E, N) in a state y (E, D)."""
+        ...
+
+
+class Tangent(Protocol):
+    """A flow's outputs to first order around a state, with the Jacobian αJ."""
+
+    @property
+    def outputs(self) -> Tensor:
+        """The outputs there, (E, P)."""
+        ...
+
+    def kernel(self) -> Tensor:
+        """Θ = JJᵀ, (E, P, P)."""
+        ...
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        """Jᵀa/α for a (E, P): (E, D)."""
+        ...
+
+    def select(self, rows: Tensor) -> "Tangent":
+        """The same for some members, (k,)."""
+        ...
+
+
+@runtime_checkable
+class TangentSystem(System, Protocol):
+    """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
+
+    def linearise(self, y: Tensor, member: Tensor) -> Tangent:
+        """The outputs to first order around y (E, D)."""
+        ...
+
+    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
+        """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (E, P): (E, P)."""
+        ...
+
+    def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":
+        """The flow without the push of all patterns but some, (E, k), of members (E,), whose rows count from 0."""
+        ...
+
+    @property
+    def stiffness(self) -> float:
+        """Largest ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
+        ...
+
+    def lazy(self, member: Tensor) -> Tensor:
+        """Whether the kernel is expected to stay almost as it is, (E,) bool; only what is tried first depends on it."""
+        ...

@@ -1,0 +1,77 @@
+"""What a state of the weights predicts: the network itself, or its linearisation at fixed weights."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from feature_lazy.architectures.base import Architecture
+from feature_lazy.dynamics.flow import outputs_in_chunks
+from feature_lazy.kernels import tangent_kernel
+from feature_lazy.kernels.layerwise import Linearisation
+from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+
+
+class Model(Protocol):
+    """f(w, x) and its tangent kernel, for weights of any members."""
+
+    def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+        """F on patterns x (P, d) for weights w (k, N) of members (k,): (k, P)."""
+        ...
+
+    def kernel(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+        """Θ on patterns x (P, d): (k, P, P) (eq. 5)."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """The network.
+
+    Attributes:
+        architecture: f.
+        memory_limit: bytes for one chunk of patterns or block of a kernel.
+    """
+
+    architecture: Architecture
+    memory_limit: float = float("inf")
+
+    def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+        """See ``Model.f``."""
+        return outputs_in_chunks(self.architecture, w, x, self.memory_limit)
+
+    def kernel(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+        """See ``Model.kernel``."""
+        params = self.architecture.layout.unflatten(w)
+        return tangent_kernel(self.architecture, params, x, memory_limit=self.memory_limit)
+
+
+@dataclass(frozen=True)
+class LinearisedModel:
+    """f(w₀, x) + J(x)(w − w₀), with the Jacobian J at fixed weights: K_test,train on the test set, without forming it.
+
+    Attributes:
+        network: the network that is linearised.
+        w0: initial weights of each member, (M, N).
+        w_frozen: weights at which J is taken, (M, N).
+    """
+
+    network: NetworkModel
+    w0: Tensor
+    w_frozen: Tensor
+
+    def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+        """See ``Model.f``; J by its factors, chunk by chunk."""
+        net, limit, w0 = self.network.architecture, self.network.memory_limit, self.w0[member]
+        params = net.layout.unflatten(self.w_frozen[member])
+        per_pattern = COPIES_PER_ACTIVATION * len(w) * net.activations_per_pattern * w.element_size()
+        parts = [
+            Linearisation.around(net, params, x[chunk], limit).push_forward(w - w0)
+            for chunk in chunks(len(x), chunk_size(len(x), per_pattern, limit))
+        ]
+        return self.network.f(w0, member, x) + torch.cat(parts, dim=1)
+
+    def kernel(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+        """See ``Model.kernel``; it stays as it is."""
+        return self.network.kernel(self.w_frozen[member], member, x)
