@@ -8,12 +8,13 @@ from typing import Any
 
 _HOMES = {
     "Config": "feature_lazy.config",
+    "follow": "feature_lazy.trajectory",
     "load_run": "feature_lazy.runs",
     "load_sweep": "feature_lazy.runs",
     "tangent_kernel": "feature_lazy.kernels",
 }
 
-__all__ = ["Config", "load_run", "load_sweep", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["Config", "follow", "load_run", "load_sweep", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from feature_lazy.activations import (
     softplus_activation,
     tanh_activation,
 )
-from feature_lazy.architectures import Architecture, FullyConnected
+from feature_lazy.architectures import FullyConnected, Initialised
 from feature_lazy.cells import Cell, alpha, cells, widths
 from feature_lazy.datasets.prepare import Dataset, prepare
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
@@ -63,7 +63,7 @@ class Experiment:
     """
 
     cells: list[Cell]
-    architecture: Architecture
+    architecture: Initialised
     dataset: Dataset
     loss: losses.Loss
     dynamics: Dynamics

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture
+from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.kernels.layerwise import Linearisation
@@ -64,6 +64,7 @@ class LinearisedModel:
     def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
         """See ``Model.f``; J by its factors, chunk by chunk."""
         net, limit, w0 = self.network.architecture, self.network.memory_limit, self.w0[member]
+        assert isinstance(net, Layered)  # else there is no linearised flow either
         params = net.layout.unflatten(self.w_frozen[member])
         per_pattern = COPIES_PER_ACTIVATION * len(w) * net.activations_per_pattern * w.element_size()
         parts = [

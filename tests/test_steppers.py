@@ -122,7 +122,7 @@ def test_stopped_and_continued_is_bit_for_bit_the_same(method, monkeypatch):
     system = flow(LOSS)
     # A first step that is hopelessly long, and a dear kernel: ``auto`` changes its mind within these few steps.
     system.flops = replace(system.flops, linearise=10 * system.flops.linearise)
-    system.lazy = lambda member: torch.ones_like(member, dtype=torch.bool)
+    system.laziness = lambda member: torch.ones_like(member, dtype=torch.float64)
     monkeypatch.setattr(auto, "FIRST_STEP", (1.0, 1e4))
     monkeypatch.setattr(auto, "CALL_FLOPS", 0.0)
     _, whole = follow(system, W0, method, dt=0.01, events=EVENTS, max_steps=14)

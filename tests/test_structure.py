@@ -15,6 +15,7 @@ LAYERS = (
     {"dynamics"},
     {"models"},
     {"training", "observables"},
+    {"trajectory"},
     {
         "keys",
         "families",

@@ -1,6 +1,7 @@
 """Networks as pure functions with a leading member axis."""
 
-from feature_lazy.architectures.base import Architecture, DenseTap
+from feature_lazy.architectures.base import Architecture, DenseTap, Initialised, Layered
 from feature_lazy.architectures.fully_connected import FullyConnected
+from feature_lazy.architectures.generic import Generic, of_module
 
-__all__ = ["Architecture", "DenseTap", "FullyConnected"]
+__all__ = ["Architecture", "DenseTap", "FullyConnected", "Generic", "Initialised", "Layered", "of_module"]

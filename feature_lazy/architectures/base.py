@@ -1,7 +1,7 @@
 """What every network offers: initial weights, a pure forward function, and taps for exact kernels."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -25,6 +25,7 @@ class DenseTap:
     scale: float
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """A network f(w, x) with one real output, evaluated for E members at once."""
 
@@ -53,17 +54,26 @@ class Architecture(Protocol):
         """The same for back-propagation to all preactivations, without the gradients of the weights."""
         ...
 
-    @property
-    def kernel_flops(self) -> float:
-        """The same for one entry Θ(x, x') from layer inputs and back-propagated signals."""
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """f(w, x) for patterns x (P, d): shape (E, P)."""
         ...
+
+
+class Initialised(Architecture, Protocol):
+    """A network that knows how its weights begin."""
 
     def init(self, seed: int) -> dict[str, Tensor]:
         """Initial weights of one member, without member axis, float64; they depend on the seed alone."""
         ...
 
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P)."""
+
+@runtime_checkable
+class Layered(Architecture, Protocol):
+    """A network that shows its dense layers, so that its exact kernel needs no Jacobian."""
+
+    @property
+    def kernel_flops(self) -> float:
+        """The same for one entry Θ(x, x') from layer inputs and back-propagated signals."""
         ...
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[DenseTap]]:

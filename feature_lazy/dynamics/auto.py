@@ -21,6 +21,8 @@ CHOICE, DT, WORK, CALLS, TRIALS, ACTIVE, OWN = 0, 1, 3, 5, 7, 9, 10
 patterns and in calls; the steps that each has tried; the number of active patterns; and the methods' own."""
 FIRST_STEP = (0.1, 10.0)
 """First step of each method over ``State.dt``: the stiff one is tried far out, where it pays if a run is lazy."""
+DEEP, DEEPEST = 10.0, 1000.0
+"""Laziness between which the first step of the stiff method grows, as its square root: the order of the error is 2."""
 CURIOSITY = 1.05
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
 CALL_FLOPS = 2.5e6
@@ -60,9 +62,11 @@ class Auto:
         dt = memory[:, DT : DT + 2].clone()
         rows = torch.arange(len(state), device=dt.device)
         idle = 1 - choice
-        # Where the flow gets faster, it does so for both methods; but a stiff trial that was too bold says nothing.
-        trend = state.dt / dt[rows, choice] * torch.where(state.after_rejection, 1.0, CURIOSITY)
-        dt[rows, idle] *= torch.where(used & ~(state.after_rejection & (choice == STIFF)), trend, 1.0)
+        # Where accuracy limits the explicit method it limits the other as well; the steps of the stiff one say nothing
+        # about an explicit method, which stability limits.
+        trend = torch.where(choice == EXPLICIT, state.dt / dt[rows, choice], 1.0)
+        grown = trend * torch.where(state.after_rejection, 1.0, CURIOSITY)
+        dt[rows, idle] *= torch.where(used, grown, 1.0)
         dt[rows, choice] = torch.where(used, state.dt, dt[rows, choice])
         evaluation = system.flops.evaluate * memory[:, ACTIVE, None] / state.outputs.shape[1]
         cost = memory[:, WORK : WORK + 2] * evaluation + memory[:, CALLS : CALLS + 2] * CALL_FLOPS
@@ -116,14 +120,15 @@ class Auto:
         ratio = FIRST_STEP[STIFF] / FIRST_STEP[EXPLICIT]
         stiff, calls = ratio * explicit, (GRADIENTS + 1, ratio * (GRADIENTS + 1))
         if isinstance(system, TangentSystem):
-            lazy = system.lazy(state.member)
+            laziness = system.laziness(state.member)
             if isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential):
                 stiff, calls = step_flops(system) / system.flops.evaluate, (GRADIENTS + 1, EXPECTED_CALLS)
         else:
-            lazy = torch.zeros_like(state.after_rejection)
+            laziness = torch.zeros_like(state.t)
         memory = state.t.new_zeros(len(state), self.memory)
         memory[:, WORK : WORK + 2] = state.t.new_tensor([explicit, stiff])
         memory[:, CALLS : CALLS + 2] = state.t.new_tensor(calls)
         memory[:, DT : DT + 2] = state.dt[:, None] * state.t.new_tensor(FIRST_STEP)
-        memory[:, DT + STIFF] = torch.where(lazy, memory[:, DT + STIFF], memory[:, DT + EXPLICIT])
+        bold = memory[:, DT + STIFF] * (laziness / DEEP).clamp(1.0, DEEPEST).sqrt()
+        memory[:, DT + STIFF] = torch.where(laziness >= 1, bold, memory[:, DT + EXPLICIT])
         return memory

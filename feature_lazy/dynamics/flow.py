@@ -1,34 +1,56 @@
 """The gradient flow of a network."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture
+from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.dynamics.system import Flops
+from feature_lazy.errors import ConfigError
 from feature_lazy.kernels.layerwise import SYMMETRIC_BLOCKS, Linearisation, kernel_of
 from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
+CACHE = 4 * 2**20
+"""Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
 BOUNDARY = 10.0
 """√h·α between the regimes."""
 
 
 def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
     """f(w, x) for flat weights w (E, N) and patterns x (P, d) or (E, P, d), chunk by chunk: shape (E, P)."""
+    together = member_chunk(architecture, w, x.shape[-2])
+    if together < len(w):
+        parts = [
+            outputs_in_chunks(architecture, w[part], x if x.dim() == 2 else x[part], memory_limit)
+            for part in chunks(len(w), together)
+        ]
+        return torch.cat(parts)
     params, n = architecture.layout.unflatten(w), x.shape[-2]
     size = chunk_size(n, _bytes_per_pattern(architecture, w), memory_limit)
     return torch.cat([architecture.apply(params, x[..., chunk, :]) for chunk in chunks(n, size)], dim=1)
 
 
+def member_chunk(architecture: Architecture, w: Tensor, n: int) -> int:
+    """How many of the members w (E, N) to do at once on n patterns.
+
+    Small networks gain from being done together; large ones only drive each other out of a processor's cache.
+    """
+    if w.device.type != "cpu":
+        return len(w)
+    return chunk_size(len(w), n * architecture.activations_per_pattern * w.element_size(), CACHE)
+
+
 def _flops(net: Architecture, n: int) -> Flops:
-    """For a network on n patterns."""
+    """For a network on n patterns; without known layers there is no linearisation."""
+    passes = Flops(evaluate=n * (2 * net.forward_flops + net.signal_flops), outputs=n * net.forward_flops)
+    if not isinstance(net, Layered):
+        return passes
     half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
-    return Flops(
-        evaluate=n * (2 * net.forward_flops + net.signal_flops),
-        outputs=n * net.forward_flops,
+    return replace(
+        passes,
         linearise=n * (net.forward_flops + net.signal_flops),
         kernel=half * n**2 * net.kernel_flops,
         pull_back=n * net.forward_flops,
@@ -117,6 +139,14 @@ class NetworkFlow:
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
+        together = member_chunk(self.architecture, y, self._patterns)
+        if together < len(y):
+            parts = [self._evaluate(y[part], member[part]) for part in chunks(len(y), together)]
+            velocity, outputs = (torch.cat(values) for values in zip(*parts, strict=True))
+            return velocity, outputs
+        return self._evaluate(y, member)
+
+    def _evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         w = y.detach().requires_grad_()
         velocity = torch.zeros_like(y)
         alpha, f0, (x, labels) = self.alpha[member, None], self.f0[member], self._data(member)
@@ -140,7 +170,13 @@ class NetworkFlow:
         )
 
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
-        """See ``TangentSystem.linearise``."""
+        """See ``TangentSystem.linearise``.
+
+        Raises:
+            ConfigError: a network whose layers are not known.
+        """
+        if not isinstance(self.architecture, Layered):
+            raise ConfigError("this network does not show its layers: use stepper auto, rk32, rkc2 or article.")
         params = self.architecture.layout.unflatten(y)
         linear = Linearisation.around(self.architecture, params, self._data(member)[0], self.memory_limit)
         predictor = self._predictor(linear.outputs, member)
@@ -156,9 +192,13 @@ class NetworkFlow:
         """See ``TangentSystem.stiffness``."""
         return self.loss.curvature / self.n_train
 
-    def lazy(self, member: Tensor) -> Tensor:
-        """√h·α ≥ 10: the kernel change passes 1 near there for every width (Fig. 5a)."""
-        return self.alpha[member] * self.architecture.last_fan_in**0.5 >= BOUNDARY
+    def laziness(self, member: Tensor) -> Tensor:
+        """√h·α/10: the kernel change passes 1 near 10 for every width, and falls as its inverse (Fig. 5a)."""
+        return self.alpha[member].double() * self.architecture.last_fan_in**0.5 / BOUNDARY
+
+    @property
+    def _patterns(self) -> int:
+        return self.x.shape[-2]
 
     def _data(self, member: Tensor) -> tuple[Tensor, Tensor]:
         """Patterns and labels, shared by all members, (P, d) and (P,), or those of each, (E, k, d) and (E, k)."""

@@ -5,8 +5,10 @@ import copy
 import torch
 from torch import Tensor
 
+from feature_lazy.architectures.base import Layered
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.system import Flops
+from feature_lazy.errors import ConfigError
 from feature_lazy.kernels.layerwise import Linearisation, kernel_of
 
 
@@ -20,12 +22,18 @@ class LinearisedFlow:
     def __init__(self, flow: NetworkFlow, w0: Tensor, w_frozen: Tensor) -> None:
         """Freeze the Jacobian.
 
+        Raises:
+            ConfigError: a network whose layers are not known.
+
         Args:
             flow: the network's flow: data, loss, α.
             w0: initial weights of each member, (M, N).
             w_frozen: where J is taken, (M, N).
         """
-        self.flow, self.w0, self.theta = flow, w0, None
+        self.flow, self.w0 = flow, w0
+        self.theta: Tensor | None = None
+        if not isinstance(flow.architecture, Layered):
+            raise ConfigError("dynamics=frozen_kernel needs a network that shows its layers.")
         params = flow.architecture.layout.unflatten(w_frozen)
         self.linear = Linearisation.around(flow.architecture, params, flow.x, flow.memory_limit)
 
@@ -41,9 +49,9 @@ class LinearisedFlow:
         """See ``TangentSystem.stiffness``."""
         return self.flow.stiffness
 
-    def lazy(self, member: Tensor) -> Tensor:
-        """See ``TangentSystem.lazy``: its kernel does stay."""
-        return torch.ones_like(member, dtype=torch.bool)
+    def laziness(self, member: Tensor) -> Tensor:
+        """See ``TangentSystem.laziness``: its kernel does stay."""
+        return torch.full_like(member, torch.inf, dtype=torch.float64)
 
     def weights(self, y: Tensor) -> Tensor:
         """See ``WeightSystem.weights``."""

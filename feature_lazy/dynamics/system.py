@@ -92,6 +92,6 @@ class TangentSystem(System, Protocol):
         """Largest ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
         ...
 
-    def lazy(self, member: Tensor) -> Tensor:
-        """Whether the kernel is expected to stay almost as it is, (E,) bool; only what is tried first depends on it."""
+    def laziness(self, member: Tensor) -> Tensor:
+        """How far into the lazy regime, (E,): above 1 the kernel is expected to stay; decides what is tried first."""
         ...

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture
+from feature_lazy.architectures.base import Architecture, Layered
+from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.params import Params
 
@@ -41,7 +42,7 @@ class Linearisation:
     layers: list[_LayerFactors]
 
     @classmethod
-    def around(cls, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
+    def around(cls, architecture: Layered, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
         """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (E, P, d)."""
         leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
@@ -117,7 +118,7 @@ def tangent_kernel(
     """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') for every pair of patterns (eq. 5).
 
     Args:
-        architecture: a network whose weights all belong to dense layers.
+        architecture: a network; one that shows its dense layers needs no Jacobian.
         params: weights of E members.
         x1: patterns (P1, d).
         x2: patterns (P2, d); ``x1`` if omitted.
@@ -126,6 +127,8 @@ def tangent_kernel(
     Returns:
         Θ, shape (E, P1, P2), in the dtype of the weights.
     """
+    if not isinstance(architecture, Layered):
+        return jacobian_kernel(architecture, params, x1, x2, memory_limit=memory_limit)
     rows = Linearisation.around(architecture, params, x1, memory_limit)
     columns = None if x2 is None else Linearisation.around(architecture, params, x2, memory_limit)
     return kernel_of(rows, columns, memory_limit=memory_limit)

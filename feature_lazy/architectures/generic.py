@@ -1,0 +1,80 @@
+"""Any network given as a function of named weights, or as a module of PyTorch."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from feature_lazy.errors import ConfigError
+from feature_lazy.params import Layout, Params
+
+Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+"""apply(weights, patterns (P, …)) → outputs (P,) or (P, 1) of one network."""
+
+
+@dataclass(frozen=True)
+class Generic:
+    """A network with one real output; the member axis comes from ``torch.func.vmap``.
+
+    Attributes:
+        function: the network, without member axis.
+        layout: names and shapes of its weights.
+        pattern_shape: shape of one pattern; patterns are flat everywhere else.
+        last_fan_in: fan-in of the output layer, the h in √h·α: it sets what is tried first, and no result.
+        forward_flops: of the products in a forward pass, per pattern; counted by ``around``.
+        activations_per_pattern: numbers that a forward pass keeps per pattern; bounded by ``around``.
+    """
+
+    function: Apply
+    layout: Layout
+    pattern_shape: tuple[int, ...]
+    last_fan_in: int = 1
+    forward_flops: float = field(default=1.0)
+    activations_per_pattern: int = 1
+
+    @property
+    def signal_flops(self) -> float:
+        """As for a forward pass; the layers are not known."""
+        return self.forward_flops
+
+    @classmethod
+    def around(cls, function: Apply, weights: Mapping[str, Tensor], x: Tensor, *, last_fan_in: int = 1) -> "Generic":
+        """Look at the network's work on a pattern of x (P, …) and check its output.
+
+        Raises:
+            ConfigError: outputs that are not one real number for each pattern.
+        """
+        layout = Layout({name: tuple(weight.shape) for name, weight in weights.items()})
+        few = x[: min(2, len(x))]
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            found = function(weights, few)
+        if found.numel() != len(few) or not found.is_floating_point():
+            raise ConfigError(
+                f"the network gives {tuple(found.shape)} {found.dtype} for {len(few)} patterns; it must give one real "
+                "number for each, (P,) or (P, 1)."
+            )
+        flops = max(1.0, counter.get_total_flops() / len(few))
+        # Two flops make one product, and a unit is used in at least one: a bound that chunks can be made by.
+        activations = math.ceil(min(flops / 2, 1e6)) + x[0].numel()
+        return cls(function, layout, tuple(x.shape[1:]), last_fan_in, flops, activations)
+
+    def one(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """F for the weights of one member and flat patterns (P, d): (P,)."""
+        return self.function(params, x.unflatten(1, self.pattern_shape)).reshape(len(x))
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """See ``Architecture.apply``; patterns may be each member's own, (E, P, d)."""
+        return torch.func.vmap(self.one, in_dims=(0, None if x.dim() == 2 else 0))(params, x)
+
+
+def of_module(module: nn.Module) -> tuple[Apply, dict[str, Tensor]]:
+    """A module as a function of its weights, and its weights as they are now."""
+    weights = {name: weight.detach().clone() for name, weight in module.named_parameters()}
+
+    def function(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return torch.func.functional_call(module, dict(params), (x,))
+
+    return function, weights
