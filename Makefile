@@ -37,6 +37,8 @@ bench: $(STAMP) ## time help, start-up, gradients, kernels and the demo
 
 bench-solvers: $(STAMP) ## work, time and error of every stepper against the article's rule
 	$(BIN)/python benchmarks/solvers.py --json benchmarks/results/solvers.json
+	$(BIN)/python benchmarks/bars.py benchmarks/results/solvers.json
+	$(BIN)/python benchmarks/members.py --json benchmarks/results/members.json
 
 clean: ## remove the virtual environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -23,6 +23,7 @@ from feature_lazy.dynamics import (
     method,
     start,
 )
+from feature_lazy.dynamics.methods import GLOBAL_ERROR
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.losses import SoftHinge
 
@@ -175,3 +176,17 @@ def test_hundred_times_finer_is_eight_times_closer(path):
     errors = [relative(s.predictor(followed.w, "test"), s["F_test"])[1:] for followed in (coarse, fine)]
     assert (errors[0] / errors[1]).min() > 8
     assert fine.t_stop == pytest.approx(float(s["t_stop"]), rel=TIMES / 10)
+
+
+@pytest.mark.slow
+@each_oracle
+@pytest.mark.parametrize("name", list(STEPPERS))
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-3])
+def test_error_at_the_end_is_within_the_tolerance(path, name, tolerance):
+    """The meaning of ``tolerance``, against trajectories of DOP853 at 1e-10 (data/README.md)."""
+    METHODS[key := f"{name} {tolerance}"] = method(name, tolerance)
+    s, followed = setting(path), follow(path, key)
+    error = relative(s.predictor(followed.w[-1:], "test"), s["F_test"][-1:])
+    assert error < GLOBAL_ERROR * tolerance
+    change = float((followed.w[-1] - s.w0).norm() / s.w0.norm() / s["weight_change_rel"][-1])
+    assert abs(change - 1) < GLOBAL_ERROR * tolerance

@@ -1,0 +1,53 @@
+"""A table of the benchmark of the steppers: ``auto`` against the article's rule, and errors over tolerances.
+
+python benchmarks/bars.py benchmarks/results/solvers.json [benchmarks/results/tolerance.json]
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def against_article(rows: list[Row]) -> str:
+    """Work, wall time and error of F of both, one line for each case and end."""
+    lines = [
+        "| data, h | √h·α | until | gradient-equivalents, `article` → `auto` | ratio | wall, s | ratio | error of F |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    cases: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for row in rows:
+        key = (row["dataset"], row["h"], row["sqrt_h_alpha"], row["until"])
+        cases.setdefault(key, {})[row["stepper"]] = row
+    for (dataset, h, x, until), found in cases.items():
+        old, new = found["article"], found["auto"]
+        work, wall = (old[k] / new[k] for k in ("gradient_equivalents", "wall_s"))
+        lines.append(
+            f"| {dataset}, {h} | {x:g} | {until} | {old['gradient_equivalents']:.0f} → "
+            f"{new['gradient_equivalents']:.0f} | {work:.1f} | {old['wall_s']:.2f} → {new['wall_s']:.2f} | {wall:.1f} | "
+            f"{old['error_F']:.1e} → {new['error_F']:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def over_tolerances(rows: list[Row]) -> str:
+    """The largest error of F and of w − w₀ over the tolerance, one line for each stepper and tolerance."""
+    lines = ["| stepper | tolerance | error of F / tolerance | error of w − w₀ / tolerance |", "|---|---|---|---|"]
+    for stepper in dict.fromkeys(row["stepper"] for row in rows):
+        for tolerance in sorted({row["tolerance"] for row in rows if row["stepper"] == stepper}, reverse=True):
+            mine = [row for row in rows if (row["stepper"], row["tolerance"]) == (stepper, tolerance)]
+            f, w = (max(row[k] for row in mine) / tolerance for k in ("error_F", "error_w"))
+            lines.append(f"| {stepper} | {tolerance:g} | {f:.2f} | {w:.2f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables of the files named on the command line."""
+    for table, name in zip((against_article, over_tolerances), sys.argv[1:], strict=False):
+        print(table(json.loads(Path(name).read_text())), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
