@@ -25,9 +25,10 @@ def against_article(rows: list[Row]) -> str:
         old, new = found["article"], found["auto"]
         work, wall = (old[k] / new[k] for k in ("gradient_equivalents", "wall_s"))
         lines.append(
-            f"| {dataset}, {h} | {x:g} | {until} | {old['gradient_equivalents']:.0f} → "
-            f"{new['gradient_equivalents']:.0f} | {work:.1f} | {old['wall_s']:.2f} → {new['wall_s']:.2f} | {wall:.1f} | "
-            f"{old['error_F']:.1e} → {new['error_F']:.1e} |"
+            f"| {dataset}, {h} | {x:g} | {until} "
+            f"| {old['gradient_equivalents']:.0f} → {new['gradient_equivalents']:.0f} | {work:.1f} "
+            f"| {old['wall_s']:.2f} → {new['wall_s']:.2f} | {wall:.1f} "
+            f"| {old['error_F']:.1e} → {new['error_F']:.1e} |"
         )
     return "\n".join(lines)
 

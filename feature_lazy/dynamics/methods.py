@@ -13,10 +13,10 @@ STEPPERS = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": T
 """Steppers that take a tolerance."""
 
 GLOBAL_ERROR = 1.0
-"""C of every stepper: at the end of a run the relative error of F on the test set, and of w − w₀, is at most C times the
-tolerance. Errors of steps are relative to the path, and they die out where the flow contracts. Measured on digits
-(benchmarks/results/tolerance.json): at most 0.33 for rk32, 0.37 for rkc2, 0.52 for tangent and 0.62 for auto at h = 30
-and tolerances from 1e-1 to 1e-4; 0.93 for rk32 at h = 100 and √h·α = 1e-3, in the middle of its fall."""
+"""C of every stepper: at the end of a run the relative errors of F on the test set and of w − w₀ are at most C times
+the tolerance. Errors of steps are relative to the path, and they die out where the flow contracts. Measured on digits
+(benchmarks/results/solvers.md): at most 0.33 for rk32, 0.37 for rkc2, 0.52 for tangent and 0.62 for auto at h = 30 and
+tolerances from 1e-1 to 1e-4."""
 
 
 def method(
