@@ -147,9 +147,7 @@ class _Batch:
             "outcome": str(outcome),
             "t": float(state.t),
             **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
-            **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients", "kernels")},
-            "gradient_equivalents": float(state.flops) / self.flow.flops.evaluate,
-            **self.training.method.stepper.report(state),
+            **self.training.record(state, self.flow),
             **{name: float(value) for name, value in scalars.items()},
         }
         description = {

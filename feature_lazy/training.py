@@ -19,6 +19,7 @@ from feature_lazy.dynamics import (
     Outcome,
     Samples,
     Sgd,
+    State,
     Updates,
     converged,
     integrate,
@@ -50,6 +51,14 @@ class Training:
     dt: Tensor
     model: Model
     t_end: Tensor | None = None
+
+    def record(self, state: State, flow: NetworkFlow) -> dict[str, float | str]:
+        """What the training of one member has cost, in gradients of ``flow`` too, and what its method says of it."""
+        return {
+            **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients", "kernels")},
+            "gradient_equivalents": float(state.flops) / flow.flops.evaluate,
+            **self.method.stepper.report(state),
+        }
 
 
 class Dynamics(Protocol):

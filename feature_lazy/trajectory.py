@@ -117,9 +117,8 @@ def follow(
     w, state = training.system.weights(states), finished.state
 
     def predictor(patterns: Tensor) -> Tensor:
-        zero = torch.tensor([0], device=w.device)
-        f0 = training.model.f(w0, zero, patterns)
-        return alpha * (torch.cat([training.model.f(row[None], zero, patterns) for row in w]) - f0)
+        member = torch.zeros(len(w), dtype=torch.long, device=w.device)
+        return alpha * (training.model.f(w, member, patterns) - training.model.f(w0, member[:1], patterns))
 
     return Trajectory(
         t=t,
@@ -129,11 +128,7 @@ def follow(
         outcome=finished.outcomes[0],
         t_half=float(state.event_times[0, 0]),
         t_stop=float(state.event_times[0, 1]),
-        record={
-            **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients", "kernels")},
-            "gradient_equivalents": float(state.flops) / flow.flops.evaluate,
-            **training.method.stepper.report(state),
-        },
+        record=training.record(state, flow),
         layout=architecture.layout,
         model=training.model,
     )

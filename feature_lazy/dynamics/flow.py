@@ -139,7 +139,7 @@ class NetworkFlow:
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
-        together = member_chunk(self.architecture, y, self._patterns)
+        together = member_chunk(self.architecture, y, self.x.shape[-2])
         if together < len(y):
             parts = [self._evaluate(y[part], member[part]) for part in chunks(len(y), together)]
             velocity, outputs = (torch.cat(values) for values in zip(*parts, strict=True))
@@ -149,7 +149,7 @@ class NetworkFlow:
     def _evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         w = y.detach().requires_grad_()
         velocity = torch.zeros_like(y)
-        alpha, f0, (x, labels) = self.alpha[member, None], self.f0[member], self._data(member)
+        alpha, f0, x, labels = self.alpha[member, None], self.f0[member], self._x(member), self._labels(member)
         scale = -1 / (self.alpha[member] ** 2 * self.n_train)
         n = x.shape[-2]
         size = chunk_size(n, _bytes_per_pattern(self.architecture, w), self.memory_limit)
@@ -165,9 +165,8 @@ class NetworkFlow:
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """F on the training set (E, P)."""
-        return self._predictor(
-            outputs_in_chunks(self.architecture, y, self._data(member)[0], self.memory_limit), member
-        )
+        f = outputs_in_chunks(self.architecture, y, self._x(member), self.memory_limit)
+        return self._predictor(f, member)
 
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
         """See ``TangentSystem.linearise``.
@@ -178,14 +177,13 @@ class NetworkFlow:
         if not isinstance(self.architecture, Layered):
             raise ConfigError("this network does not show its layers: use stepper auto, rk32, rkc2 or article.")
         params = self.architecture.layout.unflatten(y)
-        linear = Linearisation.around(self.architecture, params, self._data(member)[0], self.memory_limit)
+        linear = Linearisation.around(self.architecture, params, self._x(member), self.memory_limit)
         predictor = self._predictor(linear.outputs, member)
         return NetworkTangent(linear, predictor, self.alpha[member], self.memory_limit)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         """See ``TangentSystem.push``."""
-        labels = self.labels if self.labels.dim() == 1 else self.labels[member]
-        return push(self.loss, outputs, labels, self.n_train)
+        return push(self.loss, outputs, self._labels(member), self.n_train)
 
     @property
     def stiffness(self) -> float:
@@ -196,13 +194,13 @@ class NetworkFlow:
         """√h·α/10: the kernel change passes 1 near 10 for every width, and falls as its inverse (Fig. 5a)."""
         return self.alpha[member].double() * self.architecture.last_fan_in**0.5 / BOUNDARY
 
-    @property
-    def _patterns(self) -> int:
-        return self.x.shape[-2]
+    def _x(self, member: Tensor) -> Tensor:
+        """Patterns, shared by all members, (P, d), or those of each, (E, k, d)."""
+        return self.x if self.x.dim() == 2 else self.x[member]
 
-    def _data(self, member: Tensor) -> tuple[Tensor, Tensor]:
-        """Patterns and labels, shared by all members, (P, d) and (P,), or those of each, (E, k, d) and (E, k)."""
-        return (self.x, self.labels) if self.labels.dim() == 1 else (self.x[member], self.labels[member])
+    def _labels(self, member: Tensor) -> Tensor:
+        """Labels of the patterns, (P,) or (E, k)."""
+        return self.labels if self.labels.dim() == 1 else self.labels[member]
 
     def _predictor(self, f: Tensor, member: Tensor) -> Tensor:
         """F = α(f − f₀) for f (E, P): (E, P) (eq. 6)."""
