@@ -5,7 +5,7 @@ costs √(dt·ρ) evaluations a step and not dt·ρ.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -49,6 +49,14 @@ def coefficients(s: int) -> Tensor:
         gamma = -(1 - b[j - 1] * t[j - 1]) * mu
         table[:, j] = torch.tensor([2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], mu, gamma], dtype=torch.float64)
     return table
+
+
+@lru_cache(maxsize=256)
+def together(stages: tuple[int, ...]) -> Tensor:
+    """``coefficients`` of E members of their own numbers of stages, below rows 1 − ahead − behind: (5, s + 1, E, 1)."""
+    last = max(stages)
+    padded = torch.stack([torch.nn.functional.pad(coefficients(s), (0, last - s)) for s in stages], dim=2)
+    return torch.cat([1 - padded[:1] - padded[1:2], padded])[..., None]
 
 
 def stages(radius_dt: Tensor) -> Tensor:
@@ -102,18 +110,18 @@ class Chebyshev2(SingleMethod):
 
     def _stages(self, system: System, state: State, s: Tensor) -> Tensor:
         """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s, each member with its own s (E,)."""
-        last = int(s.max())
-        padded = [torch.nn.functional.pad(coefficients(n), (0, last - n)) for n in s.tolist()]
-        ahead, behind, mu, gamma = torch.stack(padded, dim=2).to(state.y)[..., None]
+        each = s.tolist()
         dt = state.dt.to(state.y.dtype)[:, None]
-        still, mu, gamma = 1 - ahead - behind, mu * dt, gamma * dt
-        before, now = state.y, torch.addcmul(state.y, mu[1], state.velocity)
-        together = bool((s == last).all())
-        for j in range(2, last + 1):
+        still, ahead, behind, mu, gamma = together(tuple(each)).to(state.y)
+        rows = zip(still, ahead, behind, (mu * dt).unbind(), (gamma * dt).unbind(), strict=True)
+        next(rows)
+        _, _, _, first, _ = next(rows)
+        before, now = state.y, torch.addcmul(state.y, first, state.velocity)
+        for j, (still_j, ahead_j, behind_j, mu_j, gamma_j) in enumerate(rows, 2):
             k, _ = system.evaluate(now, state.member)
-            new = (still[j] * state.y).addcmul_(gamma[j], state.velocity)
-            new.addcmul_(ahead[j], now).addcmul_(behind[j], before).addcmul_(mu[j], k)
-            before, now = now, new if together else torch.where((s >= j)[:, None], new, now)
+            new = (still_j * state.y).addcmul_(gamma_j, state.velocity)
+            new.addcmul_(ahead_j, now).addcmul_(behind_j, before).addcmul_(mu_j, k)
+            before, now = now, new if j <= min(each) else torch.where((s >= j)[:, None], new, now)
         return now
 
     def _radius(self, system: System, state: State) -> tuple[Tensor, Tensor, Tensor]:

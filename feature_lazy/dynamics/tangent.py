@@ -5,7 +5,7 @@ which is solved over a long step; then w_{k+1} = w_k + J_kᵀa/α. For second or
 gives the end of the step, whose outputs and Jacobian say how F and J depart from the linearisation along the way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from feature_lazy.dynamics.dense import hermite
 from feature_lazy.dynamics.frozen import FrozenKernelFlow, way
 from feature_lazy.dynamics.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import SingleMethod, Trial, relative_error
+from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
 from feature_lazy.dynamics.system import Tangent, TangentSystem
 
 INNER_TOLERANCE = 5.0
@@ -26,7 +26,7 @@ FIRST_PASS = 4.0
 CALLS = 12
 """Evaluations of the network in a step, one after another."""
 INNER_STEPS = 2000
-FIRST_INNER_STEP = 1e-3
+FIRST_INNER_STEP = 1e-2
 """First step to try in function space, over the whole."""
 
 
@@ -38,6 +38,7 @@ class Path:
         times: of the nodes, from 0 to dt, for each member.
         a: at the nodes, (nodes, P) for each member.
         velocity: da/ds there.
+        weighted: ∫₀ˢ ‖a‖ ȧ ds there.
         flops: what the solution cost each member, (E,).
         calls: evaluations in function space, (E,).
         complete: whether it reached dt, (E,) bool.
@@ -46,45 +47,52 @@ class Path:
     times: list[Tensor]
     a: list[Tensor]
     velocity: list[Tensor]
+    weighted: list[Tensor]
     flops: Tensor
     calls: Tensor
     complete: Tensor
 
-    def end(self) -> Tensor:
-        """A at dt, (E, P)."""
-        return torch.stack([nodes[-1] for nodes in self.a])
+    def end(self) -> tuple[Tensor, Tensor]:
+        """A and ∫ ‖a‖ ȧ ds at dt, (E, P) each."""
+        return torch.stack([nodes[-1] for nodes in self.a]), torch.stack([nodes[-1] for nodes in self.weighted])
 
-    def weighted(self) -> Tensor:
-        """∫ ‖a‖ ȧ ds over the path, by Simpson's rule on the cubic between the nodes: (E, P)."""
-        return torch.stack([_weighted(t, a, v) for t, a, v in zip(self.times, self.a, self.velocity, strict=True)])
-
-    def at(self, member: int, s: Tensor) -> Tensor:
-        """A at the times s (k,) of one member, by cubic interpolation between the nodes: (k, P)."""
-        times, a, velocity = self.times[member], self.a[member], self.velocity[member]
+    def at(self, member: int, s: Tensor) -> tuple[Tensor, Tensor]:
+        """A and ∫₀ˢ ‖a‖ ȧ ds at the times s (k,) of one member, by cubic interpolation between the nodes: (k, P)."""
+        times, a, velocity, weighted = (v[member] for v in (self.times, self.a, self.velocity, self.weighted))
         right = torch.searchsorted(times, s).clamp(1, len(times) - 1)
         left = right - 1
         width = times[right] - times[left]
         fraction = ((s - times[left]) / width).clamp(0, 1)
-        return hermite(fraction, width, (a[left], velocity[left]), (a[right], velocity[right]))
+
+        def between(values: Tensor, slopes: Tensor) -> Tensor:
+            return hermite(fraction, width, (values[left], slopes[left]), (values[right], slopes[right]))
+
+        return between(a, velocity), between(weighted, way(a) * velocity)
 
 
 def _weighted(times: Tensor, a: Tensor, velocity: Tensor) -> Tensor:
-    """∫ ‖a‖ ȧ ds for the nodes of one member: (P,)."""
+    """∫₀ˢ ‖a‖ ȧ ds at the nodes of one member, by Simpson's rule on the cubic between them: (nodes, P)."""
     width = times.diff().to(a)[:, None]
     middle = (a[1:] + a[:-1]) / 2 - width / 8 * velocity.diff(dim=0)
     velocity_there = 1.5 * a.diff(dim=0) / width - (velocity[1:] + velocity[:-1]) / 4
     ends = way(a) * velocity
-    return (width / 6 * (ends[1:] + ends[:-1] + 4 * way(middle) * velocity_there)).sum(0)
+    parts = width / 6 * (ends[1:] + ends[:-1] + 4 * way(middle) * velocity_there)
+    return torch.cat([torch.zeros_like(a[:1]), parts.cumsum(0)])
 
 
-def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float) -> Path:
-    """Follow the flow under a frozen kernel from a = 0 for the times dt (E,), with the one integrator."""
+def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float, gone: Tensor) -> Path:
+    """Follow the flow under a frozen kernel from a = 0 for the times dt (E,), with the one integrator.
+
+    The outputs have ``gone`` a way (E,) before, which counts for the tolerance as it does for the step that this
+    solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
+    """
     # Imported here because the integrator is built on steppers, and this stepper on the integrator.
     from feature_lazy.dynamics.integrate import Limits, Method, Samples, integrate, start
     from feature_lazy.dynamics.times import EveryStep
 
     stepper = Chebyshev2(tolerance, radius)
     state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
+    state = replace(state, way=torch.stack([torch.full_like(gone, torch.inf), gone], dim=1))
     limits = Limits(1e-12, dt, t_end=dt, max_steps=INNER_STEPS)
     times = [[] for _ in dt]
     nodes = [[] for _ in dt]
@@ -100,47 +108,58 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
             calls[event.state.member] = event.state.gradients.double()
             complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)
     a = [torch.stack(n) for n in nodes]
+    at = [torch.stack(t) for t in times]
     velocity = [system.along(n, member) for member, n in enumerate(a)]
-    return Path([torch.stack(t) for t in times], a, velocity, flops, calls, complete)
+    weighted = [_weighted(*path) for path in zip(at, a, velocity, strict=True)]
+    return Path(at, a, velocity, weighted, flops, calls, complete)
 
 
 @dataclass(frozen=True)
 class TangentDense:
-    """The path within a step: w_k + J_kᵀa(s)/α, and what goes beyond it in proportion to ‖a‖².
+    """The path within a step: w(s) = w_k + J_kᵀa + (J_1 − J_k)ᵀc, c = ∫₀ˢ ‖a‖ ȧ ds/‖a_1‖.
 
     Attributes:
         start: the linearisation at the start of the step.
+        end: that at its end as the first pass saw it.
         state: the start of the step.
-        path: (a, c) along the step.
+        path: a along the step.
+        reach: ‖a_1‖ of the first pass, (E, 1).
         flow: the model of the step in function space.
-        y: the end of the step, (E, D).
         mismatch: outputs at the end beyond the model, (E, P).
     """
 
     start: Tangent
+    end: Tangent
     state: State
     path: Path
+    reach: Tensor
     flow: FrozenKernelFlow
-    y: Tensor
     mismatch: Tensor
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.at``."""
-        a, end = self._a(rows, theta), self.path.end()[rows]
-        square = (way(a) / way(end)) ** 2
-        # y + Jᵀa/α + square·(y_end − y − Jᵀa_end/α), with the two pull-backs in one.
-        tangent = self.start.select(rows).pull_back(a - square * end)
-        return self.state.y[rows] + tangent + square * (self.y - self.state.y)[rows]
+        a, weighted = self._along(rows, theta)
+        moved = between(self.start.select(rows), self.end.select(rows), a, weighted / self.reach[rows])
+        return self.state.y[rows] + moved
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.outputs``; from the model of the step, without the network."""
-        a, end = self._a(rows, theta), self.path.end()[rows]
-        return self.flow.outputs(a, rows) + (way(a) / way(end)) ** 2 * self.mismatch[rows]
+        a, _ = self._along(rows, theta)
+        # What the model misses is of third order in the way gone.
+        share = way(a) / way(self.path.end()[0][rows])
+        return self.flow.outputs(a, rows) + share**3 * self.mismatch[rows]
 
-    def _a(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """The way a(s), (k, P)."""
+    def _along(self, rows: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """The way a(s) and ∫₀ˢ ‖a‖ ȧ ds, (k, P) each."""
         s = theta * self.state.dt[rows]
-        return torch.cat([self.path.at(row, s[k : k + 1]) for k, row in enumerate(rows.tolist())])
+        found = [self.path.at(row, s[k : k + 1]) for k, row in enumerate(rows.tolist())]
+        a, weighted = (torch.cat(values) for values in zip(*found, strict=True))
+        return a, weighted
+
+
+def between(start: Tangent, end: Tangent, a: Tensor, c: Tensor) -> Tensor:
+    """∫ J(s)ᵀ ȧ ds/α = J_kᵀ(a − c) + J_1ᵀc for J linear in the way gone ‖a‖: (E, D)."""
+    return start.pull_back(a - c) + end.pull_back(c)
 
 
 def step_flops(system: TangentSystem) -> float:
@@ -172,25 +191,24 @@ class TangentExponential(SingleMethod):
         radius = SAFETY * linear.radius() * system.stiffness
         inner = INNER_TOLERANCE * self.tolerance
 
-        first = solve(linear, state.dt, radius, FIRST_PASS * inner)
-        a1 = first.end()
-        w1 = w + start.pull_back(a1)
-        end = system.linearise(w1, member)
-        # J along the way, linear in the way gone: ∫ J(s)ᵀ ȧ ds = J_kᵀa + (J_1 − J_k)ᵀ c/‖a‖, c = ∫ ‖a‖ ȧ ds.
-        weighted = first.weighted() / way(a1)
-        w1 = w1 + end.pull_back(weighted) - start.pull_back(weighted)
-        defect = (system.outputs(w1, member) - linear.outputs(a1, rows)) / way(a1) ** 2
+        gone = state.way[:, 1]
+        first = solve(linear, state.dt, radius, FIRST_PASS * inner, gone)
+        a1, weighted = first.end()
+        reach = way(a1)
+        end = system.linearise(w + start.pull_back(a1), member)
+        w1 = w + between(start, end, a1, weighted / reach)
+        outputs1 = linear.outputs(a1, rows)
+        defect = (system.outputs(w1, member) - outputs1) / reach**2
 
         flow = FrozenKernelFlow(theta, state.outputs, push, defect=defect)
-        second = solve(flow, state.dt, radius, inner)
-        a2 = second.end()
-        y = w1 + end.pull_back(a2 - a1)
+        second = solve(flow, state.dt, radius, inner, gone + norm(outputs1 - state.outputs))
+        a2, weighted = second.end()
+        y = w + between(start, end, a2, weighted / reach)
         final = system.linearise(y, member)
         outputs = final.outputs
         # Two things are of third order: what the model of F misses, and the step that J at y would make, not at w_1.
         mismatch = outputs - flow.outputs(a2, rows)
-        weighted = second.weighted() / way(a2)
-        error = final.pull_back(weighted) - end.pull_back(weighted)
+        error = final.pull_back(weighted / way(a2)) - end.pull_back(weighted / way(a2))
         outputs_error = mismatch.abs() + (outputs - system.outputs(y - error, member)).abs()
         ratio = relative_error(state, y, error, outputs, outputs_error)
         velocity = final.pull_back(system.push(outputs, member))
@@ -201,7 +219,7 @@ class TangentExponential(SingleMethod):
             outputs,
             torch.where(finite, ratio, torch.inf) / self.tolerance,
             torch.full_like(ratio, 2.0),
-            TangentDense(start, state, second, flow, y, mismatch),
+            TangentDense(start, end, state, second, reach, flow, mismatch),
             gradients=torch.ones_like(state.gradients),
             kernels=torch.ones_like(state.kernels),
             flops=step_flops(system) + first.flops + second.flops,
