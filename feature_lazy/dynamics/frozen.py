@@ -1,6 +1,7 @@
 """The flow under a frozen kernel (App. A, eqs. 25–28), in the P unknowns a = −∫ ∂ℓ/∂F ds/P."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,14 +12,18 @@ POWER_ITERATIONS = 12
 
 
 class FrozenKernelFlow:
-    """ȧ = b(F), F = F₀ + Θa + ‖a‖²·r, with b = −∂ℓ/∂F/P: the state is a, P numbers.
+    """ȧ = b(F), F = F₀ + Θa + (u·a)²·r, with b = −∂ℓ/∂F/P: the state is a, P numbers.
 
-    Without r this is dF/dt = −(1/P)Θ ∂ℓ/∂F, the flow of a linear model. ‖a‖ measures how far a step has come, so r is
-    what the network does beyond its linearisation: the second order of a Taylor expansion in the way gone.
+    Without r this is dF/dt = −(1/P)Θ ∂ℓ/∂F, the flow of a linear model. u·a says how far a step has come along some
+    direction, so r is what the network does beyond its linearisation: the second order of a Taylor expansion.
     """
 
     def __init__(
-        self, theta: Tensor, outputs: Tensor, push: Callable[[Tensor, Tensor], Tensor], *, defect: Tensor | None = None
+        self,
+        theta: Tensor,
+        outputs: Tensor,
+        push: Callable[[Tensor, Tensor], Tensor],
+        bend: "Bend | None" = None,
     ) -> None:
         """Freeze a kernel.
 
@@ -26,34 +31,34 @@ class FrozenKernelFlow:
             theta: Θ on the training set, (E, P, P).
             outputs: F₀ at a = 0, (E, P).
             push: b(F) of some members, (E, P) and (E,) → (E, P).
-            defect: r, (E, P).
+            bend: what the outputs do beyond F₀ + Θa.
         """
-        self.theta, self.outputs0, self.push, self.defect = theta, outputs, push, defect
+        self.theta, self.outputs0, self.push, self.bend = theta, outputs, push, bend
         self.flops = Flops(evaluate=2.0 * outputs.shape[1] ** 2, outputs=2.0 * outputs.shape[1] ** 2)
         self._rows = torch.arange(len(theta), device=theta.device)
-        self._now = (theta, outputs, defect)
+        self._now = (theta, outputs, bend)
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """See ``System.outputs``."""
         if len(member) != len(self._rows) or not torch.equal(member, self._rows):
             # Kernels are large: they are gathered when members leave, and not at every evaluation.
-            defect = None if self.defect is None else self.defect[member]
-            self._rows, self._now = member, (self.theta[member], self.outputs0[member], defect)
-        theta, outputs0, defect = self._now
+            bend = None if self.bend is None else self.bend.select(member)
+            self._rows, self._now = member, (self.theta[member], self.outputs0[member], bend)
+        theta, outputs0, bend = self._now
         # aᵀΘ and not Θa, which are the same: PyTorch's batched product with a column is five times slower on a CPU.
         outputs = torch.baddbmm(outputs0[:, None, :], y[:, None, :], theta)[:, 0]
-        return outputs if defect is None else torch.addcmul(outputs, way(y).square(), defect)
+        return outputs if bend is None else bend.added_to(outputs, y)
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """See ``System.evaluate``."""
         outputs = self.outputs(y, member)
         return self.push(outputs, member), outputs
 
-    def along(self, a: Tensor, member: int) -> Tensor:
+    def velocities(self, a: Tensor, member: int) -> Tensor:
         """Velocities ȧ of one member at many states a (n, P): (n, P)."""
         outputs = self.outputs0[member] + a @ self.theta[member]
-        if self.defect is not None:
-            outputs = outputs + way(a) ** 2 * self.defect[member]
+        if self.bend is not None:
+            outputs = self.bend.select(self._rows[member : member + 1]).added_to(outputs, a)
         return self.push(outputs, self._rows.new_full((len(a),), member))
 
     def radius(self) -> Tensor:
@@ -64,6 +69,27 @@ class FrozenKernelFlow:
         return torch.linalg.vector_norm(vector, dim=2)[:, 0].double()
 
 
-def way(a: Tensor) -> Tensor:
-    """‖a‖: how far a solution has come, (E, P) → (E, 1)."""
-    return torch.linalg.vector_norm(a, dim=1, keepdim=True)
+@dataclass(frozen=True)
+class Bend:
+    """What outputs do to second order in the way gone: (u·a)²·r.
+
+    Attributes:
+        direction: u, (E, P).
+        defect: r, (E, P).
+    """
+
+    direction: Tensor
+    defect: Tensor
+
+    def select(self, rows: Tensor) -> "Bend":
+        """The same for some members, (k,)."""
+        return Bend(self.direction[rows], self.defect[rows])
+
+    def added_to(self, outputs: Tensor, a: Tensor) -> Tensor:
+        """F + (u·a)²·r for outputs F and a, (E, P) each."""
+        return torch.addcmul(outputs, along(self.direction, a).square(), self.defect)
+
+
+def along(direction: Tensor, a: Tensor) -> Tensor:
+    """u·a: how far a has come along u, (E, P) each → (E, 1)."""
+    return (direction * a).sum(-1, keepdim=True)

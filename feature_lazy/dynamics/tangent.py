@@ -5,6 +5,7 @@ which is solved over a long step; then w_{k+1} = w_k + J_kᵀa/α. For second or
 gives the end of the step, whose outputs and Jacobian say how F and J depart from the linearisation along the way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.dense import hermite
-from feature_lazy.dynamics.frozen import FrozenKernelFlow, way
+from feature_lazy.dynamics.frozen import Bend, FrozenKernelFlow, along
 from feature_lazy.dynamics.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
@@ -38,7 +39,6 @@ class Path:
         times: of the nodes, from 0 to dt, for each member.
         a: at the nodes, (nodes, P) for each member.
         velocity: da/ds there.
-        weighted: ∫₀ˢ ‖a‖ ȧ ds there.
         flops: what the solution cost each member, (E,).
         calls: evaluations in function space, (E,).
         complete: whether it reached dt, (E,) bool.
@@ -47,36 +47,41 @@ class Path:
     times: list[Tensor]
     a: list[Tensor]
     velocity: list[Tensor]
-    weighted: list[Tensor]
     flops: Tensor
     calls: Tensor
     complete: Tensor
 
-    def end(self) -> tuple[Tensor, Tensor]:
-        """A and ∫ ‖a‖ ȧ ds at dt, (E, P) each."""
-        return torch.stack([nodes[-1] for nodes in self.a]), torch.stack([nodes[-1] for nodes in self.weighted])
+    def end(self) -> Tensor:
+        """A at dt, (E, P)."""
+        return _ends(self.a)
 
-    def at(self, member: int, s: Tensor) -> tuple[Tensor, Tensor]:
-        """A and ∫₀ˢ ‖a‖ ȧ ds at the times s (k,) of one member, by cubic interpolation between the nodes: (k, P)."""
-        times, a, velocity, weighted = (v[member] for v in (self.times, self.a, self.velocity, self.weighted))
+    def moments(self, direction: Tensor) -> list[Tensor]:
+        """c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (E, P): (nodes, P) for each member."""
+        paths = zip(self.times, self.a, self.velocity, direction, strict=True)
+        return [_moments(times, a, velocity, u) for times, a, velocity, u in paths]
+
+    def at(self, member: int, s: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
+        """What has some values and slopes at a member's nodes, (nodes, P), by cubic interpolation at s (k,): (k, P)."""
+        times = self.times[member]
         right = torch.searchsorted(times, s).clamp(1, len(times) - 1)
         left = right - 1
         width = times[right] - times[left]
         fraction = ((s - times[left]) / width).clamp(0, 1)
-
-        def between(values: Tensor, slopes: Tensor) -> Tensor:
-            return hermite(fraction, width, (values[left], slopes[left]), (values[right], slopes[right]))
-
-        return between(a, velocity), between(weighted, way(a) * velocity)
+        return hermite(fraction, width, (values[left], slopes[left]), (values[right], slopes[right]))
 
 
-def _weighted(times: Tensor, a: Tensor, velocity: Tensor) -> Tensor:
-    """∫₀ˢ ‖a‖ ȧ ds at the nodes of one member, by Simpson's rule on the cubic between them: (nodes, P)."""
+def _ends(nodes: list[Tensor]) -> Tensor:
+    """The last of each member's nodes, (E, P)."""
+    return torch.stack([values[-1] for values in nodes])
+
+
+def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor) -> Tensor:
+    """See ``Path.moments``, for one member; by Simpson's rule, which is all but exact for a cubic between the nodes."""
     width = times.diff().to(a)[:, None]
     middle = (a[1:] + a[:-1]) / 2 - width / 8 * velocity.diff(dim=0)
     velocity_there = 1.5 * a.diff(dim=0) / width - (velocity[1:] + velocity[:-1]) / 4
-    ends = way(a) * velocity
-    parts = width / 6 * (ends[1:] + ends[:-1] + 4 * way(middle) * velocity_there)
+    ends = along(direction, a) * velocity
+    parts = width / 6 * (ends[1:] + ends[:-1] + 4 * along(direction, middle) * velocity_there)
     return torch.cat([torch.zeros_like(a[:1]), parts.cumsum(0)])
 
 
@@ -109,22 +114,22 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
             complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)
     a = [torch.stack(n) for n in nodes]
     at = [torch.stack(t) for t in times]
-    velocity = [system.along(n, member) for member, n in enumerate(a)]
-    weighted = [_weighted(*path) for path in zip(at, a, velocity, strict=True)]
-    return Path(at, a, velocity, weighted, flops, calls, complete)
+    velocity = [system.velocities(n, member) for member, n in enumerate(a)]
+    return Path(at, a, velocity, flops, calls, complete)
 
 
 @dataclass(frozen=True)
 class TangentDense:
-    """The path within a step: w(s) = w_k + J_kᵀa + (J_1 − J_k)ᵀc, c = ∫₀ˢ ‖a‖ ȧ ds/‖a_1‖.
+    """The path within a step: w(s) = w_k + J_kᵀa + (J_1 − J_k)ᵀc/α with c = ∫₀ˢ (u·a) ȧ ds.
 
     Attributes:
         start: the linearisation at the start of the step.
         end: that at its end as the first pass saw it.
         state: the start of the step.
         path: a along the step.
-        reach: ‖a_1‖ of the first pass, (E, 1).
+        moments: c at the nodes of the path.
         flow: the model of the step in function space.
+        direction: u, (E, P).
         mismatch: outputs at the end beyond the model, (E, P).
     """
 
@@ -132,33 +137,40 @@ class TangentDense:
     end: Tangent
     state: State
     path: Path
-    reach: Tensor
+    moments: list[Tensor]
     flow: FrozenKernelFlow
+    direction: Tensor
     mismatch: Tensor
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.at``."""
-        a, weighted = self._along(rows, theta)
-        moved = between(self.start.select(rows), self.end.select(rows), a, weighted / self.reach[rows])
+        a = self._a(rows, theta)
+        moments = []
+        for s, row in zip(self._seconds(rows, theta), rows.tolist(), strict=True):
+            slopes = along(self.direction[row], self.path.a[row]) * self.path.velocity[row]
+            moments.append(self.path.at(row, s, self.moments[row], slopes))
+        moved = between(self.start.select(rows), self.end.select(rows), a, torch.cat(moments))
         return self.state.y[rows] + moved
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.outputs``; from the model of the step, without the network."""
-        a, _ = self._along(rows, theta)
+        a, end = self._a(rows, theta), self.path.end()[rows]
         # What the model misses is of third order in the way gone.
-        share = way(a) / way(self.path.end()[0][rows])
+        share = along(self.direction[rows], a) / along(self.direction[rows], end)
         return self.flow.outputs(a, rows) + share**3 * self.mismatch[rows]
 
-    def _along(self, rows: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """The way a(s) and ∫₀ˢ ‖a‖ ȧ ds, (k, P) each."""
-        s = theta * self.state.dt[rows]
-        found = [self.path.at(row, s[k : k + 1]) for k, row in enumerate(rows.tolist())]
-        a, weighted = (torch.cat(values) for values in zip(*found, strict=True))
-        return a, weighted
+    def _seconds(self, rows: Tensor, theta: Tensor) -> Sequence[Tensor]:
+        """Times from the start of the step, (1,) each."""
+        return (theta * self.state.dt[rows]).split(1)
+
+    def _a(self, rows: Tensor, theta: Tensor) -> Tensor:
+        """The way a(s), (k, P)."""
+        path, times = self.path, zip(self._seconds(rows, theta), rows.tolist(), strict=True)
+        return torch.cat([path.at(row, s, path.a[row], path.velocity[row]) for s, row in times])
 
 
 def between(start: Tangent, end: Tangent, a: Tensor, c: Tensor) -> Tensor:
-    """∫ J(s)ᵀ ȧ ds/α = J_kᵀ(a − c) + J_1ᵀc for J linear in the way gone ‖a‖: (E, D)."""
+    """∫ J(s)ᵀ ȧ ds/α = (J_kᵀ(a − c) + J_1ᵀc)/α for J linear in u·a: (E, D)."""
     return start.pull_back(a - c) + end.pull_back(c)
 
 
@@ -193,22 +205,24 @@ class TangentExponential(SingleMethod):
 
         gone = state.way[:, 1]
         first = solve(linear, state.dt, radius, FIRST_PASS * inner, gone)
-        a1, weighted = first.end()
-        reach = way(a1)
+        a1, outputs1 = first.end(), linear.outputs(first.end(), rows)
+        # How far the weights have come along the way from w_k to w_1: (w − w_k)·(w_1 − w_k) = aᵀΘa_1/α².
+        moved = outputs1 - state.outputs
+        direction = moved / along(moved, a1)
         end = system.linearise(w + start.pull_back(a1), member)
-        w1 = w + between(start, end, a1, weighted / reach)
-        outputs1 = linear.outputs(a1, rows)
-        defect = (system.outputs(w1, member) - outputs1) / reach**2
+        w1 = w + between(start, end, a1, _ends(first.moments(direction)))
+        bend = Bend(direction, system.outputs(w1, member) - outputs1)
 
-        flow = FrozenKernelFlow(theta, state.outputs, push, defect=defect)
-        second = solve(flow, state.dt, radius, inner, gone + norm(outputs1 - state.outputs))
-        a2, weighted = second.end()
-        y = w + between(start, end, a2, weighted / reach)
+        flow = FrozenKernelFlow(theta, state.outputs, push, bend)
+        second = solve(flow, state.dt, radius, inner, gone + norm(moved))
+        a2, moments = second.end(), second.moments(direction)
+        c2 = _ends(moments)
+        y = w + between(start, end, a2, c2)
         final = system.linearise(y, member)
         outputs = final.outputs
         # Two things are of third order: what the model of F misses, and the step that J at y would make, not at w_1.
         mismatch = outputs - flow.outputs(a2, rows)
-        error = final.pull_back(weighted / way(a2)) - end.pull_back(weighted / way(a2))
+        error = final.pull_back(c2) - end.pull_back(c2)
         outputs_error = mismatch.abs() + (outputs - system.outputs(y - error, member)).abs()
         ratio = relative_error(state, y, error, outputs, outputs_error)
         velocity = final.pull_back(system.push(outputs, member))
@@ -219,7 +233,7 @@ class TangentExponential(SingleMethod):
             outputs,
             torch.where(finite, ratio, torch.inf) / self.tolerance,
             torch.full_like(ratio, 2.0),
-            TangentDense(start, end, state, second, reach, flow, mismatch),
+            TangentDense(start, end, state, second, moments, flow, direction, mismatch),
             gradients=torch.ones_like(state.gradients),
             kernels=torch.ones_like(state.kernels),
             flops=step_flops(system) + first.flops + second.flops,
