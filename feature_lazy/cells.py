@@ -9,7 +9,7 @@ from typing import Any
 
 from feature_lazy.config import Config, EnsembleSeed, GeometricWidth, RescaledAlpha, SingleSeed
 
-SCIENCE_VERSION = 2
+SCIENCE_VERSION = 3
 """Raised with every change of the code that changes results: runs of an older version are then not taken for done."""
 
 

@@ -58,7 +58,7 @@ class FrozenKernelFlow:
         """Velocities ȧ of one member at many states a (n, P): (n, P)."""
         outputs = self.outputs0[member] + a @ self.theta[member]
         if self.bend is not None:
-            outputs = self.bend.select(self._rows[member : member + 1]).added_to(outputs, a)
+            outputs = self.bend.select(self._rows.new_tensor([member])).added_to(outputs, a)
         return self.push(outputs, self._rows.new_full((len(a),), member))
 
     def radius(self) -> Tensor:
