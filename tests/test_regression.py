@@ -54,12 +54,14 @@ def test_starts_at_zero_and_ends_at_the_target(kernel, labels):
         torch.testing.assert_close(test[k], regression, rtol=1e-11, atol=1e-11)
 
 
-def test_slow_modes_keep_their_digits():
-    """1 − e^{−λt/P} for λt/P = 1e-12, and a mode that is slow enough to be a rounding error of the fast one, nearly."""
-    theta = torch.diag(torch.tensor([1.0, 1e-12], dtype=torch.float64))
-    train, test = mse_prediction(theta, theta, torch.tensor([1.0, 1.0]), [2.0])
-    assert train[0].tolist() == pytest.approx([1 - math.exp(-1), 1e-12], rel=1e-9)
-    assert test[0].tolist() == pytest.approx(train[0].tolist(), rel=1e-12)
+def test_slow_modes_keep_their_digits_and_those_of_rounding_stay():
+    """λt/P = 1, 1e-12, and an eigenvalue below the rounding of the first, by which nothing may be divided."""
+    theta = torch.diag(torch.tensor([1.0, 1e-12, 1e-17], dtype=torch.float64))
+    train, test = mse_prediction(theta, theta, torch.ones(3), [3.0, 1e30])
+    expected = [[-math.expm1(-1), 1e-12, 0.0], [1.0, 1.0, 0.0]]
+    for found in (train, test):
+        for row, exact in zip(found.tolist(), expected, strict=True):
+            assert row == pytest.approx(exact, rel=1e-11, abs=0)
 
 
 def test_null_modes_never_train(kernel, labels):
