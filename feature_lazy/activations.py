@@ -1,5 +1,6 @@
 """Activations φ scaled to E φ(z)² = 1 for z ~ N(0, 1) (eq. 10)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +33,10 @@ def second_moment(phi: Callable[[Tensor], Tensor]) -> float:
     return float(sum(pieces))
 
 
+Dual = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(q₁, q₂, ρ) → E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for centred Gaussian u, v of variances q₁, q₂ and correlation ρ."""
+
+
 @dataclass(frozen=True)
 class Activation:
     """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10).
@@ -39,19 +44,37 @@ class Activation:
     Attributes:
         shape: the unscaled function φ₀, elementwise on tensors.
         factor: the scale a.
+        dual: closed forms of the two expectations that kernels of infinite width need; without them they are summed
+            as series.
     """
 
     shape: Callable[[Tensor], Tensor]
     factor: float
+    dual: Dual | None = None
 
     def __call__(self, z: Tensor) -> Tensor:
         """Apply φ elementwise."""
         return self.factor * self.shape(z)
 
     @classmethod
-    def normalised(cls, shape: Callable[[Tensor], Tensor]) -> "Activation":
+    def normalised(cls, shape: Callable[[Tensor], Tensor], dual: Dual | None = None) -> "Activation":
         """Scale φ₀ to E φ² = 1; a = 1.40438… for softplus with β = 5, √2 for ReLU."""
-        return cls(shape, second_moment(shape) ** -0.5)
+        return cls(shape, second_moment(shape) ** -0.5, dual)
+
+
+def relu_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+    """Arc-cosine kernels of max(0, z) (Cho & Saul 2009); see ``Dual``. At ρ = ±1 their slopes are infinite."""
+    angle = torch.arccos(rho)
+    slopes = (math.pi - angle) / (2 * math.pi)
+    return torch.sqrt(q1 * q2) * (torch.sin(angle) / (2 * math.pi) + rho * slopes), slopes
+
+
+def erf_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+    """Arc-sine kernel of erf(z) (Williams 1997) and its derivative with respect to the covariance; see ``Dual``."""
+    covariance = rho * torch.sqrt(q1 * q2)
+    scale = (1 + 2 * q1) * (1 + 2 * q2)
+    values = 2 / math.pi * torch.arcsin(2 * covariance / torch.sqrt(scale))
+    return values, 4 / math.pi * torch.rsqrt(scale - 4 * covariance**2)
 
 
 def softplus_activation(beta: float) -> Activation:
@@ -61,7 +84,7 @@ def softplus_activation(beta: float) -> Activation:
 
 def relu_activation() -> Activation:
     """√2·max(0, z) (Fig. 12)."""
-    return Activation.normalised(torch.relu)
+    return Activation.normalised(torch.relu, relu_dual)
 
 
 def tanh_activation() -> Activation:
@@ -71,4 +94,4 @@ def tanh_activation() -> Activation:
 
 def erf_activation() -> Activation:
     """a·erf(z)."""
-    return Activation.normalised(torch.erf)
+    return Activation.normalised(torch.erf, erf_dual)

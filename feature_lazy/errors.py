@@ -15,3 +15,7 @@ class DataError(FeatureLazyError):
 
 class StoreError(FeatureLazyError):
     """A results folder that cannot be used, or a stored run that is damaged."""
+
+
+class NumericalError(FeatureLazyError):
+    """A result that is not finite, or not as exact as it was asked to be."""
