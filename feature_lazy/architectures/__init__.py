@@ -1,7 +1,19 @@
 """Networks as pure functions with a leading member axis."""
 
-from feature_lazy.architectures.base import Architecture, DenseTap, Initialised, Layered
+from feature_lazy.architectures.base import Architecture, Initialised, Layered, LayerShape, Tap, Window
+from feature_lazy.architectures.convolutional import Convolutional
 from feature_lazy.architectures.fully_connected import FullyConnected
 from feature_lazy.architectures.generic import Generic, of_module
 
-__all__ = ["Architecture", "DenseTap", "FullyConnected", "Generic", "Initialised", "Layered", "of_module"]
+__all__ = [
+    "Architecture",
+    "Convolutional",
+    "FullyConnected",
+    "Generic",
+    "Initialised",
+    "LayerShape",
+    "Layered",
+    "Tap",
+    "Window",
+    "of_module",
+]

@@ -1,5 +1,6 @@
 """What every network offers: initial weights, a pure forward function, and taps for exact kernels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -9,20 +10,62 @@ from feature_lazy.params import Layout, Params
 
 
 @dataclass(frozen=True)
-class DenseTap:
-    """One dense layer z = scale · x Wᵀ, as the exact kernel needs it.
+class Window:
+    """What a convolution sees at each position: a square of its input.
+
+    Attributes:
+        size: its side.
+        stride: from one position to the next.
+        padding: zeros around the input.
+    """
+
+    size: int
+    stride: int = 1
+    padding: int = 0
+
+    def positions(self, side: int) -> int:
+        """Positions along one side of an image that is ``side`` wide; none are left if this is 0 or less."""
+        return (side + 2 * self.padding - self.size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A layer z = scale · W u, done at every one of its positions with the same W.
+
+    Attributes:
+        fan_in: entries of u: of the input of a dense layer, of the window of a convolution.
+        fan_out: entries of z at one position.
+        positions: 1 for a dense layer.
+    """
+
+    fan_in: int
+    fan_out: int
+    positions: int = 1
+
+    @property
+    def flops(self) -> float:
+        """Floating point operations of a forward pass, per pattern."""
+        return 2.0 * self.fan_in * self.fan_out * self.positions
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One weight's part in a network, z = scale · W u at each position, as the exact kernel needs it.
 
     Attributes:
         name: the weight's name in ``Params``.
-        inputs: x, shape (P, fan-in) when shared by all members, else (E, P, fan-in).
-        preactivations: z, shape (E, P, fan-out), part of the graph that ends in the output.
+        inputs: u of a dense layer, (P, fan-in), or images that a convolution's window moves over, (P, C, H, W); with a
+            leading axis E where members have their own. A bias is a weight of fan-in 1 that sees ones, (P, 1).
+        preactivations: z, shape (E, P, fan-out) or (E, P, fan-out, H', W'), part of the graph that ends in the output.
         scale: 1/√fan-in of the NTK parametrisation, times any constant factor taken out of the inputs.
+        window: of a convolution.
     """
 
     name: str
     inputs: Tensor
     preactivations: Tensor
     scale: float
+    window: Window | None = None
 
 
 @runtime_checkable
@@ -69,13 +112,13 @@ class Initialised(Architecture, Protocol):
 
 @runtime_checkable
 class Layered(Architecture, Protocol):
-    """A network that shows its dense layers, so that its exact kernel needs no Jacobian."""
+    """A network that shows its layers, so that its exact kernel needs no Jacobian."""
 
     @property
-    def kernel_flops(self) -> float:
-        """The same for one entry Θ(x, x') from layer inputs and back-propagated signals."""
+    def layers(self) -> Sequence[LayerShape]:
+        """Shape of the layer behind each weight, in the order of the layout."""
         ...
 
-    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[DenseTap]]:
-        """f(w, x) as ``apply`` gives it, and one tap for each weight."""
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """f(w, x) as ``apply`` gives it, and one tap for each weight, in the order of the layout."""
         ...

@@ -3,41 +3,55 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from feature_lazy.activations import Activation
-from feature_lazy.architectures.base import DenseTap
+from feature_lazy.architectures.base import LayerShape, Tap
 from feature_lazy.params import Layout, Params
 from feature_lazy.seeds import stream
 
 
 @dataclass(frozen=True)
 class FullyConnected:
-    """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h, f = W^L x^L/√h, every weight ~ N(0, 1), no bias (eqs. 11–14).
+    """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
+
+    Every weight begins as N(0, 1), every bias as 0.
 
     Attributes:
         input_dim: d, entries of one pattern.
         widths: width of each hidden layer; its length is the depth L ≥ 1.
         activation: φ with E φ² = 1.
+        bias: b, 0.1 in App. J; without it there are no biases.
     """
 
     input_dim: int
     widths: Sequence[int]
     activation: Activation
+    bias: float = 0.0
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
-        """Lay out the L + 1 weights W0 … WL, each (fan-out, fan-in)."""
+        """Lay out the weights W0 … WL, each (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1)."""
         sizes = [self.input_dim, *self.widths, 1]
-        shapes = {f"W{layer}": (sizes[layer + 1], sizes[layer]) for layer in range(len(sizes) - 1)}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            shapes[f"W{layer}"] = (fan_out, fan_in)
+            if self.bias:
+                shapes[f"B{layer}"] = (fan_out, 1)
         object.__setattr__(self, "layout", Layout(shapes))
 
     @property
     def last_fan_in(self) -> int:
         """Width of the last hidden layer: the h in √h·α."""
         return self.widths[-1]
+
+    @property
+    def layers(self) -> list[LayerShape]:
+        """See ``Layered.layers``."""
+        return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
 
     @property
     def activations_per_pattern(self) -> int:
@@ -47,39 +61,42 @@ class FullyConnected:
     @property
     def forward_flops(self) -> float:
         """2 Σ fan-in · fan-out."""
-        return 2.0 * sum(fan_out * fan_in for fan_out, fan_in in self.layout.shapes.values())
+        return sum(layer.flops for layer in self.layers)
 
     @property
     def signal_flops(self) -> float:
         """A forward pass without the first layer, whose inputs need no gradient."""
-        return self.forward_flops - 2.0 * self.input_dim * self.widths[0]
-
-    @property
-    def kernel_flops(self) -> float:
-        """2 Σ (fan-in + fan-out): the products AAᵀ and BBᵀ."""
-        return 2.0 * sum(fan_out + fan_in for fan_out, fan_in in self.layout.shapes.values())
+        return self.forward_flops - self.layers[0].flops
 
     def init(self, seed: int) -> dict[str, Tensor]:
-        """Every weight ~ N(0, 1) in float64, from the seed's own stream of that weight."""
+        """Every weight ~ N(0, 1) in float64, from the seed's own stream of that weight; every bias 0."""
         return {
-            name: torch.from_numpy(stream(seed, "initialisation", name).standard_normal(shape))
+            name: torch.zeros(shape, dtype=torch.float64)
+            if name.startswith("B")
+            else torch.from_numpy(stream(seed, "initialisation", name).standard_normal(shape))
             for name, shape in self.layout.shapes.items()
         }
 
-    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[DenseTap]]:
-        """f(w, x) of shape (E, P), and the L + 1 dense layers that led to it.
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """f(w, x) of shape (E, P), and the dense layers that led to it.
 
         All constant factors, 1/√fan-in and the activation's a, are applied to the weights and not to the P times
         larger activations: φ(z) = a·φ₀(z), and a travels on to the next layer's scale.
         """
-        layers: list[DenseTap] = []
+        taps: list[Tap] = []
         inputs, factor = x, 1.0
-        for name, (_, fan_in) in self.layout.shapes.items():
-            scale = factor / math.sqrt(fan_in)
-            z = torch.matmul(inputs, (params[name] * scale).mT)
-            layers.append(DenseTap(name, inputs, z, scale))
+        ones = x.new_ones(x.shape[-2], 1) if self.bias else x
+        for layer in range(len(self.widths) + 1):
+            weight = params[f"W{layer}"]
+            scale = factor / math.sqrt(weight.shape[-1])
+            z = torch.matmul(inputs, (weight * scale).mT)
+            if self.bias:
+                z = z + self.bias * params[f"B{layer}"].mT
+            taps.append(Tap(f"W{layer}", inputs, z, scale))
+            if self.bias:
+                taps.append(Tap(f"B{layer}", ones, z, self.bias))
             inputs, factor = self.activation.shape(z), self.activation.factor
-        return z.squeeze(-1), layers
+        return z.squeeze(-1), taps
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
         """f(w, x) for patterns x (P, d): shape (E, P)."""

@@ -9,7 +9,8 @@ from torch import Tensor
 from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.errors import ConfigError
-from feature_lazy.kernels.layerwise import SYMMETRIC_BLOCKS, Linearisation, kernel_of
+from feature_lazy.kernels.factors import kernel_flops
+from feature_lazy.kernels.layerwise import Linearisation, kernel_of
 from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
@@ -48,11 +49,10 @@ def _flops(net: Architecture, n: int) -> Flops:
     passes = Flops(evaluate=n * (2 * net.forward_flops + net.signal_flops), outputs=n * net.forward_flops)
     if not isinstance(net, Layered):
         return passes
-    half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
     return replace(
         passes,
         linearise=n * (net.forward_flops + net.signal_flops),
-        kernel=half * n**2 * net.kernel_flops,
+        kernel=kernel_flops(net.layers, n),
         pull_back=n * net.forward_flops,
     )
 

@@ -1,0 +1,199 @@
+"""One layer of a network to first order, on fixed patterns: what the exact kernel is made of.
+
+With z = s·W u at each position p of a layer, ∂f/∂W = s Σ_p b_p u_pᵀ, where b = ∂f/∂z. A dense layer has one position.
+So the layer adds s² Σ_pq (u_p·u'_q)(b_p·b'_q) to Θ(x, x') (eq. 5), which needs no gradient, only products of patches
+and of signals: P²·h work for a dense layer, where gradients cost P²·h². With S positions these products cost S² times
+as much, and those of gradients no more than with one: whichever needs fewer flops is done.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from feature_lazy.architectures.base import LayerShape, Tap, Window
+from feature_lazy.memory import chunk_size, chunks
+
+SYMMETRIC_BLOCKS = 8
+"""Row blocks of a symmetric kernel at least: the work is (1 + 1/blocks)/2 of the whole."""
+ELEMENTWISE = 100.0
+"""What multiplying two products entry by entry costs, in flops an entry: it moves memory, and does little else."""
+
+
+def by_patches(layer: LayerShape, rows: int, columns: int) -> float:
+    """Flops of a layer's kernel from products of patches and of signals."""
+    sums = 0 if layer.positions == 1 else ELEMENTWISE
+    return rows * columns * layer.positions**2 * (2.0 * (layer.fan_in + layer.fan_out) + sums)
+
+
+def by_gradients(layer: LayerShape, rows: int, columns: int) -> float:
+    """Flops of a layer's kernel from its gradients, pattern by pattern."""
+    return 2.0 * layer.fan_in * layer.fan_out * (rows * columns + layer.positions * (rows + columns))
+
+
+def kernel_flops(layers: Iterable[LayerShape], n: int) -> float:
+    """Flops of Θ (n, n) from the factors of all layers, with half of the work saved by symmetry."""
+    half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
+    return half * sum(min(by_patches(layer, n, n), by_gradients(layer, n, n)) for layer in layers)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Inputs u and back-propagated signals b = ∂f/∂z of one layer.
+
+    Attributes:
+        inputs: of a dense layer (P, fan-in), of a convolution (P, C, H, W); (E, P, …) where members have their own.
+        signals: b, (E, P, positions, fan-out).
+        scale: s.
+        window: of a convolution.
+        memory_limit: bytes that patches made of the inputs may take.
+    """
+
+    inputs: Tensor
+    signals: Tensor
+    scale: float
+    window: Window | None
+    memory_limit: float
+
+    @classmethod
+    def of(cls, tap: Tap, signals: Tensor, memory_limit: float) -> "Factors":
+        """From a tap and ∂f/∂z, in the shape of z."""
+        b = signals.flatten(3).mT if signals.dim() > 3 else signals[:, :, None]
+        return cls(tap.inputs.detach(), b, tap.scale, tap.window, memory_limit)
+
+    @staticmethod
+    def join(parts: "list[Factors]") -> "Factors":
+        """The same layer on the patterns of all parts."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        inputs = torch.cat([part.inputs for part in parts], dim=1 if first.own else 0)
+        signals = torch.cat([part.signals for part in parts], dim=1)
+        return Factors(inputs, signals, first.scale, first.window, first.memory_limit)
+
+    @property
+    def own(self) -> bool:
+        """Whether each member has its own inputs."""
+        return self.inputs.dim() == (3 if self.window is None else 5)
+
+    @property
+    def shape(self) -> LayerShape:
+        """The layer's."""
+        _, _, positions, fan_out = self.signals.shape
+        area = 1 if self.window is None else self.window.size**2
+        return LayerShape(self.inputs.shape[-1 if self.window is None else -3] * area, fan_out, positions)
+
+    def select(self, members: Tensor) -> "Factors":
+        """The same for some members, (k,)."""
+        inputs = self.inputs[members] if self.own else self.inputs
+        return Factors(inputs, self.signals[members], self.scale, self.window, self.memory_limit)
+
+    def on(self, patterns: Tensor) -> "Factors":
+        """The same on some patterns of each member, (E, k)."""
+        member = torch.arange(len(patterns), device=patterns.device)[:, None]
+        inputs = self.inputs[member, patterns] if self.own else self.inputs[patterns]
+        return Factors(inputs, self.signals[member, patterns], self.scale, self.window, self.memory_limit)
+
+    def patches(self, patterns: slice) -> Tensor:
+        """The u of some patterns, with their positions one after another: (P·positions, fan-in) or (E, …)."""
+        inputs = self.inputs[:, patterns] if self.own else self.inputs[patterns]
+        if self.window is not None:
+            side, stride, padding = self.window.size, self.window.stride, self.window.padding
+            flat = torch.nn.functional.unfold(inputs.flatten(0, -4), side, padding=padding, stride=stride)
+            inputs = flat.mT.unflatten(0, inputs.shape[:-3])
+            return inputs.flatten(-3, -2)
+        positions = self.signals.shape[2]
+        return inputs if positions == 1 else inputs.repeat_interleave(positions, dim=-2)
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        """Jᵀa for a (E, P): s·Σ a b uᵀ over patterns and positions, flat, (E, fan-out · fan-in)."""
+        total: Tensor | None = None
+        for part in self._parts():
+            weighted = (self.signals[:, part] * a[:, part, None, None]).flatten(1, 2)
+            product = weighted.mT @ self.patches(part)
+            total = product if total is None else total.add_(product)
+        assert total is not None
+        return total.flatten(1) * self.scale
+
+    def push_forward(self, v: Tensor) -> Tensor:
+        """Jv for v (E, fan-out · fan-in): s·Σ b·Vu over positions, (E, P)."""
+        weights = v.unflatten(1, (self.shape.fan_out, self.shape.fan_in)).mT
+        parts = []
+        for part in self._parts():
+            moved = (self.patches(part) @ weights).unflatten(1, (-1, self.signals.shape[2]))
+            parts.append((self.signals[:, part] * moved).sum((2, 3)))
+        return self.scale * torch.cat(parts, dim=1)
+
+    def add_kernel(self, theta: Tensor, columns: "Factors | None", memory_limit: float) -> None:
+        """Add the layer's part s² Σ (u·u')(b·b') to theta, (E, P1, P2); of its own patterns alone only the upper half.
+
+        Args:
+            theta: what it is added to; without columns, entries below a diagonal of blocks are left as they are.
+            columns: the same layer on the patterns of the columns, or None for its own.
+            memory_limit: bytes that the work may take.
+        """
+        right = self if columns is None else columns
+        costs = [count(self.shape, *theta.shape[1:]) for count in (by_patches, by_gradients)]
+        add = self._add_by_patches if costs[0] <= costs[1] else self._add_by_gradients
+        add(theta, right, memory_limit, columns is None)
+
+    def _add_by_patches(self, theta: Tensor, right: "Factors", memory_limit: float, symmetric: bool) -> None:
+        members, n_rows, n_columns = theta.shape
+        positions, item = self.signals.shape[2], theta.element_size()
+        made = self._patch_bytes
+        # Dense layers bring their patches as they are: all columns go together, as far as memory goes.
+        across = chunk_size(n_columns, max(made, 2.0 * members * positions**2 * item), memory_limit / 2)
+        pair = 2 * members * across * positions**2 * item
+        size = chunk_size(n_rows, made + pair, memory_limit / 2)
+        for block, rest in row_blocks(n_rows, n_columns, size, symmetric=symmetric):
+            patches, signals = self.patches(block), self.signals[:, block].flatten(1, 2)
+            for part in chunks(rest.stop - rest.start, across):
+                column = slice(rest.start + part.start, rest.start + part.stop)
+                product = signals @ right.signals[:, column].flatten(1, 2).mT
+                product *= patches @ right.patches(column).mT
+                if positions > 1:
+                    product = product.unflatten(2, (-1, positions)).sum(3)
+                    product = product.unflatten(1, (-1, positions)).sum(2)
+                theta[:, block, column].add_(product, alpha=self.scale**2)
+
+    def _add_by_gradients(self, theta: Tensor, right: "Factors", memory_limit: float, symmetric: bool) -> None:
+        members, n_rows, n_columns = theta.shape
+        layer, item = self.shape, theta.element_size()
+        patterns = n_rows if symmetric else n_rows + n_columns
+        units = chunk_size(layer.fan_out, members * patterns * layer.fan_in * item, memory_limit / 2)
+        size = chunk_size(n_rows, members * n_columns * item, memory_limit / 4)
+        for some in chunks(layer.fan_out, units):
+            left = self._gradients(some, memory_limit / 4)
+            across = left if symmetric else right._gradients(some, memory_limit / 4)
+            for block, rest in row_blocks(n_rows, n_columns, size, symmetric=symmetric):
+                theta[:, block, rest].add_(left[:, block] @ across[:, rest].mT, alpha=self.scale**2)
+
+    def _gradients(self, units: slice, memory_limit: float) -> Tensor:
+        """Σ_p b uᵀ of each pattern for some rows of W, flat: (E, P, units · fan-in)."""
+        members, n, positions, _ = self.signals.shape
+        gradients = self.signals.new_empty(members, n, units.stop - units.start, self.shape.fan_in)
+        for part in chunks(n, chunk_size(n, self._patch_bytes, memory_limit)):
+            patches = self.patches(part).unflatten(-2, (-1, positions))
+            torch.matmul(self.signals[:, part, :, units].mT, patches, out=gradients[:, part])
+        return gradients.flatten(2)
+
+    @property
+    def _patch_bytes(self) -> float:
+        """Bytes of the patches of one pattern; none for a dense layer, whose inputs are its patches."""
+        if self.window is None and self.signals.shape[2] == 1:
+            return 0.0
+        copies = len(self.signals) if self.own else 1
+        return float(copies * self.shape.positions * self.shape.fan_in * self.inputs.element_size())
+
+    def _parts(self) -> Iterator[slice]:
+        n = self.signals.shape[1]
+        return chunks(n, chunk_size(n, self._patch_bytes, self.memory_limit))
+
+
+def row_blocks(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterator[tuple[slice, slice]]:
+    """Rows in blocks of at most ``size`` with the columns that they need: from the diagonal on, if symmetric."""
+    if symmetric:
+        size = min(size, -(-n_rows // SYMMETRIC_BLOCKS))
+    for block in chunks(n_rows, size):
+        yield block, slice(block.start if symmetric else 0, n_columns)
