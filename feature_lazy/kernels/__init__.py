@@ -1,6 +1,31 @@
-"""Neural tangent kernels, exact and layer by layer."""
+"""Neural tangent kernels: exact and layer by layer, as an operator, and what they look like and predict."""
 
+from feature_lazy.kernels.description import alignment, centred, cka, class_gram, describe, relative_change
+from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import describe, relative_change, tangent_kernel
+from feature_lazy.kernels.layerwise import tangent_kernel
+from feature_lazy.kernels.spectrum import (
+    effective_rank,
+    participation_ratio,
+    spectral_decay,
+    spectrum,
+    top_eigenvalues,
+)
 
-__all__ = ["describe", "jacobian_kernel", "relative_change", "tangent_kernel"]
+__all__ = [
+    "alignment",
+    "centred",
+    "cka",
+    "class_gram",
+    "describe",
+    "effective_rank",
+    "intrinsic_dimension",
+    "intrinsic_dimension_of_kernel",
+    "jacobian_kernel",
+    "participation_ratio",
+    "relative_change",
+    "spectral_decay",
+    "spectrum",
+    "tangent_kernel",
+    "top_eigenvalues",
+]
