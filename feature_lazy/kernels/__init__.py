@@ -4,6 +4,7 @@ from feature_lazy.kernels.description import alignment, centred, cka, class_gram
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import tangent_kernel
+from feature_lazy.kernels.regression import kernel_regression
 from feature_lazy.kernels.spectrum import (
     effective_rank,
     participation_ratio,
@@ -22,6 +23,7 @@ __all__ = [
     "intrinsic_dimension",
     "intrinsic_dimension_of_kernel",
     "jacobian_kernel",
+    "kernel_regression",
     "participation_ratio",
     "relative_change",
     "spectral_decay",
