@@ -4,6 +4,7 @@ from feature_lazy.kernels.description import alignment, centred, cka, class_gram
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import tangent_kernel
+from feature_lazy.kernels.operator import TangentOperator
 from feature_lazy.kernels.regression import kernel_regression
 from feature_lazy.kernels.spectrum import (
     effective_rank,
@@ -14,6 +15,7 @@ from feature_lazy.kernels.spectrum import (
 )
 
 __all__ = [
+    "TangentOperator",
     "alignment",
     "centred",
     "cka",
