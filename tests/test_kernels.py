@@ -7,7 +7,7 @@ import torch
 
 from feature_lazy.activations import relu_activation, softplus_activation, tanh_activation
 from feature_lazy.architectures import FullyConnected
-from feature_lazy.kernels import describe, relative_change, tangent_kernel
+from feature_lazy.kernels import relative_change, tangent_kernel
 
 MEMBERS, D = 3, 4
 ACTIVATIONS = {"softplus": softplus_activation(5.0), "relu": relu_activation(), "tanh": tanh_activation()}
@@ -120,19 +120,3 @@ def test_infinitely_wide_relu_network_of_one_layer():
     theta = tangent_kernel(net, {name: weight[None] for name, weight in net.init(0).items()}, x)[0]
     # Mean over h units of terms with standard deviation below 4: 4/√20000 = 0.03, and three of them.
     torch.testing.assert_close(theta, expected, rtol=0, atol=0.09)
-
-
-def test_relative_change():
-    theta0 = torch.tensor([[[3.0, 0.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 0.0]]])
-    theta = torch.tensor([[[3.0, 6.0], [8.0, 4.0]], [[1.0, 0.0], [0.0, 0.0]]])
-    assert relative_change(theta, theta0).tolist() == [2.0, 0.0]
-
-
-def test_describe():
-    theta = torch.tensor([[[2.0, -1.0], [-1.0, 2.0]], [[1.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
-    found = {name: value.tolist() for name, value in describe(theta, torch.tensor([1.0, -1.0]).double()).items()}
-    root10 = math.sqrt(10)
-    assert found["norm"] == pytest.approx([root10, 2])
-    assert found["mean"] == pytest.approx([0.5, 1])
-    assert found["trace"] == pytest.approx([4, 2])
-    assert found["alignment"] == pytest.approx([6 / (2 * root10), 0])

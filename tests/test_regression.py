@@ -1,100 +1,124 @@
-"""Predictions of a fixed kernel against matrix functions and the differential equation that they solve."""
+"""Kernel regression against direct solutions, and against where the flow under a frozen kernel ends."""
 
 import math
 
 import pytest
 import torch
-from scipy.linalg import expm
+from hypothesis import given
+from hypothesis import strategies as st
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.errors import ConfigError
-from feature_lazy.kernels import infinite_kernels, mse_prediction
+from feature_lazy.kernels import kernel_regression
+from tests.arrays import normal
 
-P, P_TEST, TARGET = 12, 5, 1.1
-
-
-@pytest.fixture(scope="module")
-def kernel():
-    """Θ on training and test patterns together, of condition number about 1e2."""
-    x = torch.randn(P + P_TEST, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    return infinite_kernels(softplus_activation(5.0), 2, x).ntk
+MEMBERS, P, P_TEST = 3, 12, 5
 
 
-@pytest.fixture(scope="module")
-def labels():
-    return torch.tensor([1.0, -1.0]).repeat(P // 2)
+def kernels(features=40, seed=0):
+    """K on training patterns and between test and training patterns, of features of their own for each member."""
+    x = normal(MEMBERS, P + P_TEST, features, seed=seed)
+    theta = x @ x.mT
+    return theta[:, :P, :P], theta[:, P:, :P]
 
 
-def predict(kernel, labels, times, **options):
-    return mse_prediction(kernel[:P, :P], kernel[P:, :P], labels, times, **options)
+Y = normal(P, seed=7)
 
 
-def test_follows_the_flow(kernel, labels):
-    """dF/dt = Θ(c·y − F_train)/P on all patterns is linear in (F, 1): its solution is one exponential."""
-    n = P + P_TEST
-    flow = torch.zeros(n + 1, n + 1, dtype=torch.float64)
-    flow[:n, :P] = -kernel[:, :P] / P
-    flow[:n, n] = TARGET * kernel[:, :P] @ labels.double() / P
-    times = [0.0, 1e-3, 0.3, 5.0, 40.0]
-    train, test = predict(kernel, labels, times, target=TARGET)
-    assert train.shape == (5, P)
-    assert test.shape == (5, P_TEST)
-    for t, found in zip(times, torch.cat([train, test], 1), strict=True):
-        expected = torch.from_numpy(expm(flow.numpy() * t))[:n, n]
-        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-13)
+@pytest.mark.parametrize("ridge", [0, 1e-3, 2.0])
+def test_equals_the_direct_solution(ridge):
+    k, k_test = kernels()
+    found = kernel_regression(k, k_test, Y, ridge=ridge)
+    assert found.shape == (MEMBERS, P_TEST)
+    for e in range(MEMBERS):
+        shift = ridge * k[e].trace() / P
+        expected = k_test[e] @ torch.linalg.inv(k[e] + shift * torch.eye(P).double()) @ Y
+        torch.testing.assert_close(found[e], expected, rtol=1e-9, atol=1e-12)
 
 
-def test_starts_at_zero_and_ends_at_the_target(kernel, labels):
-    for start in predict(kernel, labels, torch.zeros(1)):
-        assert not start.any()
-    train, test = predict(kernel, labels, [1e9, math.inf], target=TARGET)
-    regression = kernel[P:, :P] @ torch.linalg.solve(kernel[:P, :P], TARGET * labels.double())
-    for k in (0, 1):
-        torch.testing.assert_close(train[k], TARGET * labels.double(), rtol=1e-12, atol=0)
-        torch.testing.assert_close(test[k], regression, rtol=1e-11, atol=1e-11)
+def test_by_hand():
+    """K = diag(1, 3) with mean diagonal 2, ridge ½: K + λ = diag(2, 4)."""
+    k, k_test = torch.diag(torch.tensor([1.0, 3.0]))[None], torch.tensor([[[1.0, 1.0], [0.0, 2.0]]])
+    assert kernel_regression(k, k_test, torch.tensor([4.0, 8.0]), ridge=0.5).tolist() == [[4, 4]]
 
 
-def test_slow_modes_keep_their_digits_and_those_of_rounding_stay():
-    """λt/P = 1, 1e-12, and an eigenvalue below the rounding of the first, by which nothing may be divided."""
-    theta = torch.diag(torch.tensor([1.0, 1e-12, 1e-17], dtype=torch.float64))
-    train, test = mse_prediction(theta, theta, torch.ones(3), [3.0, 1e30])
-    expected = [[-math.expm1(-1), 1e-12, 0.0], [1.0, 1.0, 0.0]]
-    for found in (train, test):
-        for row, exact in zip(found.tolist(), expected, strict=True):
-            assert row == pytest.approx(exact, rel=1e-11, abs=0)
+def test_interpolates_as_the_ridge_vanishes():
+    k, _ = kernels()
+    errors = [float((kernel_regression(k, k, Y, ridge=ridge) - Y).abs().max()) for ridge in (1e-2, 1e-4, 1e-6, 0)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-10
+    assert errors[1] / errors[2] == pytest.approx(100, rel=0.05)  # first order in the ridge
 
 
-def test_null_modes_never_train(kernel, labels):
-    """A training pattern that occurs twice, with labels that contradict: F stays where the kernel can reach."""
-    double = torch.arange(P + P_TEST)
-    double[1] = 0
-    singular = kernel[double][:, double]
-    reached = torch.linalg.pinv(singular[:P, :P], rtol=1e-12) @ labels.double()
-    train, test = predict(singular, labels, [1e20, math.inf])
-    for k in (0, 1):
-        torch.testing.assert_close(train[k], singular[:P, :P] @ reached, rtol=0, atol=1e-10)
-        torch.testing.assert_close(test[k], singular[P:, :P] @ reached, rtol=0, atol=1e-10)
-    assert train[1, :2].tolist() == pytest.approx([0, 0], abs=1e-10)
+def test_predicts_nothing_under_a_large_ridge():
+    k, k_test = kernels()
+    assert kernel_regression(k, k_test, Y, ridge=1e12).abs().max() < 1e-10
 
 
-def test_cutoff_leaves_modes_untrained(kernel, labels):
-    rates, modes = torch.linalg.eigh(kernel[:P, :P])
-    train, _ = predict(kernel, labels, [math.inf], cutoff=float(rates[-2] / rates[-1]) * 1.01)
-    torch.testing.assert_close(train[0], modes[:, -1] * (modes[:, -1] @ labels.double()))
+def test_is_where_the_frozen_flow_ends():
+    """Ȧ = y − KA from 0 by its eigenvectors: F_test = K_test K⁻¹(1 − e^{−Kt}) y."""
+    k, k_test = kernels()
+    values, vectors = torch.linalg.eigh(k)
+    t = 60 / values[:, :1]
+    reached = (-torch.expm1(-values * t) / values * (vectors.mT @ Y)).unsqueeze(-1)
+    flow = (k_test @ vectors @ reached).squeeze(-1)
+    torch.testing.assert_close(kernel_regression(k, k_test, Y), flow, rtol=1e-8, atol=1e-10)
 
 
-def test_refusals_say_what_is_wrong(kernel, labels):
-    with pytest.raises(ConfigError, match=r"shapes"):
-        mse_prediction(kernel, kernel, labels, [1.0])
-    with pytest.raises(ConfigError, match=r"\+1 or −1"):
-        predict(kernel, 2 * labels, [1.0])
-    with pytest.raises(ConfigError, match="0 or more"):
-        predict(kernel, labels, [-1.0])
-    with pytest.raises(ConfigError, match="0 or more"):
-        predict(kernel, labels, [math.nan])
-    with pytest.raises(ConfigError, match="not finite"):
-        predict(kernel * math.inf, labels, [1.0])
-    with pytest.raises(ConfigError, match="not positive"):
-        predict(kernel - 5, labels, [1.0])
-    with pytest.raises(ConfigError, match="not symmetric"):
-        predict(kernel + torch.triu(kernel), labels, [1.0])
+def test_columns_of_labels_are_apart():
+    k, k_test = kernels()
+    columns = normal(P, 4, seed=3)
+    found = kernel_regression(k, k_test, columns, ridge=0.1)
+    assert found.shape == (MEMBERS, P_TEST, 4)
+    for c in range(4):
+        torch.testing.assert_close(found[..., c], kernel_regression(k, k_test, columns[:, c], ridge=0.1))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1e-6, 1e6), st.floats(1e-4, 10))
+def test_ignores_the_scale_of_the_kernel(seed, scale, ridge):
+    k, k_test = kernels(seed=seed)
+    expected = kernel_regression(k, k_test, Y, ridge=ridge)
+    torch.testing.assert_close(kernel_regression(scale * k, scale * k_test, Y, ridge=ridge), expected)
+
+
+def test_works_in_float64_and_leaves_its_arguments():
+    k, k_test = kernels()
+    single = k.float(), k_test.float(), Y.float()
+    before = [part.clone() for part in single]
+    found = kernel_regression(*single, ridge=1e-3)
+    expected = kernel_regression(*[part.double() for part in before], ridge=1e-3)
+    assert torch.equal(found, expected)
+    kernel_regression(k, k_test, Y, ridge=1.0)
+    assert torch.equal(k, kernels()[0])
+    assert all(torch.equal(now, then) for now, then in zip(single, before, strict=True))
+
+
+def test_singular_kernels_are_refused_with_what_to_set():
+    # Ten features for twelve patterns: Cholesky may or may not meet a negative pivot.
+    k, k_test = kernels(features=10)
+    with pytest.raises(ValueError, match="larger ridge such as 1e-8"):
+        kernel_regression(k, k_test, Y)
+    for seed in range(20):
+        with pytest.raises(ValueError, match="singular"):
+            kernel_regression(*kernels(features=P - 1, seed=seed), Y)
+    assert kernel_regression(k, k_test, Y, ridge=1e-8).isfinite().all()
+
+
+NAN = torch.full((1,), math.nan, dtype=torch.float64)
+K, K_TEST = kernels()
+REFUSED = {
+    "training kernel": (lambda: kernel_regression(K * NAN, K_TEST, Y), "training kernel has infinities"),
+    "test kernel": (lambda: kernel_regression(K, K_TEST * NAN, Y), "test kernel has infinities"),
+    "labels": (lambda: kernel_regression(K, K_TEST, Y * NAN), "labels has infinities"),
+    "zero": (lambda: kernel_regression(0 * K, K_TEST, Y, ridge=1.0), "singular"),
+    "negative ridge": (lambda: kernel_regression(K, K_TEST, Y, ridge=-1e-3), "negative"),
+    "ridge of NaN": (lambda: kernel_regression(K, K_TEST, Y, ridge=math.nan), "must not be negative"),
+    "indefinite": (lambda: kernel_regression(K - 9 * torch.eye(P), K_TEST, Y), "not positive"),
+    "not square": (lambda: kernel_regression(K_TEST, K_TEST, Y), "square"),
+    "too few columns": (lambda: kernel_regression(K, K_TEST[..., 1:], Y), "do not fit"),
+    "too few labels": (lambda: kernel_regression(K, K_TEST, Y[1:]), "do not fit"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,16 +1,40 @@
-"""Neural tangent kernels: exact for finite width, layer by layer, and analytic for infinite width."""
+"""Tangent kernels: exact, as an operator, and of infinite width; what they look like, and what they predict."""
 
+from feature_lazy.kernels.description import alignment, centred, cka, class_gram, describe, relative_change
 from feature_lazy.kernels.infinite import InfiniteKernels, infinite_kernels
+from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import describe, relative_change, tangent_kernel
-from feature_lazy.kernels.regression import mse_prediction
+from feature_lazy.kernels.layerwise import tangent_kernel
+from feature_lazy.kernels.operator import TangentOperator
+from feature_lazy.kernels.prediction import mse_prediction
+from feature_lazy.kernels.regression import kernel_regression
+from feature_lazy.kernels.spectrum import (
+    effective_rank,
+    participation_ratio,
+    spectral_decay,
+    spectrum,
+    top_eigenvalues,
+)
 
 __all__ = [
     "InfiniteKernels",
+    "TangentOperator",
+    "alignment",
+    "centred",
+    "cka",
+    "class_gram",
     "describe",
+    "effective_rank",
     "infinite_kernels",
+    "intrinsic_dimension",
+    "intrinsic_dimension_of_kernel",
     "jacobian_kernel",
+    "kernel_regression",
     "mse_prediction",
+    "participation_ratio",
     "relative_change",
+    "spectral_decay",
+    "spectrum",
     "tangent_kernel",
+    "top_eigenvalues",
 ]

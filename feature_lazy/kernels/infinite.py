@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.activations import Activation
-from feature_lazy.errors import ConfigError, NumericalError
+from feature_lazy.errors import NumericalError
 from feature_lazy.kernels.dual import Expectations, Marginals, expectations
 from feature_lazy.memory import chunk_size, chunks
 
@@ -111,16 +111,16 @@ def infinite_kernels(
         Both kernels, and the error of the expectations that was reached.
 
     Raises:
-        ConfigError: patterns that are not finite or not matrices of one d, or a depth below 1.
+        ValueError: patterns that are not finite or not matrices of one d, or a depth below 1.
         NumericalError: a kernel that is not finite, or an activation whose series does not reach the tolerance.
     """
     symmetric = x2 is None
     sets = [x1] if x2 is None else [x1, x2]
     if any(x.dim() != 2 or x.shape[1] != x1.shape[1] or not x.isfinite().all() for x in sets):
         shapes = " and ".join(str(tuple(x.shape)) for x in sets)
-        raise ConfigError(f"patterns have the shapes {shapes}; they must be finite, of shape (P, d) with one d.")
+        raise ValueError(f"patterns have the shapes {shapes}; they must be finite, of shape (P, d) with one d.")
     if depth < 1:
-        raise ConfigError(f"depth = {depth}: a network has at least one hidden layer.")
+        raise ValueError(f"depth = {depth}: a network has at least one hidden layer.")
     # Rows and columns in one set, since a series must have as many terms for both.
     x = torch.cat(sets).detach().double()
     first = 0 if symmetric else len(x1)

@@ -1,6 +1,5 @@
 """The exact tangent kernel Θ (eq. 5) of a network that shows its layers, without the P × N Jacobian."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -111,23 +110,3 @@ def mirror(theta: Tensor) -> None:
         corner = theta[:, block, block].triu()
         theta[:, block, block] = corner + corner.triu(1).mT
         theta[:, block.stop :, block] = theta[:, block, block.stop : rest.stop].mT
-
-
-def relative_change(theta: Tensor, theta0: Tensor) -> Tensor:
-    """Kernel change ‖Θ − Θ₀‖_F/‖Θ₀‖_F of each member (Fig. 5a): (E, P, P) and (E, P, P) → (E,)."""
-    return torch.linalg.matrix_norm(theta - theta0) / torch.linalg.matrix_norm(theta0)
-
-
-def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
-    """Scalars of Θ (E, P, P) for labels y (P,), each of shape (E,).
-
-    ``norm`` = ‖Θ‖_F, ``mean`` = mean entry, ``trace``, ``alignment`` = yᵀΘy/(‖y‖²‖Θ‖_F), between −1 and 1.
-    """
-    norm = torch.linalg.matrix_norm(theta)
-    quadratic_form = torch.einsum("p,epq,q->e", labels, theta, labels)
-    return {
-        "norm": norm,
-        "mean": theta.mean(dim=(1, 2)),
-        "trace": theta.diagonal(dim1=1, dim2=2).sum(1),
-        "alignment": quadratic_form / (labels.square().sum() * norm),
-    }

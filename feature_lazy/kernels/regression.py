@@ -1,75 +1,64 @@
-"""What a network with a fixed kernel predicts at any time, for the mse loss: gradient flow solved by eigenvectors."""
-
-from collections.abc import Sequence
+"""What a frozen kernel predicts at the end of training."""
 
 import torch
 from torch import Tensor
 
-from feature_lazy.errors import ConfigError
+from feature_lazy.kernels.checks import finite, square
 
 
-def mse_prediction(
-    theta_train: Tensor,
-    theta_test_train: Tensor,
-    labels: Tensor,
-    times: Tensor | Sequence[float],
-    *,
-    target: float = 1.0,
-    cutoff: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """F(t) under dF/dt = −(1/P) Θ ∂ℓ/∂F with ℓ = ½(c − F·y)², from F = 0 (App. A, eqs. 25–28).
+def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: float = 0.0) -> Tensor:
+    """F_test = K_test,train (K + λI)⁻¹ y: kernel ridge regression, by Cholesky in float64.
 
-    F_train(t) = (I − e^{−Θt/P}) c·y and F_test(t) = Θ_test,train Θ⁻¹ (I − e^{−Θt/P}) c·y, for any Θ: of an infinitely
-    wide network, or of one member of finite width, frozen. Work: one eigendecomposition, P³.
+    λ = ridge · tr K/P is relative to the mean diagonal of K, so that predictions do not change with the scale of the
+    kernel. Without ridge it interpolates y, and is where the flow under a frozen kernel and mean square loss ends,
+    t → ∞ (App. A).
 
     Args:
-        theta_train: Θ on the training set, (P, P), symmetric and positive.
-        theta_test_train: Θ of test with training patterns, (P_test, P).
-        labels: y = ±1, (P,).
-        times: T times t ≥ 0 in the article's units (spec: dF/dt above); ``math.inf`` is the end of training.
-        target: c.
-        cutoff: eigenvalues up to this fraction of the largest count as 0: their modes never train. They would not by
-            t = ∞ either, were they 0 but for rounding, and their share in F_test, 0/0, is 0 for a positive kernel on
-            train and test together. P·ε of the kernel's dtype if omitted. Raise it for a noisy kernel.
+        k_train: K between training patterns, (E, P, P), symmetric.
+        k_test: K between test and training patterns, (E, P_test, P).
+        y: labels (P,), or C columns of them, (P, C).
+        ridge: λ over the mean diagonal, ≥ 0, without unit.
 
     Returns:
-        F_train (T, P) and F_test (T, P_test), in float64.
+        F on the test patterns in float64, (E, P_test) or (E, P_test, C).
 
     Raises:
-        ConfigError: shapes that do not fit, numbers that are not finite, labels other than ±1, negative times, or a
-            kernel that is not symmetric or not positive beyond √ε of its dtype.
+        ValueError: shapes that do not fit, values that are not finite, a negative ridge, or a kernel that is singular
+            up to rounding.
     """
-    t = torch.as_tensor(times, dtype=torch.float64, device=theta_train.device).reshape(-1)
-    _check(theta_train, theta_test_train, labels, t)
-    epsilon = torch.finfo(theta_train.dtype).eps
-    n = len(labels)
-    rates, modes = torch.linalg.eigh(theta_train.double())
-    if rates[0] < -(epsilon**0.5) * rates[-1].abs():
-        raise ConfigError(f"the kernel is not positive: its eigenvalues reach from {rates[0]:.3g} to {rates[-1]:.3g}.")
-    trained = rates > (n * epsilon if cutoff is None else cutoff) * rates[-1]
-    rates, modes = rates[trained], modes[:, trained]
-    fitted = -torch.expm1(-torch.outer(t, rates) / n) * (target * labels.double() @ modes)
-    return fitted @ modes.mT, (fitted / rates) @ modes.mT @ theta_test_train.double().mT
-
-
-def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Tensor) -> None:
-    """Refuse what would give numbers that mean nothing.
-
-    Raises:
-        ConfigError: see ``mse_prediction``.
-    """
-    n = labels.numel()
-    if labels.shape != (n,) or theta_train.shape != (n, n) or theta_test_train.shape[1:] != (n,):
-        raise ConfigError(
-            f"{tuple(theta_train.shape)}, {tuple(theta_test_train.shape)} and {tuple(labels.shape)} are the shapes of "
-            "both kernels and the labels; they must be (P, P), (P_test, P) and (P,)."
+    k_train, k_test = square(k_train, "training kernel").double(), finite(k_test, "test kernel").double()
+    y = finite(y, "set of labels").double()
+    n = k_train.shape[-1]
+    if k_test.shape[-1] != n or len(y) != n or y.dim() > 2:
+        raise ValueError(
+            f"test kernel {tuple(k_test.shape)} and labels {tuple(y.shape)} do not fit {n} training patterns; "
+            f"they must be (E, P_test, {n}), and ({n},) or ({n}, C)."
         )
-    if not (theta_train.isfinite().all() and theta_test_train.isfinite().all()):
-        raise ConfigError("a kernel has entries that are not finite.")
-    if not (labels.abs() == 1).all():
-        raise ConfigError("labels must be +1 or −1.")
-    if not (t >= 0).all():
-        raise ConfigError("times must be 0 or more.")
-    asymmetry = (theta_train - theta_train.mT).abs().max()
-    if asymmetry > torch.finfo(theta_train.dtype).eps ** 0.5 * theta_train.abs().max():
-        raise ConfigError("the kernel of the training set is not symmetric.")
+    columns = y if y.dim() == 2 else y[:, None]
+    factor = _cholesky(k_train, ridge)
+    weights = torch.cholesky_solve(columns.expand(*factor.shape[:-2], -1, -1), factor)
+    predictions = k_test @ weights
+    return predictions if y.dim() == 2 else predictions.squeeze(-1)
+
+
+def _cholesky(kernel: Tensor, ridge: float) -> Tensor:
+    """L with LLᵀ = K + ridge·(tr K/P)·I, (E, P, P).
+
+    Raises:
+        ValueError: a ridge below 0, or a matrix that is singular or not positive.
+    """
+    if not ridge >= 0:
+        raise ValueError(f"ridge = {ridge:g}; it must not be negative.")
+    diagonal = kernel.diagonal(dim1=-2, dim2=-1)
+    shifted = kernel.clone()
+    shifted.diagonal(dim1=-2, dim2=-1).add_(ridge * diagonal.mean(-1, keepdim=True))
+    factor, failed = torch.linalg.cholesky_ex(shifted)
+    # The square of a pivot is what a pattern adds to those before it; rounding of P products hides less than this.
+    pivots = factor.diagonal(dim1=-2, dim2=-1).square().amin(-1)
+    rounding = kernel.shape[-1] * torch.finfo(kernel.dtype).eps * diagonal.amax(-1)
+    if bool(((failed > 0) | ~(pivots > rounding)).any()):
+        raise ValueError(
+            f"the kernel on {kernel.shape[-1]} patterns is singular up to rounding, or not positive, at "
+            f"ridge={ridge:g}: leave out equal patterns, or set a larger ridge such as 1e-8."
+        )
+    return factor

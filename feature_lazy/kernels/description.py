@@ -1,0 +1,111 @@
+"""What a kernel looks like, and how like another one it is: scalars of each member, without its eigenvalues.
+
+``relative_change`` and ``describe`` are called during training, where a network may have overflowed: they give NaN
+or infinity for such a member and the run records it. All others refuse a kernel that is not finite.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from feature_lazy.kernels.checks import norm
+
+
+def relative_change(theta: Tensor, theta0: Tensor) -> Tensor:
+    """Kernel change ‖Θ − Θ₀‖_F/‖Θ₀‖_F of each member (Fig. 5a): (E, P, P) and (E, P, P) → (E,)."""
+    return torch.linalg.matrix_norm(theta - theta0) / torch.linalg.matrix_norm(theta0)
+
+
+def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
+    """Scalars of Θ (E, P, P) for labels y (P,), each of shape (E,).
+
+    ``norm`` = ‖Θ‖_F, ``mean`` = mean entry, ``trace``, ``alignment`` = yᵀΘy/(‖y‖²‖Θ‖_F), between −1 and 1: the
+    alignment with the kernel yyᵀ that knows the labels (Cristianini et al. 2001, *On kernel-target alignment*).
+    """
+    frobenius = torch.linalg.matrix_norm(theta)
+    quadratic_form = torch.einsum("p,epq,q->e", labels, theta, labels)
+    return {
+        "norm": frobenius,
+        "mean": theta.mean(dim=(1, 2)),
+        "trace": theta.diagonal(dim1=1, dim2=2).sum(1),
+        "alignment": quadratic_form / (labels.square().sum() * frobenius),
+    }
+
+
+def class_gram(classes: Tensor) -> Tensor:
+    """The kernel that knows the classes: G_μν = 1 if μ and ν are of one class, else 0, as float64.
+
+    With two classes and labels y = ±1, yyᵀ = 2G − 1: centred they are the same but for a factor, so ``cka`` with G is
+    ``cka`` with yyᵀ. ``alignment`` with G is large for any kernel of positive entries; ``cka`` is not.
+
+    Args:
+        classes: integers (P,), in any numbering.
+
+    Returns:
+        G, (P, P).
+
+    Raises:
+        ValueError: classes that are no vector of integers.
+    """
+    if classes.dim() != 1 or classes.is_floating_point() or classes.is_complex():
+        raise ValueError(f"classes are {tuple(classes.shape)} {classes.dtype}; they must be integers, (P,).")
+    return (classes[:, None] == classes).double()
+
+
+def alignment(theta: Tensor, other: Tensor) -> Tensor:
+    """Cosine of the angle between two kernels, ⟨Θ, K⟩_F/(‖Θ‖_F‖K‖_F) (Cristianini et al. 2001).
+
+    Args:
+        theta: Θ of each member, (E, P, P).
+        other: K of each member, (E, P, P), or one for all, (P, P).
+
+    Returns:
+        (E,), between −1 and 1, and not negative for kernels, which are positive semi-definite.
+
+    Raises:
+        ValueError: a kernel that is not square, not finite, or zero.
+    """
+    unit, other_unit = (kernel / norm(kernel)[..., None, None] for kernel in (theta, other))
+    return (unit * other_unit).sum((-2, -1))
+
+
+def centred(theta: Tensor) -> Tensor:
+    """HΘH with H = I − 11ᵀ/P: the kernel after the mean of its features is taken away.
+
+    Args:
+        theta: (…, P, P).
+
+    Returns:
+        The same shape; rows and columns sum to zero.
+
+    Raises:
+        ValueError: a kernel that is not square, not finite, or constant, of which only rounding would be left.
+    """
+    rounding = theta.shape[-1] * torch.finfo(theta.dtype).eps * norm(theta)
+    mean = theta.mean(-1, keepdim=True)
+    result = theta - theta.mean(-2, keepdim=True) - mean + mean.mean(-2, keepdim=True)
+    if not bool((torch.linalg.matrix_norm(result) > rounding).all()):
+        raise ValueError("a kernel is the same constant for all pairs of patterns: centred, nothing is left of it.")
+    return result
+
+
+def cka(theta: Tensor, other: Tensor) -> Tensor:
+    """Centred kernel alignment of two kernels: ``alignment`` of HΘH and HKH.
+
+    It does not change when a kernel is scaled or gets a constant, nor, for K = XXᵀ, when the features X are rotated
+    (Cortes, Mohri and Rostamizadeh 2012, *Algorithms for learning kernels based on centered alignment*; Kornblith
+    et al. 2019, *Similarity of neural network representations revisited*). Two kernels of p and q independent features
+    have a value of about √(pq)/P, and not 0, for p, q ≪ P.
+
+    Args:
+        theta: Θ of each member, (E, P, P).
+        other: K of each member, (E, P, P), or one for all, (P, P), as from ``class_gram``.
+
+    Returns:
+        (E,), between 0 and 1 for kernels, which are positive semi-definite.
+
+    Raises:
+        ValueError: a kernel that is not square, not finite, or constant.
+    """
+    return alignment(centred(theta), centred(other))
