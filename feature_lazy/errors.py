@@ -19,3 +19,7 @@ class StoreError(FeatureLazyError):
 
 class NumericalError(FeatureLazyError):
     """A result that is not finite, or not as exact as it was asked to be."""
+
+
+class KernelSizeError(FeatureLazyError):
+    """A kernel that is larger than the memory."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 # A forward pass with its graph and the backward pass through it hold about this many copies of the stored
 # activations (value, saved input, gradient, and two temporaries of the activation function).
@@ -17,6 +18,45 @@ def chunks(n_items: int, size: int) -> Iterator[slice]:
     """Slices of at most ``size`` items that cover range(n_items) in order."""
     for start in range(0, n_items, size):
         yield slice(start, min(start + size, n_items))
+
+
+def free_bytes(device: str = "cpu") -> float:
+    """Memory that a device can still give: of a CPU, what the machine and the job's control group leave."""
+    if device.startswith("cuda"):
+        import torch
+
+        return float(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return float(min([psutil.virtual_memory().available, *cgroup_bytes()]))
+
+
+# Of each version of control groups: how its line in /proc/self/cgroup begins, its folder, and its files.
+CGROUPS = (
+    ("0::", "", "memory.max", "memory.current", "inactive_file"),
+    (r"\d+:memory:", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def cgroup_bytes(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
+    """What the limits of this process' control groups leave, which SLURM and containers set; nothing without limits.
+
+    Cached files count as used there, but make room when memory is needed.
+    """
+    lines = own.read_text() if own.exists() else ""
+    for start, folder, limit_file, used_file, cached_name in CGROUPS:
+        group = re.search(rf"^{start}/(.*)$", lines, re.MULTILINE)
+        if group is None:
+            continue
+        inside = root / folder / group[1]
+        for level in [inside, *inside.parents]:
+            try:
+                limit, used = ((level / name).read_text().strip() for name in (limit_file, used_file))
+                cached = re.search(rf"^{cached_name} (\d+)$", (level / "memory.stat").read_text(), re.MULTILINE)
+            except OSError:
+                continue  # not every level counts
+            if limit != "max":
+                yield max(0, int(limit) - int(used) + (int(cached[1]) if cached else 0))
 
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -44,7 +44,8 @@ class NetworkModel:
     def kernel(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
         """See ``Model.kernel``."""
         params = self.architecture.layout.unflatten(w)
-        return tangent_kernel(self.architecture, params, x, memory_limit=self.memory_limit)
+        # A member that has diverged is observed as it is, and does not end the others.
+        return tangent_kernel(self.architecture, params, x, memory_limit=self.memory_limit, check_finite=False)
 
 
 @dataclass(frozen=True)

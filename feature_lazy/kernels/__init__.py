@@ -1,10 +1,10 @@
 """Tangent kernels: exact, as an operator, and of infinite width; what they look like, and what they predict."""
 
 from feature_lazy.kernels.description import alignment, centred, cka, class_gram, describe, relative_change
+from feature_lazy.kernels.exact import JointKernel, joint_kernel, layer_kernels, tangent_kernel
 from feature_lazy.kernels.infinite import InfiniteKernels, infinite_kernels
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import tangent_kernel
 from feature_lazy.kernels.operator import TangentOperator
 from feature_lazy.kernels.prediction import mse_prediction
 from feature_lazy.kernels.regression import kernel_regression
@@ -18,6 +18,7 @@ from feature_lazy.kernels.spectrum import (
 
 __all__ = [
     "InfiniteKernels",
+    "JointKernel",
     "TangentOperator",
     "alignment",
     "centred",
@@ -29,7 +30,9 @@ __all__ = [
     "intrinsic_dimension",
     "intrinsic_dimension_of_kernel",
     "jacobian_kernel",
+    "joint_kernel",
     "kernel_regression",
+    "layer_kernels",
     "mse_prediction",
     "participation_ratio",
     "relative_change",

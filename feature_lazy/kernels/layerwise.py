@@ -1,13 +1,13 @@
-"""The exact tangent kernel Θ (eq. 5) of a network that shows its layers, without the P × N Jacobian."""
+"""A network to first order by the factors of its layers, and its exact tangent kernel Θ (eq. 5), without a Jacobian."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture, Layered
+from feature_lazy.architectures.base import Layered
 from feature_lazy.kernels.factors import Factors, row_blocks
-from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.params import Params
 
@@ -62,45 +62,25 @@ class Linearisation:
         return torch.cat([layer.pull_back(a) for layer in self.layers], dim=1)
 
 
-def tangent_kernel(
-    architecture: Architecture,
-    params: Params,
-    x1: Tensor,
-    x2: Tensor | None = None,
-    *,
-    memory_limit: float = float("inf"),
-) -> Tensor:
-    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') for every pair of patterns (eq. 5).
-
-    Args:
-        architecture: a network; one that shows its layers needs no Jacobian.
-        params: weights of E members.
-        x1: patterns (P1, d).
-        x2: patterns (P2, d); ``x1`` if omitted.
-        memory_limit: bytes that the work beside the result may take; rows are done in blocks to keep it.
-
-    Returns:
-        Θ, shape (E, P1, P2), in the dtype of the weights.
-    """
-    if not isinstance(architecture, Layered):
-        return jacobian_kernel(architecture, params, x1, x2, memory_limit=memory_limit)
-    rows = Linearisation.around(architecture, params, x1, memory_limit)
-    columns = None if x2 is None else Linearisation.around(architecture, params, x2, memory_limit)
-    return kernel_of(rows, columns, memory_limit=memory_limit)
-
-
 def kernel_of(
     rows: Linearisation, columns: Linearisation | None = None, *, memory_limit: float = float("inf")
 ) -> Tensor:
     """Θ between the patterns of two linearisations, or of one with itself: (E, P1, P2)."""
-    (members, n_rows), n_columns = rows.outputs.shape, (columns or rows).outputs.shape[1]
-    theta = rows.outputs.new_zeros(members, n_rows, n_columns)
+    theta = rows.outputs.new_zeros(*rows.outputs.shape, (columns or rows).outputs.shape[1])
+    accumulate([theta] * len(rows.layers), rows, columns, memory_limit)
+    return theta
+
+
+def accumulate(
+    parts: Sequence[Tensor], rows: Linearisation, columns: Linearisation | None, memory_limit: float
+) -> None:
+    """Add each layer's part of Θ to its tensor, (E, P1, P2) of zeros; the tensors of all layers may be one."""
     others = [None] * len(rows.layers) if columns is None else columns.layers
-    for row, column in zip(rows.layers, others, strict=True):
+    for theta, row, column in zip(parts, rows.layers, others, strict=True):
         row.add_kernel(theta, column, memory_limit)
     if columns is None:
-        mirror(theta)
-    return theta
+        for theta in {id(theta): theta for theta in parts}.values():
+            mirror(theta)
 
 
 def mirror(theta: Tensor) -> None:

@@ -1,0 +1,171 @@
+"""The tangent kernel Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) of a network: in total, and of each layer."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from feature_lazy.architectures.base import Architecture, Layered
+from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
+from feature_lazy.kernels.jacobian import jacobian_kernel
+from feature_lazy.kernels.layerwise import Linearisation, accumulate
+from feature_lazy.memory import chunk_size, chunks, free_bytes
+from feature_lazy.params import Params
+
+
+def tangent_kernel(
+    architecture: Architecture,
+    params: Params,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    memory_limit: float | None = None,
+    check_finite: bool = True,
+) -> Tensor:
+    """Θ(x, x') for every pair of patterns (eq. 5).
+
+    Args:
+        architecture: a network; one that shows its layers needs no Jacobian.
+        params: weights of E members.
+        x1: patterns (P1, d).
+        x2: patterns (P2, d); ``x1`` if omitted, which halves the work.
+        memory_limit: bytes that the work beside the result may take, at least those of two patterns; half of what the
+            device has free if omitted.
+        check_finite: refuse a kernel with infinities or NaN.
+
+    Returns:
+        Θ, shape (E, P1, P2), in the dtype of the weights.
+
+    Raises:
+        KernelSizeError: Θ is larger than the memory that the device has free.
+        NumericalError: Θ is not finite.
+    """
+    limit = _limit(params, x1, x2, 1, memory_limit)
+    if isinstance(architecture, Layered):
+        theta = _empty(params, x1, x2)
+        _fill(architecture, params, x1, x2, [theta] * len(architecture.layers), limit)
+    else:
+        theta = jacobian_kernel(architecture, params, x1, x2, memory_limit=limit)
+    return _finite(theta) if check_finite else theta
+
+
+def layer_kernels(
+    architecture: Architecture,
+    params: Params,
+    x1: Tensor,
+    x2: Tensor | None = None,
+    *,
+    memory_limit: float | None = None,
+) -> dict[str, Tensor]:
+    """The contribution of each weight to Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
+
+    Raises:
+        ConfigError: a network that does not show its layers.
+        KernelSizeError: the kernels are larger than the memory that the device has free.
+        NumericalError: one of them is not finite.
+    """
+    if not isinstance(architecture, Layered):
+        raise ConfigError("this network does not show its layers, so its kernel has no parts: use tangent_kernel.")
+    names = list(architecture.layout.shapes)
+    limit = _limit(params, x1, x2, len(names), memory_limit)
+    parts = {name: _empty(params, x1, x2) for name in names}
+    _fill(architecture, params, x1, x2, list(parts.values()), limit)
+    return {name: _finite(theta) for name, theta in parts.items()}
+
+
+class JointKernel(NamedTuple):
+    """Θ on a training and a test set; views of one kernel on both.
+
+    Attributes:
+        train: (E, P, P).
+        test_train: (E, P_test, P).
+        test: (E, P_test, P_test).
+    """
+
+    train: Tensor
+    test_train: Tensor
+    test: Tensor
+
+
+def joint_kernel(
+    architecture: Architecture, params: Params, x_train: Tensor, x_test: Tensor, *, memory_limit: float | None = None
+) -> JointKernel:
+    """Θ on training patterns (P, d), between test patterns (P_test, d) and those, and on test patterns, at once.
+
+    Raises:
+        KernelSizeError: Θ on both sets is larger than the memory that the device has free.
+        NumericalError: Θ is not finite.
+    """
+    theta = tangent_kernel(architecture, params, torch.cat([x_train, x_test]), memory_limit=memory_limit)
+    n = len(x_train)
+    return JointKernel(theta[:, :n, :n], theta[:, n:, :n], theta[:, n:, n:])
+
+
+def _fill(
+    architecture: Layered, params: Params, x1: Tensor, x2: Tensor | None, parts: Sequence[Tensor], limit: float
+) -> None:
+    """Add the part of each layer to its tensor (E, P1, P2), tile by tile: the factors of two tiles are held at once."""
+    members, item = parts[0].shape[0], parts[0].element_size()
+    per_pattern = members * (architecture.activations_per_pattern + x1.shape[-1]) * item
+    size = chunk_size(max(parts[0].shape[1:]), 2 * per_pattern, limit / 2)
+
+    def linearise(x: Tensor) -> Linearisation:
+        return Linearisation.around(architecture, params, x, limit / 2)
+
+    columns = x1 if x2 is None else x2
+    for rows, others in _tiles(len(x1), len(columns), size, symmetric=x2 is None):
+        left = linearise(x1[rows])
+        for across in others:
+            same = x2 is None and across == rows
+            right = None if same else linearise(columns[across])
+            accumulate([part[:, rows, across] for part in parts], left, right, limit / 2)
+            if x2 is None and not same:
+                for part in {id(part): part for part in parts}.values():
+                    part[:, across, rows] = part[:, rows, across].mT
+
+
+def _tiles(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterator[tuple[slice, list[slice]]]:
+    """Each tile of rows with the tiles of columns that it needs: from its own on, if symmetric."""
+    across = list(chunks(n_columns, size))
+    for index, rows in enumerate(chunks(n_rows, size)):
+        yield rows, across[index:] if symmetric else across
+
+
+def _empty(params: Params, x1: Tensor, x2: Tensor | None) -> Tensor:
+    weight = next(iter(params.values()))
+    return weight.new_zeros(weight.shape[0], len(x1), len(x1 if x2 is None else x2))
+
+
+def _limit(params: Params, x1: Tensor, x2: Tensor | None, kernels: int, memory_limit: float | None) -> float:
+    """Bytes for the work beside the result.
+
+    Raises:
+        KernelSizeError: the result itself does not fit.
+    """
+    weight = next(iter(params.values()))
+    members, n_columns = weight.shape[0], len(x1 if x2 is None else x2)
+    needed = float(kernels * members * len(x1) * n_columns * weight.element_size())
+    free = free_bytes(str(weight.device))
+    if needed > free:
+        raise KernelSizeError(
+            f"a tangent kernel of {members} × {len(x1)} × {n_columns} numbers takes {needed / 2**30:.1f} GiB, and "
+            f"{weight.device} has {free / 2**30:.1f} GiB free: compute it in tiles on disk, kernel_on_disk(…, "
+            "path=FOLDER), or multiply by it without forming it, TangentOperator(…)."
+        )
+    return (free - needed) / 2 if memory_limit is None else memory_limit
+
+
+def _finite(theta: Tensor) -> Tensor:
+    """The same kernel.
+
+    Raises:
+        NumericalError: it has infinities or NaN.
+    """
+    if not theta.isfinite().all():
+        members = sorted(set((~theta.isfinite()).nonzero()[:, 0].tolist()))
+        raise NumericalError(
+            f"the tangent kernel of member {members[0]} has infinities or NaN among its entries: its weights or "
+            f"patterns are not finite, or too large for {theta.dtype}."
+        )
+    return theta
