@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from feature_lazy.architectures.convolutional import convolve
 from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
 from feature_lazy.kernels import exact, factors, joint_kernel, layer_kernels, relative_change, tangent_kernel
 from feature_lazy.kernels.layerwise import Linearisation
-from feature_lazy.memory import cgroup_bytes, free_bytes
 from feature_lazy.params import Layout
 from tests.arrays import normal
 
@@ -231,83 +229,3 @@ def test_parts_need_layers():
     generic = Generic.around(lambda w, x: x @ w["a"], {"a": torch.ones(3).double()}, normal(2, 3))
     with pytest.raises(ConfigError, match="does not show its layers"):
         layer_kernels(generic, {"a": torch.ones(1, 3).double()}, normal(2, 3))
-
-
-class Reference(torch.nn.Module):
-    """The article's network as a plain module, in NTK parametrisation by dividing."""
-
-    def __init__(self, channels, widths):
-        super().__init__()
-        sizes = [channels, *(c for c in widths for _ in range(2))]
-        self.convolutions = torch.nn.ModuleList(
-            torch.nn.Conv2d(a, b, 5, stride=2 - i % 2, padding=1, bias=False, dtype=torch.float64)
-            for i, (a, b) in enumerate(pairwise(sizes))
-        )
-        self.last = torch.nn.Linear(sizes[-1], 1, bias=False, dtype=torch.float64)
-
-    def forward(self, x):
-        for layer in self.convolutions:
-            x = PHI(layer(x) / math.sqrt(25 * layer.in_channels))
-        return self.last(x.mean((2, 3))).squeeze(1) / math.sqrt(self.last.in_features)
-
-
-@pytest.mark.parametrize("widths", [[6, 6], [4, 8]], ids=str)
-def test_convolutional_network_is_the_plain_module(widths):
-    net, module = Convolutional((2, 19, 19), widths, PHI), Reference(2, widths)
-    params = weights(net)
-    x = normal(5, 2, 19, 19)
-    for e in range(MEMBERS):
-        with torch.no_grad():
-            for weight, name in zip(module.parameters(), net.layout.shapes, strict=True):
-                weight.copy_(params[name][e])
-        leaves = {name: w[e : e + 1].clone().requires_grad_() for name, w in params.items()}
-        found, expected = net.apply(leaves, x.flatten(1))[0], module(x)
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-        slopes = torch.autograd.grad(found.square().sum(), list(leaves.values()))
-        wanted = torch.autograd.grad(expected.square().sum(), list(module.parameters()))
-        for slope, want in zip(slopes, wanted, strict=True):
-            torch.testing.assert_close(slope[0], want, rtol=1e-12, atol=1e-11)
-
-
-@pytest.mark.parametrize(("shape", "message"), [((1, 8, 9), "takes square ones"), ((1, 18, 18), "convolution 4 of 4")])
-def test_images_that_do_not_fit_are_refused(shape, message):
-    with pytest.raises(ConfigError, match=message):
-        Convolutional(shape, [3, 3], PHI)
-
-
-def test_flops_of_the_convolutional_network():
-    """By hand: 1 → 3 channels of 4² positions from 8²; 3 → 3 of 2²; the dense layer."""
-    net = Convolutional((1, 8, 8), [3], PHI)
-    first, second = 2 * 25 * 3 * 9, 2 * 75 * 3 * 1
-    assert [layer.positions for layer in net.layers] == [9, 1, 1]
-    assert net.forward_flops == first + second + 2 * 3
-    assert net.signal_flops == second + 2 * 3
-
-
-def control_group(root, name, **files):
-    folder = root / name
-    folder.mkdir(parents=True)
-    for file, text in files.items():
-        (folder / file.replace("__", ".")).write_text(text)
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_free_memory_is_what_the_control_group_leaves(tmp_path, version):
-    own = tmp_path / "cgroup"
-    if version == 2:
-        own.write_text("0::/slurm/job\n")
-        control_group(tmp_path, "slurm", memory__max="max\n", memory__current="50\n", memory__stat="inactive_file 5\n")
-        control_group(
-            tmp_path, "slurm/job", memory__max="1000", memory__current="300", memory__stat="anon 1\ninactive_file 40\n"
-        )
-    else:
-        own.write_text("3:cpu:/\n4:memory:/job\n0::/\n")
-        files = {
-            "memory__limit_in_bytes": "1000",
-            "memory__usage_in_bytes": "300",
-            "memory__stat": "total_inactive_file 40",
-        }
-        control_group(tmp_path, "memory/job", **files)
-    assert list(cgroup_bytes(tmp_path, own)) == [740]
-    assert list(cgroup_bytes(tmp_path, tmp_path / "missing")) == []
-    assert 0 < free_bytes() < 2**50

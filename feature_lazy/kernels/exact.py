@@ -107,7 +107,10 @@ def _fill(
 ) -> None:
     """Add the part of each layer to its tensor (E, P1, P2), tile by tile: the factors of two tiles are held at once."""
     members, item = parts[0].shape[0], parts[0].element_size()
-    per_pattern = members * (architecture.activations_per_pattern + x1.shape[-1]) * item
+    # Signals and inputs of every layer.
+    per_pattern = (
+        members * item * (x1.shape[-1] + 2 * sum(layer.fan_out * layer.positions for layer in architecture.layers))
+    )
     size = chunk_size(max(parts[0].shape[1:]), 2 * per_pattern, limit / 2)
 
     def linearise(x: Tensor) -> Linearisation:

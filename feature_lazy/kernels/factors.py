@@ -15,8 +15,8 @@ from torch import Tensor
 from feature_lazy.architectures.base import LayerShape, Tap, Window
 from feature_lazy.memory import chunk_size, chunks
 
-SYMMETRIC_BLOCKS = 8
-"""Row blocks of a symmetric kernel at least: the work is (1 + 1/blocks)/2 of the whole."""
+SYMMETRIC_BLOCKS, BLOCK_ROWS = 8, 64
+"""Row blocks of a symmetric kernel at least, and rows of a block: with fewer rows products become slow."""
 ELEMENTWISE = 100.0
 """What multiplying two products entry by entry costs, in flops an entry: it moves memory, and does little else."""
 
@@ -33,9 +33,11 @@ def by_gradients(layer: LayerShape, rows: int, columns: int) -> float:
 
 
 def kernel_flops(layers: Iterable[LayerShape], n: int) -> float:
-    """Flops of Θ (n, n) from the factors of all layers, with half of the work saved by symmetry."""
-    half = (1 + 1 / SYMMETRIC_BLOCKS) / 2
-    return half * sum(min(by_patches(layer, n, n), by_gradients(layer, n, n)) for layer in layers)
+    """Flops of Θ (n, n) from the factors of all layers, with what is saved by symmetry."""
+    done = sum(
+        (rows.stop - rows.start) * (rest.stop - rest.start) for rows, rest in row_blocks(n, n, n, symmetric=True)
+    )
+    return done / n**2 * sum(min(by_patches(layer, n, n), by_gradients(layer, n, n)) for layer in layers)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Factors:
 
     Attributes:
         inputs: of a dense layer (P, fan-in), of a convolution (P, C, H, W); (E, P, …) where members have their own.
-        signals: b, (E, P, positions, fan-out).
+        signals: b, (E, P, fan-out, positions).
         scale: s.
         window: of a convolution.
         memory_limit: bytes that patches made of the inputs may take.
@@ -59,8 +61,13 @@ class Factors:
     @classmethod
     def of(cls, tap: Tap, signals: Tensor, memory_limit: float) -> "Factors":
         """From a tap and ∂f/∂z, in the shape of z."""
-        b = signals.flatten(3).mT if signals.dim() > 3 else signals[:, :, None]
-        return cls(tap.inputs.detach(), b, tap.scale, tap.window, memory_limit)
+        return cls(
+            tap.inputs.detach(),
+            signals.flatten(3) if signals.dim() > 3 else signals[..., None],
+            tap.scale,
+            tap.window,
+            memory_limit,
+        )
 
     @staticmethod
     def join(parts: "list[Factors]") -> "Factors":
@@ -80,7 +87,7 @@ class Factors:
     @property
     def shape(self) -> LayerShape:
         """The layer's."""
-        _, _, positions, fan_out = self.signals.shape
+        _, _, fan_out, positions = self.signals.shape
         area = 1 if self.window is None else self.window.size**2
         return LayerShape(self.inputs.shape[-1 if self.window is None else -3] * area, fan_out, positions)
 
@@ -95,23 +102,27 @@ class Factors:
         inputs = self.inputs[member, patterns] if self.own else self.inputs[patterns]
         return Factors(inputs, self.signals[member, patterns], self.scale, self.window, self.memory_limit)
 
-    def patches(self, patterns: slice) -> Tensor:
-        """The u of some patterns, with their positions one after another: (P·positions, fan-in) or (E, …)."""
+    def patches(self, patterns: slice, entries: slice = slice(None)) -> Tensor:
+        """The u of some patterns at all positions, (P, fan-in, positions) or (E, …).
+
+        Args:
+            patterns: which.
+            entries: which entries of a dense layer's inputs, or channels of a convolution's.
+        """
         inputs = self.inputs[:, patterns] if self.own else self.inputs[patterns]
-        if self.window is not None:
-            side, stride, padding = self.window.size, self.window.stride, self.window.padding
-            flat = torch.nn.functional.unfold(inputs.flatten(0, -4), side, padding=padding, stride=stride)
-            inputs = flat.mT.unflatten(0, inputs.shape[:-3])
-            return inputs.flatten(-3, -2)
-        positions = self.signals.shape[2]
-        return inputs if positions == 1 else inputs.repeat_interleave(positions, dim=-2)
+        if self.window is None:
+            return inputs[..., entries, None].expand(*inputs.shape[:-1], -1, self.signals.shape[3])
+        side, stride, padding = self.window.size, self.window.stride, self.window.padding
+        images = inputs[..., entries, :, :]
+        flat = torch.nn.functional.unfold(images.flatten(0, -4), side, padding=padding, stride=stride)
+        return flat.unflatten(0, images.shape[:-3])
 
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa for a (E, P): s·Σ a b uᵀ over patterns and positions, flat, (E, fan-out · fan-in)."""
         total: Tensor | None = None
         for part in self._parts():
-            weighted = (self.signals[:, part] * a[:, part, None, None]).flatten(1, 2)
-            product = weighted.mT @ self.patches(part)
+            weighted = in_line(self.signals[:, part] * a[:, part, None, None])
+            product = weighted.mT @ in_line(self.patches(part))
             total = product if total is None else total.add_(product)
         assert total is not None
         return total.flatten(1) * self.scale
@@ -121,8 +132,8 @@ class Factors:
         weights = v.unflatten(1, (self.shape.fan_out, self.shape.fan_in)).mT
         parts = []
         for part in self._parts():
-            moved = (self.patches(part) @ weights).unflatten(1, (-1, self.signals.shape[2]))
-            parts.append((self.signals[:, part] * moved).sum((2, 3)))
+            moved = (in_line(self.patches(part)) @ weights).mul_(in_line(self.signals[:, part]))
+            parts.append(moved.unflatten(1, (-1, self.signals.shape[3])).sum((2, 3)))
         return self.scale * torch.cat(parts, dim=1)
 
     def add_kernel(self, theta: Tensor, columns: "Factors | None", memory_limit: float) -> None:
@@ -140,18 +151,18 @@ class Factors:
 
     def _add_by_patches(self, theta: Tensor, right: "Factors", memory_limit: float, symmetric: bool) -> None:
         members, n_rows, n_columns = theta.shape
-        positions, item = self.signals.shape[2], theta.element_size()
+        positions, item = self.signals.shape[3], theta.element_size()
         made = self._patch_bytes
         # Dense layers bring their patches as they are: all columns go together, as far as memory goes.
         across = chunk_size(n_columns, max(made, 2.0 * members * positions**2 * item), memory_limit / 2)
         pair = 2 * members * across * positions**2 * item
         size = chunk_size(n_rows, made + pair, memory_limit / 2)
         for block, rest in row_blocks(n_rows, n_columns, size, symmetric=symmetric):
-            patches, signals = self.patches(block), self.signals[:, block].flatten(1, 2)
+            patches, signals = in_line(self.patches(block)), in_line(self.signals[:, block])
             for part in chunks(rest.stop - rest.start, across):
                 column = slice(rest.start + part.start, rest.start + part.stop)
-                product = signals @ right.signals[:, column].flatten(1, 2).mT
-                product *= patches @ right.patches(column).mT
+                product = signals @ in_line(right.signals[:, column]).mT
+                product *= patches @ in_line(right.patches(column)).mT
                 if positions > 1:
                     product = product.unflatten(2, (-1, positions)).sum(3)
                     product = product.unflatten(1, (-1, positions)).sum(2)
@@ -159,29 +170,29 @@ class Factors:
 
     def _add_by_gradients(self, theta: Tensor, right: "Factors", memory_limit: float, symmetric: bool) -> None:
         members, n_rows, n_columns = theta.shape
-        layer, item = self.shape, theta.element_size()
-        patterns = n_rows if symmetric else n_rows + n_columns
-        units = chunk_size(layer.fan_out, members * patterns * layer.fan_in * item, memory_limit / 2)
+        item, n = theta.element_size(), n_rows if symmetric else n_rows + n_columns
+        entries = self.inputs.shape[-1 if self.window is None else -3]
+        per_entry = members * n * self.shape.fan_out * (self.shape.fan_in // entries) * item
         size = chunk_size(n_rows, members * n_columns * item, memory_limit / 4)
-        for some in chunks(layer.fan_out, units):
+        for some in chunks(entries, chunk_size(entries, per_entry, memory_limit / 2)):
             left = self._gradients(some, memory_limit / 4)
             across = left if symmetric else right._gradients(some, memory_limit / 4)
             for block, rest in row_blocks(n_rows, n_columns, size, symmetric=symmetric):
                 theta[:, block, rest].add_(left[:, block] @ across[:, rest].mT, alpha=self.scale**2)
 
-    def _gradients(self, units: slice, memory_limit: float) -> Tensor:
-        """Σ_p b uᵀ of each pattern for some rows of W, flat: (E, P, units · fan-in)."""
-        members, n, positions, _ = self.signals.shape
-        gradients = self.signals.new_empty(members, n, units.stop - units.start, self.shape.fan_in)
-        for part in chunks(n, chunk_size(n, self._patch_bytes, memory_limit)):
-            patches = self.patches(part).unflatten(-2, (-1, positions))
-            torch.matmul(self.signals[:, part, :, units].mT, patches, out=gradients[:, part])
-        return gradients.flatten(2)
+    def _gradients(self, entries: slice, memory_limit: float) -> Tensor:
+        """Σ_p b uᵀ of each pattern for some entries of u, flat: (E, P, fan-out · entries)."""
+        n = self.signals.shape[1]
+        parts = [
+            torch.matmul(self.signals[:, part], self.patches(part, entries).mT)
+            for part in chunks(n, chunk_size(n, self._patch_bytes, memory_limit))
+        ]
+        return torch.cat(parts, dim=1).flatten(2)
 
     @property
     def _patch_bytes(self) -> float:
         """Bytes of the patches of one pattern; none for a dense layer, whose inputs are its patches."""
-        if self.window is None and self.signals.shape[2] == 1:
+        if self.window is None:
             return 0.0
         copies = len(self.signals) if self.own else 1
         return float(copies * self.shape.positions * self.shape.fan_in * self.inputs.element_size())
@@ -191,9 +202,14 @@ class Factors:
         return chunks(n, chunk_size(n, self._patch_bytes, self.memory_limit))
 
 
+def in_line(values: Tensor) -> Tensor:
+    """The same with one row for each position of each pattern: (…, P, n, positions) → (…, P · positions, n)."""
+    return values.mT.flatten(-3, -2)
+
+
 def row_blocks(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterator[tuple[slice, slice]]:
     """Rows in blocks of at most ``size`` with the columns that they need: from the diagonal on, if symmetric."""
     if symmetric:
-        size = min(size, -(-n_rows // SYMMETRIC_BLOCKS))
+        size = min(size, max(BLOCK_ROWS, -(-n_rows // SYMMETRIC_BLOCKS)))
     for block in chunks(n_rows, size):
         yield block, slice(block.start if symmetric else 0, n_columns)
