@@ -9,6 +9,11 @@ from pathlib import Path
 COPIES_PER_ACTIVATION = 5
 
 
+# Bytes of a temporary beyond which an allocator asks the system for fresh pages each time, which costs more than the
+# work on them: on a CPU patches of images are made three times as fast below it as above (glibc's limit is 32 MiB).
+WORKING = 16 * 2**20
+
+
 def chunk_size(n_items: int, bytes_per_item: float, memory_limit: float) -> int:
     """Largest number of items, at least 1 and at most n_items, whose bytes stay within memory_limit."""
     return max(1, int(min(n_items, memory_limit / max(bytes_per_item, 1))))

@@ -111,10 +111,11 @@ def _fill(
     per_pattern = (
         members * item * (x1.shape[-1] + 2 * sum(layer.fan_out * layer.positions for layer in architecture.layers))
     )
-    size = chunk_size(max(parts[0].shape[1:]), 2 * per_pattern, limit / 2)
+    n, held, work = max(parts[0].shape[1:]), 0.75 * limit, 0.25 * limit
+    size = n if n * per_pattern <= held and x2 is None else chunk_size(n, 2 * per_pattern, held)
 
     def linearise(x: Tensor) -> Linearisation:
-        return Linearisation.around(architecture, params, x, limit / 2)
+        return Linearisation.around(architecture, params, x, work)
 
     columns = x1 if x2 is None else x2
     for rows, others in _tiles(len(x1), len(columns), size, symmetric=x2 is None):
@@ -122,7 +123,7 @@ def _fill(
         for across in others:
             same = x2 is None and across == rows
             right = None if same else linearise(columns[across])
-            accumulate([part[:, rows, across] for part in parts], left, right, limit / 2)
+            accumulate([part[:, rows, across] for part in parts], left, right, work)
             if x2 is None and not same:
                 for part in {id(part): part for part in parts}.values():
                     part[:, across, rows] = part[:, rows, across].mT

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.architectures.base import LayerShape, Tap, Window
-from feature_lazy.memory import chunk_size, chunks
+from feature_lazy.memory import WORKING, chunk_size, chunks
 
 SYMMETRIC_BLOCKS, BLOCK_ROWS = 8, 64
 """Row blocks of a symmetric kernel at least, and rows of a block: with fewer rows products become slow."""
@@ -89,7 +89,7 @@ class Factors:
         """The layer's."""
         _, _, fan_out, positions = self.signals.shape
         area = 1 if self.window is None else self.window.size**2
-        return LayerShape(self.inputs.shape[-1 if self.window is None else -3] * area, fan_out, positions)
+        return LayerShape(self._entries * area, fan_out, positions)
 
     def select(self, members: Tensor) -> "Factors":
         """The same for some members, (k,)."""
@@ -151,12 +151,11 @@ class Factors:
 
     def _add_by_patches(self, theta: Tensor, right: "Factors", memory_limit: float, symmetric: bool) -> None:
         members, n_rows, n_columns = theta.shape
-        positions, item = self.signals.shape[3], theta.element_size()
-        made = self._patch_bytes
-        # Dense layers bring their patches as they are: all columns go together, as far as memory goes.
-        across = chunk_size(n_columns, max(made, 2.0 * members * positions**2 * item), memory_limit / 2)
-        pair = 2 * members * across * positions**2 * item
-        size = chunk_size(n_rows, made + pair, memory_limit / 2)
+        positions, limit = self.signals.shape[3], min(memory_limit / 2, 2 * WORKING)
+        # Two products for each pair of patterns, and what is made of a pattern's images; dense layers bring it along.
+        pair, made = 2.0 * members * positions**2 * theta.element_size(), self._patch_bytes
+        across = n_columns if made == 0 else chunk_size(n_columns, 2 * made + BLOCK_ROWS * pair, limit)
+        size = chunk_size(n_rows, made + across * pair, limit)
         for block, rest in row_blocks(n_rows, n_columns, size, symmetric=symmetric):
             patches, signals = in_line(self.patches(block)), in_line(self.signals[:, block])
             for part in chunks(rest.stop - rest.start, across):
@@ -171,10 +170,9 @@ class Factors:
     def _add_by_gradients(self, theta: Tensor, right: "Factors", memory_limit: float, symmetric: bool) -> None:
         members, n_rows, n_columns = theta.shape
         item, n = theta.element_size(), n_rows if symmetric else n_rows + n_columns
-        entries = self.inputs.shape[-1 if self.window is None else -3]
-        per_entry = members * n * self.shape.fan_out * (self.shape.fan_in // entries) * item
-        size = chunk_size(n_rows, members * n_columns * item, memory_limit / 4)
-        for some in chunks(entries, chunk_size(entries, per_entry, memory_limit / 2)):
+        per_entry = members * n * self.shape.fan_out * (self.shape.fan_in // self._entries) * item
+        size = chunk_size(n_rows, members * n_columns * item, min(memory_limit / 4, WORKING))
+        for some in chunks(self._entries, chunk_size(self._entries, per_entry, min(memory_limit / 2, WORKING))):
             left = self._gradients(some, memory_limit / 4)
             across = left if symmetric else right._gradients(some, memory_limit / 4)
             for block, rest in row_blocks(n_rows, n_columns, size, symmetric=symmetric):
@@ -182,12 +180,20 @@ class Factors:
 
     def _gradients(self, entries: slice, memory_limit: float) -> Tensor:
         """Σ_p b uᵀ of each pattern for some entries of u, flat: (E, P, fan-out · entries)."""
-        n = self.signals.shape[1]
+        n, share = (
+            self.signals.shape[1],
+            (entries.stop - entries.start) / self.inputs.shape[-1 if self.window is None else -3],
+        )
         parts = [
             torch.matmul(self.signals[:, part], self.patches(part, entries).mT)
-            for part in chunks(n, chunk_size(n, self._patch_bytes, memory_limit))
+            for part in chunks(n, chunk_size(n, share * self._patch_bytes, min(memory_limit, WORKING)))
         ]
         return torch.cat(parts, dim=1).flatten(2)
+
+    @property
+    def _entries(self) -> int:
+        """Entries of a dense layer's inputs, or channels of a convolution's."""
+        return self.inputs.shape[-1 if self.window is None else -3]
 
     @property
     def _patch_bytes(self) -> float:
@@ -199,7 +205,7 @@ class Factors:
 
     def _parts(self) -> Iterator[slice]:
         n = self.signals.shape[1]
-        return chunks(n, chunk_size(n, self._patch_bytes, self.memory_limit))
+        return chunks(n, chunk_size(n, self._patch_bytes, min(self.memory_limit, WORKING)))
 
 
 def in_line(values: Tensor) -> Tensor:

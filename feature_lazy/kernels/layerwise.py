@@ -8,7 +8,7 @@ from torch import Tensor
 
 from feature_lazy.architectures.base import Layered
 from feature_lazy.kernels.factors import Factors, row_blocks
-from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
 from feature_lazy.params import Params
 
 
@@ -33,7 +33,7 @@ class Linearisation:
         outputs: list[Tensor] = []
         parts: list[list[Factors]] = []
         n = x.shape[-2]
-        for chunk in chunks(n, chunk_size(n, per_pattern, memory_limit)):
+        for chunk in chunks(n, chunk_size(n, per_pattern, min(memory_limit, 4 * WORKING))):
             with torch.enable_grad():
                 output, taps = architecture.taps(leaves, x[..., chunk, :])
                 signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
