@@ -126,6 +126,7 @@ MODULES = {
     "tuple": (Wrapped(lambda z: (z, z)), r"gives tuple for 3 patterns; it must give"),
     "three axes": (Wrapped(lambda z: z[:, None]), r"gives torch.float64 \(3, 1, 4\) for 3 patterns"),
     "no pattern axis": (Wrapped(lambda z: z.sum()), r"gives torch.float64 \(\) for 3 patterns"),
+    "fewer than patterns": (Wrapped(lambda z: z[:1]), r"gives torch.float64 \(1, 4\) for 3 patterns"),
     "complex output": (Wrapped(lambda z: z + 1j), r"gives torch.complex128 \(3, 4\)"),
     "integer output": (Wrapped(lambda z: z.argmax(1)), r"gives torch.int64 \(3,\)"),
     "complex parameter": (Odd(nn.Parameter(torch.ones(2) + 1j)), "weight 'odd' is torch.complex64"),

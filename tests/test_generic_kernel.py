@@ -58,6 +58,11 @@ def convolutional():
     )
 
 
+def pixels():
+    """Few weights beside its activations."""
+    return nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.Softplus(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
 def encoder():
     layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
     return nn.Sequential(nn.Embedding(TOKENS, 8), layer, nn.Flatten(), nn.Linear(40, 2)).eval()
@@ -78,6 +83,7 @@ def sequences(n):
 NETWORKS = {
     "residual": (Residual, vectors),
     "convolutional": (convolutional, images),
+    "pixels": (pixels, lambda n: torch.randn(n, 2, 30, 30, dtype=torch.float64)),
     "attention": (lambda: Attention(fused=False), sequences),
     "fused attention": (lambda: Attention(fused=True), sequences),
     "encoder": (encoder, sequences),
@@ -145,8 +151,8 @@ def test_equals_one_backward_pass_at_a_time(name):
 @pytest.mark.parametrize("memory_limit", [1, 7e4, 3e5, 1e6, math.inf])
 @pytest.mark.parametrize("outputs", ["full", "trace"])
 def test_does_not_depend_on_the_memory_limit(memory_limit, outputs):
-    net, x1, x2 = network("convolutional", 5)
-    for other in (None, x2):
+    net, x1, x2 = network("convolutional", 4)
+    for other in (None, x2[:2]):
         found = empirical_kernel(net, x1, other, outputs=outputs, memory_limit=memory_limit)
         assert_same(found, empirical_kernel(net, x1, other, outputs=outputs))
 
@@ -200,6 +206,11 @@ def test_rows_are_made_again_only_where_memory_ends(rows_made):
     rows_made.clear()
     empirical_kernel(net, x, outputs="trace", memory_limit=1)
     assert sum(rows_made[1:]) == c * 5 * 6 / 2
+    # So hardly any is made again where some outputs of all patterns fit, if not all outputs do.
+    rows_made.clear()
+    size = 8 * sum(parameter.numel() for parameter in net.parameters())
+    empirical_kernel(net, x.repeat(8, 1, 1, 1), outputs="trace", memory_limit=40 * c * size)
+    assert sum(rows_made[1:]) < 1.05 * 40 * c
 
 
 def peak_bytes(work, path):
@@ -216,9 +227,9 @@ def peak_bytes(work, path):
 
 
 @pytest.mark.parametrize("outputs", ["full", "trace"])
-@pytest.mark.parametrize("name", ["residual", "convolutional", "fused attention"])
+@pytest.mark.parametrize("name", ["residual", "convolutional", "pixels", "fused attention"])
 def test_peak_of_memory(name, outputs, tmp_path):
-    net, x, _ = network(name, 24)
+    net, x, _ = network(name, 16)
     size = 8 * sum(parameter.numel() for parameter in net.parameters())
     empirical_kernel(net, x[:2])  # what is made once for a process
     for limit in (6e5, 2e6):
@@ -227,6 +238,7 @@ def test_peak_of_memory(name, outputs, tmp_path):
         )
         # Beside the result: the weights as they were, and a few outputs to look at.
         assert peak <= limit + 8 * theta.numel() + size + 1e4
-        # And the limit is made use of, unless all fits.
-        rows = len(x) * net(x[:1]).numel()
-        assert peak - 8 * theta.numel() > min(limit / 2, 0.9 * size * rows)
+        # And the limit is made use of, unless all fits; a trace needs no more than some outputs at a time.
+        if outputs == "full":
+            needed = size * len(x) * net(x[:1]).numel()
+            assert peak - 8 * theta.numel() > min(limit / 2, 0.9 * needed)
