@@ -223,6 +223,10 @@ def test_kernel_that_is_not_finite_is_refused():
     theta = tangent_kernel(net, params, x, check_finite=False)
     assert theta[0].isfinite().all()
     assert not theta[1].isfinite().any()
+    generic = Generic.around(lambda w, x: net.apply({k: v[None] for k, v in w.items()}, x)[0], net.init(0), x)
+    assert torch.equal(tangent_kernel(generic, params, x, check_finite=False).isfinite(), theta.isfinite())
+    with pytest.raises(NumericalError, match="member 1"):
+        tangent_kernel(generic, params, x)
 
 
 def test_parts_need_layers():

@@ -3,7 +3,8 @@
 from feature_lazy.architectures.base import Architecture, Initialised, Layered, LayerShape, Tap, Window
 from feature_lazy.architectures.convolutional import Convolutional
 from feature_lazy.architectures.fully_connected import FullyConnected
-from feature_lazy.architectures.generic import Generic, of_module
+from feature_lazy.architectures.functional import of_module
+from feature_lazy.architectures.generic import Generic
 
 __all__ = [
     "Architecture",

@@ -1,18 +1,16 @@
 """Any network given as a function of named weights, or as a module of PyTorch."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from feature_lazy.architectures.functional import Apply, check_weights, count_outputs, under_vmap
 from feature_lazy.errors import ConfigError
 from feature_lazy.params import Layout, Params
-
-Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
-"""apply(weights, patterns (P, …)) → outputs (P,) or (P, 1) of one network."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,20 @@ class Generic:
         """Look at the network's work on a pattern of x (P, …) and check its output.
 
         Raises:
-            ConfigError: outputs that are not one real number for each pattern.
+            ConfigError: a network that is no pure function of weights and one pattern, or outputs that are not one real
+                number for each pattern.
         """
+        check_weights(weights)
+        outputs = count_outputs(function, weights, x)
+        if outputs != 1:
+            raise ConfigError(
+                f"the network gives {outputs} outputs for each pattern; it must give one real number, (P,) or (P, 1)."
+            )
         layout = Layout({name: tuple(weight.shape) for name, weight in weights.items()})
         few = x[: min(2, len(x))]
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            found = function(weights, few)
-        if found.numel() != len(few) or not found.is_floating_point():
-            raise ConfigError(
-                f"the network gives {tuple(found.shape)} {found.dtype} for {len(few)} patterns; it must give one real "
-                "number for each, (P,) or (P, 1)."
-            )
+        one_member = {name: weight.detach()[None] for name, weight in weights.items()}
+        with torch.no_grad(), under_vmap(), FlopCounterMode(display=False) as counter:
+            torch.func.vmap(lambda weights: function(weights, few))(one_member)
         flops = max(1.0, counter.get_total_flops() / len(few))
         # Two flops make one product, and a unit is used in at least one: a bound that chunks can be made by.
         activations = math.ceil(min(flops / 2, 1e6)) + x[0].numel()
@@ -68,13 +69,3 @@ class Generic:
     def apply(self, params: Params, x: Tensor) -> Tensor:
         """See ``Architecture.apply``; patterns may be each member's own, (E, P, d)."""
         return torch.func.vmap(self.one, in_dims=(0, None if x.dim() == 2 else 0))(params, x)
-
-
-def of_module(module: nn.Module) -> tuple[Apply, dict[str, Tensor]]:
-    """A module as a function of its weights, and its weights as they are now."""
-    weights = {name: weight.detach().clone() for name, weight in module.named_parameters()}
-
-    def function(params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return torch.func.functional_call(module, dict(params), (x,))
-
-    return function, weights

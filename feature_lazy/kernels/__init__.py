@@ -1,6 +1,7 @@
 """Tangent kernels: exact, as an operator, and of infinite width; what they look like, and what they predict."""
 
 from feature_lazy.kernels.description import alignment, centred, cka, class_gram, describe, relative_change
+from feature_lazy.kernels.empirical import empirical_kernel
 from feature_lazy.kernels.exact import JointKernel, joint_kernel, layer_kernels, tangent_kernel
 from feature_lazy.kernels.infinite import InfiniteKernels, infinite_kernels
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
@@ -26,6 +27,7 @@ __all__ = [
     "class_gram",
     "describe",
     "effective_rank",
+    "empirical_kernel",
     "infinite_kernels",
     "intrinsic_dimension",
     "intrinsic_dimension_of_kernel",

@@ -38,6 +38,7 @@ def tangent_kernel(
         Θ, shape (E, P1, P2), in the dtype of the weights.
 
     Raises:
+        ConfigError: a network without known layers that ``torch.func`` cannot differentiate.
         KernelSizeError: Θ is larger than the memory that the device has free.
         NumericalError: Θ is not finite.
     """
@@ -46,7 +47,7 @@ def tangent_kernel(
         theta = _empty(params, x1, x2)
         _fill(architecture, params, x1, x2, [theta] * len(architecture.layers), limit)
     else:
-        theta = jacobian_kernel(architecture, params, x1, x2, memory_limit=limit)
+        theta = jacobian_kernel(architecture, params, x1, x2, memory_limit=limit, check_finite=False)
     return _finite(theta) if check_finite else theta
 
 

@@ -1,11 +1,221 @@
 """The tangent kernel of any network from its Jacobian, in blocks: the way that needs to know nothing of the layers."""
 
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from feature_lazy.architectures.base import Architecture
+from feature_lazy.architectures.functional import Apply, under_vmap
+from feature_lazy.errors import NumericalError
 from feature_lazy.memory import chunk_size, chunks
 from feature_lazy.params import Params
+
+SYMMETRIC_BLOCKS = 8
+"""Blocks of patterns of a symmetric kernel at least: the work is (1 + 1/blocks)/2 of the whole."""
+SHARE_OF_MAKING = 0.25
+"""Of the memory, for making new rows of the Jacobian. The rest holds rows: the more, the fewer are made again."""
+
+
+@dataclass(frozen=True)
+class Jacobian:
+    """∇_w f_c(w, x_μ) of a network with C outputs: one row for each pattern and output.
+
+    Attributes:
+        function: the network.
+        weights: w, by name, without a graph.
+        n_outputs: C.
+    """
+
+    function: Apply
+    weights: Mapping[str, Tensor]
+    n_outputs: int
+
+    def rows(self, x: Tensor, outputs: slice) -> Tensor:
+        """Some outputs c of patterns x (p, …): (p, c, N).
+
+        Raises:
+            ConfigError: ``torch.func`` cannot run the network.
+        """
+        chosen = torch.eye(self.n_outputs, device=x.device)[outputs]
+
+        def of_one(pattern: Tensor) -> Tensor:
+            def f(weights: Mapping[str, Tensor]) -> Tensor:
+                return self.function(weights, pattern[None]).reshape(self.n_outputs)
+
+            value, pull_back, *_ = torch.func.vjp(f, dict(self.weights))
+            (gradients,) = torch.func.vmap(pull_back)(chosen.to(value.dtype))
+            return torch.cat([gradient.reshape(len(chosen), -1) for gradient in gradients.values()], dim=1)
+
+        # Fused attention has no rule for vmap and would go row by row.
+        with under_vmap(), sdpa_kernel(SDPBackend.MATH):
+            return torch.func.vmap(of_one)(x).detach()
+
+    def zeros(self, *shape: int) -> Tensor:
+        """Zeros of the rows' dtype and device."""
+        dtype = functools.reduce(torch.promote_types, (weight.dtype for weight in self.weights.values()))
+        return next(iter(self.weights.values())).new_zeros(shape, dtype=dtype)
+
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self.zeros(1).element_size() * sum(weight.numel() for weight in self.weights.values())
+
+
+class _BytesMade(TorchDispatchMode):
+    """Counts the bytes of all that operations make, as if nothing were freed: a bound on what they hold at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation and count storages that it returns and was not given."""
+        made = func(*args, **(kwargs or {}))
+        given = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        storages = [t.untyped_storage() for t in tree_leaves(made) if isinstance(t, Tensor)]
+        self.total += sum(storage.nbytes() for storage in storages if storage.data_ptr() not in given)
+        return made
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of a Jacobian: outputs of patterns, and the rows of the kernel that they belong to."""
+
+    patterns: slice
+    outputs: slice
+    place: slice
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """How much of a Jacobian to make and to hold at once.
+
+    Attributes:
+        patterns, outputs: of one piece.
+        held: pieces held while the others pass by.
+    """
+
+    patterns: int
+    outputs: int
+    held: int
+
+    @classmethod
+    def within(cls, memory_limit: float, jacobian: Jacobian, x: Tensor, n_patterns: int, *, trace: bool) -> "_Blocks":
+        """Pieces of at most ``n_patterns``, as large as their share of the memory allows, and held in what is left."""
+        with _BytesMade() as work:
+            jacobian.rows(x[:1], slice(0, 1))
+        row, c = jacobian.row_bytes(), jacobian.n_outputs
+        made = chunk_size(len(x) * c, work.total, SHARE_OF_MAKING * memory_limit)
+        # A trace is a sum over outputs. Those that do not fit with all patterns cost less one after the other.
+        fit = chunk_size(c, len(x) * row, (1 - SHARE_OF_MAKING) * memory_limit) if trace else c
+        outputs = min(made, fit)
+        patterns = min(n_patterns, max(1, made // outputs))
+        size = patterns * outputs
+        held = chunk_size(math.ceil(len(x) * c / size), size * row, memory_limit - size * work.total)
+        return cls(patterns, outputs, held)
+
+    def terms(self, n_patterns: int, n_outputs: int, *, trace: bool) -> list[list[_Piece]]:
+        """All pieces of a Jacobian; for the trace, those of each range of outputs, whose kernels are to be added."""
+        if trace:
+            parts = chunks(n_outputs, self.outputs)
+            return [[_Piece(p, part, p) for p in chunks(n_patterns, self.patterns)] for part in parts]
+        return [
+            [
+                # Several patterns come with all outputs, so that a piece is one range of rows.
+                _Piece(p, part, slice(p.start * n_outputs + part.start, (p.stop - 1) * n_outputs + part.stop))
+                for p in chunks(n_patterns, self.patterns)
+                for part in chunks(n_outputs, self.outputs)
+            ]
+        ]
+
+
+def add_kernel(
+    theta: Tensor,
+    jacobian: Jacobian,
+    x1: Tensor,
+    x2: Tensor | None,
+    *,
+    trace: bool,
+    memory_limit: float,
+    check_finite: bool = True,
+) -> None:
+    """Add Θ = JJ′ᵀ between patterns x1 (P1, …) and x2 (P2, …), or x1 again.
+
+    Args:
+        theta: what to add to: zeros (P1·C, P2·C), or (P1, P2) for the trace over outputs.
+        jacobian: the network and its weights.
+        x1: patterns (P1, …).
+        x2: patterns (P2, …); None: x1, for half the work.
+        trace: whether to add Σ_c Θ[μ, ν, c, c].
+        memory_limit: bytes for the work; one row of the Jacobian and one that passes are always held.
+        check_finite: refuse entries of Θ that are not finite.
+
+    Raises:
+        ConfigError: ``torch.func`` cannot run the network.
+        NumericalError: entries of Θ that are not finite.
+    """
+    symmetric = x2 is None
+    x2 = x1 if x2 is None else x2
+    most = math.ceil(len(x1) / SYMMETRIC_BLOCKS) if symmetric else max(len(x1), len(x2))
+    blocks = _Blocks.within(memory_limit, jacobian, x1, most, trace=trace)
+    left, right = (blocks.terms(len(x), jacobian.n_outputs, trace=trace) for x in (x1, x2))
+    for rows, columns in zip(left, right, strict=True):
+        for held in chunks(len(rows), blocks.held):
+            # A symmetric kernel is done from the diagonal on, and mirrored.
+            passing = columns[held.start if symmetric else 0 :]
+            _add_products(
+                theta, jacobian, (x1, rows[held]), (x2, passing), symmetric=symmetric, check_finite=check_finite
+            )
+
+
+def _add_products(
+    theta: Tensor,
+    jacobian: Jacobian,
+    held: tuple[Tensor, list[_Piece]],
+    passing: tuple[Tensor, list[_Piece]],
+    *,
+    symmetric: bool,
+    check_finite: bool,
+) -> None:
+    """Hold some pieces of the Jacobian and let others pass by; of a symmetric kernel, the first to pass are those held.
+
+    Raises:
+        NumericalError: products that are not finite.
+    """
+
+    def make(x: Tensor, piece: _Piece) -> Tensor:
+        return jacobian.rows(x[piece.patterns], piece.outputs).reshape(piece.place.stop - piece.place.start, -1)
+
+    (x1, rows), (x2, columns) = held, passing
+    lefts = [make(x1, row) for row in rows]
+    for j, column in enumerate(columns):
+        right = lefts[j] if symmetric and j < len(rows) else make(x2, column)
+        for i, row in enumerate(rows[: j + 1] if symmetric else rows):
+            block = theta[row.place, column.place]
+            block.addmm_(lefts[i], right.mT)
+            # A row of J that is not finite leaves no entry of its row of Θ finite. A sum needs no memory.
+            if check_finite and not block.sum().isfinite():
+                raise NumericalError(
+                    f"Θ is not finite between patterns {_range(row.patterns)} and {_range(column.patterns)}: a weight, "
+                    "a pattern, the network or its gradient (such as that of √ at 0) is not, or Θ is too large for "
+                    f"{theta.dtype}."
+                )
+            if symmetric and i != j:
+                theta[column.place, row.place] = block.mT
+
+
+def _range(patterns: slice) -> str:
+    """Some patterns, for people: first and last."""
+    return f"{patterns.start} to {patterns.stop - 1}"
 
 
 def jacobian_kernel(
@@ -15,33 +225,23 @@ def jacobian_kernel(
     x2: Tensor | None = None,
     *,
     memory_limit: float = float("inf"),
+    check_finite: bool = True,
 ) -> Tensor:
     """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members, patterns (P1, d) and (P2, d): (E, P1, P2).
 
-    Two blocks of the Jacobian are held at a time, each within half of ``memory_limit`` bytes.
+    The same as ``empirical_kernel``, for a network with a member axis and one output.
+
+    Raises:
+        ConfigError: a network that ``torch.func`` cannot differentiate.
+        NumericalError: entries of Θ that are not finite.
     """
-    columns = x1 if x2 is None else x2
-    w = architecture.layout.flatten(params)
-    per_row = 2 * architecture.layout.size * w.element_size()
-    theta = w.new_zeros(len(w), len(x1), len(columns))
-    size = chunk_size(max(len(x1), len(columns)), per_row, memory_limit)
-    for member in range(len(w)):
-        for rows in chunks(len(x1), size):
-            left = _jacobian(architecture, w[member], x1[rows])
-            for across in chunks(len(columns), size):
-                if x2 is None and across.start < rows.start:
-                    theta[member, rows, across] = theta[member, across, rows].mT
-                else:
-                    same = x2 is None and across == rows
-                    right = left if same else _jacobian(architecture, w[member], columns[across])
-                    theta[member, rows, across] = left @ right.mT
+
+    def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return architecture.apply({name: weight[None] for name, weight in weights.items()}, x)[0]
+
+    some = next(iter(params.values()))
+    theta = some.new_zeros(len(some), len(x1), len(x1 if x2 is None else x2))
+    for member, its_theta in enumerate(theta):
+        jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, 1)
+        add_kernel(its_theta, jacobian, x1, x2, trace=False, memory_limit=memory_limit, check_finite=check_finite)
     return theta
-
-
-def _jacobian(architecture: Architecture, w: Tensor, x: Tensor) -> Tensor:
-    """∇_w f of each pattern (P, d), flat: (P, N)."""
-
-    def f(w: Tensor, pattern: Tensor) -> Tensor:
-        return architecture.apply(architecture.layout.unflatten(w[None]), pattern[None])[0, 0]
-
-    return torch.func.vmap(torch.func.grad(f), in_dims=(None, 0))(w, x).detach()
