@@ -2,10 +2,14 @@
 
 import json
 import logging
+import re
 
 import pytest
+import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save
 
 from feature_lazy.activations import relu_activation
 from feature_lazy.architectures import FullyConnected
@@ -112,9 +116,23 @@ def test_tiles_of_another_place_or_kernel_are_damaged(tmp_path):
         (tmp_path / "a" / first).write_bytes(source.read_bytes())
         with pytest.raises(StoreError, match=f"{first} is damaged: it does not match its checksum"):
             TiledKernel.load(tmp_path / "a").to_dense()
+    # The same bytes, read in another way.
+    with safe_open(tmp_path / "b" / first, "pt") as file:
+        theta, metadata = file.get_tensor("theta"), file.metadata()
+    for other in (theta.view(torch.int64), theta.flatten(1)):
+        (tmp_path / "b" / first).write_bytes(save({"theta": other}, metadata))
+        with pytest.raises(StoreError, match=f"{first} is damaged: it is {re.escape(str(tuple(other.shape)))}"):
+            TiledKernel.load(tmp_path / "b").to_dense()
     (tmp_path / "a" / MANIFEST).unlink()
     with pytest.raises(StoreError, match=r"has tiles but no kernel\.json\. Remove this folder, or choose another path"):
         small(tmp_path / "a")
+
+
+def test_hash_tells_shapes_and_types_apart():
+    tensors = [X, X.mT.contiguous().view(X.shape), X.reshape(X.shape[::-1]), X.view(torch.int64), X.clone()]
+    hashes = [tile_files.hash_of(tensor) for tensor in tensors]
+    assert hashes[0] == hashes[-1] == tile_files.hash_of(X.mT.contiguous().mT)
+    assert len(set(hashes)) == 4
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from feature_lazy.errors import StoreError
+from feature_lazy.files import write_atomically
 from feature_lazy.kernels import TiledKernel, on_disk, tile_files
 from feature_lazy.kernels.tile_files import MANIFEST
 from tests.kernel_folders import TILES, X, assert_whole, compute, small, tiles
@@ -115,6 +116,21 @@ def test_a_live_process_loses_its_temporary_file_to_one_that_starts(tmp_path, mo
     small(tmp_path)
     assert len(lost) == 4
     assert_whole(tmp_path, X[:8])
+
+
+def test_two_writers_of_one_file_at_once(tmp_path, monkeypatch):
+    path, sync = tmp_path / "file", os.fsync
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", sync)
+        write_atomically(path, b"second")
+        assert path.read_bytes() == b"second"
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_atomically(path, b"the first")
+    assert path.read_bytes() == b"the first"
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def compute_with_full_disk(path, size):
