@@ -8,7 +8,6 @@ is the checksum of the manifest. A run that a budget stopped has ``checkpoint.sa
 import hashlib
 import json
 import math
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from feature_lazy.errors import StoreError
+from feature_lazy.files import write_atomically
 from feature_lazy.runs import CHECKPOINT, DONE, HISTORY, MANIFEST, OUTPUTS, SCHEMA_VERSION, Run, load_run
 
 Row = Mapping[str, float]
@@ -90,9 +90,8 @@ class Store:
         if done:
             contents[DONE] = hashlib.sha256(contents[MANIFEST]).hexdigest().encode()
         try:
-            path.mkdir(parents=True, exist_ok=True)
             for name, data in contents.items():
-                _write(path / name, data)
+                write_atomically(path / name, data)
             if done:
                 (path / CHECKPOINT).unlink(missing_ok=True)
         except OSError as error:
@@ -119,16 +118,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it is there in full or not at all, even after a crash."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

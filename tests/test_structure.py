@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 # Each layer imports itself and earlier ones only (docs/architecture.md).
 LAYERS = (
-    {"errors", "seeds", "params", "memory"},
+    {"errors", "files", "seeds", "params", "memory"},
     {"activations", "losses"},
     {"architectures", "datasets", "kernels"},
     {"dynamics"},
@@ -30,6 +30,7 @@ LAYERS = (
         "tracking",
         "provenance",
         "progress",
+        "progress_bar",
         "sweep_display",
         "output_check",
     },
@@ -39,7 +40,20 @@ LAYERS = (
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 # What the command line and the parent of a sweep import; PyTorch takes two seconds.
-LIGHT = ("errors", "config", "schema", "validate", "cells", "runs", "store", "plan", "tracking", "progress")
+LIGHT = (
+    "errors",
+    "files",
+    "config",
+    "schema",
+    "validate",
+    "cells",
+    "runs",
+    "store",
+    "plan",
+    "tracking",
+    "progress",
+    "progress_bar",
+)
 MAX_LINES = 250
 MAX_FUNCTION_LINES = 50
 

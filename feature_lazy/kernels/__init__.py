@@ -6,6 +6,7 @@ from feature_lazy.kernels.exact import JointKernel, joint_kernel, layer_kernels,
 from feature_lazy.kernels.infinite import InfiniteKernels, infinite_kernels
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
+from feature_lazy.kernels.on_disk import kernel_on_disk
 from feature_lazy.kernels.operator import TangentOperator
 from feature_lazy.kernels.prediction import mse_prediction
 from feature_lazy.kernels.regression import kernel_regression
@@ -16,11 +17,13 @@ from feature_lazy.kernels.spectrum import (
     spectrum,
     top_eigenvalues,
 )
+from feature_lazy.kernels.tiles import TiledKernel
 
 __all__ = [
     "InfiniteKernels",
     "JointKernel",
     "TangentOperator",
+    "TiledKernel",
     "alignment",
     "centred",
     "cka",
@@ -33,6 +36,7 @@ __all__ = [
     "intrinsic_dimension_of_kernel",
     "jacobian_kernel",
     "joint_kernel",
+    "kernel_on_disk",
     "kernel_regression",
     "layer_kernels",
     "mse_prediction",

@@ -9,7 +9,7 @@ from torch import Tensor
 from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import Linearisation, accumulate
+from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes
 from feature_lazy.memory import chunk_size, chunks, free_bytes
 from feature_lazy.params import Params
 
@@ -107,12 +107,9 @@ def _fill(
     architecture: Layered, params: Params, x1: Tensor, x2: Tensor | None, parts: Sequence[Tensor], limit: float
 ) -> None:
     """Add the part of each layer to its tensor (E, P1, P2), tile by tile: the factors of two tiles are held at once."""
-    members, item = parts[0].shape[0], parts[0].element_size()
-    # Signals and inputs of every layer.
-    per_pattern = (
-        members * item * (x1.shape[-1] + 2 * sum(layer.fan_out * layer.positions for layer in architecture.layers))
-    )
-    n, held, work = max(parts[0].shape[1:]), 0.75 * limit, 0.25 * limit
+    theta = parts[0]
+    per_pattern = factor_bytes(architecture, theta.shape[0], x1.shape[-1], theta.element_size())
+    n, held, work = max(theta.shape[1:]), 0.75 * limit, 0.25 * limit
     size = n if n * per_pattern <= held and x2 is None else chunk_size(n, 2 * per_pattern, held)
 
     def linearise(x: Tensor) -> Linearisation:

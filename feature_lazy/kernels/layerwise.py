@@ -62,6 +62,12 @@ class Linearisation:
         return torch.cat([layer.pull_back(a) for layer in self.layers], dim=1)
 
 
+def factor_bytes(architecture: Layered, members: int, d: int, item: int) -> float:
+    """Bytes of the factors of one pattern of d entries, for numbers of ``item`` bytes: signals and inputs of layers."""
+    units = sum(layer.fan_out * layer.positions for layer in architecture.layers)
+    return float(item * (d + 2 * members * units))
+
+
 def kernel_of(
     rows: Linearisation, columns: Linearisation | None = None, *, memory_limit: float = float("inf")
 ) -> Tensor:
