@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint format bench bench-solvers clean
+.PHONY: help demo test lint format bench bench-solvers bench-kernels clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,9 @@ bench-solvers: $(STAMP) ## work, time and error of every stepper against the art
 	$(BIN)/python benchmarks/solvers.py --json benchmarks/results/solvers.json
 	$(BIN)/python benchmarks/bars.py benchmarks/results/solvers.json
 	$(BIN)/python benchmarks/members.py --json benchmarks/results/members.json
+
+bench-kernels: $(STAMP) ## time, memory and flops of exact kernels against the usual ways
+	$(BIN)/python benchmarks/kernels.py --json benchmarks/results/kernels.json
 
 clean: ## remove the virtual environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes
-from feature_lazy.memory import chunk_size, chunks, free_bytes
+from feature_lazy.memory import WORKING, chunk_size, chunks, free_bytes
 from feature_lazy.params import Params
 
 
@@ -148,6 +148,8 @@ def _limit(params: Params, x1: Tensor, x2: Tensor | None, kernels: int, memory_l
     weight = next(iter(params.values()))
     members, n_columns = weight.shape[0], len(x1 if x2 is None else x2)
     needed = float(kernels * members * len(x1) * n_columns * weight.element_size())
+    if needed < WORKING and memory_limit is not None:
+        return memory_limit  # asking takes as long as a small kernel
     free = free_bytes(str(weight.device))
     if needed > free:
         raise KernelSizeError(
@@ -164,7 +166,8 @@ def _finite(theta: Tensor) -> Tensor:
     Raises:
         NumericalError: it has infinities or NaN.
     """
-    if not theta.isfinite().all():
+    # A sum needs no memory; it may overflow where no entry has.
+    if not (theta.sum().isfinite() or theta.isfinite().all()):
         members = sorted(set((~theta.isfinite()).nonzero()[:, 0].tolist()))
         raise NumericalError(
             f"the tangent kernel of member {members[0]} has infinities or NaN among its entries: its weights or "
