@@ -69,15 +69,17 @@ class Factors:
             memory_limit,
         )
 
-    @staticmethod
-    def join(parts: "list[Factors]") -> "Factors":
-        """The same layer on the patterns of all parts."""
-        first = parts[0]
-        if len(parts) == 1:
-            return first
-        inputs = torch.cat([part.inputs for part in parts], dim=1 if first.own else 0)
-        signals = torch.cat([part.signals for part in parts], dim=1)
-        return Factors(inputs, signals, first.scale, first.window, first.memory_limit)
+    def room(self, n: int) -> "Factors":
+        """Uninitialised factors of the same layer for n patterns."""
+        axis = 1 if self.own else 0
+        inputs = self.inputs.new_empty(*self.inputs.shape[:axis], n, *self.inputs.shape[axis + 1 :])
+        signals = self.signals.new_empty(len(self.signals), n, *self.signals.shape[2:])
+        return Factors(inputs, signals, self.scale, self.window, self.memory_limit)
+
+    def put(self, part: "Factors", patterns: slice) -> None:
+        """Write the factors of some patterns."""
+        (self.inputs[:, patterns] if self.own else self.inputs[patterns]).copy_(part.inputs)
+        self.signals[:, patterns] = part.signals
 
     @property
     def own(self) -> bool:
@@ -180,15 +182,12 @@ class Factors:
 
     def _gradients(self, entries: slice, memory_limit: float) -> Tensor:
         """Σ_p b uᵀ of each pattern for some entries of u, flat: (E, P, fan-out · entries)."""
-        n, share = (
-            self.signals.shape[1],
-            (entries.stop - entries.start) / self.inputs.shape[-1 if self.window is None else -3],
-        )
-        parts = [
-            torch.matmul(self.signals[:, part], self.patches(part, entries).mT)
-            for part in chunks(n, chunk_size(n, share * self._patch_bytes, min(memory_limit, WORKING)))
-        ]
-        return torch.cat(parts, dim=1).flatten(2)
+        members, n, fan_out, _ = self.signals.shape
+        share = (entries.stop - entries.start) / self._entries
+        gradients = self.signals.new_empty(members, n, fan_out, round(share * self.shape.fan_in))
+        for part in chunks(n, chunk_size(n, share * self._patch_bytes, min(memory_limit, WORKING) / 2)):
+            gradients[:, part] = self.signals[:, part] @ self.patches(part, entries).mT
+        return gradients.flatten(2)
 
     @property
     def _entries(self) -> int:

@@ -30,16 +30,21 @@ class Linearisation:
         leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
         per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
-        outputs: list[Tensor] = []
-        parts: list[list[Factors]] = []
-        n = x.shape[-2]
+        n, outputs, layers = x.shape[-2], [], []
         for chunk in chunks(n, chunk_size(n, per_pattern, min(memory_limit, 4 * WORKING))):
             with torch.enable_grad():
                 output, taps = architecture.taps(leaves, x[..., chunk, :])
                 signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
             outputs.append(output.detach())
-            parts.append([Factors.of(tap, b, memory_limit) for tap, b in zip(taps, signals, strict=True)])
-        return cls(torch.cat(outputs, dim=1), [Factors.join(list(layer)) for layer in zip(*parts, strict=True)])
+            parts = [Factors.of(tap, b, memory_limit) for tap, b in zip(taps, signals, strict=True)]
+            if chunk.stop - chunk.start == n:
+                layers = parts
+                break
+            # Written where they are to lie: joined at the end, they would be there twice.
+            layers = layers or [part.room(n) for part in parts]
+            for layer, part in zip(layers, parts, strict=True):
+                layer.put(part, chunk)
+        return cls(torch.cat(outputs, dim=1), layers)
 
     def select(self, members: Tensor) -> "Linearisation":
         """The same for some members, (k,)."""

@@ -33,7 +33,7 @@ def tile_function(
     members, *sides = (manifest.shape[0], *(min(manifest.tile, n) for n in manifest.shape[1:]))
     number = torch.empty(0, dtype=DTYPES[manifest.dtype]).element_size()
     tile = COPIES_OF_TILE * members * sides[0] * sides[1] * number
-    # Twice while the chunks they come in are joined.
+    # Twice while they are made: autograd holds as much until the factors are out of its graph.
     per_pattern = factor_bytes(architecture, members, patterns[0].shape[1], number) if layered else 0.0
     factors = per_pattern * max(sides)
     held = (1 - FREE) * memory_limit
