@@ -22,6 +22,7 @@ from feature_lazy.datasets.prepare import Dataset, prepare
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
+from feature_lazy.probe import KernelCadence
 from feature_lazy.store import Store
 from feature_lazy.training import Dynamics, FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, Training
 from feature_lazy.validate import validate
@@ -37,13 +38,13 @@ class Observation:
     Attributes:
         times: observation times of every member.
         n_test: test patterns used over time.
-        probe: test patterns of the kernel's probe set; 0 for none.
+        kernel: what is recorded of the kernel over time.
         final_kernels: whether kernels on the whole train and test sets are compared at the end.
     """
 
     times: ObservationTimes
     n_test: int
-    probe: int
+    kernel: KernelCadence
     final_kernels: bool
 
 
@@ -114,7 +115,7 @@ def build(config: schema.Config) -> Experiment:
         dataset=dataset,
         loss=_loss(config.loss),
         dynamics=_dynamics(dynamics),
-        observation=Observation(_times(observe, scale), observe.n_test, observe.kernel.probe, observe.kernel.final),
+        observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
         alpha=alpha(config),
         time_scale=scale,
         dt_floor=dynamics.dt_floor if isinstance(dynamics, schema.Flow) else DT_FLOOR,
@@ -182,6 +183,11 @@ def _loss(config: schema.Loss) -> losses.Loss:
         case schema.Mse():
             return losses.Mse(config.target, config.margin_tol)
     raise ConfigError(f"loss={config.kind}: there is no such loss.")
+
+
+def _cadence(observe: schema.Observe) -> KernelCadence:
+    kernel = observe.kernel
+    return KernelCadence(kernel.probe, kernel.every, kernel.layers, kernel.eigenvalues)
 
 
 def _times(config: schema.Observe, scale: float) -> ObservationTimes:

@@ -107,6 +107,9 @@ class KernelObservation:
     """The tangent kernel on a probe set, over time."""
 
     probe: int = option(128, "test patterns of the probe set: the first ones; 0: no kernel", ge=0)
+    every: int = option(1, "at every how many observations, the first and the last always", ge=1)
+    layers: bool = option(False, "each weight's part of the kernel: its change and its share of the trace")
+    eigenvalues: int = option(0, "how many of the largest eigenvalues are recorded", ge=0)
     final: bool = option(True, "kernel change on the whole train and test sets at the end")
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.dynamics.flow import outputs_in_chunks
-from feature_lazy.kernels import tangent_kernel
+from feature_lazy.kernels import layer_kernels, tangent_kernel
 from feature_lazy.kernels.layerwise import Linearisation
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
@@ -22,6 +22,10 @@ class Model(Protocol):
 
     def kernel(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
         """Θ on patterns x (P, d): (k, P, P) (eq. 5)."""
+        ...
+
+    def layer_kernels(self, w: Tensor, member: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """The part of each weight in it, by name."""
         ...
 
 
@@ -46,6 +50,11 @@ class NetworkModel:
         params = self.architecture.layout.unflatten(w)
         # A member that has diverged is observed as it is, and does not end the others.
         return tangent_kernel(self.architecture, params, x, memory_limit=self.memory_limit, check_finite=False)
+
+    def layer_kernels(self, w: Tensor, member: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """See ``Model.layer_kernels``."""
+        params = self.architecture.layout.unflatten(w)
+        return layer_kernels(self.architecture, params, x, memory_limit=self.memory_limit, check_finite=False)
 
 
 @dataclass(frozen=True)
@@ -77,3 +86,7 @@ class LinearisedModel:
     def kernel(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
         """See ``Model.kernel``; it stays as it is."""
         return self.network.kernel(self.w_frozen[member], member, x)
+
+    def layer_kernels(self, w: Tensor, member: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """See ``Model.layer_kernels``."""
+        return self.network.layer_kernels(self.w_frozen[member], member, x)

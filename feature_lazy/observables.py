@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 
 from feature_lazy.datasets.prepare import Dataset
-from feature_lazy.kernels import describe, relative_change
+from feature_lazy.kernels import relative_change
 from feature_lazy.losses import Loss
 from feature_lazy.models import Model
 from feature_lazy.params import Layout
-
-Scalars = dict[str, Tensor]
-"""Observables by name, each (k,): one value for each observed state."""
+from feature_lazy.probe import KernelCadence, KernelProbe, Scalars
 
 
 def fit(predictor: Tensor, labels: Tensor, loss: Loss) -> Scalars:
@@ -76,7 +74,7 @@ class Observer:
         alpha: Tensor,
         w0: Tensor,
         n_test: int,
-        probe: int,
+        kernel: KernelCadence,
     ) -> None:
         """Fix data and initial state.
 
@@ -88,7 +86,7 @@ class Observer:
             alpha: α of each member, (M,).
             w0: initial weights, (M, N).
             n_test: test patterns used over time, the first ones.
-            probe: test patterns of the kernel's probe set, the first ones; 0 for none.
+            kernel: what is recorded of the kernel over time.
         """
         self.model, self.layout, self.dataset, self.loss = model, layout, dataset, loss
         self.alpha, self.w0 = alpha, w0
@@ -96,12 +94,18 @@ class Observer:
         everyone = torch.arange(len(w0), device=w0.device)
         self.f0_train = model.f(w0, everyone, dataset.x_train)
         self.f0_test = model.f(w0, everyone, dataset.x_test)
-        self.x_probe, self.y_probe = dataset.x_test[:probe], dataset.y_test[:probe]
-        self.theta0 = model.kernel(w0, everyone, self.x_probe) if probe else None
+        x, y = dataset.x_test[: kernel.patterns], dataset.y_test[: kernel.patterns]
+        self.probe = KernelProbe(model, x, y, w0, kernel) if kernel.patterns else None
 
     @torch.no_grad()
-    def observe(self, member: Tensor, w: Tensor) -> Scalars:
-        """All observables over time of the states w (k, N) of members (k,); the test set cut to ``n_test``."""
+    def observe(self, member: Tensor, w: Tensor, due: Tensor | None = None) -> Scalars:
+        """All observables over time of the states w (k, N) of members (k,); the test set cut to ``n_test``.
+
+        Args:
+            member: of each state, (k,).
+            w: weights, (k, N).
+            due: whose kernel is observed, (k,) bool; that of all if omitted. The others' is NaN, or absent if none is.
+        """
         data, alpha = self.dataset, self.alpha[member]
         f0_train, f0_test = self.f0_train[member], self.f0_test[member, : self.n_test]
         f_train = self.model.f(w, member, data.x_train)
@@ -113,10 +117,10 @@ class Observer:
             **prefixed("output/train", output_norms(f_train, f0_train, alpha)),
             **prefixed("weights", weight_change(self.layout, w, self.w0[member])),
         }
-        if self.theta0 is not None:
-            theta = self.model.kernel(w, member, self.x_probe)
-            scalars["kernel/change"] = relative_change(theta, self.theta0[member])
-            scalars |= prefixed("kernel", describe(theta, self.y_probe))
+        due = torch.ones_like(member, dtype=torch.bool) if due is None else due
+        if self.probe is not None and due.any():
+            for name, values in prefixed("kernel", self.probe.observe(w[due], member[due])).items():
+                scalars[name] = values.new_full((len(member),), torch.nan).masked_scatter(due, values)
         return scalars
 
     @torch.no_grad()

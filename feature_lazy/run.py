@@ -82,7 +82,7 @@ class _Batch:
             alpha=self.flow.alpha,
             w0=self.w0,
             n_test=experiment.observation.n_test,
-            probe=experiment.observation.probe,
+            kernel=experiment.observation.kernel,
         )
         self.events: list[Event] = [half_loss(experiment.loss, data.y_train), converged(experiment.loss, data.y_train)]
         self.histories: list[list[dict[str, float]]] = [[] for _ in self.cells]
@@ -117,7 +117,13 @@ class _Batch:
         return State.concatenate(rows)
 
     def _observe(self, member: Tensor, y: Tensor) -> Scalars:
-        return self.observer.observe(member, self.training.system.weights(y))
+        """Observe states whose kernel is due by the number of observations that their member has had before."""
+        numbers = [len(history) for history in self.histories]
+        due = []
+        for index in member.tolist():
+            due.append(numbers[index] % self.experiment.observation.kernel.every == 0)
+            numbers[index] += 1
+        return self.observer.observe(member, self.training.system.weights(y), torch.tensor(due, device=member.device))
 
     def _record(self, member: Tensor, t: Tensor, scalars: Scalars) -> None:
         columns = {"t": t, **scalars}

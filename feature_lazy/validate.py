@@ -60,6 +60,11 @@ def _rules(config: Config) -> Iterator[str]:
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
     if observe.kernel.probe > config.dataset.n_test:
         yield f"observe.kernel.probe={observe.kernel.probe}: must be at most dataset.n_test={config.dataset.n_test}."
+    if observe.kernel.eigenvalues > max(observe.kernel.probe, 0):
+        yield (
+            f"observe.kernel.eigenvalues={observe.kernel.eigenvalues}: must be at most "
+            f"observe.kernel.probe={observe.kernel.probe}."
+        )
     if observe.kind == "times" and not observe.times:
         yield "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10]."
     if isinstance(config.width, GeometricWidth) and config.width.h > 0 and config.width.growth > 0:

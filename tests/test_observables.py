@@ -12,6 +12,7 @@ from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.losses import Hinge
 from feature_lazy.models import NetworkModel
 from feature_lazy.observables import Observer, fit, output_norms, weight_change
+from feature_lazy.probe import KernelCadence
 
 LABELS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
 
@@ -61,7 +62,7 @@ def observer():
     y = torch.tensor([1.0, -1.0] * 5, dtype=torch.float64)
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in (0, 1)])
     data, alpha = Dataset(x[:4], y[:4], x[4:], y[4:]), torch.tensor([2.0, 0.1], dtype=torch.float64)
-    return Observer(NetworkModel(net), net.layout, data, Hinge(), alpha=alpha, w0=w0, n_test=4, probe=3)
+    return Observer(NetworkModel(net), net.layout, data, Hinge(), alpha=alpha, w0=w0, n_test=4, kernel=KernelCadence(3))
 
 
 def test_observes_each_member_with_its_own_initial_state(observer):

@@ -14,7 +14,7 @@ LAYERS = (
     {"architectures", "datasets", "kernels"},
     {"dynamics"},
     {"models"},
-    {"training", "observables"},
+    {"training", "probe", "observables"},
     {"trajectory"},
     {
         "keys",

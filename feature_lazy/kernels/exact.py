@@ -58,6 +58,7 @@ def layer_kernels(
     x2: Tensor | None = None,
     *,
     memory_limit: float | None = None,
+    check_finite: bool = True,
 ) -> dict[str, Tensor]:
     """The contribution of each weight to Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
 
@@ -72,7 +73,7 @@ def layer_kernels(
     limit = _limit(params, x1, x2, len(names), memory_limit)
     parts = {name: _empty(params, x1, x2) for name in names}
     _fill(architecture, params, x1, x2, list(parts.values()), limit)
-    return {name: _finite(theta) for name, theta in parts.items()}
+    return {name: _finite(theta) for name, theta in parts.items()} if check_finite else parts
 
 
 class JointKernel(NamedTuple):
