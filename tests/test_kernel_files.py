@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save
@@ -64,11 +64,21 @@ def test_damaged_tile_is_named_and_computed_anew(finished, caplog, damage):
     assert_whole(path, X[:8])
 
 
+def meaning(data):
+    """What a manifest says, or None: another kind of white space, or E for e, says the same."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
 @given(damages)
 @settings(max_examples=150)
 def test_damaged_manifest_is_named(finished, damage):
     path, whole = finished
-    (path / MANIFEST).write_bytes(damaged(whole[MANIFEST], damage))
+    broken = damaged(whole[MANIFEST], damage)
+    assume(meaning(broken) != meaning(whole[MANIFEST]))
+    (path / MANIFEST).write_bytes(broken)
     try:
         for use in (TiledKernel.load, small):
             with pytest.raises(
