@@ -35,9 +35,9 @@ class Reference(torch.nn.Module):
 
 @pytest.mark.parametrize("widths", [[6, 6], [4, 8]], ids=str)
 def test_convolutional_network_is_the_plain_module(widths):
-    net, module = Convolutional((2, 19, 19), widths, PHI), Reference(2, widths)
+    net, module = Convolutional((2, 23, 23), widths, PHI), Reference(2, widths)
     params = {name: torch.stack([net.init(seed)[name] for seed in range(MEMBERS)]) for name in net.layout.shapes}
-    x = normal(5, 2, 19, 19)
+    x = normal(5, 2, 23, 23)
     for e in range(MEMBERS):
         with torch.no_grad():
             for weight, name in zip(module.parameters(), net.layout.shapes, strict=True):
