@@ -15,9 +15,8 @@ STEPPERS = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": T
 GLOBAL_ERROR = 1.0
 """C of every stepper: at the end of a run the relative errors of F on the test set and of w − w₀ are at most C times
 the tolerance. Errors of steps are relative to the path, and they die out where the flow contracts. Measured on digits
-for tolerances from 1e-1 to 1e-4 (benchmarks/results/solvers.md): at most 0.33 for rk32, 0.37 for rkc2, 0.52 for tangent
-and 0.62 for auto. At 1e-5 the end of a lazy run lies within a step of ``auto`` so long that its dense output, which no
-tolerance controls, is off by 6e-5 in w − w₀."""
+for tolerances from 1e-1 to 1e-5 (benchmarks/results/solvers.md): at most 0.32 for rk32, 0.68 for rkc2, 0.89 for tangent
+and 0.44 for auto."""
 
 
 def method(
