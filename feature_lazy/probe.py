@@ -57,14 +57,10 @@ class KernelProbe:
         scalars = {"change": relative_change(theta, self.theta0[member]), **describe(theta, self.y)}
         for name, part in (self.model.layer_kernels(w, member, self.x) if self.parts0 else {}).items():
             scalars[f"{name}/change"] = relative_change(part, self.parts0[name][member])
-            scalars[f"{name}/share"] = _trace(part) / _trace(theta)
+            scalars[f"{name}/share"] = part.diagonal(dim1=1, dim2=2).sum(1) / scalars["trace"]
         if k := self.cadence.eigenvalues:
             largest = theta.new_full((len(theta), k), torch.nan)
             finite = theta.isfinite().all(dim=(1, 2))
             largest[finite] = spectrum(theta[finite])[:, :k]
             scalars |= {f"eigenvalue_{i + 1}": largest[:, i] for i in range(k)}
         return scalars
-
-
-def _trace(theta: Tensor) -> Tensor:
-    return theta.diagonal(dim1=1, dim2=2).sum(1)

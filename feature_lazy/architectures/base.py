@@ -1,12 +1,15 @@
 """What every network offers: initial weights, a pure forward function, and taps for exact kernels."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from feature_lazy.params import Layout, Params
+from feature_lazy.seeds import stream
 
 
 @dataclass(frozen=True)
@@ -122,3 +125,33 @@ class Layered(Architecture, Protocol):
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) as ``apply`` gives it, and one tap for each weight, in the order of the layout."""
         ...
+
+
+class GaussianNetwork(ABC):
+    """What networks of known layers share: the work of their passes, and weights that begin as N(0, 1)."""
+
+    layout: Layout
+
+    @property
+    @abstractmethod
+    def layers(self) -> Sequence[LayerShape]:
+        """See ``Layered.layers``."""
+
+    @property
+    def forward_flops(self) -> float:
+        """2 Σ positions · fan-in · fan-out."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def signal_flops(self) -> float:
+        """A forward pass without the first layer, whose inputs need no gradient."""
+        return self.forward_flops - self.layers[0].flops
+
+    def init(self, seed: int) -> dict[str, Tensor]:
+        """Every weight W… ~ N(0, 1) in float64, from the seed's own stream of that weight; every bias B… 0."""
+        return {
+            name: torch.zeros(shape, dtype=torch.float64)
+            if name.startswith("B")
+            else torch.from_numpy(stream(seed, "initialisation", name).standard_normal(shape))
+            for name, shape in self.layout.shapes.items()
+        }

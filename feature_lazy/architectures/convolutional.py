@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from feature_lazy.activations import Activation
-from feature_lazy.architectures.base import LayerShape, Tap, Window
+from feature_lazy.architectures.base import GaussianNetwork, LayerShape, Tap, Window
 from feature_lazy.errors import ConfigError
 from feature_lazy.params import Layout, Params
-from feature_lazy.seeds import stream
 
 SIZE, PADDING = 5, 1
 """Of every filter."""
 
 
 @dataclass(frozen=True)
-class Convolutional:
+class Convolutional(GaussianNetwork):
     """Blocks of convolutions with 5 × 5 filters, the first of stride 2, then the spatial mean and a dense layer.
 
     zˡ⁺¹ = Wˡ * xˡ/√(25 C), xˡ = φ(zˡ) with C channels, f = W·⟨x^L⟩/√C, ⟨⟩ the mean over positions; every weight
@@ -85,23 +84,6 @@ class Convolutional:
         """A preactivation and an activation for each hidden unit, and the largest image as all patches."""
         patches = max(layer.fan_in * layer.positions for layer in self.layers)
         return 2 * sum(layer.fan_out * layer.positions for layer in self.layers) + patches
-
-    @property
-    def forward_flops(self) -> float:
-        """2 Σ positions · fan-in · fan-out."""
-        return sum(layer.flops for layer in self.layers)
-
-    @property
-    def signal_flops(self) -> float:
-        """A forward pass without the first layer, whose inputs need no gradient."""
-        return self.forward_flops - self.layers[0].flops
-
-    def init(self, seed: int) -> dict[str, Tensor]:
-        """Every weight ~ N(0, 1) in float64, from the seed's own stream of that weight."""
-        return {
-            name: torch.from_numpy(stream(seed, "initialisation", name).standard_normal(shape))
-            for name, shape in self.layout.shapes.items()
-        }
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (E, P), and the layers that led to it; constant factors go to the weights."""

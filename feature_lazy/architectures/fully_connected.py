@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from feature_lazy.activations import Activation
-from feature_lazy.architectures.base import LayerShape, Tap
+from feature_lazy.architectures.base import GaussianNetwork, LayerShape, Tap
 from feature_lazy.params import Layout, Params
-from feature_lazy.seeds import stream
 
 
 @dataclass(frozen=True)
-class FullyConnected:
+class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
     Every weight begins as N(0, 1), every bias as 0.
@@ -57,25 +56,6 @@ class FullyConnected:
     def activations_per_pattern(self) -> int:
         """A preactivation and an activation for each hidden unit, and the output."""
         return 2 * sum(self.widths) + 1
-
-    @property
-    def forward_flops(self) -> float:
-        """2 Σ fan-in · fan-out."""
-        return sum(layer.flops for layer in self.layers)
-
-    @property
-    def signal_flops(self) -> float:
-        """A forward pass without the first layer, whose inputs need no gradient."""
-        return self.forward_flops - self.layers[0].flops
-
-    def init(self, seed: int) -> dict[str, Tensor]:
-        """Every weight ~ N(0, 1) in float64, from the seed's own stream of that weight; every bias 0."""
-        return {
-            name: torch.zeros(shape, dtype=torch.float64)
-            if name.startswith("B")
-            else torch.from_numpy(stream(seed, "initialisation", name).standard_normal(shape))
-            for name, shape in self.layout.shapes.items()
-        }
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (E, P), and the dense layers that led to it.

@@ -9,7 +9,7 @@ from torch import Tensor
 from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes
+from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
 from feature_lazy.memory import WORKING, chunk_size, chunks, free_bytes
 from feature_lazy.params import Params
 
@@ -117,14 +117,18 @@ def _fill(
         return Linearisation.around(architecture, params, x, work)
 
     columns = x1 if x2 is None else x2
+    # Each tensor once: those of all layers may be one.
+    mirrored = list({id(part): part for part in parts}.values()) if x2 is None else []
     for rows, others in _tiles(len(x1), len(columns), size, symmetric=x2 is None):
         left = linearise(x1[rows])
         for across in others:
             same = x2 is None and across == rows
             right = None if same else linearise(columns[across])
             accumulate([part[:, rows, across] for part in parts], left, right, work)
-            if x2 is None and not same:
-                for part in {id(part): part for part in parts}.values():
+            for part in mirrored:
+                if same:
+                    mirror(part[:, rows, rows])
+                else:
                     part[:, across, rows] = part[:, rows, across].mT
 
 

@@ -15,11 +15,10 @@ from torch.utils._pytree import tree_leaves
 from feature_lazy.architectures.base import Architecture
 from feature_lazy.architectures.functional import Apply, under_vmap
 from feature_lazy.errors import NumericalError
+from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
 from feature_lazy.memory import chunk_size, chunks
 from feature_lazy.params import Params
 
-SYMMETRIC_BLOCKS = 8
-"""Blocks of patterns of a symmetric kernel at least: the work is (1 + 1/blocks)/2 of the whole."""
 SHARE_OF_MAKING = 0.25
 """Of the memory, for making new rows of the Jacobian. The rest holds rows: the more, the fewer are made again."""
 

@@ -79,19 +79,21 @@ def kernel_of(
     """Θ between the patterns of two linearisations, or of one with itself: (E, P1, P2)."""
     theta = rows.outputs.new_zeros(*rows.outputs.shape, (columns or rows).outputs.shape[1])
     accumulate([theta] * len(rows.layers), rows, columns, memory_limit)
+    if columns is None:
+        mirror(theta)
     return theta
 
 
 def accumulate(
     parts: Sequence[Tensor], rows: Linearisation, columns: Linearisation | None, memory_limit: float
 ) -> None:
-    """Add each layer's part of Θ to its tensor, (E, P1, P2) of zeros; the tensors of all layers may be one."""
+    """Add each layer's part of Θ to its tensor, (E, P1, P2) of zeros; the tensors of all layers may be one.
+
+    Without columns the entries below the diagonal are left to ``mirror``.
+    """
     others = [None] * len(rows.layers) if columns is None else columns.layers
     for theta, row, column in zip(parts, rows.layers, others, strict=True):
         row.add_kernel(theta, column, memory_limit)
-    if columns is None:
-        for theta in {id(theta): theta for theta in parts}.values():
-            mirror(theta)
 
 
 def mirror(theta: Tensor) -> None:
