@@ -37,6 +37,7 @@ LAYERS = (
     {"build"},
     {"run"},
     {"app"},
+    {"commands"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 # What the command line and the parent of a sweep import; PyTorch takes two seconds.
