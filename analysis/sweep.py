@@ -19,7 +19,8 @@ def read(folder: Path | str) -> pd.DataFrame:
     Raises:
         StoreError: no complete run, or runs of several data sets or networks that one figure cannot show.
     """
-    table = load_sweep(folder)
+    sweep = load_sweep(folder)
+    table = sweep.table.assign(run=sweep.runs)
     for column in ("dataset", "P", "L", "activation", "loss", "dynamics"):
         values = sorted(table[column].unique())
         if len(values) > 1:

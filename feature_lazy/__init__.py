@@ -10,7 +10,7 @@ _HOMES = {
     "Config": "feature_lazy.config",
     "follow": "feature_lazy.trajectory",
     "load_run": "feature_lazy.runs",
-    "load_sweep": "feature_lazy.runs",
+    "load_sweep": "feature_lazy.sweep",
     "tangent_kernel": "feature_lazy.kernels",
 }
 

@@ -61,6 +61,8 @@ class Experiment:
         precision_tol: largest α·ε·rms(f) that is accepted.
         max_steps: budget of one member.
         time_budget: budget in seconds.
+        checkpoint_every: seconds between two checkpoints.
+        checkpoint_margin: seconds before the end of the job at which training stops.
     """
 
     cells: list[Cell]
@@ -76,6 +78,8 @@ class Experiment:
     max_steps: int
     time_budget: float
     memory_limit: float
+    checkpoint_every: float
+    checkpoint_margin: float
     store: Store
     tracker: tracking.Tracker
 
@@ -123,6 +127,8 @@ def build(config: schema.Config) -> Experiment:
         max_steps=dynamics.max_steps,
         time_budget=dynamics.time_budget,
         memory_limit=parse_bytes(config.memory_limit),
+        checkpoint_every=config.checkpoint_every,
+        checkpoint_margin=config.checkpoint_margin,
         store=Store(config.output_dir),
         tracker=_tracker(config.tracking, Path(config.output_dir)),
     )

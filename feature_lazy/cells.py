@@ -22,17 +22,29 @@ class Cell:
         seed: seed of the initialisation.
         config: the scientific configuration of this cell, as plain values.
         columns: flat values to sort and plot by: dataset, P, L, h, α, √h·α, seed, …
+        resolved: the whole configuration of this cell, as plain values: what trains it again.
     """
 
     run_id: str
     seed: int
     config: dict[str, Any]
     columns: dict[str, Any]
+    resolved: dict[str, Any]
 
     @property
     def label(self) -> str:
         """How a person names this cell."""
         return f"√hα={self.columns['sqrt_h_alpha']:g} h={self.columns['h']} seed={self.seed}"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What a manifest says of this cell."""
+        return {
+            "identity": {"version": SCIENCE_VERSION, "key": science_key(self.config)},
+            "config": self.config,
+            "columns": self.columns,
+            "resolved": self.resolved,
+        }
 
 
 def widths(config: Config) -> list[int]:
@@ -69,7 +81,7 @@ def cells(config: Config) -> list[Cell]:
 
 def _cell(config: Config, seed: int) -> Cell:
     science = scientific(config)
-    return Cell(run_id(science), seed, science, columns(config, seed))
+    return Cell(run_id(science), seed, science, columns(config, seed), dataclasses.asdict(config))
 
 
 def columns(config: Config, seed: int) -> dict[str, Any]:
@@ -113,5 +125,13 @@ def run_id(science: dict[str, Any]) -> str:
     Keys are sorted and the schema has made every number of a float field a float, so neither the order of keys
     nor writing 1, 1.0 or 1e0 matters.
     """
-    text = json.dumps({"version": SCIENCE_VERSION, **science}, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _hash({"version": SCIENCE_VERSION, **science})
+
+
+def science_key(science: dict[str, Any]) -> str:
+    """The same for every version of the code: tells which run of an older version a new one replaces."""
+    return _hash(science)
+
+
+def _hash(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]

@@ -143,4 +143,6 @@ class Config:
     device: str = option("cpu", "cpu, cuda or cuda:N", science=False)
     threads: int = option(0, "CPU threads; 0: all cores, shared among parallel jobs", ge=0, science=False)
     memory_limit: str = option("1GiB", "for one chunk of patterns, such as 500MB or 2GiB", science=False)
+    checkpoint_every: float = option(300.0, "seconds between two checkpoints", gt=0, science=False)
+    checkpoint_margin: float = option(60.0, "seconds kept for the last one before a job ends", ge=0, science=False)
     output_dir: str = option("results", "folder of the stored runs", science=False)

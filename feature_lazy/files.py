@@ -1,16 +1,23 @@
-"""Files that are there in full or not at all, whatever kills the process that writes them."""
+"""Files that are there in full or not at all, whatever kills the process that writes them; and careful reading."""
 
+import errno
 import os
+import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a file under a temporary name beside it, sync it, then rename it; the folder is made if it is missing.
 
     A kill leaves at most a temporary file, ``.<name>.<random>``; see ``remove_temporaries``. What had the name before
     stays until the new content is safe.
+
+    Args:
+        path: where.
+        data: the whole content.
+        sync: whether it must outlast a crash of the machine, and not only of the process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -18,11 +25,54 @@ def write_atomically(path: Path, data: bytes) -> None:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if sync:
+        _sync_folder(path.parent)
+
+
+def create_exclusively(path: Path, data: bytes) -> bool:
+    """Create a file with its content at once, or not at all; whether it is ours.
+
+    By a link, which is atomic on network file systems too: of several processes exactly one gets the name, and nobody
+    sees it half written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(data)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a plain file; links and pipes, which a stranger's folder may hold, are not followed.
+
+    Raises:
+        OSError: it cannot be read, or is something else than a plain file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(error.errno, "a link, which is not followed", str(path)) from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", str(path))
+        return file.read()
+
+
+def temporaries(folder: Path, names: str = "*") -> list[Path]:
+    """What killed, or still living, writers have left of files whose names match a pattern."""
+    return sorted(folder.glob(f".{names}.{'[0-9a-f]' * 32}"))
 
 
 def remove_temporaries(folder: Path, names: str) -> None:
@@ -30,7 +80,7 @@ def remove_temporaries(folder: Path, names: str) -> None:
 
     A writer that still lives loses its temporary file too, and its ``write_atomically`` fails with FileNotFoundError.
     """
-    for temporary in folder.glob(f".{names}.{'[0-9a-f]' * 32}"):
+    for temporary in temporaries(folder, names):
         temporary.unlink(missing_ok=True)
 
 

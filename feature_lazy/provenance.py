@@ -1,7 +1,12 @@
 """Where, when and with what a run was made."""
 
+import hashlib
+import os
 import platform
+import resource
+import socket
 import subprocess
+import sys
 import time
 from functools import cache
 from importlib import metadata
@@ -10,7 +15,31 @@ from typing import Any
 
 import torch
 
+from feature_lazy.errors import StoreError
+from feature_lazy.files import write_atomically
+from feature_lazy.runs import load_run
+
 PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend")
+ENVIRONMENT = (
+    "CUDA_VISIBLE_DEVICES",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "MKL_CBWR",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_CLUSTER_NAME",
+    "SLURM_CPUS_PER_TASK",
+    "SLURM_JOB_ID",
+    "SLURM_JOB_NAME",
+    "SLURM_JOB_PARTITION",
+    "SLURM_JOB_NODELIST",
+    "SLURM_RESTART_COUNT",
+)
+"""The only environment variables that are ever recorded: none of them holds a secret."""
+DIFF_LIMIT = 2**20
+"""Bytes of uncommitted changes that are kept; of more, the checksum alone."""
 
 
 @cache
@@ -25,35 +54,94 @@ def _versions() -> dict[str, str]:
 
 
 @cache
-def _revision() -> dict[str, Any]:
-    """Git revision of the source, and whether it differs from it; empty outside a checkout."""
+def _source() -> tuple[dict[str, Any], bytes]:
+    """Git revision of the source and what differs from it; empty outside a checkout."""
 
-    def git(*arguments: str) -> str:
+    def git(*arguments: str) -> bytes:
         folder = Path(__file__).parent
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True, timeout=10).stdout
 
     try:
-        return {"revision": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain", "-uno"))}
+        revision, diff = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD")
     except (OSError, subprocess.SubprocessError):
-        return {}
+        return {}, b""
+    changes = {"diff": hashlib.sha256(diff).hexdigest()} if diff else {}
+    return {"revision": revision, "modified": bool(diff), **changes}, diff
 
 
-def provenance(started: float, device: torch.device, members: int) -> dict[str, Any]:
-    """Versions, source revision, hardware and wall time.
+def environment() -> dict[str, str]:
+    """The environment variables that say where a process ran."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
-    Args:
-        started: Unix time at which the batch started.
-        device: where it ran.
-        members: members that were trained together; the wall time is theirs in common.
-    """
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        "versions": _versions(),
-        "git": _revision(),
-        "device": {"type": device.type, "name": name, "threads": torch.get_num_threads()},
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "wall_seconds": time.time() - started,
-        "trained_together": members,
-    }
+
+class Provenance:
+    """What a batch says of how its runs were made: of each a segment for every process that trained it."""
+
+    def __init__(self, device: torch.device, members: int) -> None:
+        """Begin now.
+
+        Args:
+            device: where it runs.
+            members: members that are trained together; the wall time is theirs in common.
+        """
+        self.device, self.members = device, members
+        self.started = time.time()
+        self.clock = time.monotonic()
+
+    def begin(self, run: Path) -> dict[str, Any]:
+        """Of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all runs."""
+        git, diff = _source()
+        if diff and len(diff) <= DIFF_LIMIT:
+            path = run.parent.parent / "sources" / f"{git['diff']}.diff"
+            if not path.exists():
+                write_atomically(path, diff, sync=False)
+        return {
+            "versions": _versions(),
+            "git": git,
+            "device": self._device(),
+            "deterministic": {
+                "algorithms": torch.are_deterministic_algorithms_enabled(),
+                "cudnn": torch.backends.cudnn.deterministic,
+                "tf32": torch.backends.cuda.matmul.allow_tf32,
+            },
+            "trained_together": self.members,
+            "segments": [*_earlier_segments(run), self._segment()],
+        }
+
+    def end(self, before: dict[str, Any]) -> dict[str, Any]:
+        """What ``begin`` gave, when this process has done its part."""
+        seconds = time.monotonic() - self.clock
+        now = {"ended": _date(time.time()), "wall_seconds": seconds, "peak_memory": self._peak_memory()}
+        segments = [*before["segments"][:-1], {**before["segments"][-1], **now}]
+        return {**before, "segments": segments, "wall_seconds": sum(s.get("wall_seconds", 0.0) for s in segments)}
+
+    def _segment(self) -> dict[str, Any]:
+        return {
+            "started": _date(self.started),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "environment": environment(),
+        }
+
+    def _device(self) -> dict[str, Any]:
+        cuda = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if cuda else platform.processor() or platform.machine()
+        return {"type": self.device.type, "name": name, "threads": torch.get_num_threads()}
+
+    def _peak_memory(self) -> int:
+        """Bytes: of the device, or of this process, whatever else it has done."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _earlier_segments(run: Path) -> list[dict[str, Any]]:
+    try:
+        return list(load_run(run).provenance.get("segments", []))
+    except StoreError:
+        return []  # never begun, or its manifest is damaged: it is written anew
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -2,26 +2,34 @@
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from feature_lazy.errors import StoreError
+from feature_lazy.files import read_regular
+from feature_lazy.history import decode
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 HISTORY = "history.jsonl"
 OUTPUTS = "outputs.safetensors"
-CHECKPOINT = "checkpoint.safetensors"
+ERROR = "error.txt"
 DONE = "done"
+REQUIRED = {
+    "run_id": str,
+    "config": dict,
+    "columns": dict,
+    "summary": dict,
+    "provenance": dict,
+    "files": dict,
+}
+"""What every manifest has, and its type."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Run:
     Attributes:
         path: its directory.
         manifest: everything but history and arrays, as plain values.
-        done: whether it is complete; a run stopped by a budget is not.
+        done: whether it is complete; a run that is being trained, or was stopped, is not.
     """
 
     path: Path
@@ -55,37 +63,63 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Outcome, times, counts, and the last value of every observable."""
+        """Outcome, times, counts, and the last value of every observable; empty until training stops."""
         return self.manifest["summary"]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where, when and with what it was made."""
+        return self.manifest["provenance"]
 
     @cached_property
     def history(self) -> dict[str, np.ndarray]:
-        """Every observable against the training time ``t``: name → (observations,)."""
-        rows = [json.loads(line) for line in self._read(HISTORY).decode().splitlines()]
+        """Every observable against the training time ``t``: name → (observations,).
+
+        Of a run that is not complete, what was written so far.
+
+        Raises:
+            DamagedRunError: the file is missing or damaged.
+        """
+        data = self._read(HISTORY) if self.done else self._so_far()
+        try:
+            rows = decode(data, whole=self.done)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error})") from error
         names = list(dict.fromkeys(name for row in rows for name in row))
-        return {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
+        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
-        """F, f₀ and y at the end on the whole sets: ``F_train``, ``F_test``, ``f0_train``, … → (patterns,)."""
-        return self.arrays(OUTPUTS)
+        """F, f₀ and y at the end on the whole sets: ``F_train``, ``F_test``, ``f0_train``, … → (patterns,).
 
-    def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays in one of the run's files, checked against its checksum."""
-        return load(self._read(name))
+        Raises:
+            DamagedRunError: the file is missing or damaged.
+        """
+        try:
+            return load(self._read(OUTPUTS))
+        except SafetensorError as error:
+            raise DamagedRunError(self.path, f"{OUTPUTS} cannot be read ({error})") from error
 
     def verify(self) -> None:
-        """Check every file against its checksum.
+        """Check every file of a complete run against its checksum; of others there is nothing to check.
 
         Raises:
             DamagedRunError: a file that is missing or differs.
         """
-        for name in (HISTORY, OUTPUTS if self.done else CHECKPOINT):
+        for name in (HISTORY, OUTPUTS) if self.done else ():
             self._read(name)
+
+    def _so_far(self) -> bytes:
+        try:
+            return read_regular(self.path / HISTORY)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error.strerror})") from error
 
     def _read(self, name: str) -> bytes:
         try:
-            data = (self.path / name).read_bytes()
+            data = read_regular(self.path / name)
         except OSError as error:
             raise DamagedRunError(self.path, f"{name} cannot be read ({error.strerror})") from error
         if hashlib.sha256(data).hexdigest() != self.manifest["files"].get(name):
@@ -93,16 +127,19 @@ class Run:
         return data
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
 class DamagedRunError(StoreError):
     """A stored run with a file that is missing, cut or changed."""
 
     def __init__(self, path: Path, what: str) -> None:
         """Name the run's directory and what is wrong with it."""
+        self.path, self.what = path, what
         super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
+
+
+def checksum(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest's content, the entry ``sha256`` left out."""
+    content = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def load_run(path: Path | str) -> Run:
@@ -114,40 +151,42 @@ def load_run(path: Path | str) -> Run:
     """
     path = Path(path)
     try:
-        text = (path / MANIFEST).read_bytes()
+        text = read_regular(path / MANIFEST)
         manifest = json.loads(text)
         schema = manifest["schema"]
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         if (path / DONE).exists():
             raise DamagedRunError(path, f"{MANIFEST} is missing") from error
         raise StoreError(f"There is no stored run in {path}.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedRunError(path, f"{MANIFEST} cannot be read ({error})") from error
-    if schema != SCHEMA_VERSION:
+    if schema not in range(1, SCHEMA_VERSION + 1):
         raise StoreError(
-            f"The run {path} has schema {schema}, this version reads {SCHEMA_VERSION}; use its own version."
+            f"The run {path} has schema {schema}, this version reads 1 … {SCHEMA_VERSION}; "
+            "use the version that wrote it, or a newer one."
         )
-    done = path / DONE
-    if done.exists() and done.read_bytes() != hashlib.sha256(text).hexdigest().encode():
-        raise DamagedRunError(path, f"{MANIFEST} does not match the checksum in {DONE}")
-    missing = {"run_id", "config", "columns", "summary", "provenance", "files"} - set(manifest)
-    if missing:
-        raise DamagedRunError(path, f"{MANIFEST} lacks {', '.join(sorted(missing))}")
-    return Run(path, manifest, done.exists())
+    done = _is_done(path, text)
+    for name, kind in REQUIRED.items():
+        if not isinstance(manifest.get(name), kind):
+            raise DamagedRunError(path, f"{MANIFEST} lacks {name}")
+    # Schema 1 had no checksum of its own.
+    if schema > 1 and manifest.get("sha256") != checksum(manifest):
+        raise DamagedRunError(path, f"{MANIFEST} does not match its checksum")
+    return Run(path, manifest, done)
 
 
-def load_sweep(root: Path | str) -> "pd.DataFrame":
-    """The complete runs of a results folder as one tidy table: a row for each run, with its ``Run`` in ``run``.
-
-    Columns are the run's ``columns`` (h, alpha, sqrt_h_alpha, seed, …) and its ``summary`` (outcome, t_stop, …).
+def _is_done(path: Path, manifest: bytes) -> bool:
+    """Whether the run is complete.
 
     Raises:
-        StoreError: no complete run in the folder, or a damaged one.
+        DamagedRunError: it is said to be, of another manifest.
     """
-    import pandas as pd  # half a second to import: only for tables
-
-    runs = [load_run(done.parent) for done in sorted(Path(root).glob(f"runs/*/{DONE}"))]
-    if not runs:
-        raise StoreError(f"There is no complete run in {root}.")
-    rows = [{"run_id": run.run_id, **run.columns, **run.summary, "run": run} for run in runs]
-    return pd.DataFrame(rows).sort_values(["h", "sqrt_h_alpha", "seed"], ignore_index=True)
+    try:
+        content = read_regular(path / DONE)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DamagedRunError(path, f"{DONE} cannot be read ({error.strerror})") from error
+    if content != hashlib.sha256(manifest).hexdigest().encode():
+        raise DamagedRunError(path, f"{MANIFEST} does not match the checksum in {DONE}")
+    return True

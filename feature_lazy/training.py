@@ -10,6 +10,7 @@ from torch import Tensor
 from feature_lazy.dynamics import (
     AcceptFinite,
     Adam,
+    Finished,
     GivenTimes,
     LinearisedFlow,
     Method,
@@ -17,7 +18,6 @@ from feature_lazy.dynamics import (
     MomentumFlow,
     NetworkFlow,
     Outcome,
-    Samples,
     Sgd,
     State,
     Updates,
@@ -156,7 +156,7 @@ class FrozenKernel:
         state = start(flow, self.method.stepper, w0, self.dt_init * scale, len(events))
         weights = torch.empty_like(w0)
         for part in integrate(flow, self.method, state, [GivenTimes([])] * len(w0), events, limits):
-            if isinstance(part, Samples):
+            if not isinstance(part, Finished):
                 continue
             for outcome, t in zip(part.outcomes, part.state.t.tolist(), strict=True):
                 if outcome not in (Outcome.T_END, Outcome.CONVERGED):

@@ -172,6 +172,7 @@ def _integrate(
     for part in integrate(training.system, training.method, state, [when], events, limits):
         if isinstance(part, Samples):
             t, states = [*t, *part.t.tolist()], [*states, *part.y]
+        if not isinstance(part, Finished):
             continue
         if not t or float(part.state.t) > t[-1]:
             t, states = [*t, float(part.state.t)], [*states, part.state.y[0]]

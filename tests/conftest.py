@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from feature_lazy.config import Config
 from feature_lazy.schema import register, to_config
+from feature_lazy.store import Store
 
 ROOT = Path(__file__).parents[1]
 TINY = (
@@ -66,3 +67,8 @@ def train_py():
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
     return call
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")

@@ -12,6 +12,7 @@ from analysis.report import summarise
 from analysis.sweep import ensemble, over_seeds, read
 from feature_lazy.errors import StoreError
 from feature_lazy.store import Store
+from tests.stored import save
 
 XS = tuple(10.0 ** np.arange(-3, 6))
 CROSSOVER, FEATURE, LAZY = 11.0, -1.5, -1.0  # where the kernel change is 1, and its exponents below and above x = 1
@@ -50,11 +51,11 @@ def plant(root, *, xs=XS, widths=(30, 100), seeds=4, noise=0.05, kernel=True, co
                 description = {
                     "config": {},
                     "columns": {**same, "h": h, "sqrt_h_alpha": x, "alpha": x / h**0.5, "seed": seed, **dict(columns)},
-                    "summary": summary,
                     "provenance": {},
                 }
                 arrays = {"F_test": Y_TEST + random.standard_normal(10) / h**0.5, "y_test": Y_TEST}
-                store.save(f"{h}-{x}-{seed}-{len(dict(columns))}", description, history, arrays)
+                run_id = f"{h}-{x}-{seed}-{len(dict(columns))}"
+                save(store, run_id=run_id, description=description, rows=history, summary=summary, outputs=arrays)
     return root
 
 
@@ -189,7 +190,9 @@ def test_run_that_did_not_converge_spoils_no_figure(tmp_path):
         summary = {"outcome": outcome, "t_half": None, "t_stop": None, "weights/change": None, "test/error": 1.0}
         description = {"config": {}, "columns": columns, "summary": summary, "provenance": {}}
         arrays = {"F_test": np.full(10, np.nan), "y_test": Y_TEST}
-        Store(tmp_path).save(f"30-{x}-0-0", description, [{"t": 0.0, "train/loss": 1.0, "output/df_rms": 0.0}], arrays)
+        rows = [{"t": 0.0, "train/loss": 1.0, "output/df_rms": 0.0}]
+            ready = {"run_id": f"30-{x}-0-0", "description": description, "summary": summary, "outputs": arrays}
+            save(Store(tmp_path), rows=rows, **ready)
     assert drawn(tmp_path) == set(figures.FIGURES)
 
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from feature_lazy.runs import HISTORY, load_run, load_sweep
+from feature_lazy.runs import HISTORY, load_run
+from feature_lazy.sweep import load_sweep
 from tests.conftest import QUICK, ROOT, TINY
 
 JOB = (*TINY, *QUICK, "observe.kernel.probe=0")
@@ -43,10 +44,11 @@ def test_single_run(train_py, tmp_path):
 def test_sweep_trains_every_combination(sweep):
     folder, output = sweep
     assert "4 runs in 4 jobs, 0 runs already done" in output
-    table = load_sweep(folder)
+    sweep = load_sweep(folder)
+    table = sweep.table
     assert table[["h", "sqrt_h_alpha"]].values.tolist() == [[4, 1], [4, 10], [8, 1], [8, 10]]
     assert set(table["outcome"]) == {"converged"}
-    for run in table["run"]:
+    for run in sweep.runs:
         run.verify()
 
 
@@ -63,7 +65,7 @@ def test_damaged_run_is_named_and_the_others_are_trained(train_py, sweep, tmp_pa
     folder = tmp_path / "copy"
     shutil.copytree(sweep[0], folder)
     before = stamps(folder)
-    damaged = load_sweep(folder)["run"][1].path  # √hα = 10, h = 4
+    damaged = load_sweep(folder).runs[1].path  # √hα = 10, h = 4
     (damaged / HISTORY).write_text("")
     process = train_py(folder, *SWEEP[:-2], "alpha.value=1,10,100", "width.h=4")
     assert process.returncode != 0
@@ -107,7 +109,7 @@ def test_worker_that_dies_is_a_failed_job_and_not_the_end_of_the_sweep(tmp_path)
     assert process.returncode != 0
     assert "Failed: " in shown(process)
     assert "width.h=5" in shown(process)
-    assert [run.columns["h"] for run in load_sweep(tmp_path)["run"]] == [4]
+    assert [run.columns["h"] for run in load_sweep(tmp_path).runs] == [4]
 
 
 REFUSED = {

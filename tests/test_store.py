@@ -4,45 +4,19 @@ import json
 import math
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from feature_lazy import runs as reading
 from feature_lazy.errors import StoreError
-from feature_lazy.runs import CHECKPOINT, DONE, HISTORY, MANIFEST, OUTPUTS, DamagedRunError, load_run, load_sweep
-from feature_lazy.store import Store
-
-DESCRIPTION = {
-    "config": {"alpha": {"kind": "rescaled", "value": 0.1}, "observe": {"times": [1.0, 2.0]}},
-    "columns": {"h": 8, "sqrt_h_alpha": 0.1, "seed": 0},
-    "summary": {"outcome": "converged", "t_half": 0.1 + 0.2, "t_stop": math.nan, "kernel/change": math.inf},
-    "provenance": {"wall_seconds": 1.5},
-}
-HISTORY_ROWS = [{"t": 0.0, "test/error": math.nan}, {"t": 1 / 3, "test/error": 0.125, "kernel/change": -math.inf}]
-ARRAYS = {
-    "F_test": np.array([1 / 3, -math.pi, math.nan]),
-    "steps": np.array([3], dtype=np.int64),
-    "odd": np.arange(12.0).reshape(3, 4)[:, ::2],  # not contiguous
-}
-RUN = "0123456789abcdef"
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "results")
-
-
-def save(store, *, done=True, rows=HISTORY_ROWS):
-    store.save(RUN, DESCRIPTION, rows, ARRAYS, done=done)
-    return store.path(RUN)
-
-
-def assert_arrays_as_saved(arrays):
-    assert arrays.keys() == ARRAYS.keys()
-    for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(arrays[name], array)
-        assert arrays[name].dtype == array.dtype
+from feature_lazy.history import History
+from feature_lazy.runs import DONE, HISTORY, MANIFEST, OUTPUTS, DamagedRunError, load_run
+from feature_lazy.store import Store, checkpoint
+from feature_lazy.sweep import load_sweep
+from tests.conftest import ROOT
+from tests.stored import ALONE, ARRAYS, DESCRIPTION, HISTORY_ROWS, RUN, SUMMARY, assert_arrays_as_saved, save
 
 
 def test_round_trip(store):
@@ -50,7 +24,8 @@ def test_round_trip(store):
     assert run.done
     assert run.run_id == RUN
     assert (run.config, run.columns) == (DESCRIPTION["config"], DESCRIPTION["columns"])
-    assert run.summary == {**DESCRIPTION["summary"], "t_stop": None, "kernel/change": None}  # JSON has no NaN
+    assert run.provenance == {"wall_seconds": 1.5}
+    assert run.summary == {**SUMMARY, "t_stop": None, "kernel/change": None}  # JSON has no NaN
     # NaN and infinities come back as NaN, as does what a row does not have; all else bit for bit.
     assert list(run.history) == ["t", "test/error", "kernel/change"]
     np.testing.assert_array_equal(run.history["t"], [0.0, 1 / 3])
@@ -73,81 +48,69 @@ def test_files_are_plain(store):
         json.loads(line, parse_constant=refuse)
 
 
+def test_history_can_be_read_while_a_run_is_trained(store):
+    with store.claim([RUN]) as claims:
+        run = claims.runs[RUN]
+        run.begin(DESCRIPTION, History())
+        for count, row in enumerate(HISTORY_ROWS, start=1):
+            run.observe(row)
+            with (run.path / HISTORY).open("ab") as file:
+                file.write(b'{"t": 0.5, "tes')  # another process reads in the middle of a line
+            assert load_run(run.path).history["t"].tolist() == [row["t"] for row in HISTORY_ROWS[:count]]
+            os.truncate(run.path / HISTORY, len(run.history.data))
+        assert not load_run(run.path).done
+        assert load_run(run.path).summary == {}
+
+
 def test_checkpoint_round_trip(store):
     run = load_run(save(store, done=False))
     assert not run.done
     assert not store.is_done(RUN)
-    rows, arrays = store.load_checkpoint(RUN)
-    assert [row["t"] for row in rows] == [0.0, 1 / 3]
-    assert math.isnan(rows[0]["kernel/change"])
-    assert_arrays_as_saved(arrays)
+    [(saved, history)] = store.checkpoints(RUN)
+    assert [row["t"] for row in history.rows] == [0.0, 1 / 3]
+    assert math.isnan(history.rows[0]["test/error"])
+    assert (saved.moment.stamp, saved.moment.batch, saved.moment.alive) == ("moment", (RUN,), (RUN,))
+    assert_arrays_as_saved(saved.arrays)
+
+
+def test_rows_after_a_checkpoint_are_dropped_and_written_again(store):
+    path = save(store, done=False, rows=HISTORY_ROWS[:1])
+    whole = (path / HISTORY).read_bytes()
+    for extra in (b'{"t": 0.2', b'{"t": 0.2}\n', b'{"t": 0.2}\n{"t": 0.3}\n'):
+        (path / HISTORY).write_bytes(whole + extra)
+        save(store, done=False, rows=HISTORY_ROWS[:1])
+        assert (path / HISTORY).read_bytes() == whole
+    assert load_run(save(store)).history["t"].tolist() == [0.0, 1 / 3]
 
 
 def test_done_replaces_the_checkpoint(store):
     save(store, done=False)
     path = save(store)
     assert store.is_done(RUN)
-    assert not (path / CHECKPOINT).exists()
-    assert store.load_checkpoint(RUN) is None
+    assert {file.name for file in path.iterdir()} == {MANIFEST, HISTORY, OUTPUTS, DONE}
+    assert store.checkpoints(RUN) == []
 
 
 def test_nothing_to_continue(store):
-    assert store.load_checkpoint(RUN) is None
+    assert store.checkpoints(RUN) == []
 
 
-class Crash(BaseException):
-    """What a kill looks like from inside: nothing handles it."""
-
-
-def crash_at(monkeypatch, k):
-    """Let the process die at the k-th replacement of a file, before it happens."""
-    calls = iter(range(k))
-    replace = os.replace
-
-    def dying(source, target):
-        if next(calls, None) is None:
-            raise Crash
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", dying)
-
-
-def crashes(monkeypatch, store, *, done):
-    """Save with a crash at every replacement in turn, until a save goes through; yields after each crash."""
-    for k in range(10):
-        with monkeypatch.context() as patch:
-            crash_at(patch, k)
-            try:
-                save(store, done=done)
-            except Crash:
-                yield k
-            else:
-                return
-    raise AssertionError("a save never went through")
-
-
-def test_crash_at_any_moment_leaves_no_complete_looking_run(monkeypatch, store):
-    crashed = []
-    for k in crashes(monkeypatch, store, done=True):
-        crashed.append(k)
-        assert not store.is_done(RUN)
-        assert store.load_checkpoint(RUN) is None
-        assert not list(store.path(RUN).glob(".*"))  # nor half a file
-    assert crashed == [0, 1, 2, 3]  # before history, outputs, manifest and done
-    load_run(store.path(RUN)).verify()
-
-
-@pytest.mark.parametrize("done", [True, False])
-def test_crash_over_a_checkpoint_leaves_a_loadable_or_a_named_run(monkeypatch, store, done):
-    save(store, done=False, rows=HISTORY_ROWS[:1])
-    for _ in crashes(monkeypatch, store, done=done):
-        assert not store.is_done(RUN)
-        try:
-            said = "" if store.load_checkpoint(RUN) is not None else "nothing"
-        except StoreError as error:
-            said = str(error)
-        assert said == "" or str(store.path(RUN)) in said
-    load_run(store.path(RUN)).verify()
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(store):
+    path = save(store, done=False, rows=HISTORY_ROWS[:1])
+    with store.claim([RUN]) as claims:
+        run = claims.runs[RUN]
+        run.begin(DESCRIPTION, store.checkpoints(RUN)[0][1])
+        run.observe(HISTORY_ROWS[1])
+        newest = run.checkpoint("later", ALONE, ARRAYS)
+    assert [saved.moment.stamp for saved, _ in store.checkpoints(RUN)] == ["later", "moment"]
+    whole = newest.read_bytes()
+    for length in [*range(0, len(whole), 7), len(whole) - 1]:
+        newest.write_bytes(whole[:length])
+        assert [saved.moment.stamp for saved, _ in store.checkpoints(RUN)] == ["moment"]
+    for old in checkpoint.paths(path):
+        damage(old, "changed")
+    with pytest.raises(DamagedRunError, match=r"none of its checkpoints \(checkpoint-2-.*, checkpoint-1-.*\) is whole"):
+        store.checkpoints(RUN)
 
 
 def damage(path, kind):
@@ -202,11 +165,27 @@ def test_manifest_of_something_else_is_named(store, content):
         load_run(path)
 
 
-def test_other_schema_is_refused(monkeypatch, store):
+def test_newer_schema_is_refused(monkeypatch, store):
     path = save(store)
-    monkeypatch.setattr(reading, "SCHEMA_VERSION", reading.SCHEMA_VERSION + 1)
-    with pytest.raises(StoreError, match=r"has schema 1, this version reads 2"):
+    monkeypatch.setattr(reading, "SCHEMA_VERSION", reading.SCHEMA_VERSION - 1)
+    with pytest.raises(StoreError, match=r"has schema 2, this version reads 1 … 1; use the version that wrote it"):
         load_run(path)
+
+
+def test_runs_of_schema_1_are_read(tmp_path):
+    """Written by the version before: a complete run, and one that a budget stopped."""
+    folder = ROOT / "tests" / "data" / "schema1"
+    table = load_sweep(folder).table
+    assert table[["h", "sqrt_h_alpha", "seed", "outcome"]].values.tolist() == [[8, 10.0, 0, "converged"]]
+    [run] = load_sweep(folder).runs
+    run.verify()
+    assert run.history["t"][-1] == run.summary["t_stop"]
+    assert run.outputs["F_test"].shape == (20,)
+    [stopped] = [load_run(path) for path in (folder / "runs").iterdir() if path.name != run.run_id]
+    assert not stopped.done
+    # Its checkpoint is of a form that is no more: it is trained from the start.
+    shutil.copytree(folder, tmp_path / "copy")
+    assert Store(tmp_path / "copy").checkpoints(stopped.run_id) == []
 
 
 def test_missing_run_is_named(tmp_path):
@@ -219,7 +198,7 @@ def test_folder_below_a_file_is_refused(tmp_path):
     store = Store(tmp_path / "file" / "results")
     with pytest.raises(StoreError, match=r"The results folder .*file.results cannot be written \(Not a directory\)"):
         store.prepare()
-    with pytest.raises(StoreError, match=r"The run .* cannot be written \(Not a directory\)"):
+    with pytest.raises(StoreError, match=r"The run .* cannot be claimed \(Not a directory\)"):
         save(store)
 
 
@@ -232,12 +211,12 @@ def test_preparing_leaves_nothing_behind(store):
 def test_sweep_holds_complete_runs_in_order(store):
     for seed, h, x in [(1, 8, 0.1), (0, 8, 0.1), (0, 4, 1.0), (0, 4, 0.1)]:
         columns = {"h": h, "sqrt_h_alpha": x, "seed": seed}
-        store.save(f"{seed}-{h}-{x}", {**DESCRIPTION, "columns": columns}, HISTORY_ROWS, ARRAYS)
+        save(store, run_id=f"{seed}-{h}-{x}", description={**DESCRIPTION, "columns": columns})
     save(store, done=False)
-    table = load_sweep(store.root)
+    table = load_sweep(store.root).table
     assert table[["h", "sqrt_h_alpha", "seed"]].values.tolist() == [[4, 0.1, 0], [4, 1.0, 0], [8, 0.1, 0], [8, 0.1, 1]]
     assert table["t_half"].tolist() == [0.1 + 0.2] * 4
-    assert_arrays_as_saved(table["run"][0].outputs)
+    assert_arrays_as_saved(load_sweep(store.root).runs[0].outputs)
 
 
 def test_sweep_without_complete_run_is_refused(store):

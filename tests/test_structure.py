@@ -24,8 +24,12 @@ LAYERS = (
         "schema",
         "validate",
         "cells",
+        "history",
         "runs",
+        "sweep",
         "store",
+        "stopping",
+        "batches",
         "plan",
         "tracking",
         "provenance",
@@ -35,6 +39,7 @@ LAYERS = (
         "output_check",
     },
     {"build"},
+    {"batch"},
     {"run"},
     {"app"},
     {"commands"},
@@ -48,7 +53,9 @@ LIGHT = (
     "schema",
     "validate",
     "cells",
+    "history",
     "runs",
+    "sweep",
     "store",
     "plan",
     "tracking",
@@ -115,7 +122,10 @@ def test_analysis_reads_runs_only():
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_modules_import_nothing_heavy(name):
-    found = {module.split(".")[0] for module in imports(ROOT / "feature_lazy" / f"{name}.py", top_level_only=True)}
+    home = ROOT / "feature_lazy"
+    paths = [path for path in [home / f"{name}.py", *(home / name).rglob("*.py")] if path.exists()]
+    found = {module.split(".")[0] for path in paths for module in imports(path, top_level_only=True)}
+    assert paths
     assert not found & {"torch", "scipy", "sklearn", "mlxtend", "pandas", "matplotlib", "wandb", "rich"}
 
 

@@ -94,8 +94,7 @@ def follow(system, y0, method: Method, *, dt=0.1, times=(), events=(), state=Non
         if isinstance(event, Samples):
             rows = zip(event.member.tolist(), event.t.tolist(), event.y, strict=True)
             samples += [(t, y) for member, t, y in rows if member == 0]
-        else:
-            assert isinstance(event, Finished)
+        elif isinstance(event, Finished):
             for row, outcome in enumerate(event.outcomes):
                 part = event.state.select(torch.tensor([row]))
                 finished[int(part.member)] = (outcome, part)

@@ -5,8 +5,9 @@ from feature_lazy.dynamics.auto import Auto
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import Event, converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
-from feature_lazy.dynamics.integrate import Finished, Limits, Method, Samples, integrate, start
+from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
 from feature_lazy.dynamics.linearised import LinearisedFlow
+from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.minibatch import AcceptFinite, Adam, MinibatchTraining, Sgd, Updates
 from feature_lazy.dynamics.momentum import MomentumFlow, relaxation_time
@@ -22,6 +23,7 @@ __all__ = [
     "STEPPERS",
     "AcceptFinite",
     "Adam",
+    "Advanced",
     "ArticleController",
     "ArticleEuler",
     "Auto",

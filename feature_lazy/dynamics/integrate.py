@@ -10,6 +10,7 @@ from torch import Tensor
 
 from feature_lazy.dynamics.dense import locate
 from feature_lazy.dynamics.events import Event
+from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
@@ -43,23 +44,6 @@ class Limits:
     t_end: Tensor | None = None
     max_steps: float = float("inf")
     time_budget: float = float("inf")
-
-
-@dataclass(frozen=True)
-class Samples:
-    """States at observation times: row k is member ``member[k]`` at time ``t[k]``; for one member, in order of time."""
-
-    member: Tensor
-    t: Tensor
-    y: Tensor
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Members that left the batch, in their final state (at the event itself, if one ended them)."""
-
-    state: State
-    outcomes: list[Outcome]
 
 
 def start(system: System, stepper: Stepper[Any], y0: Tensor, dt: Tensor, n_events: int) -> State:
@@ -96,7 +80,7 @@ def integrate(
     times: Sequence[ObservationTimes],
     events: Sequence[Event],
     limits: Limits,
-) -> Iterator[Samples | Finished]:
+) -> Iterator[Samples | Finished | Advanced]:
     """Follow every member until an event, a floor or a budget ends it.
 
     Args:
@@ -108,7 +92,8 @@ def integrate(
         limits: floors and budgets.
 
     Yields:
-        ``Samples`` as steps pass observation times, and ``Finished`` when members leave, until none is left.
+        ``Samples`` as steps pass observation times, ``Finished`` when members leave, and ``Advanced`` before each step,
+        until none is left.
     """
     deadline = time.monotonic() + limits.time_budget
     fresh = state.steps + state.rejected == 0
@@ -123,6 +108,7 @@ def integrate(
         yield Finished(state.select(spent), [Outcome.MAX_STEPS] * int(spent.sum()))
         state = state.select(~spent)
     while len(state):
+        yield Advanced(state)
         wanted = method.stepper.begin(system, state)
         state = _within(wanted, limits)
         trial = method.stepper.step(system, state)

@@ -12,11 +12,12 @@ class Outcome(StrEnum):
     NON_FINITE = "non_finite"
     MAX_STEPS = "max_steps"
     TIME_BUDGET = "time_budget"
+    INTERRUPTED = "interrupted"
 
     @property
     def resumable(self) -> bool:
-        """Whether raising a budget continues the run; budgets are no part of a run's identity."""
-        return self in (Outcome.MAX_STEPS, Outcome.TIME_BUDGET)
+        """Whether the run goes on when the command is repeated; budgets are no part of a run's identity."""
+        return self in (Outcome.MAX_STEPS, Outcome.TIME_BUDGET, Outcome.INTERRUPTED)
 
     @property
     def meaning(self) -> str:
@@ -31,4 +32,5 @@ _MEANING = {
     Outcome.NON_FINITE: "infinities or NaN at every step down to dt_floor",
     Outcome.MAX_STEPS: "the budget dynamics.max_steps ran out; raise it and repeat the command to continue",
     Outcome.TIME_BUDGET: "the budget dynamics.time_budget ran out; raise it and repeat the command to continue",
+    Outcome.INTERRUPTED: "a signal, or the end of the job's time, stopped it; repeat the command to continue",
 }

@@ -8,6 +8,7 @@ from torch import Tensor
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.dense import hermite
 from feature_lazy.dynamics.frozen import FrozenKernelFlow, along
+from feature_lazy.dynamics.messages import Finished, Samples
 from feature_lazy.dynamics.rkc2 import Chebyshev2
 
 INNER_STEPS = 2000
@@ -88,7 +89,7 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
     solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
     """
     # Imported here because the integrator is built on steppers, and this stepper on the integrator.
-    from feature_lazy.dynamics.integrate import Limits, Method, Samples, integrate, start
+    from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
     from feature_lazy.dynamics.times import EveryStep
 
     stepper = Chebyshev2(tolerance, radius)
@@ -104,7 +105,7 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
             for row, member in enumerate(event.member.tolist()):
                 times[member].append(event.t[row])
                 nodes[member].append(event.y[row])
-        else:
+        elif isinstance(event, Finished):
             flops[event.state.member] = event.state.flops
             calls[event.state.member] = event.state.gradients.double()
             complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)

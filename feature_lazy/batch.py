@@ -1,0 +1,246 @@
+"""Train some cells together from where they are, and store each as it finishes."""
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feature_lazy.batches import BatchPlan
+from feature_lazy.build import Experiment
+from feature_lazy.dynamics import (
+    Advanced,
+    Event,
+    Finished,
+    NetworkFlow,
+    Outcome,
+    Samples,
+    State,
+    converged,
+    half_loss,
+    integrate,
+    start,
+)
+from feature_lazy.errors import ConfigError
+from feature_lazy.history import History
+from feature_lazy.observables import Observer, Scalars, rms
+from feature_lazy.progress import Progress
+from feature_lazy.provenance import Provenance
+from feature_lazy.stopping import Stop
+from feature_lazy.store import Batch, OpenRun, Shadow
+
+log = logging.getLogger(__name__)
+
+
+class TrainingBatch:
+    """The cells that are trained together now, with what has been recorded of each."""
+
+    def __init__(
+        self, experiment: Experiment, plan: BatchPlan, runs: Mapping[str, OpenRun], progress: Progress, stop: Stop
+    ) -> None:
+        """Compute what stays: initial weights, f₀ and Θ₀ of all members.
+
+        Args:
+            experiment: what is trained.
+            plan: which cells, and from where.
+            runs: the runs among them that this process holds; the others are done, and trained along.
+            progress: who is told.
+            stop: who may ask to stop.
+
+        Raises:
+            ConfigError: the dtype cannot resolve F = α(f − f₀) at this α.
+        """
+        self.experiment, self.plan, self.progress, self.stop = experiment, plan, progress, stop
+        self.cells = list(plan.cells)
+        self.ids = [cell.run_id for cell in self.cells]
+        self.runs = [runs.get(run_id) or Shadow(experiment.store.path(run_id)) for run_id in self.ids]
+        data = experiment.dataset
+        self.w0 = experiment.w0(self.cells)
+        self.flow = NetworkFlow(
+            experiment.architecture,
+            data.x_train,
+            data.y_train,
+            experiment.loss,
+            alpha=self.w0.new_full((len(self.cells),), experiment.alpha),
+            w0=self.w0,
+            memory_limit=experiment.memory_limit,
+        )
+        _check_precision(experiment, self.flow.f0)
+        self.training = experiment.dynamics.prepare(self.flow, self.w0)
+        self.observer = Observer(
+            self.training.model,
+            experiment.architecture.layout,
+            data,
+            experiment.loss,
+            alpha=self.flow.alpha,
+            w0=self.w0,
+            n_test=experiment.observation.n_test,
+            kernel=experiment.observation.kernel,
+        )
+        self.events: list[Event] = [half_loss(experiment.loss, data.y_train), converged(experiment.loss, data.y_train)]
+        self.provenance = Provenance(self.w0.device, len(self.cells))
+        self.saved_at = time.monotonic()
+
+    def train(self) -> None:
+        """Follow the flow to the end of every member, or until something asks to stop.
+
+        Raises:
+            StoreError: a run that cannot be written, or that another process has taken over.
+        """
+        experiment, training = self.experiment, self.training
+        latest = self._begin()
+        rows = self._rows()
+        times = [experiment.observation.times] * len(self.cells)
+        limits = experiment.limits(training)
+        for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
+            if isinstance(event, Samples):
+                self._record(event.member, event.t, self._observe(event.member, event.y))
+            elif isinstance(event, Finished):
+                self._finish(event)
+                latest = latest.select(~torch.isin(latest.member, event.state.member))
+            else:
+                latest, rows = event.state, self._rows()
+                self._checkpoint_if_due(event)
+        if self.stop.asked() and len(latest):
+            # Observations made during the step that was left belong to a state that nobody has.
+            for run, count in zip(self.runs, rows, strict=True):
+                run.history.back_to(count)
+            self._pause(latest, [Outcome.INTERRUPTED] * len(latest))
+        elif all(self.experiment.store.is_done(run_id) for run_id in self.ids):
+            self._drop_checkpoints({})
+
+    def _begin(self) -> State:
+        """Open all runs, and the state to go on from: that of the plan, else t = 0."""
+        training, saved = self.training, self.plan.saved
+        initial = start(training.system, training.method.stepper, training.y0, training.dt, len(self.events))
+        states = []
+        for member, (cell, run) in enumerate(zip(self.cells, self.runs, strict=True)):
+            if saved and cell.run_id not in saved:
+                continue  # it had left the batch before
+            row = initial.select(torch.tensor([member], device=self.w0.device))
+            history = History()
+            if saved:
+                checkpoint, history = saved[cell.run_id]
+                tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
+                row = State(**{**tensors, "member": row.member})
+                log.info("%s continues at t = %.4g", cell.label, float(row.t))
+            states.append(row)
+            if isinstance(run, OpenRun):
+                run.begin({**cell.description, "provenance": self.provenance.begin(run.path)}, history)
+                self.experiment.tracker.start(cell)
+            else:
+                run.history = history
+        return State.concatenate(states)
+
+    def _rows(self) -> list[int]:
+        return [len(run.history) for run in self.runs]
+
+    def _observe(self, member: Tensor, y: Tensor) -> Scalars:
+        """Observe states whose kernel is due by the number of observations that their member has had before."""
+        numbers = self._rows()
+        due = []
+        for index in member.tolist():
+            due.append(numbers[index] % self.experiment.observation.kernel.every == 0)
+            numbers[index] += 1
+        return self.observer.observe(member, self.training.system.weights(y), torch.tensor(due, device=member.device))
+
+    def _record(self, member: Tensor, t: Tensor, scalars: Scalars) -> None:
+        columns = {"t": t, **scalars}
+        for row, index in enumerate(member.tolist()):
+            values = {name: float(column[row]) for name, column in columns.items()}
+            run, cell = self.runs[index], self.cells[index]
+            if isinstance(run, OpenRun):
+                self.experiment.tracker.log(cell, len(run.history), values)
+                self.progress.observed(cell, values)
+            run.observe(values)
+
+    def _finish(self, event: Finished) -> None:
+        paused = [row for row, outcome in enumerate(event.outcomes) if outcome.resumable]
+        for row, outcome in enumerate(event.outcomes):
+            if row not in paused:
+                self._complete(event.state.select(torch.tensor([row], device=self.w0.device)), outcome)
+        if paused:
+            rows = torch.tensor(paused, device=self.w0.device)
+            self._pause(event.state.select(rows), [event.outcomes[row] for row in paused])
+
+    def _complete(self, state: State, outcome: Outcome) -> None:
+        """Observe a member's last state, and store the run for good."""
+        w = self.training.system.weights(state.y)
+        scalars = self.observer.observe(state.member, w)
+        self._record(state.member, state.t, scalars)
+        run = self.runs[int(state.member)]
+        if not isinstance(run, OpenRun):
+            return
+        kernels = self.experiment.observation.final_kernels and outcome is not Outcome.NON_FINITE
+        final, outputs = self.observer.final(state.member, w, kernels=kernels)
+        summary = self._summary(state, outcome, scalars | final)
+        run.finish(
+            summary,
+            {k: v[0].cpu().numpy() for k, v in outputs.items()},
+            self.provenance.end(run.description["provenance"]),
+        )
+        self._tell(state, summary)
+
+    def _pause(self, state: State, outcomes: list[Outcome]) -> None:
+        """Keep members that go on another time."""
+        self._checkpoint(state)
+        for row, outcome in enumerate(outcomes):
+            one = state.select(torch.tensor([row], device=self.w0.device))
+            run = self.runs[int(one.member)]
+            if isinstance(run, OpenRun):
+                summary = self._summary(one, outcome, {})
+                run.pause(summary, self.provenance.end(run.description["provenance"]))
+                self._tell(one, summary)
+
+    def _tell(self, state: State, summary: dict[str, Any]) -> None:
+        cell = self.cells[int(state.member)]
+        self.experiment.tracker.finish(cell, summary)
+        self.progress.finished(cell, summary)
+
+    def _summary(self, state: State, outcome: Outcome, scalars: Scalars) -> dict[str, Any]:
+        return {
+            "outcome": str(outcome),
+            "t": float(state.t),
+            **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
+            **self.training.record(state, self.flow),
+            **{name: float(value) for name, value in scalars.items()},
+        }
+
+    def _checkpoint_if_due(self, event: Advanced) -> None:
+        if time.monotonic() - self.saved_at >= self.experiment.checkpoint_every:
+            self._checkpoint(event.state)
+
+    def _checkpoint(self, state: State) -> None:
+        """Keep the state of members that are trained together, then forget the moment before."""
+        stamp = uuid.uuid4().hex
+        batch = Batch(self.ids, [self.ids[member] for member in state.member.tolist()])
+        written = {}
+        for row, member in enumerate(state.member.tolist()):
+            tensors = state.select(torch.tensor([row], device=self.w0.device)).tensors()
+            arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+            written[member] = self.runs[member].checkpoint(stamp, batch, arrays)
+        self._drop_checkpoints(written)
+        self.saved_at = time.monotonic()
+
+    def _drop_checkpoints(self, written: Mapping[int, Any]) -> None:
+        """Remove all states of this batch but those that were written last."""
+        for member, run_id in enumerate(self.ids):
+            self.experiment.store.drop_checkpoints(run_id, keep=[written[member]] if member in written else [])
+
+
+def _check_precision(experiment: Experiment, f0: Tensor) -> None:
+    """Refuse a dtype in which F = α(f − f₀) drowns in rounding; F is of order 1 when training stops (spec §3).
+
+    Raises:
+        ConfigError: rounding is larger than ``precision_tol``.
+    """
+    lost = experiment.alpha * torch.finfo(f0.dtype).eps * float(rms(f0).max())
+    if lost > experiment.precision_tol:
+        raise ConfigError(
+            f"dtype={str(f0.dtype).removeprefix('torch.')}: at α = {experiment.alpha:g} rounding of f − f₀ puts an "
+            f"error of about {lost:.1e} into F, more than dynamics.precision_tol={experiment.precision_tol:g}; "
+            "use dtype=float64 or a smaller α."
+        )
