@@ -1,47 +1,77 @@
-"""One Hydra job: from what Hydra composed to stored runs."""
+"""One job: from its configuration to stored runs."""
 
 import logging
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
-from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
-
+from feature_lazy.config import Config
 from feature_lazy.errors import FeatureLazyError
-from feature_lazy.schema import to_config
 
 log = logging.getLogger(__name__)
 
 
-def train(cfg: DictConfig) -> list[str]:
-    """Train the cells of one job that are not done, and return the run ids of all of them.
+def train(cfg: Any) -> list[str]:
+    """Train the cells of one Hydra job that are not done, and return the run ids of all of them.
+
+    Args:
+        cfg: what Hydra composed.
 
     Raises:
         CompactHydraException: an error that the user can mend, as the sentences that Hydra prints without a traceback.
     """
-    import torch  # two seconds; here and not above, so that --help and the parent of a sweep need not wait
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import CompactHydraException
+    from hydra.types import RunMode
 
-    from feature_lazy.build import build
-    from feature_lazy.cells import columns
-    from feature_lazy.progress import progress_for
-    from feature_lazy.run import run
+    from feature_lazy.plan import write_plan
+    from feature_lazy.schema import to_config
+    from feature_lazy.validate import validate
 
     try:
         config = to_config(cfg)
-        experiment = build(config)
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        facts = columns(config, experiment.cells[0].seed)
-        name = f"√hα={facts['sqrt_h_alpha']:g} h={facts['h']}"
-        progress = progress_for(experiment.cells, name, config.dataset.n_train)
-        try:
-            runs = run(experiment, progress)
-        finally:
-            progress.close()
+        validate(config)
+        if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+            write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
+        return train_config(config)
     except FeatureLazyError as error:
         log.error("%s", error)
         raise CompactHydraException(str(error)) from error
     except Exception:
         log.exception("The job failed for a reason that it should not have")
         raise
+
+
+def train_config(config: Config, only: Collection[str] | None = None) -> list[str]:
+    """Train the cells of a configuration that are not done, and return the run ids of all that are stored.
+
+    Args:
+        config: the job.
+        only: ids of the runs to train; all if omitted.
+
+    Raises:
+        FeatureLazyError: an error that the user can mend; the runs have it in ``error.txt``.
+    """
+    import torch  # two seconds; here and not above, so that --help and the parent of a sweep need not wait
+
+    from feature_lazy.build import build
+    from feature_lazy.cells import cells, columns
+    from feature_lazy.failures import recorded
+    from feature_lazy.progress import progress_for
+    from feature_lazy.run import run
+    from feature_lazy.store import Store
+
+    wanted = cells(config)
+    facts = columns(config, wanted[0].seed)
+    with recorded(Store(config.output_dir), wanted):
+        experiment = build(config)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        progress = progress_for(wanted, f"√hα={facts['sqrt_h_alpha']:g} h={facts['h']}", config.dataset.n_train)
+        try:
+            runs = run(experiment, progress, only)
+        finally:
+            progress.close()
     for finished in runs:
-        log.info("%s: %s in %s", finished.columns["seed"], finished.summary["outcome"], finished.path)
+        log.info("%s: %s in %s", finished.columns["seed"], finished.summary.get("outcome"), finished.path)
     return [finished.run_id for finished in runs]

@@ -37,10 +37,15 @@ class Cell:
         return f"√hα={self.columns['sqrt_h_alpha']:g} h={self.columns['h']} seed={self.seed}"
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What the run id is made of, apart: tells why a run counts as new."""
+        return {"version": SCIENCE_VERSION, "key": science_key(self.config)}
+
+    @property
     def description(self) -> dict[str, Any]:
         """What a manifest says of this cell."""
         return {
-            "identity": {"version": SCIENCE_VERSION, "key": science_key(self.config)},
+            "identity": self.identity,
             "config": self.config,
             "columns": self.columns,
             "resolved": self.resolved,

@@ -122,3 +122,12 @@ def settle(path: Path, size: int) -> None:
     with path.open("ab") as file:
         file.truncate(size)
         os.fsync(file.fileno())
+
+
+def last_row(path: Path) -> dict[str, float]:
+    """The last whole observation in a file, empty if there is none: of a run that is being trained, too."""
+    try:
+        lines = read_regular(path).split(b"\n")[:-1]
+        return decode(lines[-1] + b"\n", whole=True)[0] if lines else {}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}

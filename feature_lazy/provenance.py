@@ -15,29 +15,12 @@ from typing import Any
 
 import torch
 
+from feature_lazy.environment import environment
 from feature_lazy.errors import StoreError
 from feature_lazy.files import write_atomically
 from feature_lazy.runs import load_run
 
 PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend")
-ENVIRONMENT = (
-    "CUDA_VISIBLE_DEVICES",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "MKL_CBWR",
-    "MKL_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "SLURM_ARRAY_JOB_ID",
-    "SLURM_ARRAY_TASK_ID",
-    "SLURM_CLUSTER_NAME",
-    "SLURM_CPUS_PER_TASK",
-    "SLURM_JOB_ID",
-    "SLURM_JOB_NAME",
-    "SLURM_JOB_PARTITION",
-    "SLURM_JOB_NODELIST",
-    "SLURM_RESTART_COUNT",
-)
-"""The only environment variables that are ever recorded: none of them holds a secret."""
 DIFF_LIMIT = 2**20
 """Bytes of uncommitted changes that are kept; of more, the checksum alone."""
 
@@ -67,11 +50,6 @@ def _source() -> tuple[dict[str, Any], bytes]:
         return {}, b""
     changes = {"diff": hashlib.sha256(diff).hexdigest()} if diff else {}
     return {"revision": revision, "modified": bool(diff), **changes}, diff
-
-
-def environment() -> dict[str, str]:
-    """The environment variables that say where a process ran."""
-    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
 
 class Provenance:

@@ -191,8 +191,8 @@ def test_run_that_did_not_converge_spoils_no_figure(tmp_path):
         description = {"config": {}, "columns": columns, "summary": summary, "provenance": {}}
         arrays = {"F_test": np.full(10, np.nan), "y_test": Y_TEST}
         rows = [{"t": 0.0, "train/loss": 1.0, "output/df_rms": 0.0}]
-            ready = {"run_id": f"30-{x}-0-0", "description": description, "summary": summary, "outputs": arrays}
-            save(Store(tmp_path), rows=rows, **ready)
+        ready = {"run_id": f"30-{x}-0-0", "description": description, "summary": summary, "outputs": arrays}
+        save(Store(tmp_path), rows=rows, **ready)
     assert drawn(tmp_path) == set(figures.FIGURES)
 
 

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 # Each layer imports itself and earlier ones only (docs/architecture.md).
 LAYERS = (
-    {"errors", "files", "seeds", "params", "memory"},
+    {"errors", "files", "seeds", "params", "memory", "redaction", "environment", "workers"},
     {"activations", "losses"},
     {"architectures", "datasets", "kernels"},
     {"dynamics"},
@@ -29,6 +29,8 @@ LAYERS = (
         "sweep",
         "store",
         "stopping",
+        "failures",
+        "states",
         "batches",
         "plan",
         "tracking",
@@ -58,6 +60,10 @@ LIGHT = (
     "sweep",
     "store",
     "plan",
+    "failures",
+    "states",
+    "redaction",
+    "workers",
     "tracking",
     "progress",
     "progress_bar",

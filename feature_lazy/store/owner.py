@@ -33,6 +33,10 @@ class Owner:
         """How a person finds it."""
         return f"process {self.pid} on {self.host}" + (f" (SLURM job {self.job})" if self.job else "")
 
+    def is_me(self) -> bool:
+        """Whether it is the process that asks."""
+        return self.machine == this_process().machine and (self.pid, self.birth) == (os.getpid(), _birth(os.getpid()))
+
     def surely_dead(self) -> bool:
         """Whether it is known to have ended, without waiting."""
         if self.released:

@@ -1,0 +1,31 @@
+"""Secrets stay out of everything that is written: values of secret environment variables become ``***``."""
+
+import logging
+import os
+import re
+
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+"""Names of environment variables whose values are secrets."""
+SHORTEST = 6
+"""Shorter values are no secrets, and would be found in any text."""
+
+
+def redact(text: str) -> str:
+    """A text without the values of secret environment variables."""
+    secrets = {value for name, value in os.environ.items() if SECRET.search(name) and len(value) >= SHORTEST}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def printable(text: str) -> str:
+    """A text from a file of somebody else's, without what would command a terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+
+
+class RedactingFormatter(logging.Formatter):
+    """A log formatter that lets no secret through, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See ``logging.Formatter.format``."""
+        return redact(super().format(record))

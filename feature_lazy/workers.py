@@ -1,0 +1,103 @@
+"""Processes with one job each at a time, so that a process that dies takes its own job with it and no other."""
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Self
+
+PATIENCE = 120.0
+"""Seconds that processes have to keep their state when they are asked to stop."""
+
+
+class WorkerDiedError(RuntimeError):
+    """The process of a job died: what killed it said nothing."""
+
+
+class Workers:
+    """Fresh processes, used by as many threads as there are processes.
+
+    A process whose parent is gone stops as if it had been asked to. In the main thread SIGTERM becomes
+    KeyboardInterrupt, so that one place looks after both.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Choose how many; they start with their first jobs."""
+        self.idle: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+        self.everyone = [_start() for _ in range(number)]
+        for worker in self.everyone:
+            self.idle.put(worker)
+        self._before: Any = None
+
+    def __len__(self) -> int:
+        """Number of processes."""
+        return len(self.everyone)
+
+    def __enter__(self) -> Self:
+        """Listen to SIGTERM, in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, _interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the processes end; after an interruption ask them to, and wait until they have kept their state."""
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+        if isinstance(error, KeyboardInterrupt):
+            self.stop()
+        for worker in self.everyone:
+            worker.shutdown(wait=False, cancel_futures=True)
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function in an idle process, and return what it returns.
+
+        Raises:
+            WorkerDiedError: the process died.
+        """
+        worker = self.idle.get()
+        try:
+            return worker.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            self.everyone.remove(worker)
+            worker = _start()
+            self.everyone.append(worker)
+            raise WorkerDiedError("the worker process died; the kernel kills processes when memory runs out") from error
+        finally:
+            self.idle.put(worker)
+
+    def stop(self) -> None:
+        """Ask all processes to stop, and wait for them."""
+        processes = [process for worker in self.everyone for process in (worker._processes or {}).values()]
+        for process in processes:
+            process.terminate()
+        end = time.monotonic() + PATIENCE
+        for process in processes:
+            process.join(max(0.0, end - time.monotonic()))
+
+
+def _start() -> ProcessPoolExecutor:
+    # Started afresh and not forked: a forked process inherits PyTorch's thread pools in an unusable state.
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_stay_with, initargs=(os.getpid(),))
+
+
+def _stay_with(parent: int) -> None:
+    """Watch the parent from a thread: a worker that waits for a dead one would wait for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
