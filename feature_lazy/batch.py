@@ -126,6 +126,8 @@ class TrainingBatch:
                 checkpoint, history = saved[cell.run_id]
                 tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
                 row = State(**{**tensors, "member": row.member})
+                if int(row.steps + row.rejected) == 0:
+                    history = History()  # a state before its first step is observed as a fresh one is
                 log.info("%s continues at t = %.4g", cell.label, float(row.t))
             states.append(row)
             if isinstance(run, OpenRun):

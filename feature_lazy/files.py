@@ -45,7 +45,7 @@ def create_exclusively(path: Path, data: bytes) -> bool:
     try:
         temporary.write_bytes(data)
         os.link(temporary, path)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # somebody has the name, or has cleaned up behind us: so somebody has
         return False
     finally:
         temporary.unlink(missing_ok=True)
@@ -68,6 +68,21 @@ def read_regular(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a plain file", str(path))
         return file.read()
+
+
+def probe(folder: Path) -> float:
+    """Write to a folder, which is made if it is missing; what the clock that stamps its files says, in Unix seconds.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f".probe.{uuid.uuid4().hex}"
+    path.touch()
+    try:
+        return path.stat().st_mtime
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def temporaries(folder: Path, names: str = "*") -> list[Path]:

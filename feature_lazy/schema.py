@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -137,3 +137,43 @@ def _documented(title: str, prefix: str, option: type) -> Iterator[tuple[str, st
         elif "doc" in f.metadata and f.name != "kind":
             default = f.default if f.default is not dataclasses.MISSING else []
             yield title, prefix + f.name, default, f.metadata["doc"]
+
+
+def from_plain(plain: Mapping[str, Any]) -> Config:
+    """The typed configuration from the plain values of a plan or a manifest; values of older keys are refused.
+
+    Raises:
+        ConfigError: a key, an option or a value that this version does not have.
+    """
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(Config):
+        if f.name not in plain:
+            continue  # a key that is newer than the file has its default
+        value = plain[f.name]
+        values[f.name] = _option(f.name, value) if f.name in GROUPS else value
+    unknown = sorted(set(plain) - {f.name for f in dataclasses.fields(Config)})
+    if unknown:
+        raise ConfigError(f"The stored configuration has keys that this version does not know: {', '.join(unknown)}.")
+    try:
+        scalars = {name: value for name, value in values.items() if name not in GROUPS}
+        checked = typing.cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), scalars))
+        return Config(**{**values, **{name: checked[name] for name in scalars}})
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"The stored configuration cannot be used: {error}") from error
+
+
+def _option(group: str, plain: Mapping[str, Any]) -> Any:
+    """The dataclass of a group's option from its plain values.
+
+    Raises:
+        ConfigError: an option or a key that this version does not have.
+    """
+    options = members(group)
+    kind = plain.get("kind")
+    chosen = [option for option in options if option().kind == kind] if len(options) > 1 else list(options)
+    if not chosen:
+        raise ConfigError(f"The stored configuration has {group}={kind}, which this version does not know.")
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(chosen[0]), dict(plain)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"The stored configuration has a value of {group} that cannot be used: {error}") from error

@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import Any
 from feature_lazy.cells import SCIENCE_VERSION, science_key
 from feature_lazy.errors import StoreError
 from feature_lazy.failures import reason
+from feature_lazy.files import probe
 from feature_lazy.history import last_row
 from feature_lazy.plan import Job, Planned, read_plans
 from feature_lazy.runs import DONE, HISTORY, DamagedRunError, Run, load_run
@@ -157,14 +157,10 @@ def _alive(sign: Sign, now: float) -> bool:
 
 def _time_of_the_files(root: Path) -> float:
     """What the clock says that stamps these files, which need not be this machine's."""
-    probe = root / "runs" / f".now-{uuid.uuid4().hex}"
     try:
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
+        return probe(root / "runs")
     except OSError:
         return time.time()
-    return now
 
 
 def _older(entries: "Iterator[Entry] | Any") -> dict[str, dict[str, Any]]:

@@ -38,6 +38,7 @@ LAYERS = (
         "progress",
         "progress_bar",
         "sweep_display",
+        "status_display",
         "output_check",
     },
     {"build"},

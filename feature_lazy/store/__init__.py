@@ -6,11 +6,11 @@ manifest. While it is trained there are ``owner-N.json`` and ``checkpoint-N-HASH
 ``error.txt``.
 """
 
-import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from feature_lazy.errors import StoreError
+from feature_lazy.files import probe
 from feature_lazy.history import History
 from feature_lazy.runs import DONE, HISTORY, DamagedRunError, Run, load_run
 from feature_lazy.store import checkpoint
@@ -38,11 +38,8 @@ class Store:
         Raises:
             StoreError: it cannot be written.
         """
-        probe = self.root / "runs" / f".writable-{uuid.uuid4().hex}"
         try:
-            probe.parent.mkdir(parents=True, exist_ok=True)
-            probe.touch()
-            probe.unlink()
+            probe(self.root / "runs")
         except OSError as error:
             raise StoreError(
                 f"The results folder {self.root} cannot be written ({error.strerror}); choose another: output_dir=DIR."

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from feature_lazy.errors import StoreError
-from feature_lazy.files import create_exclusively, read_regular, write_atomically
+from feature_lazy.files import create_exclusively, read_regular, temporaries, write_atomically
 from feature_lazy.store.owner import Owner, this_process
 
 BEAT = 15.0
@@ -111,7 +111,7 @@ class Lease:
         if highest(self.folder) != self.number:
             return
         if done:
-            for path in self.folder.glob("owner-*.json"):
+            for path in [*self.folder.glob("owner-*.json"), *temporaries(self.folder, "owner-*")]:
                 path.unlink(missing_ok=True)
             return
         released = Owner(**{**asdict(this_process()), "released": True})

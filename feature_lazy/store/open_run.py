@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from feature_lazy.errors import StoreError
-from feature_lazy.files import write_atomically
+from feature_lazy.files import remove_temporaries, write_atomically
 from feature_lazy.history import History, Row, append, settle
 from feature_lazy.runs import DONE, ERROR, HISTORY, MANIFEST, OUTPUTS, SCHEMA_VERSION, checksum
 from feature_lazy.store import checkpoint
@@ -21,6 +21,10 @@ from feature_lazy.store.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+WRITTEN = (MANIFEST, HISTORY, OUTPUTS, DONE, ERROR, "checkpoint-*")
+"""What only the owner of a run writes: half-written ones are of an owner that was killed."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class OpenRun(Shadow):
         """
         self.description, self.history = dict(description), history
         with self._writing():
+            for name in WRITTEN:
+                remove_temporaries(self.path, name)
             self._write_manifest({}, {}, sync=False)
             (self.path / ERROR).unlink(missing_ok=True)
             settle(self.path / HISTORY, len(history.data))

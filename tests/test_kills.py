@@ -1,0 +1,43 @@
+"""Runs that are killed: in the end they equal, bit for bit, runs that were not."""
+
+import random
+
+import pytest
+
+from tests.conftest import QUICK
+from tests.processes import kill_until_done, science, start, train
+
+ENSEMBLE = ("seed=ensemble", "seed.members=3", "observe.kernel.every=2", "checkpoint_every=1e-9")
+# Widths and patterns at which rounding does depend on where in a batch a member stands.
+ODD = ("width.h=11", "dataset.n_train=50", "observe.per_decade=4")
+DYNAMICS = {
+    "auto": ("alpha.value=0.1",),
+    "tangent": ("alpha.value=10", "dynamics.stepper=tangent"),
+    "frozen": ("alpha.value=10", "dynamics=frozen_kernel"),
+    "adam": ("alpha.value=1", "dynamics=adam", "dynamics.updates=400"),
+    "momentum": ("alpha.value=100", "dynamics=momentum_flow", "dynamics.c=1.0"),
+}
+
+
+def uninterrupted(tiny, tmp_path, *job):
+    folder = tmp_path / "whole"
+    process = start(train, tiny(*job, f"output_dir={folder}"))
+    process.join()
+    assert process.exitcode == 0
+    return science(folder)
+
+
+@pytest.mark.slow
+def test_killed_a_hundred_times(tiny, tmp_path):
+    job = (*QUICK, *ODD, *ENSEMBLE, "dynamics.eps_gradient=1e-4")
+    whole = uninterrupted(tiny, tmp_path, *job)
+    assert kill_until_done(tiny(*job), random.Random(0), kills=100, longest=0.35) == 100
+    assert science(tmp_path / "results") == whole
+
+
+@pytest.mark.parametrize("dynamics", DYNAMICS)
+def test_killed_under_every_dynamics(tiny, tmp_path, dynamics):
+    job = (*ODD, *ENSEMBLE, *DYNAMICS[dynamics])
+    whole = uninterrupted(tiny, tmp_path, *job)
+    assert kill_until_done(tiny(*job), random.Random(1), kills=6, longest=0.7) > 2
+    assert science(tmp_path / "results") == whole
