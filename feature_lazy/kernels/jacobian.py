@@ -226,9 +226,10 @@ def jacobian_kernel(
     memory_limit: float = float("inf"),
     check_finite: bool = True,
 ) -> Tensor:
-    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members, patterns (P1, d) and (P2, d): (E, P1, P2).
+    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members: (E, P1, P2).
 
-    The same as ``empirical_kernel``, for a network with a member axis and one output.
+    The same as ``empirical_kernel``, for a network with a member axis and one output, and patterns x1 (P1, d), or
+    (E, P1, d) where members have their own, and x2 (P2, d), or x1 again.
 
     Raises:
         ConfigError: a network that ``torch.func`` cannot differentiate.
@@ -239,8 +240,9 @@ def jacobian_kernel(
         return architecture.apply({name: weight[None] for name, weight in weights.items()}, x)[0]
 
     some = next(iter(params.values()))
-    theta = some.new_zeros(len(some), len(x1), len(x1 if x2 is None else x2))
+    theta = some.new_zeros(len(some), x1.shape[-2], x1.shape[-2] if x2 is None else len(x2))
     for member, its_theta in enumerate(theta):
         jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, 1)
-        add_kernel(its_theta, jacobian, x1, x2, trace=False, memory_limit=memory_limit, check_finite=check_finite)
+        x = x1 if x1.dim() == 2 else x1[member]
+        add_kernel(its_theta, jacobian, x, x2, trace=False, memory_limit=memory_limit, check_finite=check_finite)
     return theta
