@@ -107,9 +107,11 @@ class TangentExponential(SingleMethod):
     memory = Chebyshev2.memory
 
     def step(self, system: TangentSystem, state: State) -> Trial:
-        """See ``Stepper.step``; ‖F(w_{k+1}) − predicted‖ is the error."""
-        if not system.kernel_fits:
-            return Chebyshev2(self.tolerance).step(system, state)
+        """See ``Stepper.step``."""
+        return self._step(system, state) if system.kernel_fits else Chebyshev2(self.tolerance).step(system, state)
+
+    def _step(self, system: TangentSystem, state: State) -> Trial:
+        """‖F(w_{k+1}) − predicted‖ is the error."""
         w, member, rows = state.y, state.member, torch.arange(len(state), device=state.t.device)
 
         def push(outputs: Tensor, rows: Tensor) -> Tensor:

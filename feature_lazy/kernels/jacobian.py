@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from feature_lazy.architectures.base import Architecture
 from feature_lazy.architectures.functional import Apply, under_vmap
-from feature_lazy.errors import NumericalError
+from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
 from feature_lazy.memory import chunk_size, chunks
 from feature_lazy.params import Params
@@ -201,13 +201,8 @@ def _add_products(
         for i, row in enumerate(rows[: j + 1] if symmetric else rows):
             block = theta[row.place, column.place]
             block.addmm_(lefts[i], right.mT)
-            # A row of J that is not finite leaves no entry of its row of Θ finite. A sum needs no memory.
-            if check_finite and not block.sum().isfinite():
-                raise NumericalError(
-                    f"Θ is not finite between patterns {_range(row.patterns)} and {_range(column.patterns)}: a weight, "
-                    "a pattern, the network or its gradient (such as that of √ at 0) is not, or Θ is too large for "
-                    f"{theta.dtype}."
-                )
+            if check_finite:
+                kernel_entries(block, f"between patterns {_range(row.patterns)} and {_range(column.patterns)}")
             if symmetric and i != j:
                 theta[column.place, row.place] = block.mT
 
