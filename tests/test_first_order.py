@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from feature_lazy.architectures import Generic
-from feature_lazy.dynamics import LinearisedFlow, NetworkFlow, Outcome, converged, method
+from feature_lazy.dynamics import (
+    Auto,
+    Chebyshev2,
+    LinearisedFlow,
+    NetworkFlow,
+    Outcome,
+    TangentExponential,
+    converged,
+    method,
+)
 from feature_lazy.dynamics.flow import KERNELS_HELD
 from feature_lazy.kernels.first_order import MatrixFree, first_order
 from feature_lazy.kernels.layerwise import Linearisation
@@ -97,7 +106,11 @@ def test_kernel_fits_by_the_memory_limit():
     held = KERNELS_HELD * P**2 * 8
     for limit, fits in ((held, True), (held - 1, False)):
         system = flow(memory_limit=limit)
-        assert system.kernel_fits is LinearisedFlow(system, W0, W0).kernel_fits is fits
+        frozen = LinearisedFlow(system, W0, W0)
+        assert system.kernel_fits is frozen.kernel_fits is fits
+        for either in (system, frozen):
+            # Its forecast is then that of the method that it would take.
+            assert isinstance(Auto(1e-2)._stiff(either, P), TangentExponential if fits else Chebyshev2)
     # On two of the patterns it does.
     assert system.restricted(ALL, torch.tensor([[0, 1]] * 3)).kernel_fits
 
