@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.fits import crossing
-from analysis.sweep import H, X, ensemble, over_seeds
+from analysis.sweep import LIMIT, H, X, ensemble, over_seeds
 
 # It tells of fonts where a sweep tells of results.
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
@@ -133,7 +133,7 @@ def half_loss_time(table: pd.DataFrame) -> Figure:
 
 
 def test_error(table: pd.DataFrame) -> Figure:
-    """Figs. 3c–d, 4c–d: test error of one network, and of the mean predictor of an ensemble."""
+    """Figs. 3c–d, 4c–d: test error of one network, of the mean of an ensemble, and of the infinitely wide lazy one."""
     figure, axes = plt.subplots()
     _against_x(axes, table, "test/error", "test error")
     statistics = ensemble(table)
@@ -141,6 +141,8 @@ def test_error(table: pd.DataFrame) -> Figure:
         axes.plot(group[X], group["error"], "--", ms=3, lw=1, **_look(index))
     if len(statistics):
         axes.plot([], [], "k--", label=f"mean of {int(statistics['n'].max())} networks")
+    if LIMIT in table and pd.notna(limit := table[LIMIT].iloc[0]):
+        axes.axhline(limit, color="black", ls=":", lw=1.2, label=r"$h\to\infty$, lazy")
     axes.set(yscale="linear", ylim=(0, None))
     axes.legend()
     return figure

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from analysis.figures import draw
-from analysis.sweep import read
+from analysis.sweep import LIMIT, read
 from analysis.table import show
+from feature_lazy.infinite_width import stored_test_error
 
 
 def summarise(folder: Path) -> list[Path]:
@@ -14,6 +15,7 @@ def summarise(folder: Path) -> list[Path]:
         StoreError: no complete run, a damaged one, or runs that one figure cannot show together.
     """
     table = read(folder)
+    table[LIMIT] = stored_test_error(folder, table["run"].iloc[0].config)
     show(table)
     written = draw(table, folder / "figures")
     print(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")

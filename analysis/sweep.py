@@ -9,6 +9,8 @@ from feature_lazy import load_sweep
 from feature_lazy.errors import StoreError
 
 X, H = "sqrt_h_alpha", "h"
+LIMIT = "infinite_width/error"
+"""Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
 
 
 def read(folder: Path | str) -> pd.DataFrame:

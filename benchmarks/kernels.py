@@ -4,9 +4,12 @@
 
 ``jacobian_contraction`` is PyTorch's own recipe: ``vmap(jacrev(functional_call))`` of a plain module, contracted
 weight by weight. ``per_sample`` is a backward pass for each pattern, contracted at the end. Both hold the P × N
-Jacobian; where that is larger than ``--jacobian-limit`` they are left out, with what they would need. Wall times are
-medians of repeats that take turns; peak memory is that of a process of its own, beyond what it held when it began. One
-thread.
+Jacobian; where that is larger than ``--jacobian-limit`` they are left out, with what it would take. Two more ways go on
+where it does not fit, and are run when named: ``jacobian_by_weight`` holds the Jacobian of one weight, and pays with
+passes for each; ``generic`` is ``kernels.empirical_kernel``, which holds some rows and makes the others again.
+
+Wall times are medians of repeats that take turns; peak memory is that of a process of its own, beyond what it held when
+it began. One thread.
 """
 
 import argparse
@@ -17,153 +20,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from kernel_ways import CASES, DEFAULT, METHODS, Case, flops, inputs, jacobian_bytes, limit_of
+from torch import Tensor
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import Convolutional, FullyConnected
-from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.kernels.factors import kernel_flops
-
-PHI = softplus_activation(5.0)
-SIDE = 28
-
-
-@dataclass(frozen=True)
-class Case:
-    """P patterns of d entries, and a network of width h; FC has three hidden layers, the CNN is the article's."""
-
-    architecture: str
-    n: int
-    d: int
-    h: int
-
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-        return f"{self.architecture}-{self.n}-{self.d}-{self.h}"
-
-    def network(self) -> FullyConnected | Convolutional:
-        """As the kernel sees it."""
-        if self.architecture == "fc":
-            return FullyConnected(self.d, [self.h] * 3, PHI)
-        return Convolutional((1, SIDE, SIDE), [self.h, self.h], PHI)
-
-
-CASES = {
-    case.name: case
-    for case in (
-        Case("fc", 500, 64, 100),
-        Case("fc", 300, 784, 300),
-        Case("fc", 1000, 784, 1000),
-        Case("fc", 10_000, 784, 100),
-        Case("cnn", 200, SIDE**2, 50),
-        Case("cnn", 1000, SIDE**2, 50),
-        Case("cnn", 200, SIDE**2, 400),
-        Case("cnn", 1000, SIDE**2, 400),
-    )
-}
-
-
-class Scaled(nn.Module):
-    """A layer without bias, times a constant."""
-
-    def __init__(self, layer: nn.Module, scale: float) -> None:
-        super().__init__()
-        self.layer, self.scale = layer, scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See ``nn.Module``."""
-        return self.layer(x) * self.scale
-
-
-class Plain(nn.Module):
-    """The same network as a user of PyTorch would write it, with the same weights."""
-
-    def __init__(self, case: Case, weights: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.image = case.architecture == "cnn"
-        self.layers = nn.ModuleList()
-        for index, weight in enumerate(weights.values()):
-            if weight.dim() == 4:
-                out, into, size, _ = weight.shape
-                layer = nn.Conv2d(into, out, size, stride=2 - index % 2, padding=1, bias=False)
-            else:
-                layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-            layer.weight = nn.Parameter(weight)
-            self.layers.append(Scaled(layer, 1 / math.sqrt(weight[0].numel())))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Outputs (P, 1)."""
-        x = x.unflatten(-1, (1, SIDE, SIDE)) if self.image else x
-        *hidden, last = self.layers
-        for layer in hidden:
-            x = PHI(layer(x))
-        return last(x.mean((-2, -1)) if self.image else x)
-
-
-def layerwise(case: Case, weights: dict[str, Tensor], x: Tensor, limit: float | None) -> Tensor:
-    """Ours."""
-    return tangent_kernel(case.network(), {name: w[None] for name, w in weights.items()}, x, memory_limit=limit)[0]
-
-
-def jacobian_contraction(case: Case, weights: dict[str, Tensor], x: Tensor, limit: float | None) -> Tensor:
-    """torch.func: the Jacobian of all patterns by vmap, contracted weight by weight."""
-    module = Plain(case, weights)
-    params = {name: weight.detach() for name, weight in module.named_parameters()}
-
-    def one(params: dict[str, Tensor], pattern: Tensor) -> Tensor:
-        return torch.func.functional_call(module, params, (pattern[None],))[0, 0]
-
-    jacobian = torch.func.vmap(torch.func.jacrev(one), (None, 0))(params, x)
-    theta = x.new_zeros(len(x), len(x))
-    for part in jacobian.values():
-        theta += part.flatten(1) @ part.flatten(1).T
-    return theta
-
-
-def per_sample(case: Case, weights: dict[str, Tensor], x: Tensor, limit: float | None) -> Tensor:
-    """A backward pass for each pattern."""
-    module = Plain(case, weights)
-    params = list(module.parameters())
-    jacobian = x.new_empty(len(x), sum(p.numel() for p in params))
-    for row, pattern in zip(jacobian, x, strict=True):
-        gradients = torch.autograd.grad(module(pattern[None])[0, 0], params)
-        torch.cat([g.flatten() for g in gradients], out=row)
-    return jacobian @ jacobian.T
-
-
-METHODS: dict[str, Callable[..., Tensor]] = {f.__name__: f for f in (layerwise, jacobian_contraction, per_sample)}
-
-
-def inputs(case: Case) -> tuple[dict[str, Tensor], Tensor]:
-    """Weights of seed 0 and patterns with |x|² about d."""
-    x = torch.randn(case.n, case.d, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    return case.network().init(0), x
-
-
-def jacobian_bytes(case: Case) -> float:
-    """Of all P × N numbers."""
-    return 8.0 * case.n * case.network().layout.size
-
-
-def flops(case: Case, method: str) -> float:
-    """Counted: all products of a way to make the kernel."""
-    net = case.network()
-    signals = case.n * (net.forward_flops + net.signal_flops)
-    if method == "layerwise":
-        return signals + kernel_flops(net.layers, case.n)
-    return signals + case.n * net.forward_flops + 2.0 * case.n**2 * net.layout.size
-
-
-def limit_of(case: Case) -> float | None:
-    """Memory for ours: a quarter of the Jacobian where convolutions could use as much, else what it takes by itself."""
-    return jacobian_bytes(case) / 4 if case.architecture == "cnn" else None
+from feature_lazy.kernels import relative_change
 
 
 def peak(case: Case, method: str) -> int:
@@ -201,7 +65,7 @@ def matrix_rate() -> float:
 
 def rows(case: Case, methods: list[str], repeats: int, limit: float) -> list[dict[str, Any]]:
     """One row for each method that fits into memory."""
-    fits = [m for m in methods if m == "layerwise" or jacobian_bytes(case) <= limit]
+    fits = [m for m in methods if jacobian_bytes(case, m) <= limit]
     weights, x = inputs(case)
     times: dict[str, list[float]] = {method: [] for method in fits}
     results: dict[str, Tensor] = {}
@@ -226,7 +90,7 @@ def rows(case: Case, methods: list[str], repeats: int, limit: float) -> list[dic
         done = (
             f"{row['wall_s']:9.3f} s  {row['peak_bytes'] / 2**20:8.0f} MiB  {row['flops_per_s'] / 1e9:5.1f} GFlop/s"
             if method in fits
-            else f"its Jacobian alone takes {jacobian_bytes(case) / 2**30:.1f} GiB"
+            else f"its Jacobian alone takes {jacobian_bytes(case, method) / 2**30:.1f} GiB"
         )
         print(f"{case.name:18s} {method:21s} {done}", flush=True)
     return found
@@ -236,7 +100,7 @@ def main() -> None:
     """Run the cases named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=list(CASES)[:-1], choices=CASES)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=DEFAULT, choices=METHODS)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jacobian-limit", type=float, default=6e9, help="bytes; default 6e9")
     parser.add_argument("--json", help="write all rows to this file")

@@ -6,10 +6,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture, Layered
+from feature_lazy.architectures.base import Architecture
 from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.kernels import layer_kernels, tangent_kernel
-from feature_lazy.kernels.layerwise import Linearisation
+from feature_lazy.kernels.first_order import first_order
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
 
@@ -72,13 +72,12 @@ class LinearisedModel:
     w_frozen: Tensor
 
     def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
-        """See ``Model.f``; J by its factors, chunk by chunk."""
+        """See ``Model.f``; chunk by chunk."""
         net, limit, w0 = self.network.architecture, self.network.memory_limit, self.w0[member]
-        assert isinstance(net, Layered)  # else there is no linearised flow either
         params = net.layout.unflatten(self.w_frozen[member])
         per_pattern = COPIES_PER_ACTIVATION * len(w) * net.activations_per_pattern * w.element_size()
         parts = [
-            Linearisation.around(net, params, x[chunk], limit).push_forward(w - w0)
+            first_order(net, params, x[chunk], limit).push_forward(w - w0)
             for chunk in chunks(len(x), chunk_size(len(x), per_pattern, limit))
         ]
         return self.network.f(w0, member, x) + torch.cat(parts, dim=1)

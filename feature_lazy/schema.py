@@ -52,6 +52,33 @@ def to_config(cfg: DictConfig) -> Config:
         raise ConfigError(str(error)) from error
 
 
+def from_plain(science: Mapping[str, Any]) -> Config:
+    """The typed configuration of a stored run, ``Run.config``; keys that are no science have their defaults.
+
+    Raises:
+        ConfigError: a group, an option or a key that this version does not have.
+    """
+    options = {f.name: typing.cast(type, f.type) for f in dataclasses.fields(Config)}
+    for group in FAMILIES:
+        kind = science.get(group, {}).get("kind")
+        chosen = [option for option in members(group) if option.kind == kind]
+        options |= {group: chosen[0]} if chosen else {}
+        if group in science and not chosen:
+            raise ConfigError(f"the stored configuration has {group}={kind}, which this version does not know.")
+    return _from_plain(Config, science, options)
+
+
+def _from_plain(option: type, values: Mapping[str, Any], types: Mapping[str, Any]) -> Any:
+    if unknown := sorted(set(values) - set(types)):
+        raise ConfigError(f"the stored configuration has a key {unknown[0]!r}, which this version does not know.")
+    fields = {}
+    for name, value in values.items():
+        nested = dataclasses.is_dataclass(types[name])
+        inner = {f.name: f.type for f in dataclasses.fields(types[name])} if nested else {}
+        fields[name] = _from_plain(types[name], value, inner) if nested else value
+    return option(**fields)
+
+
 def _objects(cfg: DictConfig) -> dict[str, Any]:
     """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
     nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}

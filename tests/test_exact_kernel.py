@@ -216,7 +216,7 @@ def test_kernel_that_is_not_finite_is_refused():
     net = FullyConnected(4, [3], PHI)
     params, x = weights(net), normal(5, 4)
     params["W1"][1, 0, 2] = math.nan
-    with pytest.raises(NumericalError, match="kernel of member 1 has infinities or NaN"):
+    with pytest.raises(NumericalError, match="infinities or NaN in the kernel of member 1"):
         tangent_kernel(net, params, x)
     with pytest.raises(NumericalError, match="member 1"):
         layer_kernels(net, params, x)

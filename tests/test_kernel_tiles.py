@@ -142,10 +142,12 @@ def test_progress_counts_tiles(tmp_path, capsys):
 def test_entries_that_are_not_finite_are_named(tmp_path, x2):
     x1, weights = X1.clone(), {name: weight.clone() for name, weight in PARAMS.items()}
     x1[17, 2] = math.inf
-    with pytest.raises(NumericalError, match=r"not finite in tile \((3, \d|\d, 3)\): patterns"):
+    with pytest.raises(NumericalError, match=r"infinities or NaN in tile \((3, \d|\d, 3)\), patterns"):
         kernel_on_disk(NET, PARAMS, x1, x2, path=tmp_path / "pattern", tile=5)
     weights["W1"][2, 0, 0] = math.nan
-    with pytest.raises(NumericalError, match=r"not finite in tile \(0, 0\): patterns 0–3 of the rows with 0–3 of"):
+    with pytest.raises(
+        NumericalError, match=r"infinities or NaN in tile \(0, 0\), patterns 0–3 of the rows with 0–3 of"
+    ):
         kernel_on_disk(NET, weights, X1, x2, path=tmp_path / "weights", tile=5)
 
 

@@ -32,7 +32,7 @@ EXPECTED_CALLS = 200
 KERNEL_LIMIT = 40.0
 """Gradients that one step of the exponential integrator may cost; beyond it the stiff method is Chebyshev's."""
 MAX_PATTERNS = 4000
-"""Training patterns up to which P × P kernels of a batch of members fit into memory."""
+"""Training patterns up to which P × P kernels of a batch of members are made."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,10 @@ class Auto:
         return in_groups(state, 2 * state.memory[:, ACTIVE].long() + state.memory[:, CHOICE].long(), step)
 
     def _stiff(self, system: System, n_patterns: int) -> Stepper[Any]:
+        # A kernel from a Jacobian asks more of a network than gradients do: it is left to whoever names the method.
         if isinstance(system, TangentSystem) and system.flops.linearise and math.isfinite(system.stiffness):
             affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate
-            if affordable and n_patterns <= MAX_PATTERNS:
+            if affordable and n_patterns <= MAX_PATTERNS and system.kernel_fits:
                 return TangentExponential(self.tolerance)
         return Chebyshev2(self.tolerance)
 

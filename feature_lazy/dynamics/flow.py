@@ -8,14 +8,15 @@ from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.dynamics.system import Flops
-from feature_lazy.errors import ConfigError
 from feature_lazy.kernels.factors import kernel_flops
-from feature_lazy.kernels.layerwise import Linearisation, kernel_of
+from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
+KERNELS_HELD = 2
+"""Of each member, while a step works with Θ: that of all members, and that of the members in the step."""
 BOUNDARY = 10.0
 """√h·α between the regimes."""
 
@@ -45,10 +46,11 @@ def member_chunk(architecture: Architecture, w: Tensor, n: int) -> int:
 
 
 def _flops(net: Architecture, n: int) -> Flops:
-    """For a network on n patterns; without known layers there is no linearisation."""
-    passes = Flops(evaluate=n * (2 * net.forward_flops + net.signal_flops), outputs=n * net.forward_flops)
+    """For a network on n patterns; without known layers every product costs a gradient, and Θ the Jacobian."""
+    gradients = n * (2 * net.forward_flops + net.signal_flops)
+    passes = Flops(gradients, n * net.forward_flops)
     if not isinstance(net, Layered):
-        return passes
+        return replace(passes, kernel=gradients + 1.0 * n**2 * net.layout.size, pull_back=gradients)
     return replace(
         passes,
         linearise=n * (net.forward_flops + net.signal_flops),
@@ -65,14 +67,14 @@ def _bytes_per_pattern(architecture: Architecture, w: Tensor) -> int:
 class NetworkTangent:
     """A network's linearisation on the training set, with its output scale."""
 
-    linear: Linearisation
+    linear: FirstOrder
     outputs: Tensor
     alpha: Tensor
     memory_limit: float
 
     def kernel(self) -> Tensor:
         """See ``Tangent.kernel``."""
-        return kernel_of(self.linear, memory_limit=self.memory_limit)
+        return self.linear.kernel(self.memory_limit)
 
     def pull_back(self, a: Tensor) -> Tensor:
         """See ``Tangent.pull_back``."""
@@ -169,21 +171,20 @@ class NetworkFlow:
         return self._predictor(f, member)
 
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
-        """See ``TangentSystem.linearise``.
-
-        Raises:
-            ConfigError: a network whose layers are not known.
-        """
-        if not isinstance(self.architecture, Layered):
-            raise ConfigError("this network does not show its layers: use stepper auto, rk32, rkc2 or article.")
+        """See ``TangentSystem.linearise``."""
         params = self.architecture.layout.unflatten(y)
-        linear = Linearisation.around(self.architecture, params, self._x(member), self.memory_limit)
+        linear = first_order(self.architecture, params, self._x(member), self.memory_limit)
         predictor = self._predictor(linear.outputs, member)
         return NetworkTangent(linear, predictor, self.alpha[member], self.memory_limit)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         """See ``TangentSystem.push``."""
         return push(self.loss, outputs, self._labels(member), self.n_train)
+
+    @property
+    def kernel_fits(self) -> bool:
+        """See ``TangentSystem.kernel_fits``."""
+        return KERNELS_HELD * self.x.shape[-2] ** 2 * self.x.element_size() <= self.memory_limit
 
     @property
     def stiffness(self) -> float:

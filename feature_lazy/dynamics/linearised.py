@@ -5,25 +5,20 @@ import copy
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Layered
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.system import Flops
-from feature_lazy.errors import ConfigError
-from feature_lazy.kernels.layerwise import Linearisation, kernel_of
+from feature_lazy.kernels.first_order import FirstOrder, first_order
 
 
 class LinearisedFlow:
     """ẇ = −∇𝓛 with F = αJ(w − w₀), where J is the network's Jacobian at some fixed weights.
 
-    In function space this is dF/dt = −(1/P)Θ ∂ℓ/∂F with Θ = JJᵀ, from F = 0. It needs J as factors of each layer, and
-    Θ itself only for a method that asks for it: without, it is followed where P² numbers do not fit.
+    In function space this is dF/dt = −(1/P)Θ ∂ℓ/∂F with Θ = JJᵀ, from F = 0. It needs products with J and Jᵀ, and Θ
+    itself only for a method that asks for it: without, it is followed where P² numbers do not fit.
     """
 
     def __init__(self, flow: NetworkFlow, w0: Tensor, w_frozen: Tensor) -> None:
         """Freeze the Jacobian.
-
-        Raises:
-            ConfigError: a network whose layers are not known.
 
         Args:
             flow: the network's flow: data, loss, α.
@@ -32,17 +27,26 @@ class LinearisedFlow:
         """
         self.flow, self.w0 = flow, w0
         self.theta: Tensor | None = None
-        if not isinstance(flow.architecture, Layered):
-            raise ConfigError("dynamics=frozen_kernel needs a network that shows its layers.")
         params = flow.architecture.layout.unflatten(w_frozen)
-        self.linear = Linearisation.around(flow.architecture, params, flow.x, flow.memory_limit)
+        self.linear = first_order(flow.architecture, params, flow.x, flow.memory_limit)
 
     @property
     def flops(self) -> Flops:
         """A product with J and one with Jᵀ for the velocity; the factors are there, and Θ after its first use."""
         own = self.flow.flops
         kernel = own.kernel if self.theta is None else 0.0
-        return Flops(2 * own.pull_back, own.pull_back, linearise=own.pull_back, kernel=kernel, pull_back=own.pull_back)
+        return Flops(
+            2 * own.pull_back,
+            own.pull_back,
+            linearise=own.pull_back if own.linearise else 0.0,
+            kernel=kernel,
+            pull_back=own.pull_back,
+        )
+
+    @property
+    def kernel_fits(self) -> bool:
+        """See ``TangentSystem.kernel_fits``."""
+        return self.flow.kernel_fits
 
     @property
     def stiffness(self) -> float:
@@ -88,7 +92,7 @@ class LinearisedFlow:
     def kernel(self, member: Tensor) -> Tensor:
         """Θ = JJᵀ, computed once for all members and kept: (E, P, P)."""
         if self.theta is None:
-            self.theta = kernel_of(self.linear, memory_limit=self.flow.memory_limit)
+            self.theta = self.linear.kernel(self.flow.memory_limit)
         return self.theta[member]
 
     def rate(self) -> Tensor:
@@ -98,7 +102,7 @@ class LinearisedFlow:
         moved = self.linear.push_forward(velocity) * self.flow.alpha[:, None]
         return torch.linalg.vector_norm(moved, dim=1).double() / outputs.shape[1] ** 0.5
 
-    def _jacobian(self, member: Tensor) -> Linearisation:
+    def _jacobian(self, member: Tensor) -> FirstOrder:
         return self.linear if len(member) == len(self.w0) else self.linear.select(member)
 
 

@@ -13,9 +13,9 @@ class Flops:
     Attributes:
         evaluate: velocity and outputs.
         outputs: outputs alone.
-        linearise: the factors of the tangent kernel on the training set; 0 where there is none.
-        kernel: the tangent kernel from its factors.
-        pull_back: one Jᵀa from the factors.
+        linearise: the factors of the tangent kernel on the training set; 0 where there are none to make it from.
+        kernel: the tangent kernel from its factors, or from the Jacobian.
+        pull_back: one Jᵀa.
     """
 
     evaluate: float = 0.0
@@ -85,6 +85,11 @@ class TangentSystem(System, Protocol):
 
     def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":
         """The flow without the push of all patterns but some, (E, k), of members (E,), whose rows count from 0."""
+        ...
+
+    @property
+    def kernel_fits(self) -> bool:
+        """Whether Θ of one member fits into the memory limit; else the flow is to be followed without it."""
         ...
 
     @property

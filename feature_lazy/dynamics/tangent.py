@@ -13,7 +13,7 @@ from torch import Tensor
 
 from feature_lazy.dynamics.frozen import Bend, FrozenKernelFlow, along
 from feature_lazy.dynamics.path import Path, ends, solve
-from feature_lazy.dynamics.rkc2 import SAFETY
+from feature_lazy.dynamics.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
 from feature_lazy.dynamics.system import Tangent, TangentSystem
@@ -96,14 +96,22 @@ def step_flops(system: TangentSystem) -> float:
 class TangentExponential(SingleMethod):
     """The exponential integrator of second order. Its kernels per run are a measure of laziness.
 
+    Where Θ does not fit into the memory limit, steps are those of the other stiff method, ``Chebyshev2``, which needs
+    no more than products with J and Jᵀ.
+
     Attributes:
         tolerance: bound on the error of a step over the change that it makes in the outputs.
     """
 
     tolerance: float
+    memory = Chebyshev2.memory
 
     def step(self, system: TangentSystem, state: State) -> Trial:
-        """See ``Stepper.step``; ‖F(w_{k+1}) − predicted‖ is the error."""
+        """See ``Stepper.step``."""
+        return self._step(system, state) if system.kernel_fits else Chebyshev2(self.tolerance).step(system, state)
+
+    def _step(self, system: TangentSystem, state: State) -> Trial:
+        """‖F(w_{k+1}) − predicted‖ is the error."""
         w, member, rows = state.y, state.member, torch.arange(len(state), device=state.t.device)
 
         def push(outputs: Tensor, rows: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
-"""What every function of a kernel refuses, in one place: numbers that would come out as NaN or as nonsense."""
+"""What is refused of a kernel, in one place: as it is made, and by every function of it."""
 
 import torch
 from torch import Tensor
+
+from feature_lazy.errors import NumericalError
 
 
 def finite(values: Tensor, what: str) -> Tensor:
@@ -16,6 +18,21 @@ def finite(values: Tensor, what: str) -> Tensor:
             "or overflow their dtype: take an earlier moment."
         )
     return values
+
+
+def kernel_entries(theta: Tensor, where: str) -> Tensor:
+    """The same part of a kernel as it is made, of any shape; nothing of its size is made to look at it.
+
+    Raises:
+        NumericalError: infinities or NaN among its entries; ``where`` says which entries these are.
+    """
+    # A sum may overflow where no entry has; NaN is the extremum of what holds it.
+    if not (theta.sum().isfinite() or all(extremum.isfinite() for extremum in theta.aminmax())):
+        raise NumericalError(
+            f"Θ has infinities or NaN {where}: a weight, a pattern, the network or its gradient (such as that of √ at "
+            f"0) is not finite, or Θ is too large for {theta.dtype}."
+        )
+    return theta
 
 
 def square(theta: Tensor, what: str = "kernel") -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture, Layered
-from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
+from feature_lazy.errors import ConfigError, KernelSizeError
+from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
 from feature_lazy.memory import WORKING, chunk_size, chunks, free_bytes
@@ -166,16 +167,11 @@ def _limit(params: Params, x1: Tensor, x2: Tensor | None, kernels: int, memory_l
 
 
 def _finite(theta: Tensor) -> Tensor:
-    """The same kernel.
+    """The same kernel (E, P1, P2).
 
     Raises:
-        NumericalError: it has infinities or NaN.
+        NumericalError: that of a member is not finite.
     """
-    # A sum needs no memory; it may overflow where no entry has.
-    if not (theta.sum().isfinite() or theta.isfinite().all()):
-        members = sorted(set((~theta.isfinite()).nonzero()[:, 0].tolist()))
-        raise NumericalError(
-            f"the tangent kernel of member {members[0]} has infinities or NaN among its entries: its weights or "
-            f"patterns are not finite, or too large for {theta.dtype}."
-        )
+    for member, its_theta in enumerate(theta):
+        kernel_entries(its_theta, f"in the kernel of member {member}")
     return theta

@@ -44,6 +44,7 @@ class _Network:
     Attributes:
         x: patterns (P, d).
         expectations: of its activation.
+        names: equal numbers for equal patterns, (P,).
         layers: what they need of each pattern in each hidden layer.
         bias_slope: b², which each layer's bias adds to Θ.
         bias_variance: (b·bias_std)², which it adds to Σ.
@@ -51,6 +52,7 @@ class _Network:
 
     x: Tensor
     expectations: Expectations
+    names: Tensor
     layers: list[Marginals]
     bias_slope: float
     bias_variance: float
@@ -65,10 +67,11 @@ class _Network:
         for _ in range(depth):
             layers.append(rule.marginals(q))
             q = layers[-1].moment + variance
-        return cls(x, rule, layers, bias**2, variance)
+        return cls(x, rule, x.unique(dim=0, return_inverse=True)[1], layers, bias**2, variance)
 
     def block(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
-        """Θ and Σ between some patterns and others; where both slices start at one pattern they share a diagonal."""
+        """Θ and Σ between some patterns and others."""
+        same = self.names[rows, None] == self.names[columns]
         values = self.x[rows] @ self.x[columns].mT / self.x.shape[1]
         ntk = values + self.bias_slope
         for layer in self.layers:
@@ -76,9 +79,8 @@ class _Network:
             scale = torch.sqrt(left.variance[:, None] * right.variance)
             # φ of a pattern of norm 0 is constant: any correlation would do.
             rho = torch.where(scale > 0, (values + self.bias_variance) / scale, 0.0).clamp_(-1, 1)
-            if rows.start == columns.start:
-                # ReLU's second expectation falls as √(1 − ρ): rounding ρ = 1 by 1e-16 would cost it 1e-8.
-                rho.fill_diagonal_(1.0)
+            # ReLU's second expectation falls as √(1 − ρ): rounding ρ = 1 by 1e-16 would cost it 1e-8.
+            rho.masked_fill_(same, 1.0)
             values, slopes = self.expectations.joint(left, right, rho)
             ntk = values + self.bias_slope + ntk * slopes
         return ntk, values + self.bias_variance
@@ -102,7 +104,7 @@ def infinite_kernels(
         activation: φ.
         depth: number of hidden layers, L ≥ 1.
         x1: patterns (P1, d), of any norm.
-        x2: patterns (P2, d); ``x1`` if omitted. Where one of them is also in x1, rounding costs ReLU 1e-8·L of Θ.
+        x2: patterns (P2, d); ``x1`` if omitted.
         bias: b of App. J, zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, in every layer from the first to the output's.
         bias_std: standard deviation of the parameters Bˡ at initialisation: 0 in App. J, 1 in many other codes.
         tolerance: relative error of the expectations in each layer, where the activation has no closed form.

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from feature_lazy.architectures.base import Architecture
 from feature_lazy.architectures.functional import Apply, under_vmap
-from feature_lazy.errors import NumericalError
+from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
 from feature_lazy.memory import chunk_size, chunks
 from feature_lazy.params import Params
@@ -201,13 +201,8 @@ def _add_products(
         for i, row in enumerate(rows[: j + 1] if symmetric else rows):
             block = theta[row.place, column.place]
             block.addmm_(lefts[i], right.mT)
-            # A row of J that is not finite leaves no entry of its row of Θ finite. A sum needs no memory.
-            if check_finite and not block.sum().isfinite():
-                raise NumericalError(
-                    f"Θ is not finite between patterns {_range(row.patterns)} and {_range(column.patterns)}: a weight, "
-                    "a pattern, the network or its gradient (such as that of √ at 0) is not, or Θ is too large for "
-                    f"{theta.dtype}."
-                )
+            if check_finite:
+                kernel_entries(block, f"between patterns {_range(row.patterns)} and {_range(column.patterns)}")
             if symmetric and i != j:
                 theta[column.place, row.place] = block.mT
 
@@ -226,9 +221,10 @@ def jacobian_kernel(
     memory_limit: float = float("inf"),
     check_finite: bool = True,
 ) -> Tensor:
-    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members, patterns (P1, d) and (P2, d): (E, P1, P2).
+    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members: (E, P1, P2).
 
-    The same as ``empirical_kernel``, for a network with a member axis and one output.
+    The same as ``empirical_kernel``, for a network with a member axis and one output, and patterns x1 (P1, d), or
+    (E, P1, d) where members have their own, and x2 (P2, d), or x1 again.
 
     Raises:
         ConfigError: a network that ``torch.func`` cannot differentiate.
@@ -239,8 +235,9 @@ def jacobian_kernel(
         return architecture.apply({name: weight[None] for name, weight in weights.items()}, x)[0]
 
     some = next(iter(params.values()))
-    theta = some.new_zeros(len(some), len(x1), len(x1 if x2 is None else x2))
+    theta = some.new_zeros(len(some), x1.shape[-2], x1.shape[-2] if x2 is None else len(x2))
     for member, its_theta in enumerate(theta):
         jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, 1)
-        add_kernel(its_theta, jacobian, x1, x2, trace=False, memory_limit=memory_limit, check_finite=check_finite)
+        x = x1 if x1.dim() == 2 else x1[member]
+        add_kernel(its_theta, jacobian, x, x2, trace=False, memory_limit=memory_limit, check_finite=check_finite)
     return theta

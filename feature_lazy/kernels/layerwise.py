@@ -14,7 +14,7 @@ from feature_lazy.params import Params
 
 @dataclass(frozen=True)
 class Linearisation:
-    """The network to first order around some weights, as the factors of every layer on fixed patterns.
+    """See ``FirstOrder``: the factors of every layer on fixed patterns.
 
     Attributes:
         outputs: f(w, x), (E, P).
@@ -65,6 +65,10 @@ class Linearisation:
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa for a (E, P), flat in the order of the layers: (E, N)."""
         return torch.cat([layer.pull_back(a) for layer in self.layers], dim=1)
+
+    def kernel(self, memory_limit: float) -> Tensor:
+        """Θ = JJᵀ on its own patterns, (E, P, P)."""
+        return kernel_of(self, memory_limit=memory_limit)
 
 
 def factor_bytes(architecture: Layered, members: int, d: int, item: int) -> float:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture
-from feature_lazy.errors import ConfigError, NumericalError, StoreError
+from feature_lazy.errors import ConfigError, StoreError
+from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.exact import tangent_kernel
 from feature_lazy.kernels.tile_files import (
     DTYPES,
@@ -86,8 +87,7 @@ def kernel_on_disk(
             progress(done, len(order))
         if not _is_whole(folder, manifest, place):
             theta = compute(place)
-            _check_finite(theta, place, manifest.slices(place))
-            save_tile(folder, manifest, place, theta)
+            save_tile(folder, manifest, place, kernel_entries(theta, _entries(place, manifest.slices(place))))
     if progress is not None:
         progress(len(order), len(order))
     return TiledKernel.load(folder)
@@ -121,7 +121,7 @@ def _describe(
     dtype = str(corner.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise ConfigError(f"a kernel of {dtype} is not stored; weights must be {' or '.join(DTYPES)}.")
-    _check_finite(corner, (0, 0), (slice(corner.shape[1]), slice(corner.shape[2])))
+    kernel_entries(corner, _entries((0, 0), (slice(corner.shape[1]), slice(corner.shape[2]))))
     return Manifest(
         shape=(corner.shape[0], len(x1), len(x1 if x2 is None else x2)),
         dtype=dtype,
@@ -185,16 +185,7 @@ def _is_whole(folder: Path, manifest: Manifest, place: Place) -> bool:
     return True
 
 
-def _check_finite(theta: Tensor, place: Place, patterns: tuple[slice, slice]) -> None:
-    """Refuse entries that are not finite.
-
-    Raises:
-        NumericalError: there is one.
-    """
-    # NaN is the extremum of what holds it, and no mask of the size of the tile is made.
-    if not all(extremum.isfinite() for extremum in theta.aminmax()):
-        (top, bottom), (left, right) = ((part.start or 0, part.stop - 1) for part in patterns)
-        raise NumericalError(
-            f"Θ has entries that are not finite in tile {place}: patterns {top}–{bottom} of the rows with "
-            f"{left}–{right} of the columns. Look at these patterns and at the weights."
-        )
+def _entries(place: Place, patterns: tuple[slice, slice]) -> str:
+    """Some entries, for people."""
+    (top, bottom), (left, right) = ((part.start or 0, part.stop - 1) for part in patterns)
+    return f"in tile {place}, patterns {top}–{bottom} of the rows with {left}–{right} of the columns"

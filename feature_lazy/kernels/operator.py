@@ -9,6 +9,7 @@ from torch import Tensor
 
 from feature_lazy.architectures.base import Architecture
 from feature_lazy.kernels.checks import finite
+from feature_lazy.kernels.first_order import pull_back, push_forward
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.params import Params
 
@@ -16,10 +17,8 @@ from feature_lazy.params import Params
 class TangentOperator(LinearOperator):
     """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) of one member as a ``scipy.sparse.linalg.LinearOperator``, (P1, P2).
 
-    Jᵀv is one backward pass. Jt is the derivative of v ↦ Jᵀv, which is linear, in the direction t: one more backward
-    pass through the first. PyTorch has a forward mode for it, but ``torch.autograd.forward_ad`` loads code by the
-    deprecated ``torch.jit.script`` and not every network has one. Several columns share the forward passes and half
-    the time: ``op @ V`` beats a loop over its columns.
+    Jᵀv is one backward pass, and Jt one more through it (``first_order.push_forward``). Several columns share the
+    forward passes and half the time: ``op @ V`` beats a loop over its columns.
 
     ``top_eigenvalues(op, k)`` and ``scipy.sparse.linalg.eigsh(op, k)`` give its largest eigenvalues; ``op @ v`` with
     test patterns as ``x1`` and training patterns as ``x2`` gives K_test,train v.
@@ -71,8 +70,7 @@ class TangentOperator(LinearOperator):
         """Jᵀv on the columns' patterns for v (k, P2): (k, N)."""
         w, total = self.w.clone().requires_grad_(), self.w.new_zeros(len(v), self.w.shape[1])
         for chunk in self._chunks(self.x2, len(v)):
-            (part,) = torch.autograd.grad(self._outputs(w, self.x2[chunk]), w, v[:, chunk], is_grads_batched=True)
-            total += part[:, 0]
+            total += pull_back(self._outputs(w, self.x2[chunk]), w, v[:, chunk], batched=True)[:, 0]
         return total
 
     @torch.enable_grad()
@@ -80,11 +78,7 @@ class TangentOperator(LinearOperator):
         """Jt on the rows' patterns for t (k, N): (k, P1)."""
         w, parts = self.w.clone().requires_grad_(), []
         for chunk in self._chunks(self.x1, len(t)):
-            outputs = self._outputs(w, self.x1[chunk])
-            v = torch.zeros_like(outputs, requires_grad=True)  # Jᵀv is linear in v: any v gives the same derivative
-            (pulled,) = torch.autograd.grad(outputs, w, v, create_graph=True)
-            (pushed,) = torch.autograd.grad(pulled, v, t[:, None], is_grads_batched=True)
-            parts.append(pushed)
+            parts.append(push_forward(self._outputs(w, self.x1[chunk]), w, t[:, None], batched=True))
         return torch.cat(parts, dim=1)
 
     def _outputs(self, w: Tensor, x: Tensor) -> Tensor:
