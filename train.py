@@ -23,4 +23,8 @@ if __name__ == "__main__":
         check_overrides(sys.argv[1:])
     except ConfigError as error:
         sys.exit(str(error))
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
+        sys.exit(130)

@@ -52,33 +52,6 @@ def to_config(cfg: DictConfig) -> Config:
         raise ConfigError(str(error)) from error
 
 
-def from_plain(science: Mapping[str, Any]) -> Config:
-    """The typed configuration of a stored run, ``Run.config``; keys that are no science have their defaults.
-
-    Raises:
-        ConfigError: a group, an option or a key that this version does not have.
-    """
-    options = {f.name: typing.cast(type, f.type) for f in dataclasses.fields(Config)}
-    for group in FAMILIES:
-        kind = science.get(group, {}).get("kind")
-        chosen = [option for option in members(group) if option.kind == kind]
-        options |= {group: chosen[0]} if chosen else {}
-        if group in science and not chosen:
-            raise ConfigError(f"the stored configuration has {group}={kind}, which this version does not know.")
-    return _from_plain(Config, science, options)
-
-
-def _from_plain(option: type, values: Mapping[str, Any], types: Mapping[str, Any]) -> Any:
-    if unknown := sorted(set(values) - set(types)):
-        raise ConfigError(f"the stored configuration has a key {unknown[0]!r}, which this version does not know.")
-    fields = {}
-    for name, value in values.items():
-        nested = dataclasses.is_dataclass(types[name])
-        inner = {f.name: f.type for f in dataclasses.fields(types[name])} if nested else {}
-        fields[name] = _from_plain(types[name], value, inner) if nested else value
-    return option(**fields)
-
-
 def _objects(cfg: DictConfig) -> dict[str, Any]:
     """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
     nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}
@@ -167,7 +140,7 @@ def _documented(title: str, prefix: str, option: type) -> Iterator[tuple[str, st
 
 
 def from_plain(plain: Mapping[str, Any]) -> Config:
-    """The typed configuration from the plain values of a plan or a manifest; values of older keys are refused.
+    """The typed configuration from the plain values of a plan or a manifest; keys that they lack have their defaults.
 
     Raises:
         ConfigError: a key, an option or a value that this version does not have.
@@ -186,7 +159,7 @@ def from_plain(plain: Mapping[str, Any]) -> Config:
         checked = typing.cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), scalars))
         return Config(**{**values, **{name: checked[name] for name in scalars}})
     except OmegaConfBaseException as error:
-        raise ConfigError(f"The stored configuration cannot be used: {error}") from error
+        raise ConfigError(f"The stored configuration cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _option(group: str, plain: Mapping[str, Any]) -> Any:
@@ -203,4 +176,6 @@ def _option(group: str, plain: Mapping[str, Any]) -> Any:
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(chosen[0]), dict(plain)))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"The stored configuration has a value of {group} that cannot be used: {error}") from error
+        raise ConfigError(
+            f"The stored configuration has a value of {group} that cannot be used: {str(error).splitlines()[0]}"
+        ) from error

@@ -17,7 +17,18 @@ PATIENCE = 120.0
 
 
 class WorkerDiedError(RuntimeError):
-    """The process of a job died: what killed it said nothing."""
+    """The process of a job died.
+
+    Attributes:
+        stopped: whether a signal asked it to stop, so that its state is kept; else it failed.
+    """
+
+    def __init__(self, exitcode: int | None) -> None:
+        """Say what killed it, as far as the exit code tells."""
+        name = signal.Signals(-exitcode).name if exitcode and exitcode < 0 else f"exit code {exitcode}"
+        self.stopped = exitcode in {-signal.SIGTERM, -signal.SIGINT, -signal.SIGUSR2}
+        hint = "; the kernel kills processes when memory runs out" if exitcode == -signal.SIGKILL else ""
+        super().__init__(f"the worker process died of {name}{hint}")
 
 
 class Workers:
@@ -63,13 +74,18 @@ class Workers:
             WorkerDiedError: the process died.
         """
         worker = self.idle.get()
+        processes: list[Any] = []
         try:
-            return worker.submit(function, *arguments).result()
+            future = worker.submit(function, *arguments)
+            processes = list((worker._processes or {}).values())
+            return future.result()
         except BrokenProcessPool as error:
             self.everyone.remove(worker)
             worker = _start()
             self.everyone.append(worker)
-            raise WorkerDiedError("the worker process died; the kernel kills processes when memory runs out") from error
+            for process in processes:
+                process.join(PATIENCE)
+            raise WorkerDiedError(processes[0].exitcode if processes else None) from error
         finally:
             self.idle.put(worker)
 

@@ -72,8 +72,8 @@ def test_configuration_of_a_stored_run_is_read_back(tiny):
         assert (again.loss, again.activation, again.observe) == (config.loss, config.activation, config.observe)
     for changed, message in (
         ({"loss": {"kind": "other"}}, "loss=other, which this version does not know"),
-        ({"width": {"kind": "uniform", "x": 1}}, "key 'x', which"),
-        ({"other": 1}, "key 'other', which"),
+        ({"width": {"kind": "uniform", "x": 1}}, "a value of width that cannot be used: Key 'x' not in 'UniformWidth'"),
+        ({"other": 1}, "keys that this version does not know: other"),
     ):
         with pytest.raises(ConfigError, match=message):
             from_plain({**cells(config)[0].config, **changed})

@@ -82,7 +82,8 @@ def _train(jobs: "Sequence[tuple[Config, tuple[str, ...]]]", n_jobs: int) -> lis
         try:
             return workers.run(work, config if config.threads else replace(config, threads=threads), ids)
         except WorkerDiedError as error:
-            record(Store(config.output_dir), [c for c in cells(config) if c.run_id in ids], str(error))
+            if not error.stopped:
+                record(Store(config.output_dir), [c for c in cells(config) if c.run_id in ids], str(error))
             return str(error)
 
     with ThreadPoolExecutor(len(workers)) as pool, workers:

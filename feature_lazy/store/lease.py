@@ -135,13 +135,20 @@ def try_to_claim(folder: Path, *, sign: Sign | None, dead: bool) -> Lease | None
     Raises:
         OSError: the folder cannot be written.
     """
-    if sign is not None and not dead and not (sign.owner is not None and sign.owner.surely_dead()):
+    if sign is not None and not _gone(sign, dead):
         return None
     number = 1 if sign is None else sign.number + 1
     if not create_exclusively(folder / _name(number), json.dumps(asdict(this_process())).encode()):
         return None
     lease = Lease(folder, number)
     return lease if highest(folder) == number else None
+
+
+def _gone(sign: Sign, seems_dead: bool) -> bool:
+    """Whether an owner is dead: as it says itself, or as the machine that we share says, or else as it seems."""
+    if sign.owner is not None and sign.owner.surely_alive():
+        return False
+    return seems_dead or (sign.owner is not None and sign.owner.surely_dead())
 
 
 def claim(folders: list[Path], *, patience: float = STALE) -> tuple[dict[Path, Lease], dict[Path, Owner | None]]:

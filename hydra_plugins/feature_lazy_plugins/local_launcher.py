@@ -108,7 +108,8 @@ class LocalLauncher(Launcher):
         try:
             return cloudpickle.loads(workers.run(_work, cloudpickle.dumps(payload)))
         except WorkerDiedError as error:
-            record(Store(job.config.output_dir), cells(job.config), str(error))
+            if not error.stopped:
+                record(Store(job.config.output_dir), cells(job.config), str(error))
             return JobReturn(status=JobStatus.FAILED, _return_value=error)
 
 
