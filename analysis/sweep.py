@@ -23,7 +23,7 @@ def read(folder: Path | str) -> pd.DataFrame:
     """
     sweep = load_sweep(folder)
     table = sweep.table.assign(run=sweep.runs)
-    for column in ("dataset", "P", "L", "activation", "loss", "dynamics"):
+    for column in ("dataset", "labels", "P", "L", "activation", "loss", "dynamics"):
         values = sorted(table[column].unique())
         if len(values) > 1:
             raise StoreError(f"{folder} mixes runs with {column} = {', '.join(map(str, values))}; figures need one.")
@@ -59,8 +59,16 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
                 X: x,
                 "n": len(group),
                 "variance": predictors.var(axis=0, ddof=1).mean(),
-                "error": (mean * labels <= 0).mean(),
-                "single": (predictors * labels <= 0).mean(),
+                "error": (margins(mean, labels) <= 0).mean(),
+                "single": (margins(predictors, labels) <= 0).mean(),
             }
         )
     return pd.DataFrame(rows)
+
+
+def margins(predictor: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Margin of each pattern: F·y for F (…, P) and y = ±1, F_y − max_{c≠y} F_c for F (…, P, C) and classes: (…, P)."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        return predictor * labels
+    own = labels[:, None] == np.arange(predictor.shape[-1])
+    return np.where(own, predictor, 0).sum(-1) - np.where(own, -np.inf, predictor).max(-1)
