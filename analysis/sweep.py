@@ -24,7 +24,7 @@ def read(folder: Path | str) -> pd.DataFrame:
     sweep = load_sweep(folder)
     table = sweep.table.assign(run=sweep.runs)
     for column in ("dataset", "labels", "P", "L", "activation", "loss", "dynamics"):
-        values = sorted(table[column].unique())
+        values = sorted(table[column].unique()) if column in table else []
         if len(values) > 1:
             raise StoreError(f"{folder} mixes runs with {column} = {', '.join(map(str, values))}; figures need one.")
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
@@ -43,8 +43,8 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
     """Ensemble statistics from the stored predictors, for each h and √h·α with at least two seeds (eqs. 15–16).
 
     Returns:
-        Columns ``variance`` = mean over the test set of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error of F̄, and ``single`` =
-        mean error of one network.
+        Columns ``variance`` = mean over the test set, and over outputs, of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error of F̄,
+        and ``single`` = mean error of one network.
     """
     rows = []
     for (h, x), group in table.groupby([H, X]):

@@ -3,10 +3,8 @@
 With z = s·W u at each position p of a layer, ∂f/∂W = s Σ_p b_p u_pᵀ, where b = ∂f/∂z. A dense layer has one position.
 So the layer adds s² Σ_pq (u_p·u'_q)(b_p·b'_q) to Θ(x, x') (eq. 5), which needs no gradient, only products of patches
 and of signals: P²·h work for a dense layer, where gradients cost P²·h². With S positions these products cost S² times
-as much, and those of gradients no more than with one: whichever needs fewer flops is done.
-
-Of C outputs each has signals of its own; the inputs are the same for all. Θ then has a row for each output of each
-pattern, (P·C, P·C), the outputs of a pattern side by side.
+as much, and those of gradients no more than with one: whichever needs fewer flops is done. Of C outputs each has
+signals of its own, and all share the inputs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -70,14 +68,8 @@ class Factors:
     @classmethod
     def of(cls, tap: Tap, signals: Tensor, memory_limit: float, n_outputs: int) -> "Factors":
         """From a tap and ∂f_c/∂z, in the shape of z, (E, P·C, …)."""
-        return cls(
-            tap.inputs.detach(),
-            signals.flatten(3) if signals.dim() > 3 else signals[..., None],
-            tap.scale,
-            tap.window,
-            memory_limit,
-            n_outputs,
-        )
+        flat = signals.flatten(3) if signals.dim() > 3 else signals[..., None]
+        return cls(tap.inputs.detach(), flat, tap.scale, tap.window, memory_limit, n_outputs)
 
     def room(self, n: int) -> "Factors":
         """Uninitialised factors of the same layer for n patterns."""
