@@ -114,13 +114,9 @@ def prepare(name: str, n_train: int, n_test: int, seed: int, labels: str = "pari
     images, classes = load_source(name)
     order = interleave_classes(classes, seed)
     n_classes = len(np.unique(classes))
-    if labels == "classes" and (n_train % n_classes or n_test % n_classes):
-        raise DataError(
-            f"n_train = {n_train} and n_test = {n_test} must be multiples of the {n_classes} classes of {name}, or the "
-            "classes are not balanced."
-        )
-    if n_train % 2 or n_test % 2:
-        raise DataError(f"n_train = {n_train} and n_test = {n_test} must be even, or the labels are not balanced.")
+    unit, what = (n_classes, f"multiples of the {n_classes} classes") if labels == "classes" else (2, "even")
+    if n_train % unit or n_test % unit:
+        raise DataError(f"n_train = {n_train} and n_test = {n_test} must be {what}, or the labels are not balanced.")
     if n_train + n_test > len(order):
         raise DataError(
             f"{name} has {len(order)} patterns when its classes are cut to the smallest; "
