@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from analysis.sweep import ensemble
-from feature_lazy import load_sweep
+from analysis.sweep import ensemble, read
 from feature_lazy.errors import ConfigError
 from feature_lazy.validate import validate
 from tests.test_run import contents, train
@@ -16,7 +15,7 @@ def test_ten_digits_end_to_end(tiny, tmp_path):
     """All patterns of the training set get the largest output by a margin of 1, and the rest of the run says so."""
     job = ("dataset.n_train=60", "dataset.n_test=40", "width.h=20", "alpha.value=1", "seed=ensemble", "seed.members=2")
     train(tiny(*CLASSES, *job, "observe.kernel.layers=true", "observe.kernel.eigenvalues=2"))
-    table = load_sweep(tmp_path / "results")
+    table = read(tmp_path / "results")
     assert table["labels"].tolist() == ["classes"] * 2
     for run in table["run"]:
         outputs, summary = run.outputs, run.summary
