@@ -186,6 +186,9 @@ def test_step_on_active_patterns_is_the_step_of_the_flow(how):
     # The exponential integrator solves in function space in steps that depend on the patterns.
     torch.testing.assert_close(part.outputs, whole.outputs, rtol=0, atol=1e-9 if how == "rk32" else 1e-6)
     assert part.outputs.shape == (3, P * C)
+    # When all push, nothing is left out and no pass is spent on finding out.
+    rest = start(flow(CrossEntropy()), stepper, W0, state.dt, 0)
+    assert torch.equal(*(s.step(flow(CrossEntropy()), rest).flops for s in (stepper, Focused(stepper, 1e-2))))
     # A pattern left out by force is noticed.
     assert (step_on(system, stepper, state, 1, 1e-2).error > 1).all()
 
