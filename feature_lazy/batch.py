@@ -80,7 +80,10 @@ class TrainingBatch:
             n_test=experiment.observation.n_test,
             kernel=experiment.observation.kernel,
         )
-        self.events: list[Event] = [half_loss(experiment.loss, data.y_train), converged(experiment.loss, data.y_train)]
+        self.events: list[Event] = [
+            half_loss(experiment.loss, data.y_train, data.n_outputs),
+            converged(experiment.loss, data.y_train),
+        ]
         self.provenance = Provenance(self.w0.device, len(self.cells))
         self.saved_at = time.monotonic()
 

@@ -110,8 +110,9 @@ def build(config: schema.Config) -> Experiment:
     validate(config)
     data, dynamics, observe = config.dataset, config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = prepare(data.kind, data.n_train, data.n_test, data.seed).to(dtype, device)
-    network = FullyConnected(dataset.input_dim, widths(config), _activation(config.activation))
+    dataset = prepare(data.kind, data.n_train, data.n_test, data.seed, data.labels).to(dtype, device)
+    activation = _activation(config.activation)
+    network = FullyConnected(dataset.input_dim, widths(config), activation, n_outputs=dataset.n_outputs)
     scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
     return Experiment(
         cells=cells(config),
@@ -188,6 +189,8 @@ def _loss(config: schema.Loss) -> losses.Loss:
             return losses.QuadraticHinge(config.margin_tol)
         case schema.Mse():
             return losses.Mse(config.target, config.margin_tol)
+        case schema.CrossEntropy():
+            return losses.CrossEntropy()
     raise ConfigError(f"loss={config.kind}: there is no such loss.")
 
 

@@ -94,6 +94,7 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
     h = widths(config)[-1]
     return {
         "dataset": config.dataset.kind,
+        "labels": config.dataset.labels,
         "P": config.dataset.n_train,
         "architecture": config.architecture.kind,
         "L": config.architecture.depth,

@@ -21,6 +21,7 @@ from feature_lazy.families import (
     FAMILIES,
     Activation,
     Alpha,
+    CrossEntropy,
     EnsembleSeed,
     Erf,
     GeometricWidth,
@@ -51,6 +52,7 @@ __all__ = [
     "Alpha",
     "Architecture",
     "Config",
+    "CrossEntropy",
     "Dataset",
     "Dynamics",
     "EnsembleSeed",
@@ -86,11 +88,17 @@ __all__ = [
 
 @dataclass
 class Dataset:
-    """Real data: balanced, on the sphere |x|² = d, labelled ±1 by the parity of the class (section 2)."""
+    """Real data: balanced, on the sphere |x|² = d, labelled ±1 by the parity of the class (section 2), or by class."""
 
     kind: str = option("digits", "name of the data set", choices=("digits", "mnist5k"))
     n_train: int = option(500, "P, training patterns, even", ge=2)
     n_test: int = option(1000, "P_test, test patterns, even", ge=2)
+    labels: str = option(
+        "parity",
+        "parity: ±1 by the parity of the class, for one output; classes: an output for each, with loss=mse or "
+        "cross_entropy",
+        choices=("parity", "classes"),
+    )
     seed: int = option(0, "decides the split, for all members, α and widths", ge=0)
 
 

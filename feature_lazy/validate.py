@@ -81,9 +81,22 @@ def _rules(config: Config) -> Iterator[str]:
 
 def _data_rules(config: Config) -> Iterator[str]:
     data = config.dataset
+    several, classes = data.labels == "classes", SOURCES[data.kind].n_classes if data.kind in SOURCES else 2
     for key in ("n_train", "n_test"):
-        if getattr(data, key) % 2:
+        if several and getattr(data, key) % classes:
+            yield (
+                f"dataset.{key}={getattr(data, key)}: must be a multiple of the {classes} classes of {data.kind}, so "
+                "that they are balanced, with dataset.labels=classes."
+            )
+        elif getattr(data, key) % 2:
             yield f"dataset.{key}={getattr(data, key)}: must be even, so that the labels are balanced."
+    if several and config.loss.kind not in ("mse", "cross_entropy"):
+        yield (
+            f"loss={config.loss.kind}: is for one output; use loss=cross_entropy or loss=mse with "
+            "dataset.labels=classes, or dataset.labels=parity."
+        )
+    if config.loss.kind == "cross_entropy" and not several:
+        yield f"loss=cross_entropy: needs dataset.labels=classes, and dataset.labels={data.labels} has one output."
     if data.kind in SOURCES and data.n_train + data.n_test > SOURCES[data.kind].n_patterns:
         yield (
             f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "

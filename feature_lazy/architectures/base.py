@@ -73,11 +73,16 @@ class Tap:
 
 @runtime_checkable
 class Architecture(Protocol):
-    """A network f(w, x) with one real output, evaluated for E members at once."""
+    """A network f(w, x) with C real outputs, evaluated for E members at once."""
 
     @property
     def layout(self) -> Layout:
         """Names and shapes of one member's weights."""
+        ...
+
+    @property
+    def n_outputs(self) -> int:
+        """Number C of outputs."""
         ...
 
     @property
@@ -101,7 +106,7 @@ class Architecture(Protocol):
         ...
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P)."""
+        """f(w, x) for patterns x (P, d): shape (E, P·C), the outputs of a pattern side by side."""
         ...
 
 
@@ -131,6 +136,7 @@ class GaussianNetwork(ABC):
     """What networks of known layers share: the work of their passes, and weights that begin as N(0, 1)."""
 
     layout: Layout
+    n_outputs: int = 1
 
     @property
     @abstractmethod

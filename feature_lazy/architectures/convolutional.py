@@ -29,18 +29,20 @@ class Convolutional(GaussianNetwork):
         widths: channels of each block.
         activation: φ with E φ² = 1.
         per_block: convolutions in a block.
+        n_outputs: of the dense layer.
     """
 
     image_shape: tuple[int, int, int]
     widths: Sequence[int]
     activation: Activation
     per_block: int = 2
+    n_outputs: int = 1
     layout: Layout = field(init=False)
     windows: list[Window] = field(init=False)
     sides: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Lay out the filters W0 … , each (C_out, C_in, 5, 5), and the dense layer, (1, C).
+        """Lay out the filters W0 … , each (C_out, C_in, 5, 5), and the dense layer, (n_outputs, C).
 
         Raises:
             ConfigError: images that are not square, or too small for the network's depth.
@@ -60,7 +62,7 @@ class Convolutional(GaussianNetwork):
                     f"{len(convolutions) - 1}: use fewer blocks or larger images."
                 )
             shapes[f"W{layer}"] = (after, before, SIZE, SIZE)
-        shapes[f"W{len(windows)}"] = (1, convolutions[-1])
+        shapes[f"W{len(windows)}"] = (self.n_outputs, convolutions[-1])
         for name, value in (("layout", Layout(shapes)), ("windows", windows), ("sides", sides)):
             object.__setattr__(self, name, value)
 
@@ -77,7 +79,7 @@ class Convolutional(GaussianNetwork):
             LayerShape(math.prod(shape[1:]), shape[0], side**2)
             for shape, side in zip(shapes[:-1], self.sides[1:], strict=True)
         ]
-        return [*convolutions, LayerShape(self.last_fan_in, 1)]
+        return [*convolutions, LayerShape(self.last_fan_in, self.n_outputs)]
 
     @property
     def activations_per_pattern(self) -> int:
@@ -86,7 +88,7 @@ class Convolutional(GaussianNetwork):
         return 2 * sum(layer.fan_out * layer.positions for layer in self.layers) + patches
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P), and the layers that led to it; constant factors go to the weights."""
+        """f(w, x) of shape (E, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
         taps: list[Tap] = []
         inputs, factor = x.unflatten(-1, self.image_shape), 1.0
         *filters, last = self.layout.shapes
@@ -97,10 +99,10 @@ class Convolutional(GaussianNetwork):
             inputs, factor = self.activation.shape(z), self.activation.factor
         scale, inputs = factor / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
         z = torch.matmul(inputs, (params[last] * scale).mT)
-        return z.squeeze(-1), [*taps, Tap(last, inputs, z, scale)]
+        return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P)."""
+        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P·n_outputs)."""
         return self.taps(params, x)[0]
 
 

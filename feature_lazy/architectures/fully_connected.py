@@ -17,24 +17,26 @@ from feature_lazy.params import Layout, Params
 class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
-    Every weight begins as N(0, 1), every bias as 0.
+    Every weight begins as N(0, 1), every bias as 0. With C outputs W^L has C rows, one for each.
 
     Attributes:
         input_dim: d, entries of one pattern.
         widths: width of each hidden layer; its length is the depth L ≥ 1.
         activation: φ with E φ² = 1.
         bias: b, 0.1 in App. J; without it there are no biases.
+        n_outputs: C.
     """
 
     input_dim: int
     widths: Sequence[int]
     activation: Activation
     bias: float = 0.0
+    n_outputs: int = 1
     layout: Layout = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out the weights W0 … WL, each (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1)."""
-        sizes = [self.input_dim, *self.widths, 1]
+        sizes = [self.input_dim, *self.widths, self.n_outputs]
         shapes: dict[str, tuple[int, ...]] = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
             shapes[f"W{layer}"] = (fan_out, fan_in)
@@ -54,11 +56,11 @@ class FullyConnected(GaussianNetwork):
 
     @property
     def activations_per_pattern(self) -> int:
-        """A preactivation and an activation for each hidden unit, and the output."""
-        return 2 * sum(self.widths) + 1
+        """A preactivation and an activation for each hidden unit, and the outputs."""
+        return 2 * sum(self.widths) + self.n_outputs
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P), and the dense layers that led to it.
+        """f(w, x) of shape (E, P·C), and the dense layers that led to it.
 
         All constant factors, 1/√fan-in and the activation's a, are applied to the weights and not to the P times
         larger activations: φ(z) = a·φ₀(z), and a travels on to the next layer's scale.
@@ -76,8 +78,8 @@ class FullyConnected(GaussianNetwork):
             if self.bias:
                 taps.append(Tap(f"B{layer}", ones, z, self.bias))
             inputs, factor = self.activation.shape(z), self.activation.factor
-        return z.squeeze(-1), taps
+        return z.flatten(1), taps
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P)."""
+        """f(w, x) for patterns x (P, d): shape (E, P·C)."""
         return self.taps(params, x)[0]

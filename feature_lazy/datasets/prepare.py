@@ -13,19 +13,21 @@ from feature_lazy.seeds import stream
 
 @dataclass(frozen=True)
 class Dataset:
-    """Patterns on the sphere |x|² = d with labels y = ±1.
+    """Patterns on the sphere |x|² = d with labels y = ±1, or classes.
 
     Attributes:
         x_train: (P, d).
-        y_train: (P,).
+        y_train: (P,), floating point ±1, or integer ranks 0 … C − 1 of the classes.
         x_test: (P_test, d).
         y_test: (P_test,).
+        n_outputs: what a network needs for these labels: C for classes, else 1.
     """
 
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
     y_test: Tensor
+    n_outputs: int = 1
 
     @property
     def input_dim(self) -> int:
@@ -33,8 +35,10 @@ class Dataset:
         return self.x_train.shape[1]
 
     def to(self, dtype: torch.dtype, device: torch.device) -> "Dataset":
-        """The same data in another dtype, on another device."""
-        return Dataset(*(v.to(device, dtype) for v in (self.x_train, self.y_train, self.x_test, self.y_test)))
+        """The same data in another dtype, on another device; classes stay integers."""
+        tensors = (self.x_train, self.y_train, self.x_test, self.y_test)
+        moved = (v.to(device, dtype) if v.is_floating_point() else v.to(device) for v in tensors)
+        return Dataset(*moved, n_outputs=self.n_outputs)
 
 
 def interleave_classes(classes: np.ndarray, seed: int) -> np.ndarray:
@@ -66,6 +70,15 @@ def parity_labels(classes: np.ndarray) -> np.ndarray:
     return 2.0 * (ranks % 2) - 1.0
 
 
+def class_labels(classes: np.ndarray) -> np.ndarray:
+    """Rank of each class among the sorted classes in use: (N,) of integers 0 … C − 1, for a network with C outputs."""
+    return np.unique(classes, return_inverse=True)[1].astype(np.int64)
+
+
+LABELS = {"parity": parity_labels, "classes": class_labels}
+"""Labels by their name in the configuration."""
+
+
 def to_sphere(images: np.ndarray) -> np.ndarray:
     """Subtract the mean image, then scale every image (a row of d numbers) to |x|² = d.
 
@@ -79,33 +92,37 @@ def to_sphere(images: np.ndarray) -> np.ndarray:
     return centred * (np.sqrt(images.shape[1]) / norms)
 
 
-def prepare(name: str, n_train: int, n_test: int, seed: int) -> Dataset:
+def prepare(name: str, n_train: int, n_test: int, seed: int, labels: str = "parity") -> Dataset:
     """Load a data set and split it: first n_train patterns to train on, the next n_test to test on.
 
-    Both sets are balanced in the labels because classes are interleaved and both sizes are even.
+    Both sets are balanced in the labels because classes are interleaved and both sizes are multiples of the number of
+    labels.
 
     Args:
         name: a key of ``SOURCES``.
-        n_train: P, even.
-        n_test: P_test, even.
+        n_train: P, even; for classes a multiple of their number.
+        n_test: P_test, likewise.
         seed: the data seed: one split for all members, α and widths.
+        labels: a key of ``LABELS``.
 
     Returns:
         The data in float64 on the CPU.
 
     Raises:
-        DataError: unknown set, odd sizes, or more patterns asked for than the balanced set has.
+        DataError: unknown set, sizes that cannot be balanced, or more patterns asked for than the balanced set has.
     """
     images, classes = load_source(name)
     order = interleave_classes(classes, seed)
-    if n_train % 2 or n_test % 2:
-        raise DataError(f"n_train = {n_train} and n_test = {n_test} must be even, or the labels are not balanced.")
+    n_classes = len(np.unique(classes))
+    unit, what = (n_classes, f"multiples of the {n_classes} classes") if labels == "classes" else (2, "even")
+    if n_train % unit or n_test % unit:
+        raise DataError(f"n_train = {n_train} and n_test = {n_test} must be {what}, or the labels are not balanced.")
     if n_train + n_test > len(order):
         raise DataError(
             f"{name} has {len(order)} patterns when its classes are cut to the smallest; "
             f"dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for {n_train + n_test}."
         )
     x = torch.from_numpy(to_sphere(images[order]))
-    y = torch.from_numpy(parity_labels(classes[order]))
+    y = torch.from_numpy(LABELS[labels](classes[order]))
     test = slice(n_train, n_train + n_test)
-    return Dataset(x[:n_train], y[:n_train], x[test], y[test])
+    return Dataset(x[:n_train], y[:n_train], x[test], y[test], n_classes if labels == "classes" else 1)
