@@ -1,7 +1,8 @@
 """Losses per pattern ℓ(F, y), each written once; every derivative comes from autograd.
 
 With the margin m = F·y, y = ±1. ``stop_margin`` is the margin beyond which a pattern counts as fit: 1 in the
-article; a loss that only approaches m = 1 stops a tolerance below it (spec §1 and §3).
+article; a loss that only approaches m = 1 stops a tolerance below it (spec §1 and §3). Real labels have
+``SquaredError`` and a margin of its own.
 """
 
 import math
@@ -27,6 +28,10 @@ class Loss(Protocol):
         """Training stops when every training pattern has F·y above this margin."""
         ...
 
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """What is held against ``stop_margin``, for outputs F (…, P) and labels y (P,), elementwise."""
+        ...
+
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """ℓ for outputs F (…, P) and labels y (P,), elementwise, shape (…, P)."""
         ...
@@ -40,8 +45,16 @@ def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
     return torch.autograd.grad(values, leaf, torch.full_like(values, -1 / n_train))[0]
 
 
+class Signed:
+    """Labels are ±1."""
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.margin``: m = F·y."""
+        return outputs * labels
+
+
 @dataclass(frozen=True)
-class SoftHinge:
+class SoftHinge(Signed):
     """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""
 
     beta: float = 20.0
@@ -58,7 +71,7 @@ class SoftHinge:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(Signed):
     """ℓ = max(0, 1 − m). Its gradient jumps: for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
 
     stop_margin: float = 1.0
@@ -70,7 +83,7 @@ class Hinge:
 
 
 @dataclass(frozen=True)
-class QuadraticHinge:
+class QuadraticHinge(Signed):
     """ℓ = ½ max(0, 1 − m)²; m = 1 is only approached, so training stops at m > 1 − margin_tol."""
 
     margin_tol: float = 0.01
@@ -87,7 +100,7 @@ class QuadraticHinge:
 
 
 @dataclass(frozen=True)
-class Mse:
+class Mse(Signed):
     """ℓ = ½ (c − m)² with target c; the authors use c = 1.1, so that m > 1 is reached."""
 
     target: float = 1.0
@@ -102,3 +115,28 @@ class Mse:
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """See ``Loss.__call__``."""
         return 0.5 * (self.target - outputs * labels) ** 2
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """ℓ = ½ (y − F)² for real labels y: what ``Mse`` with c = 1 is for y = ±1.
+
+    Its margin is 1 − |y − F|, which is F·y for y = ±1 and F·y ≤ 1; training stops when every pattern is fit to
+    margin_tol.
+    """
+
+    margin_tol: float = 0.01
+    curvature: float = 1.0
+
+    @property
+    def stop_margin(self) -> float:
+        """1 − margin_tol."""
+        return 1 - self.margin_tol
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.margin``."""
+        return 1 - (labels - outputs).abs()
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.__call__``."""
+        return 0.5 * (labels - outputs) ** 2

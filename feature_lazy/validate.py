@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from feature_lazy.config import Config, Flow, GeometricWidth
-from feature_lazy.datasets.sources import SOURCES
+from feature_lazy.data_rules import data_problems
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
 
@@ -54,7 +54,7 @@ def _violated(value: Any, rule: Any) -> str | None:
 
 def _rules(config: Config) -> Iterator[str]:
     """Rules that join several values."""
-    yield from _data_rules(config)
+    yield from data_problems(config)
     observe = config.observe
     if isinstance(config.dynamics, Flow) and config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
@@ -77,15 +77,3 @@ def _rules(config: Config) -> Iterator[str]:
         parse_bytes(config.memory_limit)
     except ValueError as error:
         yield f"memory_limit={config.memory_limit}: {error}."
-
-
-def _data_rules(config: Config) -> Iterator[str]:
-    data = config.dataset
-    for key in ("n_train", "n_test"):
-        if getattr(data, key) % 2:
-            yield f"dataset.{key}={getattr(data, key)}: must be even, so that the labels are balanced."
-    if data.kind in SOURCES and data.n_train + data.n_test > SOURCES[data.kind].n_patterns:
-        yield (
-            f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "
-            f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
-        )

@@ -18,7 +18,6 @@ OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "co
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 # Options that are meant to differ from the defaults of their dataclass.
 DELIBERATE = {
-    ("dataset", "mnist5k"): {"n_train": 1000, "n_test": 2000},
     ("alpha", "raw"): {"value": 0.1},
 }
 every_option = pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{g}={o}" for g, o in OPTIONS])
@@ -71,12 +70,12 @@ REFUSED = {
     "seed=ensemble seed.members=0": "seed.members=0: must be at least 1.",
     "observe.times=[1,-1]": "observe.times=-1.0: must be greater than 0.",
     "dtype=float16": "dtype=float16: must be one of float64, float32.",
-    "dataset.kind=imagenet": "dataset.kind=imagenet: must be one of digits, mnist5k.",
+    "dataset.kind=imagenet": "dataset.kind=imagenet: must be digits; choose the option itself on the command line.",
     "alpha.kind=raw": "alpha.kind=raw: must be rescaled; choose the option itself on the command line.",
     # Rules that join values.
     "dataset.n_train=21": "dataset.n_train=21: must be even, so that the labels are balanced.",
-    "dataset.n_train=100000": "dataset.n_train=100000 and dataset.n_test=1000: digits has 1740 patterns in classes of "
-    "equal size; ask for at most as many in total.",
+    "dataset.n_train=100000": "dataset.n_train=100000 and dataset.n_test=1000: digits has 1740 patterns in balanced "
+    "classes; ask for at most as many in total.",
     "observe.kernel.probe=1002": "observe.kernel.probe=1002: must be at most dataset.n_test=1000.",
     "observe=times": "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10].",
     "width=geometric width.growth=0.01": "width.growth=0.01: the last layer's width 0.01 rounds to 0.",

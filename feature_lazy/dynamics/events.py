@@ -30,5 +30,5 @@ def half_loss(loss: Loss, labels: Tensor) -> Event:
 
 
 def converged(loss: Loss, labels: Tensor) -> Event:
-    """t_stop: every training pattern has F·y above the loss's stop margin (spec §3)."""
-    return Event("t_stop", lambda outputs: loss.stop_margin - (outputs * labels).amin(1), terminal=True)
+    """t_stop: every training pattern has a margin, F·y for y = ±1, above the stop margin (spec §3)."""
+    return Event("t_stop", lambda outputs: loss.stop_margin - loss.margin(outputs, labels).amin(1), terminal=True)
