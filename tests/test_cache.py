@@ -36,7 +36,7 @@ def test_missing_file_names_the_command(cached, tmp_path):
     with pytest.raises(DataError, match=r"needs .*file\.gz, which is missing.* run: feature-lazy data fetch mnist$"):
         cached().read()
     file = CachedFile("kmnist", tmp_path / "x", remote("x", DATA), root="/data")
-    with pytest.raises(DataError, match="run: feature-lazy data fetch kmnist --root /data$"):
+    with pytest.raises(DataError, match=r"run: feature-lazy data fetch kmnist --root /data$"):
         file.read()
 
 
@@ -140,8 +140,8 @@ def test_mirrors_may_hold_different_editions(tmp_path):
 
 def test_progress_is_told(cached):
     class Bar:
-        total = 0
-        done: list[int] = []
+        def __init__(self):
+            self.total, self.done = 0, []
 
         def update(self, n):
             self.done.append(n)

@@ -1,4 +1,4 @@
-"""Public sets from small files in their own formats: pooled, upright, grey or coloured, and nothing if one is damaged."""
+"""Public sets from small files in their own formats: pooled, upright, grey or coloured, and none if one is damaged."""
 
 from dataclasses import replace
 
@@ -23,6 +23,12 @@ CONTENT = {
     "emnist_balanced": ("emnist", {"emnist-gzip.zip": emnist_zip("balanced", BALANCED)}),
     "cifar10": ("cifar10", {"cifar-10-binary.tar.gz": cifar_tar(BATCHES)}),
     "cifar10_colour": ("cifar10", {"cifar-10-binary.tar.gz": cifar_tar(BATCHES)}),
+}
+CLASSES = {
+    **{name: [TRAIN, TEST] for name in ("mnist", "fashion_mnist", "kmnist")},
+    "emnist_letters": LETTERS,
+    "emnist_balanced": BALANCED,
+    **dict.fromkeys(("cifar10", "cifar10_colour"), BATCHES),
 }
 every_set = pytest.mark.parametrize("name", CONTENT)
 
@@ -53,20 +59,11 @@ def test_set_is_pooled_and_prepared(put, name):
     x, classes = load_source(name, root)
     d = SOURCES[name].input_dim
     assert x.shape == (len(classes), d)
-    labels = np.concatenate([*CONTENT_CLASSES[name]])
-    assert np.array_equal(classes, labels)  # train part, then test part
+    assert np.array_equal(classes, np.concatenate(CLASSES[name]))  # train part, then test part
     data = prepare(name, 20, 10, seed=0, root=root, classes=range(2, 12) if "emnist" in name else ())
     assert data.shape == SOURCES[name].shape
     torch.testing.assert_close(data.x_train.square().sum(1), torch.full((20,), float(d)).double())
     assert data.y_train.tolist() == [-1.0, 1.0] * 10
-
-
-CONTENT_CLASSES = {
-    **dict.fromkeys(("mnist", "fashion_mnist", "kmnist"), [TRAIN, TEST]),
-    "emnist_letters": LETTERS,
-    "emnist_balanced": BALANCED,
-    **dict.fromkeys(("cifar10", "cifar10_colour"), BATCHES),
-}
 
 
 def test_images_of_mnist(put):
@@ -87,7 +84,7 @@ def test_images_of_cifar10(put):
     colour, _ = load_source("cifar10_colour", root)
     expected = np.concatenate([images(10, (3, 32, 32), seed=seed) for seed in range(6)])
     assert np.array_equal(colour.reshape(-1, 3, 32, 32), expected)
-    [grey] = [SOURCES["cifar10"].load(root, 0)[0]]
+    grey, _ = SOURCES["cifar10"].load(root, 0)
     luma = 0.299 * expected[:, 0] + 0.587 * expected[:, 1] + 0.114 * expected[:, 2]
     np.testing.assert_allclose(grey.reshape(-1, 32, 32) / 1000, luma, rtol=1e-13)
 
@@ -135,7 +132,7 @@ def test_file_of_another_set_is_refused(put, tmp_path):
 def test_counts_of_the_classes_are_checked(put, monkeypatch):
     root = put("kmnist")
     monkeypatch.setattr(sources, "SOURCES", SOURCES)  # the real set has 7000 images in each class
-    with pytest.raises(DataError, match="not what it should be.*remove its files and fetch them anew"):
+    with pytest.raises(DataError, match=r"not what it should be.*remove its files and fetch them anew"):
         load_source("kmnist", root)
 
 
