@@ -35,8 +35,8 @@ def test_whole_file_is_read(cached):
 def test_missing_file_names_the_command(cached, tmp_path):
     with pytest.raises(DataError, match=r"needs .*file\.gz, which is missing.* run: feature-lazy data fetch mnist$"):
         cached().read()
-    file = CachedFile("kmnist", tmp_path / "x", remote("x", DATA), root="/data")
-    with pytest.raises(DataError, match=r"run: feature-lazy data fetch kmnist --root /data$"):
+    file = CachedFile("kmnist", tmp_path / "x", remote("x", DATA), root="my data")
+    with pytest.raises(DataError, match=r"run: feature-lazy data fetch kmnist --root 'my data'$"):
         file.read()
 
 

@@ -7,6 +7,7 @@ What is not right is moved aside, so that no later run meets it and a person can
 import hashlib
 import logging
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,11 @@ class CachedFile:
     @property
     def command(self) -> str:
         """What fetches it."""
-        return f"feature-lazy data fetch {self.dataset}" + (f" --root {self.root}" if self.root else "")
+        return self._call("fetch")
+
+    def _call(self, action: str) -> str:
+        root = f" --root {shlex.quote(self.root)}" if self.root else ""
+        return f"feature-lazy data {action} {self.dataset}{root}"
 
     def read(self) -> bytes:
         """The file's content, after its checksum was found right.
@@ -118,8 +123,7 @@ class CachedFile:
             failures.append(f"  {mirror.url}: {failure}")
         raise DataError(
             f"{self.file.name} of {self.dataset} could not be downloaded:\n" + "\n".join(failures) + "\n"
-            f"Download it by hand, on any machine, put it at {self.path} and run: feature-lazy data verify "
-            f"{self.dataset}" + (f" --root {self.root}" if self.root else "")
+            f"Download it by hand, on any machine, put it at {self.path} and run: {self._call('verify')}"
         )
 
     def _download(self, mirror: Mirror, progress: ProgressBar | None) -> str | None:
