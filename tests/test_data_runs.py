@@ -12,6 +12,7 @@ from feature_lazy.errors import DataError
 from feature_lazy.losses import SquaredError
 from feature_lazy.run import run
 from feature_lazy.validate import validate
+from tests.conftest import QUICK
 from tests.test_config import OPTIONS
 from tests.test_public_sets import CONTENT
 
@@ -33,9 +34,9 @@ def test_every_set_is_built_or_says_what_it_needs(configure, tmp_path, name):
 
 
 def test_keys_reach_the_data(configure):
-    config = configure("dataset=mnist1d", "dataset.seed=3", "dataset.pca.components=4", "labels=one_vs_rest", *SMALL)
+    config = configure("dataset=digits", "dataset.seed=3", "dataset.pca.components=4", "labels=one_vs_rest", *SMALL)
     config.dataset.classes = [1, 4, 7]
-    expected = prepare("mnist1d", 20, 20, 3, components=4, classes=[1, 4, 7], labels=OneVsRest(1))
+    expected = prepare("digits", 20, 20, 3, components=4, classes=[1, 4, 7], labels=OneVsRest(1))
     found = build_dataset(config.dataset, config.labels)
     assert torch.equal(found.x_test, expected.x_test)
     assert torch.equal(found.y_train, expected.y_train)
@@ -52,7 +53,7 @@ def test_every_kind_of_labels_trains(tiny):
         "random": (),
     }
     for name, keys in rules.items():
-        config = tiny(f"labels={name}", *keys, "dataset.pca.components=10", "alpha.value=10")
+        config = tiny(f"labels={name}", *keys, "dataset.pca.components=10", *QUICK)
         validate(config)
         [stored] = run(build(config))
         assert stored.summary["outcome"] == "converged"

@@ -122,24 +122,18 @@ def test_golden_split_of_signs():
     assert hashlib.sha256(rows.tobytes()).hexdigest()[:16] == "e9060d1a376f01bd", SPLIT_MEANT
 
 
-def test_mnist1d_leaves_the_global_streams_alone():
+def test_mnist1d_is_drawn_with_the_data_seed_and_leaves_global_streams_alone():
     np.random.seed(5)
     expected = np.random.random(3)
     np.random.seed(5)
-    first = generate(0)
-    assert np.array_equal(np.random.random(3), expected)
-    assert all(np.array_equal(a, b) for a, b in zip(first, generate(0), strict=True))
-    assert not np.array_equal(first[0], generate(1)[0])
-
-
-def test_mnist1d_is_drawn_with_the_data_seed():
-    data = prepare("mnist1d", 20, 20, seed=42)
-    assert data.shape == (40,)
-    assert data.y_train.tolist() == [-1.0, 1.0] * 10
     x, classes = generate(42)
+    assert np.array_equal(np.random.random(3), expected)
     assert np.bincount(classes).tolist() == [500] * 10
     np.testing.assert_allclose([x.mean(), x.std()], [0, 1], atol=1e-12)
+    assert not np.array_equal(x, generate(0)[0])
+    # Prepared, the same patterns in classes that take turns.
     whole = prepare("mnist1d", 4980, 20, seed=42)
+    assert whole.shape == (40,)
     direction = torch.nn.functional.normalize(torch.from_numpy(x - x.mean(axis=0)))
     cosine = torch.nn.functional.normalize(whole.x_train[:20]) @ direction.T
     assert classes[cosine.argmax(1)].tolist() == list(range(10)) * 2
