@@ -17,8 +17,9 @@ from feature_lazy.activations import (
     tanh_activation,
 )
 from feature_lazy.architectures import FullyConnected, Initialised
+from feature_lazy.build_dataset import build_dataset
 from feature_lazy.cells import Cell, alpha, cells, widths
-from feature_lazy.datasets.prepare import Dataset, prepare
+from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
@@ -108,9 +109,9 @@ def build(config: schema.Config) -> Experiment:
         DataError: data that are not what they should be.
     """
     validate(config)
-    data, dynamics, observe = config.dataset, config.dynamics, config.observe
+    dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = prepare(data.kind, data.n_train, data.n_test, data.seed, data.labels).to(dtype, device)
+    dataset = build_dataset(config.dataset, config.labels).to(dtype, device)
     activation = _activation(config.activation)
     network = FullyConnected(dataset.input_dim, widths(config), activation, n_outputs=dataset.n_outputs)
     scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
@@ -118,7 +119,7 @@ def build(config: schema.Config) -> Experiment:
         cells=cells(config),
         architecture=network,
         dataset=dataset,
-        loss=_loss(config.loss),
+        loss=_loss(config.loss, config.labels),
         dynamics=_dynamics(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
         alpha=alpha(config),
@@ -179,8 +180,10 @@ def _activation(config: schema.Activation) -> Activation:
     raise ConfigError(f"activation={config.kind}: there is no such activation.")
 
 
-def _loss(config: schema.Loss) -> losses.Loss:
+def _loss(config: schema.Loss, labels: schema.Labels) -> losses.Loss:
     match config:
+        case schema.Mse() if isinstance(labels, schema.RegressionLabels):
+            return losses.SquaredError(config.margin_tol)
         case schema.SoftHinge():
             return losses.SoftHinge(config.beta)
         case schema.Hinge():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feature_lazy.config import Config, EnsembleSeed, GeometricWidth, RescaledAlpha, SingleSeed
+from feature_lazy.data_rules import data_name
 
 SCIENCE_VERSION = 3
 """Raised with every change of the code that changes results: runs of an older version are then not taken for done."""
@@ -93,8 +94,8 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
     """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
     h = widths(config)[-1]
     return {
-        "dataset": config.dataset.kind,
-        "labels": config.dataset.labels,
+        "dataset": data_name(config.dataset),
+        "labels": config.labels.kind,
         "P": config.dataset.n_train,
         "architecture": config.architecture.kind,
         "L": config.architecture.depth,
@@ -121,7 +122,7 @@ def _plain(declared: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return scientific(value)
     if isinstance(value, list):
-        return [float(item) for item in value]
+        return [item if declared == list[int] else float(item) for item in value]
     return float(value) if declared is float else value
 
 

@@ -7,6 +7,34 @@ they are no part of a run's identity.
 
 from dataclasses import dataclass, field
 
+from feature_lazy.dataset_config import (
+    Cifar10,
+    Cifar10Colour,
+    ClassLabels,
+    Dataset,
+    Digits,
+    DownloadedImages,
+    EmnistBalanced,
+    EmnistLetters,
+    FashionMnist,
+    Images,
+    Kmnist,
+    Labels,
+    Mnist,
+    Mnist1d,
+    Mnist5k,
+    OneVsRestLabels,
+    PairLabels,
+    ParityLabels,
+    Pca,
+    RandomLabels,
+    RegressionLabels,
+    SparseParity,
+    Spheres,
+    Stripe,
+    Synthetic,
+    TeacherStudent,
+)
 from feature_lazy.dynamics_config import (
     Adam,
     Dynamics,
@@ -51,26 +79,46 @@ __all__ = [
     "Adam",
     "Alpha",
     "Architecture",
+    "Cifar10",
+    "Cifar10Colour",
+    "ClassLabels",
     "Config",
     "CrossEntropy",
     "Dataset",
+    "Digits",
+    "DownloadedImages",
     "Dynamics",
+    "EmnistBalanced",
+    "EmnistLetters",
     "EnsembleSeed",
     "Erf",
+    "FashionMnist",
     "Flow",
     "FrozenKernel",
     "GeometricWidth",
     "GradientFlow",
     "Hinge",
+    "Images",
     "KernelObservation",
+    "Kmnist",
+    "Labels",
     "Loss",
     "Minibatch",
+    "Mnist",
+    "Mnist1d",
+    "Mnist5k",
     "MomentumFlow",
     "Mse",
     "NoTracking",
     "Observe",
+    "OneVsRestLabels",
+    "PairLabels",
+    "ParityLabels",
+    "Pca",
     "QuadraticHinge",
+    "RandomLabels",
     "RawAlpha",
+    "RegressionLabels",
     "Relu",
     "RescaledAlpha",
     "Seed",
@@ -78,28 +126,17 @@ __all__ = [
     "SingleSeed",
     "SoftHinge",
     "Softplus",
+    "SparseParity",
+    "Spheres",
+    "Stripe",
+    "Synthetic",
     "Tanh",
+    "TeacherStudent",
     "Tracking",
     "UniformWidth",
     "WandbTracking",
     "Width",
 ]
-
-
-@dataclass
-class Dataset:
-    """Real data: balanced, on the sphere |x|² = d, labelled ±1 by the parity of the class (section 2), or by class."""
-
-    kind: str = option("digits", "name of the data set", choices=("digits", "mnist5k"))
-    n_train: int = option(500, "P, training patterns, even", ge=2)
-    n_test: int = option(1000, "P_test, test patterns, even", ge=2)
-    labels: str = option(
-        "parity",
-        "parity: ±1 by the parity of the class, for one output; classes: an output for each, with loss=mse or "
-        "cross_entropy",
-        choices=("parity", "classes"),
-    )
-    seed: int = option(0, "decides the split, for all members, α and widths", ge=0)
 
 
 @dataclass
@@ -137,7 +174,8 @@ class Observe:
 class Config:
     """One job: one α, one width, and the seeds that are trained together."""
 
-    dataset: Dataset = field(default_factory=Dataset)
+    dataset: Dataset = field(default_factory=Digits)
+    labels: Labels = field(default_factory=ParityLabels)
     architecture: Architecture = field(default_factory=Architecture)
     activation: Activation = field(default_factory=Softplus)
     loss: Loss = field(default_factory=SoftHinge)

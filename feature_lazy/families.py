@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from feature_lazy.dataset_config import DATASETS, LABELS
 from feature_lazy.dynamics_config import Adam, FrozenKernel, GradientFlow, MomentumFlow, Sgd
 from feature_lazy.keys import kind, option
 
@@ -185,6 +186,8 @@ class WandbTracking(Tracking):
 
 
 FAMILIES: dict[str, tuple[type, ...]] = {
+    "dataset": DATASETS,
+    "labels": LABELS,
     "activation": (Softplus, Relu, Tanh, Erf),
     "loss": (SoftHinge, Hinge, QuadraticHinge, Mse, CrossEntropy),
     "alpha": (RescaledAlpha, RawAlpha),

@@ -3,7 +3,7 @@
 Labels say which kind of outputs they are for: y = ±1, floating point, for one output with the margin m = F·y; class
 ranks 0 … C − 1, integers, for C outputs with the margin m = F_y − max_{c≠y} F_c. The C outputs of a pattern lie side by
 side. ``stop_margin`` is the margin beyond which a pattern counts as fit: 1 in the article; a loss that only approaches
-m = 1 stops a tolerance below it (spec §1 and §3).
+m = 1 stops a tolerance below it (spec §1 and §3). Real labels have ``SquaredError`` and a margin of its own.
 """
 
 import math
@@ -30,6 +30,10 @@ class Loss(Protocol):
     @property
     def stop_margin(self) -> float:
         """Training stops when every training pattern has a margin above this one."""
+        ...
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """What is held against ``stop_margin``, for outputs F (…, P) and labels y (P,), elementwise."""
         ...
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -67,8 +71,16 @@ def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
     return torch.autograd.grad(values, leaf, torch.full_like(values, -1 / n_train))[0]
 
 
+class Classification:
+    """Labels are ±1 or classes, and what counts as fit is the margin by which the right answer wins."""
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.margin``."""
+        return margins(outputs, labels)
+
+
 @dataclass(frozen=True)
-class SoftHinge:
+class SoftHinge(Classification):
     """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""
 
     beta: float = 20.0
@@ -85,7 +97,7 @@ class SoftHinge:
 
 
 @dataclass(frozen=True)
-class Hinge:
+class Hinge(Classification):
     """ℓ = max(0, 1 − m). Its gradient jumps: for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
 
     stop_margin: float = 1.0
@@ -97,7 +109,7 @@ class Hinge:
 
 
 @dataclass(frozen=True)
-class QuadraticHinge:
+class QuadraticHinge(Classification):
     """ℓ = ½ max(0, 1 − m)²; m = 1 is only approached, so training stops at m > 1 − margin_tol."""
 
     margin_tol: float = 0.01
@@ -114,7 +126,7 @@ class QuadraticHinge:
 
 
 @dataclass(frozen=True)
-class Mse:
+class Mse(Classification):
     """ℓ = ½ (c − m)² with target c; the authors use c = 1.1, so that m > 1 is reached.
 
     For classes ℓ = ½ Σ_k (c·Y_k − F_k)², Y the one-hot vector of the class: at the target the margin is c too. The sum
@@ -141,7 +153,7 @@ class Mse:
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Classification):
     """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that m > 1 is reached."""
 
     stop_margin: float = 1.0
@@ -152,3 +164,28 @@ class CrossEntropy:
         """See ``Loss.__call__``."""
         own, each = _own_class(outputs, labels)
         return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """ℓ = ½ (y − F)² for real labels y: what ``Mse`` with c = 1 is for y = ±1.
+
+    Its margin is 1 − |y − F|, which is F·y for y = ±1 and F·y ≤ 1; training stops when every pattern is fit to
+    margin_tol.
+    """
+
+    margin_tol: float = 0.01
+    curvature: float = 1.0
+
+    @property
+    def stop_margin(self) -> float:
+        """1 − margin_tol."""
+        return 1 - self.margin_tol
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.margin``."""
+        return 1 - (labels - outputs).abs()
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.__call__``."""
+        return 0.5 * (labels - outputs) ** 2

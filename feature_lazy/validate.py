@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from feature_lazy.config import Config, Flow, GeometricWidth
-from feature_lazy.datasets.sources import SOURCES
+from feature_lazy.data_rules import data_problems
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
 
@@ -54,7 +54,7 @@ def _violated(value: Any, rule: Any) -> str | None:
 
 def _rules(config: Config) -> Iterator[str]:
     """Rules that join several values."""
-    yield from _data_rules(config)
+    yield from data_problems(config)
     observe = config.observe
     if isinstance(config.dynamics, Flow) and config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
@@ -77,28 +77,3 @@ def _rules(config: Config) -> Iterator[str]:
         parse_bytes(config.memory_limit)
     except ValueError as error:
         yield f"memory_limit={config.memory_limit}: {error}."
-
-
-def _data_rules(config: Config) -> Iterator[str]:
-    data = config.dataset
-    several, classes = data.labels == "classes", SOURCES[data.kind].n_classes if data.kind in SOURCES else 2
-    for key in ("n_train", "n_test"):
-        if several and getattr(data, key) % classes:
-            yield (
-                f"dataset.{key}={getattr(data, key)}: must be a multiple of the {classes} classes of {data.kind}, so "
-                "that they are balanced, with dataset.labels=classes."
-            )
-        elif getattr(data, key) % 2:
-            yield f"dataset.{key}={getattr(data, key)}: must be even, so that the labels are balanced."
-    if several and config.loss.kind not in ("mse", "cross_entropy"):
-        yield (
-            f"loss={config.loss.kind}: is for one output; use loss=cross_entropy or loss=mse with "
-            "dataset.labels=classes, or dataset.labels=parity."
-        )
-    if config.loss.kind == "cross_entropy" and not several:
-        yield f"loss=cross_entropy: needs dataset.labels=classes, and dataset.labels={data.labels} has one output."
-    if data.kind in SOURCES and data.n_train + data.n_test > SOURCES[data.kind].n_patterns:
-        yield (
-            f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "
-            f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
-        )

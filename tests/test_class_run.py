@@ -8,7 +8,7 @@ from feature_lazy.errors import ConfigError
 from feature_lazy.validate import validate
 from tests.test_run import contents, train
 
-CLASSES = ("dataset.labels=classes", "loss=cross_entropy")
+CLASSES = ("labels=classes", "loss=cross_entropy")
 
 
 def test_ten_digits_end_to_end(tiny, tmp_path):
@@ -61,12 +61,12 @@ def test_every_dynamics_takes_classes(tiny, dynamics):
 
 
 REFUSED = {
-    "dataset.labels=classes": "loss=soft_hinge: is for one output; use loss=cross_entropy or loss=mse with "
-    "dataset.labels=classes, or dataset.labels=parity.",
-    "loss=cross_entropy": "loss=cross_entropy: needs dataset.labels=classes, and dataset.labels=parity has one output.",
-    "dataset.labels=classes loss=mse dataset.n_train=502": "dataset.n_train=502: must be a multiple of the 10 classes "
-    "of digits, so that they are balanced, with dataset.labels=classes.",
-    "dataset.labels=colours": "dataset.labels=colours: must be one of parity, classes.",
+    "labels=classes": "loss=soft_hinge: is for one output; with labels=classes use loss=cross_entropy or loss=mse.",
+    "loss=cross_entropy": "loss=cross_entropy: needs labels=classes, and labels=parity has one output.",
+    "labels=classes loss=mse dataset.n_train=502": "dataset.n_train=502: must be a multiple of 10, so that the labels "
+    "are balanced.",
+    "labels=classes loss=mse dataset.classes=[3]": "dataset.classes=[3] and labels=classes: an output for each class "
+    "needs two classes or more; there is 1.",
 }
 
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from analysis.sweep import margins as stored_margins
 from feature_lazy.architectures import FullyConnected
-from feature_lazy.datasets.prepare import Dataset, class_labels, prepare
+from feature_lazy.datasets.labels import Classes
+from feature_lazy.datasets.prepare import Dataset, prepare
 from feature_lazy.errors import DataError
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.losses import CrossEntropy, Mse, margins, push
@@ -83,8 +84,8 @@ def test_fit_and_stored_margins():
 
 
 def test_labels_are_ranks_and_the_split_is_balanced():
-    assert class_labels(np.array([5, 3, 9, 3])).tolist() == [1, 0, 2, 0]
-    data, parity = prepare("digits", 60, 30, 0, "classes"), prepare("digits", 60, 30, 0)
+    assert Classes().values(np.array([5, 3, 9, 3]), [3, 5, 9], None).tolist() == [1, 0, 2, 0]
+    data, parity = prepare("digits", 60, 30, 0, labels=Classes()), prepare("digits", 60, 30, 0)
     assert (data.n_outputs, parity.n_outputs) == (10, 1)
     assert data.y_train.bincount().tolist() == [6] * 10
     assert data.y_test.bincount().tolist() == [3] * 10
@@ -92,14 +93,14 @@ def test_labels_are_ranks_and_the_split_is_balanced():
     assert torch.equal(2.0 * (data.y_train % 2) - 1, parity.y_train.float())
     single = data.to(torch.float32, torch.device("cpu"))
     assert (single.x_train.dtype, single.y_train.dtype, single.n_outputs) == (torch.float32, torch.int64, 10)
-    with pytest.raises(DataError, match="n_train = 62 and n_test = 30 must be multiples of the 10 classes"):
-        prepare("digits", 62, 30, 0, "classes")
+    with pytest.raises(DataError, match="n_train = 62 and n_test = 30 must be multiples of 10, or"):
+        prepare("digits", 62, 30, 0, labels=Classes())
 
 
 def test_observer():
     """F and f₀ are stored with an axis of outputs; the test set is cut by patterns."""
     net, x, y = FullyConnected(9, [5], PHI, n_outputs=C), normal(10, 9), torch.arange(10) % C
-    params, data = weights(net), Dataset(x[:4], y[:4], x[4:], y[4:], C)
+    params, data = weights(net), Dataset(x[:4], y[:4], x[4:], y[4:], n_outputs=C)
     w0, alpha = net.layout.flatten(params), torch.tensor([2.0, 0.1], dtype=torch.float64)
     observer = Observer(
         NetworkModel(net), net.layout, data, CrossEntropy(), alpha=alpha, w0=w0, n_test=4, kernel=KernelCadence(3)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.losses import Loss, margins
+from feature_lazy.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -34,4 +34,4 @@ def half_loss(loss: Loss, labels: Tensor, n_outputs: int = 1) -> Event:
 
 def converged(loss: Loss, labels: Tensor) -> Event:
     """t_stop: every training pattern has a margin above the loss's stop margin (spec §3)."""
-    return Event("t_stop", lambda outputs: loss.stop_margin - margins(outputs, labels).amin(1), terminal=True)
+    return Event("t_stop", lambda outputs: loss.stop_margin - loss.margin(outputs, labels).amin(1), terminal=True)

@@ -1,0 +1,24 @@
+"""From the groups ``dataset`` and ``labels`` to patterns and labels."""
+
+from feature_lazy import config as schema
+from feature_lazy.data_rules import label_rule, law
+from feature_lazy.datasets.prepare import Dataset, prepare, prepare_synthetic
+from feature_lazy.errors import ConfigError
+
+
+def build_dataset(data: schema.Dataset, labels: schema.Labels) -> Dataset:
+    """Load or draw patterns, split and label them.
+
+    Raises:
+        ConfigError: an option without data.
+        DataError: data that are missing, or not what they should be.
+    """
+    sizes, rule = (data.n_train, data.n_test, data.seed), label_rule(labels)
+    match data:
+        case schema.Images():
+            root = data.root if isinstance(data, schema.DownloadedImages) else None
+            components = data.pca.components
+            return prepare(data.kind, *sizes, labels=rule, classes=data.classes, components=components, root=root)
+        case schema.Synthetic():
+            return prepare_synthetic(law(data), *sizes, labels=rule)
+    raise ConfigError(f"dataset={data.kind}: there are no such data.")
