@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import LayerShape, Tap, Window
+from feature_lazy.architectures.base import LayerShape, Tap
+from feature_lazy.geometry import Window
 from feature_lazy.memory import WORKING, chunk_size, chunks
 
 SYMMETRIC_BLOCKS, BLOCK_ROWS = 8, 64
