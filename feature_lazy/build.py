@@ -9,19 +9,14 @@ from torch import Tensor
 
 from feature_lazy import config as schema
 from feature_lazy import losses, tracking
-from feature_lazy.activations import (
-    Activation,
-    erf_activation,
-    relu_activation,
-    softplus_activation,
-    tanh_activation,
-)
-from feature_lazy.architectures import FullyConnected, Initialised
-from feature_lazy.cells import Cell, alpha, cells, widths
-from feature_lazy.datasets.prepare import Dataset, prepare
+from feature_lazy.architectures import Initialised
+from feature_lazy.cells import Cell, alpha, cells
+from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
+from feature_lazy.networks import dataset as make_dataset
+from feature_lazy.networks import network as make_network
 from feature_lazy.probe import KernelCadence
 from feature_lazy.store import Store
 from feature_lazy.training import Dynamics, FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, Training
@@ -108,10 +103,10 @@ def build(config: schema.Config) -> Experiment:
         DataError: data that are not what they should be.
     """
     validate(config)
-    data, dynamics, observe = config.dataset, config.dynamics, config.observe
+    dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = prepare(data.kind, data.n_train, data.n_test, data.seed).to(dtype, device)
-    network = FullyConnected(dataset.input_dim, widths(config), _activation(config.activation))
+    dataset = make_dataset(config).to(dtype, device)
+    network = make_network(config, dataset)
     scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
     return Experiment(
         cells=cells(config),
@@ -163,19 +158,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}: PyTorch sees no CUDA device here; use device=cpu.")
     return device
-
-
-def _activation(config: schema.Activation) -> Activation:
-    match config:
-        case schema.Softplus():
-            return softplus_activation(config.beta)
-        case schema.Relu():
-            return relu_activation()
-        case schema.Tanh():
-            return tanh_activation()
-        case schema.Erf():
-            return erf_activation()
-    raise ConfigError(f"activation={config.kind}: there is no such activation.")
 
 
 def _loss(config: schema.Loss) -> losses.Loss:

@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from feature_lazy.config import Config, EnsembleSeed, GeometricWidth, RescaledAlpha, SingleSeed
+from feature_lazy.config import Config, EnsembleSeed, RescaledAlpha, SingleSeed
+from feature_lazy.sources import source_hash
+from feature_lazy.widths import hidden_layers, last_fan_in
 
 SCIENCE_VERSION = 3
 """Raised with every change of the code that changes results: runs of an older version are then not taken for done."""
@@ -52,15 +54,9 @@ class Cell:
         }
 
 
-def widths(config: Config) -> list[int]:
-    """Widths of the hidden layers, round(h·growth^l)."""
-    growth = config.width.growth if isinstance(config.width, GeometricWidth) else 1.0
-    return [round(config.width.h * growth**layer) for layer in range(config.architecture.depth)]
-
-
 def alpha(config: Config) -> float:
     """α in the article's units; √h with h the fan-in of the output layer."""
-    scale = math.sqrt(widths(config)[-1]) if isinstance(config.alpha, RescaledAlpha) else 1.0
+    scale = math.sqrt(last_fan_in(config)) if isinstance(config.alpha, RescaledAlpha) else 1.0
     return config.alpha.value / scale
 
 
@@ -68,7 +64,7 @@ def sqrt_h_alpha(config: Config) -> float:
     """√h·α, against which widths collapse (Fig. 3d); exactly the value that the user gave, if it was this."""
     if isinstance(config.alpha, RescaledAlpha):
         return config.alpha.value
-    return config.alpha.value * math.sqrt(widths(config)[-1])
+    return config.alpha.value * math.sqrt(last_fan_in(config))
 
 
 def seeds(config: Config) -> list[int]:
@@ -91,16 +87,16 @@ def _cell(config: Config, seed: int) -> Cell:
 
 def columns(config: Config, seed: int) -> dict[str, Any]:
     """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
-    h = widths(config)[-1]
     return {
         "dataset": config.dataset.kind,
         "P": config.dataset.n_train,
         "architecture": config.architecture.kind,
-        "L": config.architecture.depth,
+        "parametrisation": config.parametrisation.kind,
+        "L": hidden_layers(config),
         "activation": config.activation.kind,
         "loss": config.loss.kind,
         "dynamics": config.dynamics.kind,
-        "h": h,
+        "h": last_fan_in(config),
         "alpha": alpha(config),
         "sqrt_h_alpha": sqrt_h_alpha(config),
         "seed": seed,
@@ -128,9 +124,14 @@ def run_id(science: dict[str, Any]) -> str:
     """16 hexadecimal digits that belong to a scientific configuration and to this version of the code.
 
     Keys are sorted and the schema has made every number of a float field a float, so neither the order of keys
-    nor writing 1, 1.0 or 1e0 matters.
+    nor writing 1, 1.0 or 1e0 matters. The source of a network or data set of the user's own is part of it.
+
+    Raises:
+        ConfigError: a target that is not found.
     """
-    return _hash({"version": SCIENCE_VERSION, **science})
+    targets = [target for group in ("architecture", "dataset") if (target := science[group].get("target"))]
+    sources = {"sources": [source_hash(target) for target in targets]} if targets else {}
+    return _hash({"version": SCIENCE_VERSION, **sources, **science})
 
 
 def science_key(science: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ they are no part of a run's identity.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from feature_lazy.dynamics_config import (
     Adam,
@@ -21,8 +22,12 @@ from feature_lazy.families import (
     FAMILIES,
     Activation,
     Alpha,
+    Architecture,
+    Cnn,
+    CustomArchitecture,
     EnsembleSeed,
     Erf,
+    FullyConnected,
     GeometricWidth,
     Hinge,
     Loss,
@@ -40,6 +45,7 @@ from feature_lazy.families import (
     Tracking,
     UniformWidth,
     WandbTracking,
+    WideResnet,
     Width,
 )
 from feature_lazy.keys import kind, option
@@ -50,13 +56,16 @@ __all__ = [
     "Adam",
     "Alpha",
     "Architecture",
+    "Cnn",
     "Config",
+    "CustomArchitecture",
     "Dataset",
     "Dynamics",
     "EnsembleSeed",
     "Erf",
     "Flow",
     "FrozenKernel",
+    "FullyConnected",
     "GeometricWidth",
     "GradientFlow",
     "Hinge",
@@ -67,6 +76,7 @@ __all__ = [
     "Mse",
     "NoTracking",
     "Observe",
+    "Parametrisation",
     "QuadraticHinge",
     "RawAlpha",
     "Relu",
@@ -80,6 +90,7 @@ __all__ = [
     "Tracking",
     "UniformWidth",
     "WandbTracking",
+    "WideResnet",
     "Width",
 ]
 
@@ -88,18 +99,19 @@ __all__ = [
 class Dataset:
     """Real data: balanced, on the sphere |x|² = d, labelled ±1 by the parity of the class (section 2)."""
 
-    kind: str = option("digits", "name of the data set", choices=("digits", "mnist5k"))
+    kind: str = option("digits", "name of the data set", choices=("digits", "mnist5k", "custom"))
     n_train: int = option(500, "P, training patterns, even", ge=2)
     n_test: int = option(1000, "P_test, test patterns, even", ge=2)
     seed: int = option(0, "decides the split, for all members, α and widths", ge=0)
+    target: str = option("", "with dataset=custom: import path of a function that returns patterns and labels")
+    kwargs: dict[str, Any] = option({}, "its keyword arguments")
 
 
 @dataclass
-class Architecture:
-    """The fully connected network of eqs. 11–14."""
+class Parametrisation:
+    """How weights are scaled with the width (Tensor Programs IV); meanings in ``feature_lazy.parametrisation``."""
 
-    kind: str = kind("fully_connected")
-    depth: int = option(3, "L, hidden layers", ge=1)
+    kind: str = option("ntk", "name of the parametrisation", choices=("ntk", "mean_field", "standard", "mup"))
 
 
 @dataclass
@@ -130,7 +142,8 @@ class Config:
     """One job: one α, one width, and the seeds that are trained together."""
 
     dataset: Dataset = field(default_factory=Dataset)
-    architecture: Architecture = field(default_factory=Architecture)
+    architecture: Architecture = field(default_factory=FullyConnected)
+    parametrisation: Parametrisation = field(default_factory=Parametrisation)
     activation: Activation = field(default_factory=Softplus)
     loss: Loss = field(default_factory=SoftHinge)
     dynamics: Dynamics = field(default_factory=GradientFlow)

@@ -70,8 +70,7 @@ class Parametrisation:
         """
         last = 1 - self.c - 2 * self.a[Role.OUTPUT]
         others = [
-            self.own_speed(role) + self.output + (0.0 if role is Role.FIXED else 0.5)
-            for role in roles - {Role.OUTPUT}
+            self.own_speed(role) + self.output + (0.0 if role is Role.FIXED else 0.5) for role in roles - {Role.OUTPUT}
         ]
         return max([last, *others])
 

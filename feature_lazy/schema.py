@@ -21,6 +21,9 @@ GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_data
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
 """What a command line may begin with, beside Hydra's own keys."""
 
+FREE = ("kwargs",)
+"""Dictionaries whose keys are the user's."""
+
 
 def members(group: str) -> tuple[type, ...]:
     """The dataclasses among which a group chooses."""
@@ -62,8 +65,8 @@ def _objects(cfg: DictConfig) -> dict[str, Any]:
 
 def _refuse_extra_keys(path: str, node: Any) -> None:
     """Refuse keys of another option, which Hydra lets ``+key=value`` add and the typed object would drop."""
-    if not OmegaConf.is_dict(node):
-        return
+    if not OmegaConf.is_dict(node) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
+        return  # a value, or a dictionary whose keys are free
     option = typing.cast(type, OmegaConf.get_type(node))
     keys = _keys((option,))
     for key in node:
@@ -101,6 +104,8 @@ def _check_path(line: str, path: Sequence[str]) -> None:
         keys = _keys(types)
         if key not in keys:
             _refuse(line, key, f"'{'.'.join(path[:depth])}'", keys)
+        if key in FREE:
+            return
         types = keys[key]
         if depth + 1 < len(path) and not types:
             _refuse(line, path[depth + 1], f"'{'.'.join(path[: depth + 1])}', which is a value", [])

@@ -5,10 +5,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from feature_lazy.config import Config, Flow, GeometricWidth
+from feature_lazy.config import Cnn, Config, CustomArchitecture, Flow, GeometricWidth, WideResnet
 from feature_lazy.datasets.sources import SOURCES
 from feature_lazy.errors import ConfigError
+from feature_lazy.geometry import ImageShape, Window, article_sides, sides
 from feature_lazy.memory import parse_bytes
+from feature_lazy.sources import module_of
+from feature_lazy.widths import widths
 
 
 def validate(config: Config) -> None:
@@ -67,10 +70,7 @@ def _rules(config: Config) -> Iterator[str]:
         )
     if observe.kind == "times" and not observe.times:
         yield "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10]."
-    if isinstance(config.width, GeometricWidth) and config.width.h > 0 and config.width.growth > 0:
-        last = config.width.h * config.width.growth ** (config.architecture.depth - 1)
-        if round(last) < 1:
-            yield f"width.growth={config.width.growth}: the last layer's width {last:.3g} rounds to 0."
+    yield from _architecture_rules(config)
     if config.device.split(":")[0] not in ("cpu", "cuda"):
         yield f"device={config.device}: must be cpu, cuda or cuda:N."
     try:
@@ -89,3 +89,48 @@ def _data_rules(config: Config) -> Iterator[str]:
             f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "
             f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
         )
+    if data.kind == "custom":
+        yield from _target_rules("dataset", data.target)
+
+
+def _architecture_rules(config: Config) -> Iterator[str]:
+    network, width = config.architecture, config.width
+    if isinstance(width, GeometricWidth) and width.h > 0 and width.growth > 0:
+        if isinstance(network, WideResnet | CustomArchitecture):
+            yield f"width=geometric: architecture={network.kind} has one width; use width=uniform."
+        elif widths(config)[-1] < 1:
+            last = width.h * width.growth ** (len(widths(config)) - 1)
+            yield f"width.growth={width.growth}: the last layer's width {last:.3g} rounds to 0."
+    if isinstance(network, WideResnet) and network.depth % 6 != 4:
+        yield f"architecture.depth={network.depth}: a wide ResNet has 6n + 4 = 10, 16, 22, 28, … convolutions."
+    if isinstance(network, CustomArchitecture):
+        yield from _target_rules("architecture", network.target)
+        if config.parametrisation.kind != "ntk":
+            yield (
+                f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
+                "parametrisation=ntk, which changes nothing in it."
+            )
+    if config.dataset.kind in SOURCES:
+        yield from image_rules(config, SOURCES[config.dataset.kind].image_shape)
+
+
+def image_rules(config: Config, image: ImageShape) -> Iterator[str]:
+    """What a convolutional network asks of the images of a data set."""
+    try:
+        match config.architecture:
+            case Cnn(blocks=blocks) if blocks > 0:
+                article_sides(image, blocks)
+            case WideResnet():
+                sides(image, [Window(3, 1, 1)])
+    except ConfigError as error:
+        yield f"architecture={config.architecture.kind} with dataset={config.dataset.kind}: {error}"
+
+
+def _target_rules(group: str, target: str) -> Iterator[str]:
+    if not target:
+        yield f"{group}.target: {group}=custom needs one, such as {group}.target=mypackage.Name."
+        return
+    try:
+        module_of(target)
+    except ConfigError as error:
+        yield f"{group}.target={target}: {error}"

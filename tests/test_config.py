@@ -71,7 +71,7 @@ REFUSED = {
     "seed=ensemble seed.members=0": "seed.members=0: must be at least 1.",
     "observe.times=[1,-1]": "observe.times=-1.0: must be greater than 0.",
     "dtype=float16": "dtype=float16: must be one of float64, float32.",
-    "dataset.kind=imagenet": "dataset.kind=imagenet: must be one of digits, mnist5k.",
+    "dataset.kind=imagenet": "dataset.kind=imagenet: must be one of digits, mnist5k, custom.",
     "alpha.kind=raw": "alpha.kind=raw: must be rescaled; choose the option itself on the command line.",
     # Rules that join values.
     "dataset.n_train=21": "dataset.n_train=21: must be even, so that the labels are balanced.",
@@ -80,6 +80,27 @@ REFUSED = {
     "observe.kernel.probe=1002": "observe.kernel.probe=1002: must be at most dataset.n_test=1000.",
     "observe=times": "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10].",
     "width=geometric width.growth=0.01": "width.growth=0.01: the last layer's width 0.01 rounds to 0.",
+    "architecture=cnn dataset=mnist5k width=geometric width.h=3 width.growth=0.1": "width.growth=0.1: the last layer's "
+    "width 0.3 rounds to 0.",
+    "architecture=cnn": "architecture=cnn with dataset=digits: images of 8 × 8 pixels have nothing left for convolution "
+    "3 of 4: use fewer blocks or larger images.",
+    "architecture=wide_resnet architecture.depth=12": "architecture.depth=12: a wide ResNet has 6n + 4 = 10, 16, 22, "
+    "28, … convolutions.",
+    "architecture=wide_resnet width=geometric": "width=geometric: architecture=wide_resnet has one width; use "
+    "width=uniform.",
+    "architecture=custom": "architecture.target: architecture=custom needs one, such as "
+    "architecture.target=mypackage.Name.",
+    "dataset=custom": "dataset.target: dataset=custom needs one, such as dataset.target=mypackage.Name.",
+    "architecture=custom architecture.target=nowhere.Net": "architecture.target=nowhere.Net: there is no module "
+    "'nowhere' on Python's path: write package.module.Name, and set PYTHONPATH to the folder that holds the package.",
+    "architecture=custom architecture.target=tests.toys": "architecture.target=tests.toys: 'tests.toys' is a module; "
+    "name what it holds, such as tests.toys.Net.",
+    "architecture=custom architecture.target=tests.toys.Net": "architecture.target=tests.toys.Net: module 'tests.toys' "
+    "(toys.py) has no 'Net'.",
+    "architecture=custom architecture.target=math.sin": "architecture.target=math.sin: module 'math' has no source in "
+    "Python: a target must be written in it.",
+    "architecture=custom architecture.target=tests.toys.Flow parametrisation=mup": "parametrisation=mup: "
+    "architecture=custom scales its own weights; leave parametrisation=ntk, which changes nothing in it.",
     "device=gpu": "device=gpu: must be cpu, cuda or cuda:N.",
     "memory_limit=3parsecs": "memory_limit=3parsecs: must be a positive size such as 500MB or 2GiB.",
 }

@@ -129,7 +129,7 @@ def test_damaged_source_is_refused(monkeypatch, damage):
         images = images[:, 1:]
     else:
         images[5, 5] = np.nan
-    damaged = Source(lambda: (images, classes), 10, 174, 64, "a test")
+    damaged = Source(lambda: (images, classes), 10, 174, (1, 8, 8), "a test")
     monkeypatch.setattr(sources, "SOURCES", {"digits": damaged})
     with pytest.raises(DataError, match="not what it should be"):
         load_source("digits")

@@ -2,6 +2,7 @@
 
 from feature_lazy.architectures.base import Architecture, Initialised, Layered, LayerShape, Tap
 from feature_lazy.architectures.convolutional import Convolutional
+from feature_lazy.architectures.custom import Custom
 from feature_lazy.architectures.fully_connected import FullyConnected
 from feature_lazy.architectures.functional import of_module
 from feature_lazy.architectures.generic import Generic
@@ -11,6 +12,7 @@ from feature_lazy.geometry import Window
 __all__ = [
     "Architecture",
     "Convolutional",
+    "Custom",
     "FullyConnected",
     "Generic",
     "Initialised",

@@ -14,6 +14,7 @@ from feature_lazy.geometry import ImageShape, Window, article_sides, article_win
 from feature_lazy.parametrisation import NTK, Parametrisation, Role
 from feature_lazy.params import Layout, Params
 
+
 @dataclass(frozen=True)
 class Convolutional(GaussianNetwork):
     """Blocks of convolutions with 5 × 5 filters, the first of stride 2, then the spatial mean and a dense layer.

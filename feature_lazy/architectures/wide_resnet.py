@@ -65,6 +65,7 @@ class WideResnet(GaussianNetwork):
         activation: φ with E φ² = 1.
         depth: 6n + 4, 28 in the article: its convolutions.
         parametrisation: how weights are scaled with the width; the first convolution is fixed.
+        n_outputs: of the dense layer.
     """
 
     image_shape: ImageShape
@@ -72,6 +73,7 @@ class WideResnet(GaussianNetwork):
     activation: Activation
     depth: int = 28
     parametrisation: Parametrisation = NTK
+    n_outputs: int = 1
     stem: Convolution = field(init=False)
     blocks: list[Block] = field(init=False)
     layout: Layout = field(init=False)
@@ -99,7 +101,7 @@ class WideResnet(GaussianNetwork):
             shapes[f"B{conv.index}"] = (conv.channels, 1)
             roles |= {f"W{conv.index}": role, f"B{conv.index}": Role.FIXED if conv is stem else Role.INPUT}
         last = f"W{len(self.convolutions)}"
-        shapes[last], roles[last] = (1, self.last_fan_in), Role.OUTPUT
+        shapes[last], roles[last] = (self.n_outputs, self.last_fan_in), Role.OUTPUT
         object.__setattr__(self, "layout", Layout(shapes))
         object.__setattr__(self, "roles", roles)
 
@@ -121,16 +123,16 @@ class WideResnet(GaussianNetwork):
         for conv in self.convolutions:
             fan_in = conv.fan_in * conv.window.size**2
             found += [LayerShape(fan_in, conv.channels, conv.side**2), LayerShape(1, conv.channels, conv.side**2)]
-        return [*found, LayerShape(self.last_fan_in, 1)]
+        return [*found, LayerShape(self.last_fan_in, self.n_outputs)]
 
     @property
     def activations_per_pattern(self) -> int:
-        """A preactivation, its share of the mix and an activation for each hidden unit, and the largest image's patches."""
+        """A preactivation, its share of the mix and an activation for each unit, and the largest image's patches."""
         patches = max(layer.fan_in * layer.positions for layer in self.layers)
         return 3 * sum(conv.channels * conv.side**2 for conv in self.convolutions) + patches
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P), and the layers that led to it; constant factors go to the weights."""
+        """f(w, x) of shape (E, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
         taps: list[Tap] = []
         ones = x.new_ones(x.shape[-2], 1)
 
@@ -150,10 +152,10 @@ class WideResnet(GaussianNetwork):
         last, inputs = f"W{len(self.convolutions)}", phi(stream).mean(dim=(-2, -1))
         scale = a * self.gain(last) / math.sqrt(self.last_fan_in)
         z = torch.matmul(inputs, (params[last] * scale).mT)
-        return z.squeeze(-1), [*taps, Tap(last, inputs, z, scale)]
+        return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P)."""
+        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P·n_outputs)."""
         return self.taps(params, x)[0]
 
 

