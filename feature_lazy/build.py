@@ -16,6 +16,7 @@ from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, Observat
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
 from feature_lazy.networks import dataset as make_dataset
+from feature_lazy.networks import loss as make_loss
 from feature_lazy.networks import network as make_network
 from feature_lazy.probe import KernelCadence
 from feature_lazy.store import Store
@@ -112,7 +113,7 @@ def build(config: schema.Config) -> Experiment:
         cells=cells(config),
         architecture=network,
         dataset=dataset,
-        loss=_loss(config.loss),
+        loss=make_loss(config.loss),
         dynamics=_dynamics(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
         alpha=alpha(config),
@@ -158,19 +159,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}: PyTorch sees no CUDA device here; use device=cpu.")
     return device
-
-
-def _loss(config: schema.Loss) -> losses.Loss:
-    match config:
-        case schema.SoftHinge():
-            return losses.SoftHinge(config.beta)
-        case schema.Hinge():
-            return losses.Hinge()
-        case schema.QuadraticHinge():
-            return losses.QuadraticHinge(config.margin_tol)
-        case schema.Mse():
-            return losses.Mse(config.target, config.margin_tol)
-    raise ConfigError(f"loss={config.kind}: there is no such loss.")
 
 
 def _cadence(observe: schema.Observe) -> KernelCadence:

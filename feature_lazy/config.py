@@ -48,7 +48,7 @@ from feature_lazy.families import (
     WideResnet,
     Width,
 )
-from feature_lazy.keys import kind, option
+from feature_lazy.keys import option
 
 __all__ = [
     "FAMILIES",

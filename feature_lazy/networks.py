@@ -1,4 +1,4 @@
-"""From the typed configuration to networks and data sets; the only place that imports what a configuration names."""
+"""From the typed configuration to networks, losses and data sets; the only place that imports what a configuration names."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +8,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from feature_lazy import config as schema
+from feature_lazy import losses
 from feature_lazy.activations import (
     Activation,
     erf_activation,
@@ -78,6 +79,24 @@ def activation(config: schema.Activation) -> Activation:
         case schema.Erf():
             return erf_activation()
     raise ConfigError(f"activation={config.kind}: there is no such activation.")
+
+
+def loss(config: schema.Loss) -> losses.Loss:
+    """ℓ(F, y).
+
+    Raises:
+        ConfigError: there is no such loss.
+    """
+    match config:
+        case schema.SoftHinge():
+            return losses.SoftHinge(config.beta)
+        case schema.Hinge():
+            return losses.Hinge()
+        case schema.QuadraticHinge():
+            return losses.QuadraticHinge(config.margin_tol)
+        case schema.Mse():
+            return losses.Mse(config.target, config.margin_tol)
+    raise ConfigError(f"loss={config.kind}: there is no such loss.")
 
 
 def _image_shape(config: schema.Config, data: Dataset) -> tuple[int, int, int]:

@@ -4,8 +4,10 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -20,6 +22,8 @@ GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_data
 
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
 """What a command line may begin with, beside Hydra's own keys."""
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
 
 FREE = ("kwargs",)
 """Dictionaries whose keys are the user's."""
@@ -53,6 +57,23 @@ def to_config(cfg: DictConfig) -> Config:
         return Config(**_objects(cfg))
     except OmegaConfBaseException as error:
         raise ConfigError(str(error)) from error
+
+
+def composed(overrides: Sequence[str]) -> Config:
+    """The configuration that ``python train.py`` makes of its overrides, for other commands.
+
+    Raises:
+        ConfigError: what ``train.py`` refuses, or there is no folder ``conf`` beside the package.
+    """
+    if not CONF.is_dir():
+        raise ConfigError(f"there is no folder {CONF}: use a clone of the repository, installed with pip install -e.")
+    check_overrides(overrides)
+    register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return to_config(compose("train", list(overrides)))
+    except HydraException as error:
+        raise ConfigError(f"{error}") from error
 
 
 def _objects(cfg: DictConfig) -> dict[str, Any]:

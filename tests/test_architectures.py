@@ -59,9 +59,9 @@ class Scaled(nn.Conv2d):
 class PlainBlock(nn.Module):
     def __init__(self, before, after, stride):
         super().__init__()
+        self.shortcut = Scaled(before, after, 1, stride=stride) if stride > 1 or before != after else nn.Identity()
         self.first = Scaled(before, after, 3, padding=1)
         self.second = Scaled(after, after, 3, stride=stride, padding=1)
-        self.shortcut = Scaled(before, after, 1, stride=stride) if stride > 1 or before != after else nn.Identity()
 
     def forward(self, x):
         block = self.second(PHI(self.first(PHI(x))))

@@ -13,8 +13,8 @@ LAYERS = (
     {"activations", "losses"},
     {"architectures", "datasets", "kernels"},
     {"dynamics"},
-    {"models"},
-    {"training", "probe", "observables"},
+    {"models", "preactivations"},
+    {"coordinates", "training", "probe", "observables"},
     {"trajectory"},
     {
         "keys",

@@ -24,7 +24,7 @@ class Custom(Generic):
         begin: initial weights from a seed.
     """
 
-    begin: Init = dict
+    begin: Init = lambda seed: {}
 
     def init(self, seed: int) -> dict[str, Tensor]:
         """See ``Initialised.init``.

@@ -46,14 +46,14 @@ class Convolution:
 class Block:
     """x ← cos 45°·shortcut(x) + sin 45°·second(φ(first(φ(x)))); without a shortcut of its own, x itself."""
 
+    shortcut: Convolution | None
     first: Convolution
     second: Convolution
-    shortcut: Convolution | None
 
 
 @dataclass(frozen=True)
 class WideResnet(GaussianNetwork):
-    """Wide ResNet depth-h (Zagoruyko & Komodakis 2016) without batch normalisation, in the NTK parametrisation (App. A).
+    """Wide ResNet depth-h (Zagoruyko & Komodakis 2016) without batch normalisation (App. A).
 
     A convolution of 16 channels; three stages of (depth − 4)/6 blocks with 16h, 32h and 64h channels, where the first
     block of the second and third halves the image in its second convolution; φ; the spatial mean; a dense layer without
@@ -107,8 +107,8 @@ class WideResnet(GaussianNetwork):
 
     @property
     def convolutions(self) -> list[Convolution]:
-        """All, in the order of their use."""
-        chains = [[b.first, b.second, *([b.shortcut] if b.shortcut else [])] for b in self.blocks]
+        """All, each after those that it depends on and before those that depend on it alone."""
+        chains = [[*([b.shortcut] if b.shortcut else []), b.first, b.second] for b in self.blocks]
         return [self.stem, *(conv for chain in chains for conv in chain)]
 
     @property
@@ -147,8 +147,9 @@ class WideResnet(GaussianNetwork):
         phi, a = self.activation.shape, self.activation.factor
         stream = through(self.stem, x.unflatten(-1, self.image_shape), 1.0)
         for block in self.blocks:
-            inner = through(block.second, phi(through(block.first, phi(stream), a)), a)
-            stream = MIX * (through(block.shortcut, stream, 1.0) if block.shortcut else stream) + MIX * inner
+            straight = through(block.shortcut, stream, 1.0) if block.shortcut else stream
+            inner = through(block.first, phi(stream), a)
+            stream = MIX * straight + MIX * through(block.second, phi(inner), a)
         last, inputs = f"W{len(self.convolutions)}", phi(stream).mean(dim=(-2, -1))
         scale = a * self.gain(last) / math.sqrt(self.last_fan_in)
         z = torch.matmul(inputs, (params[last] * scale).mT)
@@ -164,12 +165,11 @@ def _blocks(stem: Convolution, widening: int, per_stage: int) -> Iterator[Block]
     for stage in range(STAGES):
         channels = FIRST * 2**stage * widening
         for number in range(per_stage):
-            window = Window(3, 2 if stage and not number else 1, 1)
+            stride = 2 if stage and not number else 1
+            small, shortcut = Window(3, stride, 1).positions(side), None
+            if stride > 1 or before != channels:
+                shortcut, used = Convolution(used, before, channels, Window(1, stride), small), used + 1
             first = Convolution(used, before, channels, Window(3, 1, 1), side)
-            side = window.positions(side)
-            second = Convolution(used + 1, channels, channels, window, side)
-            shortcut = None
-            if window.stride > 1 or before != channels:
-                shortcut = Convolution(used + 2, before, channels, Window(1, window.stride), side)
-            yield Block(first, second, shortcut)
-            used, before = used + (2 if shortcut is None else 3), channels
+            second = Convolution(used + 1, channels, channels, Window(3, stride, 1), small)
+            yield Block(shortcut, first, second)
+            used, before, side = used + 2, channels, small

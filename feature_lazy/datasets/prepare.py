@@ -36,8 +36,10 @@ class Dataset:
 
     def to(self, dtype: torch.dtype, device: torch.device) -> "Dataset":
         """The same data in another dtype, on another device."""
-        tensors = (v.to(device, dtype) for v in (self.x_train, self.y_train, self.x_test, self.y_test))
-        return Dataset(*tensors, self.shape)
+        x_train, y_train, x_test, y_test = (
+            v.to(device, dtype) for v in (self.x_train, self.y_train, self.x_test, self.y_test)
+        )
+        return Dataset(x_train, y_train, x_test, y_test, self.shape)
 
 
 def interleave_classes(classes: np.ndarray, seed: int) -> np.ndarray:
