@@ -1,4 +1,7 @@
-"""From the typed configuration to networks, losses and data sets; the only place that imports what a configuration names."""
+"""From the typed configuration to networks, losses and data sets.
+
+The only place that imports what a configuration names.
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -134,6 +134,19 @@ class GaussianNetwork(ABC):
         """See ``Layered.layers``."""
 
     @property
+    @abstractmethod
+    def activations_per_pattern(self) -> int:
+        """See ``Architecture.activations_per_pattern``."""
+
+    @abstractmethod
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """See ``Layered.taps``."""
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """f(w, x) for flat patterns x (P, d) or (E, P, d), as ``Architecture.apply`` gives it."""
+        return self.taps(params, x)[0]
+
+    @property
     def forward_flops(self) -> float:
         """2 Σ positions · fan-in · fan-out."""
         return sum(layer.flops for layer in self.layers)

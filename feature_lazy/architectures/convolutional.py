@@ -95,10 +95,6 @@ class Convolutional(GaussianNetwork):
         z = torch.matmul(inputs, (params[last] * scale).mT)
         return z.squeeze(-1), [*taps, Tap(last, inputs, z, scale)]
 
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P)."""
-        return self.taps(params, x)[0]
-
 
 def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
     """Images (P, C, H, W) or (E, P, C, H, W) with each member's filters (E, C', C, s, s): (E, P, C', H', W')."""

@@ -91,10 +91,6 @@ class FullyConnected(GaussianNetwork):
             inputs, factor = self.activation.shape(z), self.activation.factor
         return z.squeeze(-1), taps
 
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P)."""
-        return self.taps(params, x)[0]
-
     def _bias_scale(self, layer: int) -> float:
         own = self.authors_output_bias and layer == len(self.widths)
         return self.bias * self.gain(f"B{layer}") * (math.sqrt(self.last_fan_in) if own else 1.0)

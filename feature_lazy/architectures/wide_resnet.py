@@ -155,10 +155,6 @@ class WideResnet(GaussianNetwork):
         z = torch.matmul(inputs, (params[last] * scale).mT)
         return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
 
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P·n_outputs)."""
-        return self.taps(params, x)[0]
-
 
 def _blocks(stem: Convolution, widening: int, per_stage: int) -> Iterator[Block]:
     used, before, side = 1, stem.channels, stem.side
