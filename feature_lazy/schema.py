@@ -43,7 +43,10 @@ def register() -> None:
         # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
         root[group] = "???"
         for option in members(group):
-            store.store(group=f"schema/{group}", name=option.__name__, node=option)
+            node = OmegaConf.structured(option)
+            for free in set(FREE) & set(node):
+                OmegaConf.set_struct(node[free], False)
+            store.store(group=f"schema/{group}", name=option.__name__, node=node)
     store.store(group="schema", name="config", node=root, package="_global_")
 
 

@@ -68,13 +68,14 @@ def _table(found: "list[Coordinate]", title: str) -> "Table":
     last = found[-1].name.split("/")[0]
     for coordinate in found:
         layer, what = coordinate.name.split("/")
+        limits = dict.fromkeys(f"{exponent:+.1f}" for exponent in (coordinate.lowest, coordinate.expected))
         table.add_row(
             "output" if layer == last else layer,
             "‖z‖" if what == "rms" else "α‖ż‖ at t = 0",
             f"{coordinate.values[0]:.3g}",
             f"{coordinate.values[-1]:.3g}",
             f"{coordinate.measured:+.2f} ± {coordinate.error:.2f}",
-            f"{coordinate.expected:+.1f}",
+            " … ".join(limits),
             "✓" if coordinate.agrees else "✗ off",
         )
     return table
