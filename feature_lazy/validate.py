@@ -111,7 +111,7 @@ def _architecture_rules(config: Config) -> Iterator[str]:
                 "parametrisation=ntk, which changes nothing in it."
             )
     if config.dataset.kind in SOURCES:
-        yield from image_rules(config, SOURCES[config.dataset.kind].image_shape)
+        yield from image_rules(config, SOURCES[config.dataset.kind].shape)
 
 
 def image_rules(config: Config, image: ImageShape) -> Iterator[str]:

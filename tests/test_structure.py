@@ -9,7 +9,18 @@ from tests.conftest import ROOT
 
 # Each layer imports itself and earlier ones only (docs/architecture.md).
 LAYERS = (
-    {"errors", "files", "seeds", "params", "memory", "geometry", "parametrisation", "redaction", "environment", "workers"},
+    {
+        "errors",
+        "files",
+        "seeds",
+        "params",
+        "memory",
+        "geometry",
+        "parametrisation",
+        "redaction",
+        "environment",
+        "workers",
+    },
     {"activations", "losses"},
     {"architectures", "datasets", "kernels"},
     {"dynamics"},

@@ -113,4 +113,4 @@ def prepare(name: str, n_train: int, n_test: int, seed: int) -> Dataset:
     x = torch.from_numpy(to_sphere(images[order]))
     y = torch.from_numpy(parity_labels(classes[order]))
     test = slice(n_train, n_train + n_test)
-    return Dataset(x[:n_train], y[:n_train], x[test], y[test], SOURCES[name].image_shape)
+    return Dataset(x[:n_train], y[:n_train], x[test], y[test], SOURCES[name].shape)

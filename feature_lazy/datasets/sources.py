@@ -43,20 +43,20 @@ class Source:
         load: returns all images and their classes, in the order of the file.
         n_classes: number of classes.
         smallest_class: images in the smallest class; all classes are cut to it.
-        image_shape: (C, H, W) of one image.
+        shape: (C, H, W) of one image.
         origin: where the images come from, for the user.
     """
 
     load: Callable[[], Images]
     n_classes: int
     smallest_class: int
-    image_shape: ImageShape
+    shape: ImageShape
     origin: str
 
     @property
     def input_dim(self) -> int:
         """d, numbers in one image."""
-        return math.prod(self.image_shape)
+        return math.prod(self.shape)
 
     @property
     def n_patterns(self) -> int:
