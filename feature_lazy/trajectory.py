@@ -106,7 +106,7 @@ def follow(
     """
     x, y = train
     _check(x, y, test)
-    architecture, weights = _network(network, weights, x)
+    architecture, weights = as_architecture(network, weights, x)
     w0 = architecture.layout.flatten({name: weight.detach()[None] for name, weight in weights.items()})
     loss = loss or SoftHinge()
     scale = w0.new_tensor([alpha])
@@ -134,7 +134,7 @@ def follow(
     )
 
 
-def _network(
+def as_architecture(
     network: Network, weights: Mapping[str, Tensor] | None, x: Tensor
 ) -> tuple[Architecture, Mapping[str, Tensor]]:
     """The network with a member axis, and its initial weights.

@@ -27,6 +27,7 @@ LAYERS = (
     {"models", "preactivations"},
     {"coordinates", "training", "probe", "observables"},
     {"trajectory"},
+    {"regimes"},
     {
         "keys",
         "families",
