@@ -126,10 +126,37 @@ def test_network_is_the_plain_module(name):
             torch.testing.assert_close(slope[0].view_as(want), want, rtol=1e-12, atol=1e-11)
 
 
-@pytest.mark.parametrize(("shape", "message"), [((1, 8, 9), "takes square ones"), ((1, 18, 18), "convolution 4 of 4")])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 8, 9), "takes square ones"),
+        ((1, 18, 18), "convolution 4 of 4"),
+        ((1, 21, 21), "21 × 21 pixels: .* must be even"),
+        ((1, 4, 4), "smaller than a filter of 5 × 5"),
+    ],
+)
 def test_images_that_do_not_fit_are_refused(shape, message):
     with pytest.raises(ConfigError, match=message):
         Convolutional(shape, [3, 3], PHI)
+
+
+@pytest.mark.parametrize(
+    ("shape", "depth", "message"),
+    [((1, 8, 8), 12, "architecture.depth=12"), ((1, 2, 2), 10, "smaller than a filter"), ((3, 8, 7), 10, "square")],
+)
+def test_residual_networks_that_cannot_be_are_refused(shape, depth, message):
+    with pytest.raises(ConfigError, match=message):
+        WideResnet(shape, 1, PHI, depth=depth)
+
+
+def test_the_articles_residual_network():
+    """28 convolutions and a dense layer, and at h = 10 the 36.5 million weights that Zagoruyko & Komodakis give."""
+    net = WideResnet((3, 32, 32), 10, PHI)
+    shapes = net.layout.shapes
+    weights = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith("W"))
+    assert sum(name.startswith("W") for name in shapes) == 29
+    assert round(weights / 1e6, 1) == 36.5
+    assert net.last_fan_in == 640
 
 
 def test_flops_of_the_convolutional_network():
