@@ -14,6 +14,7 @@ from feature_lazy.build import build
 from feature_lazy.datasets.custom import split
 from feature_lazy.errors import ConfigError, DataError
 from feature_lazy.run import run
+from feature_lazy.widths import last_fan_in
 from tests.arrays import normal
 from tests.conftest import QUICK, ROOT
 
@@ -187,6 +188,21 @@ def test_images_of_a_user_go_through_the_networks_of_this_repository(configure):
     assert build(small).architecture.image_shape == (1, 5, 5)
     with pytest.raises(ConfigError, match=r"images of 5 × 5 pixels have nothing left for convolution 2 of 4"):
         build(configure("architecture=cnn", *DATA, "observe.kernel.probe=10"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "h"),
+    [
+        ("width=geometric width.h=4 width.growth=2", 16),
+        ("architecture=wide_resnet architecture.depth=10 width.h=2", 128),
+        ("architecture=cnn dataset=mnist5k width=geometric width.h=4 width.growth=2", 8),
+    ],
+)
+def test_h_is_the_fan_in_that_the_network_has(configure, overrides, h):
+    config = configure(*overrides.split(), "dataset.n_train=4", "dataset.n_test=4", "observe.kernel.probe=2")
+    experiment = build(config)
+    assert experiment.architecture.last_fan_in == last_fan_in(config) == experiment.cells[0].columns["h"] == h
+    assert experiment.alpha == pytest.approx(h**-0.5, rel=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,13 @@ def test_members_do_not_mix(net, d):
 
 
 @every_network
+def test_layers_have_the_shapes_that_they_say(net, d):
+    """Work and memory are planned by them."""
+    linear = Linearisation.around(net, weights(net), normal(2, d), math.inf)
+    assert [layer.shape for layer in linear.layers] == list(net.layers)
+
+
+@every_network
 @pytest.mark.parametrize("memory_limit", [1, math.inf])
 def test_first_order_products(net, d, memory_limit):
     """Jv and Jᵀa, of all and of some members and patterns."""

@@ -10,7 +10,7 @@ from feature_lazy.architectures import Convolutional, FullyConnected, Generic, W
 from feature_lazy.dynamics import NetworkFlow
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.losses import SoftHinge
-from feature_lazy.parametrisation import MEAN_FIELD, MUP, NTK, PARAMETRISATIONS, STANDARD, Role
+from feature_lazy.parametrisation import MEAN_FIELD, MUP, NTK, PARAMETRISATIONS, STANDARD, Parametrisation, Role
 from feature_lazy.seeds import stream
 from tests.arrays import normal
 
@@ -121,3 +121,12 @@ def test_exponents_of_first_updates():
     roles = {Role.INPUT, Role.HIDDEN, Role.OUTPUT}
     assert [rule.output_speed(roles) for rule in (NTK, MEAN_FIELD, STANDARD, MUP)] == [0, 0, 1, 0]
     assert [rule.output for rule in (NTK, MEAN_FIELD, STANDARD, MUP)] == [0, -0.5, 0, -0.5]
+
+
+def test_outputs_move_with_whatever_is_faster():
+    """A readout of 1/n that begins as N(0, n): features still move f by O(1), its own weights by 1/n only."""
+    b = {role: -0.5 if role is Role.OUTPUT else 0.0 for role in Role}
+    rule = Parametrisation(a=MEAN_FIELD.a, b=b)
+    assert (rule.output, rule.own_speed(Role.HIDDEN)) == (0, -0.5)
+    assert rule.output_speed({Role.OUTPUT}) == -1
+    assert rule.output_speed({Role.HIDDEN, Role.OUTPUT}) == 0
