@@ -24,9 +24,9 @@ from feature_lazy.dynamics import (
     integrate,
     start,
 )
-from feature_lazy.errors import ConfigError
 from feature_lazy.history import History
-from feature_lazy.observables import Observer, Scalars, rms
+from feature_lazy.observables import Observer, Scalars
+from feature_lazy.precision import check_precision
 from feature_lazy.progress import Progress
 from feature_lazy.provenance import Provenance
 from feature_lazy.stopping import Stop
@@ -68,7 +68,7 @@ class TrainingBatch:
             w0=self.w0,
             memory_limit=experiment.memory_limit,
         )
-        _check_precision(experiment, self.flow.f0)
+        check_precision(experiment.alpha, self.flow.f0, experiment.precision_tol)
         self.training = experiment.dynamics.prepare(self.flow, self.w0)
         self.observer = Observer(
             self.training.model,
@@ -80,7 +80,10 @@ class TrainingBatch:
             n_test=experiment.observation.n_test,
             kernel=experiment.observation.kernel,
         )
-        self.events: list[Event] = [half_loss(experiment.loss, data.y_train), converged(experiment.loss, data.y_train)]
+        self.events: list[Event] = [
+            half_loss(experiment.loss, data.y_train, data.n_outputs),
+            converged(experiment.loss, data.y_train),
+        ]
         self.provenance = Provenance(self.w0.device, len(self.cells))
         self.saved_at = time.monotonic()
 
@@ -231,18 +234,3 @@ class TrainingBatch:
         """Remove all states of this batch but those that were written last."""
         for member, run_id in enumerate(self.ids):
             self.experiment.store.drop_checkpoints(run_id, keep=[written[member]] if member in written else [])
-
-
-def _check_precision(experiment: Experiment, f0: Tensor) -> None:
-    """Refuse a dtype in which F = α(f − f₀) drowns in rounding; F is of order 1 when training stops (spec §3).
-
-    Raises:
-        ConfigError: rounding is larger than ``precision_tol``.
-    """
-    lost = experiment.alpha * torch.finfo(f0.dtype).eps * float(rms(f0).max())
-    if lost > experiment.precision_tol:
-        raise ConfigError(
-            f"dtype={str(f0.dtype).removeprefix('torch.')}: at α = {experiment.alpha:g} rounding of f − f₀ puts an "
-            f"error of about {lost:.1e} into F, more than dynamics.precision_tol={experiment.precision_tol:g}; "
-            "use dtype=float64 or a smaller α."
-        )

@@ -10,12 +10,12 @@ from torch import Tensor
 from feature_lazy import config as schema
 from feature_lazy import losses, tracking
 from feature_lazy.architectures import Initialised
+from feature_lazy.build_dataset import build_dataset
 from feature_lazy.cells import Cell, alpha, cells
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
-from feature_lazy.networks import dataset as make_dataset
 from feature_lazy.networks import loss as make_loss
 from feature_lazy.networks import network as make_network
 from feature_lazy.probe import KernelCadence
@@ -106,14 +106,14 @@ def build(config: schema.Config) -> Experiment:
     validate(config)
     dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = make_dataset(config).to(dtype, device)
+    dataset = build_dataset(config.dataset, config.labels).to(dtype, device)
     network = make_network(config, dataset)
     scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
     return Experiment(
         cells=cells(config),
         architecture=network,
         dataset=dataset,
-        loss=make_loss(config.loss),
+        loss=make_loss(config, dataset),
         dynamics=_dynamics(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
         alpha=alpha(config),

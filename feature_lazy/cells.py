@@ -4,10 +4,12 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from feature_lazy.config import Config, EnsembleSeed, RescaledAlpha, SingleSeed
+from feature_lazy.data_rules import data_name, label_name
 from feature_lazy.sources import source_hash
 from feature_lazy.widths import hidden_layers, last_fan_in
 
@@ -21,6 +23,7 @@ class Cell:
 
     Attributes:
         run_id: hash of everything that decides what is computed.
+        code: hashes of the source of custom targets.
         seed: seed of the initialisation.
         config: the scientific configuration of this cell, as plain values.
         columns: flat values to sort and plot by: dataset, P, L, h, α, √h·α, seed, …
@@ -28,6 +31,7 @@ class Cell:
     """
 
     run_id: str
+    code: list[str]
     seed: int
     config: dict[str, Any]
     columns: dict[str, Any]
@@ -41,7 +45,8 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """What the run id is made of, apart: tells why a run counts as new."""
-        return {"version": SCIENCE_VERSION, "key": science_key(self.config)}
+        code = {"code": self.code} if self.code else {}
+        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -82,13 +87,15 @@ def cells(config: Config) -> list[Cell]:
 
 def _cell(config: Config, seed: int) -> Cell:
     science = scientific(config)
-    return Cell(run_id(science), seed, science, columns(config, seed), dataclasses.asdict(config))
+    code = source_hashes(science)
+    return Cell(run_id(science, code), code, seed, science, columns(config, seed), dataclasses.asdict(config))
 
 
 def columns(config: Config, seed: int) -> dict[str, Any]:
     """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
     return {
-        "dataset": config.dataset.kind,
+        "dataset": data_name(config.dataset),
+        "labels": label_name(config),
         "P": config.dataset.n_train,
         "architecture": config.architecture.kind,
         "parametrisation": config.parametrisation.kind,
@@ -116,22 +123,27 @@ def _plain(declared: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return scientific(value)
     if isinstance(value, list):
-        return [float(item) for item in value]
+        return [item if declared == list[int] else float(item) for item in value]
     return float(value) if declared is float else value
 
 
-def run_id(science: dict[str, Any]) -> str:
-    """16 hexadecimal digits that belong to a scientific configuration and to this version of the code.
-
-    Keys are sorted and the schema has made every number of a float field a float, so neither the order of keys
-    nor writing 1, 1.0 or 1e0 matters. The source of a network or data set of the user's own is part of it.
+def source_hashes(science: dict[str, Any]) -> list[str]:
+    """Of the targets in a scientific configuration: a network or data set of the user's own.
 
     Raises:
         ConfigError: a target that is not found.
     """
-    targets = [target for group in ("architecture", "dataset") if (target := science[group].get("target"))]
-    sources = {"sources": [source_hash(target) for target in targets]} if targets else {}
-    return _hash({"version": SCIENCE_VERSION, **sources, **science})
+    targets = (science[group].get("target") for group in ("architecture", "dataset"))
+    return [source_hash(target) for target in targets if target]
+
+
+def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:
+    """16 hexadecimal digits that belong to a scientific configuration and to this version of the code.
+
+    Keys are sorted and the schema has made every number of a float field a float, so neither the order of keys
+    nor writing 1, 1.0 or 1e0 matters. ``code``, of ``source_hashes``, is part of it.
+    """
+    return _hash({"version": SCIENCE_VERSION, **({"code": list(code)} if code else {}), **science})
 
 
 def science_key(science: dict[str, Any]) -> str:

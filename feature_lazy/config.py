@@ -6,8 +6,36 @@ they are no part of a run's identity.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from feature_lazy.dataset_config import (
+    Cifar10,
+    Cifar10Colour,
+    ClassLabels,
+    CustomData,
+    Dataset,
+    Digits,
+    DownloadedImages,
+    EmnistBalanced,
+    EmnistLetters,
+    FashionMnist,
+    Images,
+    Kmnist,
+    Labels,
+    Mnist,
+    Mnist1d,
+    Mnist5k,
+    OneVsRestLabels,
+    PairLabels,
+    ParityLabels,
+    Pca,
+    RandomLabels,
+    RegressionLabels,
+    SparseParity,
+    Spheres,
+    Stripe,
+    Synthetic,
+    TeacherStudent,
+)
 from feature_lazy.dynamics_config import (
     Adam,
     Dynamics,
@@ -24,6 +52,7 @@ from feature_lazy.families import (
     Alpha,
     Architecture,
     Cnn,
+    CrossEntropy,
     CustomArchitecture,
     EnsembleSeed,
     Erf,
@@ -56,29 +85,51 @@ __all__ = [
     "Adam",
     "Alpha",
     "Architecture",
+    "Cifar10",
+    "Cifar10Colour",
+    "ClassLabels",
     "Cnn",
     "Config",
+    "CrossEntropy",
     "CustomArchitecture",
+    "CustomData",
     "Dataset",
+    "Digits",
+    "DownloadedImages",
     "Dynamics",
+    "EmnistBalanced",
+    "EmnistLetters",
     "EnsembleSeed",
     "Erf",
+    "FashionMnist",
     "Flow",
     "FrozenKernel",
     "FullyConnected",
     "GeometricWidth",
     "GradientFlow",
     "Hinge",
+    "Images",
     "KernelObservation",
+    "Kmnist",
+    "Labels",
     "Loss",
     "Minibatch",
+    "Mnist",
+    "Mnist1d",
+    "Mnist5k",
     "MomentumFlow",
     "Mse",
     "NoTracking",
     "Observe",
+    "OneVsRestLabels",
+    "PairLabels",
     "Parametrisation",
+    "ParityLabels",
+    "Pca",
     "QuadraticHinge",
+    "RandomLabels",
     "RawAlpha",
+    "RegressionLabels",
     "Relu",
     "RescaledAlpha",
     "Seed",
@@ -86,25 +137,18 @@ __all__ = [
     "SingleSeed",
     "SoftHinge",
     "Softplus",
+    "SparseParity",
+    "Spheres",
+    "Stripe",
+    "Synthetic",
     "Tanh",
+    "TeacherStudent",
     "Tracking",
     "UniformWidth",
     "WandbTracking",
     "WideResnet",
     "Width",
 ]
-
-
-@dataclass
-class Dataset:
-    """Real data: balanced, on the sphere |x|² = d, labelled ±1 by the parity of the class (section 2)."""
-
-    kind: str = option("digits", "name of the data set", choices=("digits", "mnist5k", "custom"))
-    n_train: int = option(500, "P, training patterns, even", ge=2)
-    n_test: int = option(1000, "P_test, test patterns, even", ge=2)
-    seed: int = option(0, "decides the split, for all members, α and widths", ge=0)
-    target: str = option("", "with dataset=custom: import path of a function that returns patterns and labels")
-    kwargs: dict[str, Any] = option({}, "its keyword arguments")
 
 
 @dataclass
@@ -141,7 +185,8 @@ class Observe:
 class Config:
     """One job: one α, one width, and the seeds that are trained together."""
 
-    dataset: Dataset = field(default_factory=Dataset)
+    dataset: Dataset = field(default_factory=Digits)
+    labels: Labels = field(default_factory=ParityLabels)
     architecture: Architecture = field(default_factory=FullyConnected)
     parametrisation: Parametrisation = field(default_factory=Parametrisation)
     activation: Activation = field(default_factory=Softplus)

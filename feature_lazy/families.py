@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from feature_lazy.dataset_config import DATASETS, LABELS
 from feature_lazy.dynamics_config import Adam, FrozenKernel, GradientFlow, MomentumFlow, Sgd
 from feature_lazy.keys import kind, option
 
@@ -89,7 +90,7 @@ class Erf(Activation):
 
 @dataclass
 class Loss:
-    """ℓ(F, y) per pattern, a function of the margin m = F·y."""
+    """ℓ(F, y) per pattern, a function of the margin m = F·y; of all outputs for classes."""
 
     kind: str = MISSING
 
@@ -119,11 +120,18 @@ class QuadraticHinge(Loss):
 
 @dataclass
 class Mse(Loss):
-    """½ (c − m)²."""
+    """½ (c − m)²; for classes ½ Σ_k (c·Y_k − F_k)², Y one-hot."""
 
     kind: str = kind("mse")
     target: float = option(1.0, "c; the authors use 1.1, so that m > 1 is reached", gt=0)
     margin_tol: float = option(0.01, "training stops at m > min(1, c − margin_tol)", gt=0)
+
+
+@dataclass
+class CrossEntropy(Loss):
+    """−ln(e^{F_y}/Σ_k e^{F_k}), for classes."""
+
+    kind: str = kind("cross_entropy")
 
 
 @dataclass
@@ -221,9 +229,11 @@ class WandbTracking(Tracking):
 
 
 FAMILIES: dict[str, tuple[type, ...]] = {
+    "dataset": DATASETS,
+    "labels": LABELS,
     "architecture": (FullyConnected, Cnn, WideResnet, CustomArchitecture),
     "activation": (Softplus, Relu, Tanh, Erf),
-    "loss": (SoftHinge, Hinge, QuadraticHinge, Mse),
+    "loss": (SoftHinge, Hinge, QuadraticHinge, Mse, CrossEntropy),
     "alpha": (RescaledAlpha, RawAlpha),
     "width": (UniformWidth, GeometricWidth),
     "seed": (SingleSeed, EnsembleSeed),

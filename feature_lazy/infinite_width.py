@@ -90,7 +90,7 @@ def lazy_limit(
     if loss.curvature == float("inf"):
         raise ConfigError("the loss has a kink, which a gradient flow does not pass")
     if y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
-        raise ConfigError("there is more than one output")
+        raise ConfigError("the labels are not ±1")
 
     def kernel(rows: Tensor, columns: Tensor | None = None) -> Tensor:
         depth, bias = len(network.widths), network.bias

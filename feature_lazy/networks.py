@@ -1,14 +1,6 @@
-"""From the typed configuration to networks, losses and data sets.
+"""From the typed configuration to networks and losses, for data that are there."""
 
-The only place that imports what a configuration names.
-"""
-
-from collections.abc import Callable
-from functools import partial
 from typing import Any
-
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 
 from feature_lazy import config as schema
 from feature_lazy import losses
@@ -20,41 +12,36 @@ from feature_lazy.activations import (
     tanh_activation,
 )
 from feature_lazy.architectures import Convolutional, Custom, FullyConnected, Initialised, WideResnet
-from feature_lazy.architectures.functional import explained
-from feature_lazy.datasets.custom import split
-from feature_lazy.datasets.prepare import Dataset, prepare
+from feature_lazy.data_rules import loss_problems
+from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.errors import ConfigError
+from feature_lazy.geometry import ImageShape
 from feature_lazy.parametrisation import PARAMETRISATIONS
+from feature_lazy.targets import factory
+from feature_lazy.validate import image_problems
 from feature_lazy.widths import last_fan_in, widths
-
-
-def dataset(config: schema.Config) -> Dataset:
-    """The data that a configuration asks for, in float64 on the CPU.
-
-    Raises:
-        ConfigError: a target that is refused, or that fails.
-        DataError: data that are not what they should be.
-    """
-    data = config.dataset
-    if data.kind == "custom":
-        return split(_factory("dataset", data.target, data.kwargs), data.n_train, data.n_test)
-    return prepare(data.kind, data.n_train, data.n_test, data.seed)
 
 
 def network(config: schema.Config, data: Dataset) -> Initialised:
     """The network that a configuration asks for, for patterns such as these, in their dtype and on their device.
 
     Raises:
-        ConfigError: a network that does not fit the patterns, or a target that is refused or fails.
+        ConfigError: a network that does not fit patterns or labels, or a target that is refused or fails.
     """
     match config.architecture:
         case schema.CustomArchitecture(target=target, kwargs=kwargs):
             patterns = data.x_train.unflatten(1, data.shape or (data.input_dim,))
-            make = _factory("architecture", target, kwargs)
-            return Custom.made_by(make, patterns, last_fan_in=last_fan_in(config))
+            made = Custom.made_by(factory("architecture", target, kwargs), patterns, last_fan_in=last_fan_in(config))
+            if made.n_outputs != data.n_outputs:
+                raise ConfigError(
+                    f"architecture.target={target}: the network has {made.n_outputs} outputs; for {_label_key(config)} "
+                    f"it must have {data.n_outputs}."
+                )
+            return made
     shared: dict[str, Any] = {
         "activation": activation(config.activation),
         "parametrisation": PARAMETRISATIONS[config.parametrisation.kind],
+        "n_outputs": data.n_outputs,
     }
     match config.architecture:
         case schema.FullyConnected(bias=bias, authors_output_bias=own):
@@ -84,50 +71,41 @@ def activation(config: schema.Activation) -> Activation:
     raise ConfigError(f"activation={config.kind}: there is no such activation.")
 
 
-def loss(config: schema.Loss) -> losses.Loss:
-    """ℓ(F, y).
+def loss(config: schema.Config, data: Dataset) -> losses.Loss:
+    """ℓ(F, y) for the labels of these data.
 
     Raises:
-        ConfigError: there is no such loss.
+        ConfigError: there is no such loss, or it is for other labels.
     """
-    match config:
+    if problems := list(loss_problems(config.loss, data.n_outputs > 1, _label_key(config))):
+        raise ConfigError("\n".join(problems))
+    match config.loss:
+        case schema.Mse() if isinstance(config.labels, schema.RegressionLabels):
+            return losses.SquaredError(config.loss.margin_tol)
         case schema.SoftHinge():
-            return losses.SoftHinge(config.beta)
+            return losses.SoftHinge(config.loss.beta)
         case schema.Hinge():
             return losses.Hinge()
         case schema.QuadraticHinge():
-            return losses.QuadraticHinge(config.margin_tol)
+            return losses.QuadraticHinge(config.loss.margin_tol)
         case schema.Mse():
-            return losses.Mse(config.target, config.margin_tol)
-    raise ConfigError(f"loss={config.kind}: there is no such loss.")
+            return losses.Mse(config.loss.target, config.loss.margin_tol)
+        case schema.CrossEntropy():
+            return losses.CrossEntropy()
+    raise ConfigError(f"loss={config.loss.kind}: there is no such loss.")
 
 
-def _image_shape(config: schema.Config, data: Dataset) -> tuple[int, int, int]:
-    if len(data.shape) != 3:
-        raise ConfigError(
-            f"architecture={config.architecture.kind}: it takes images, (channels, rows, columns), and patterns of "
-            f"dataset={config.dataset.kind} have the shape {data.shape or (data.input_dim,)}."
-        )
-    return data.shape
+def _image_shape(config: schema.Config, data: Dataset) -> ImageShape:
+    shape = data.shape or (data.input_dim,)
+    problems = list(image_problems(config, shape))
+    if problems or len(shape) != 3:
+        raise ConfigError("\n".join(problems))
+    return shape
 
 
-def _factory(group: str, target: str, kwargs: dict[str, Any]) -> Callable[[], Any]:
-    """What a target makes, not yet made.
-
-    Nested targets among the arguments are left as they are: what they made would be shared by all members.
-
-    Raises:
-        ConfigError: Hydra refuses the target, or it cannot be imported.
-    """
-    key = f"{group}.target={target}"
-    try:
-        # Hydra's own import, with its list of targets that a configuration may not call.
-        made = instantiate({"_target_": target, "_partial_": True, "_recursive_": False, **kwargs})
-    except InstantiationException as error:
-        raise ConfigError(f"{key}: {' '.join(str(error).split())}") from error
-    return partial(_make, key, made)
-
-
-def _make(key: str, made: Callable[[], Any]) -> Any:
-    with explained(f"{key}: it fails"):
-        return made()
+def _label_key(config: schema.Config) -> str:
+    """What decides how many outputs there are, with its value."""
+    data = config.dataset
+    if isinstance(data, schema.CustomData):
+        return f"the labels of dataset.target={data.target}"
+    return f"labels={config.labels.kind}"

@@ -10,7 +10,7 @@ from feature_lazy.architectures.base import Layered
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import NetworkFlow
 from feature_lazy.kernels import relative_change
-from feature_lazy.losses import Loss
+from feature_lazy.losses import Loss, margins
 from feature_lazy.models import Model, NetworkModel
 from feature_lazy.params import Layout
 from feature_lazy.preactivations import layer_speeds
@@ -18,29 +18,29 @@ from feature_lazy.probe import KernelCadence, KernelProbe, Scalars
 
 
 def fit(predictor: Tensor, labels: Tensor, loss: Loss) -> Scalars:
-    """How well F (k, P) fits y (P,).
+    """How well F (k, P·C) fits y (P,).
 
-    ``loss`` = α²𝓛 = mean ℓ; ``error`` = fraction with F·y ≤ 0; ``margin_min``, ``margin_median``, ``margin_max``
-    of F·y; ``unfit`` = number with F·y < 1.
+    ``loss`` = α²𝓛 = mean ℓ; ``error`` = fraction with margin m ≤ 0, which for classes says that F_y is not the only
+    largest; ``margin_min``, ``margin_median``, ``margin_max`` of m; ``unfit`` = number with m < 1.
     """
-    margins = predictor * labels
+    m = margins(predictor, labels)
     return {
         "loss": loss(predictor, labels).mean(1),
-        "error": (margins <= 0).double().mean(1),
-        "margin_min": margins.amin(1),
-        "margin_median": margins.quantile(0.5, dim=1),
-        "margin_max": margins.amax(1),
-        "unfit": (margins < 1).double().sum(1),
+        "error": (m <= 0).double().mean(1),
+        "margin_min": m.amin(1),
+        "margin_median": m.quantile(0.5, dim=1),
+        "margin_max": m.amax(1),
+        "unfit": (m < 1).double().sum(1),
     }
 
 
 def rms(values: Tensor) -> Tensor:
-    """‖g‖ = (mean over the set of g²)^½ (eq. 31): (k, P) → (k,)."""
+    """‖g‖ = (mean over the set, and over outputs, of g²)^½ (eq. 31): (k, P·C) → (k,)."""
     return values.square().mean(1).sqrt()
 
 
 def output_norms(f: Tensor, f0: Tensor, alpha: Tensor) -> Scalars:
-    """‖f‖, ‖f − f₀‖ and α‖f − f₀‖ (eq. 31) for f, f₀ (k, P) and α (k,)."""
+    """‖f‖, ‖f − f₀‖ and α‖f − f₀‖ (eq. 31) for f, f₀ (k, P·C) and α (k,)."""
     change = rms(f - f0)
     return {"f_rms": rms(f), "df_rms": change, "alpha_df_rms": alpha * change}
 
@@ -70,7 +70,7 @@ class Observer:
     """Knows a batch's data and initial state, so that a state (member, w) is enough to observe.
 
     Attributes:
-        f0_test: f(w₀, x) on the whole test set, (M, P_test).
+        f0_test: f(w₀, x) on the whole test set, (M, P_test·C).
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Observer:
             due: whose kernel is observed, (k,) bool; that of all if omitted. The others' is NaN, or absent if none is.
         """
         data, alpha = self.dataset, self.alpha[member]
-        f0_train, f0_test = self.f0_train[member], self.f0_test[member, : self.n_test]
+        f0_train, f0_test = self.f0_train[member], self.f0_test[member, : self.n_test * data.n_outputs]
         f_train = self.model.f(w, member, data.x_train)
         f_test = self.model.f(w, member, data.x_test[: self.n_test])
         scalars = {
@@ -134,7 +134,7 @@ class Observer:
 
     @torch.no_grad()
     def predictors(self, member: Tensor, w: Tensor) -> dict[str, Tensor]:
-        """F, f₀ and y on the whole train and test sets, each (k, patterns), for members (k,) in states w (k, N)."""
+        """F, f₀ and y on the whole train and test sets, for members (k,) in states w (k, N): (k, P·C) and (k, P)."""
         labels = {"train": self.dataset.y_train, "test": self.dataset.y_test}
         f0 = {"train": self.f0_train[member], "test": self.f0_test[member]}
         x = {"train": self.dataset.x_train, "test": self.dataset.x_test}
@@ -149,8 +149,8 @@ class Observer:
 
         Returns:
             Fit on the whole test set, preactivations at t = 0 (``layer_speeds``) of a network whose layers are known,
-            and with ``kernels`` the kernel change on the whole train and test sets; and
-            the predictors behind it.
+            and with ``kernels`` the kernel change on the whole train and test sets; and the predictors behind it: F and
+            f₀ (1, P), or (1, P, C) of several outputs, and y (1, P).
         """
         outputs = self.predictors(member, w)
         scalars = prefixed("test", fit(outputs["F_test"], self.dataset.y_test, self.loss)) | self._at_start(member)
@@ -158,7 +158,7 @@ class Observer:
             for name, x in (("train", self.dataset.x_train), ("test", self.dataset.x_test)):
                 theta0 = self.model.kernel(self.w0[member], member, x)
                 scalars[f"kernel/change_{name}"] = relative_change(self.model.kernel(w, member, x), theta0)
-        return scalars, outputs
+        return scalars, {name: self._by_pattern(name, values) for name, values in outputs.items()}
 
     def _at_start(self, member: Tensor) -> Scalars:
         """Preactivations of the initial weights, and their speed under gradient flow (App. D, Fig. 11)."""
@@ -169,3 +169,8 @@ class Observer:
         flow = NetworkFlow(net, data.x_train, data.y_train, self.loss, alpha=alpha, w0=w0, memory_limit=limit)
         velocity, _ = flow.evaluate(w0, torch.arange(len(w0), device=w0.device))
         return prefixed("preactivations", layer_speeds(net, w0, velocity, data.x_test[: self.n_test], limit))
+
+    def _by_pattern(self, name: str, values: Tensor) -> Tensor:
+        """Several outputs in an axis of their own, (k, P·C) → (k, P, C); one output and labels as they are."""
+        c = self.dataset.n_outputs
+        return values if c == 1 or name.startswith("y_") else values.unflatten(1, (-1, c))

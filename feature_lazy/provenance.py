@@ -20,7 +20,7 @@ from feature_lazy.errors import StoreError
 from feature_lazy.files import write_atomically
 from feature_lazy.runs import load_run
 
-PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend")
+PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend", "mnist1d")
 DIFF_LIMIT = 2**20
 """Bytes of uncommitted changes that are kept; of more, the checksum alone."""
 

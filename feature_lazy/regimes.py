@@ -15,8 +15,8 @@ from feature_lazy.dynamics import Finished, GivenTimes, Limits, converged, integ
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
 from feature_lazy.errors import ConfigError
 from feature_lazy.kernels import joint_kernel, relative_change
-from feature_lazy.losses import Loss, SoftHinge, push
-from feature_lazy.trajectory import MAX_STEPS, Network, as_architecture, follow
+from feature_lazy.losses import Loss, margins, push
+from feature_lazy.trajectory import MAX_STEPS, Network, as_architecture, default_loss, follow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ class Evidence:
         linearisation_error: rms(F − F_lin)/rms(F_lin) on the test patterns, both at their ends, where F_lin was trained
             under the kernel of the beginning; at most of order 1, and not small unless training is lazy.
         kernels: kernels that the exponential integrator took, the fewer the lazier; 0: another method was cheaper.
-        test_error: fraction of the test patterns with F·y ≤ 0; NaN without labels.
+        test_error: fraction of the test patterns with a margin ≤ 0; NaN without labels.
     """
 
     alpha: float
@@ -137,26 +137,26 @@ def regime(
     Args:
         network: see ``follow``.
         weights: see ``follow``.
-        train: patterns (P, …) and labels ±1, (P,).
+        train: patterns (P, …) and labels (P,), ±1 or classes.
         test: patterns (P_test, …) on which kernels and predictors are compared, and their labels or None.
         alpha: α that is asked about.
         others: further ones, over ``alpha``; if the kernel change does not cross 1 among them, more are tried.
-        loss: ℓ; default: the soft hinge of the article.
+        loss: ℓ; default: see ``follow``.
 
     Raises:
         ConfigError: see ``follow``; no test patterns, or factors that are not positive.
     """
     if not len(test[0]) or any(not factor > 0 for factor in (alpha, *others)):
         raise ConfigError("a regime report needs test patterns, and every α must be greater than 0.")
-    loss = loss or SoftHinge()
     architecture, weights = as_architecture(network, weights, train[0])
+    loss = loss or default_loss(architecture)
     with torch.no_grad():
         frozen = _frozen(architecture, weights, train, test[0], loss)
 
     def at(value: float) -> Evidence:
         run = follow(architecture, weights, train, alpha=value, test=test[0], loss=loss, times=[])
         assert run.F_test is not None  # there are test patterns
-        outputs, w0, labels = run.F_test[-1], run.w[0], test[1]
+        outputs, w0, labels = run.F_test[-1].flatten(), run.w[0], test[1]
         return Evidence(
             alpha=value,
             outcome=str(run.outcome),
@@ -165,7 +165,7 @@ def regime(
             weight_change=float((run.w[-1] - w0).norm() / w0.norm()),
             linearisation_error=float((outputs - frozen).norm() / frozen.norm()),
             kernels=int(run.record["kernels"]),
-            test_error=math.nan if labels is None else float((outputs * labels <= 0).double().mean()),
+            test_error=math.nan if labels is None else float((margins(outputs, labels) <= 0).double().mean()),
         )
 
     rows = {value: at(value) for value in sorted({alpha, *(alpha * factor for factor in others)})}

@@ -35,10 +35,11 @@ def run(experiment: Experiment, progress: Progress | None = None, only: Collecti
     """
     store = experiment.store
     store.prepare()
-    done = finished_runs(store, experiment.cells)
-    pending = [c for c in experiment.cells if c.run_id not in done and (only is None or c.run_id in only)]
+    wanted = [cell for cell in experiment.cells if only is None or cell.run_id in only]
+    done = finished_runs(store, wanted)
+    pending = [cell for cell in wanted if cell.run_id not in done]
     if done:
-        log.info("%d of %d runs are already done in %s", len(done), len(experiment.cells), store.root)
+        log.info("%d of %d runs are already done in %s", len(done), len(wanted), store.root)
     ours: list[Cell] = []
     if pending:
         with torch.no_grad(), store.claim(cell.run_id for cell in pending) as claims:
@@ -46,7 +47,7 @@ def run(experiment: Experiment, progress: Progress | None = None, only: Collecti
             _train(experiment, ours, claims, progress or Silent())
     trained = {cell.run_id: store.load(cell.run_id) for cell in ours}
     runs = {**finished_runs(store, pending), **trained, **done}
-    return [runs[cell.run_id] for cell in experiment.cells if cell.run_id in runs]
+    return [runs[cell.run_id] for cell in wanted if cell.run_id in runs]
 
 
 def _ours(experiment: Experiment, pending: list[Cell], claims: Claims) -> list[Cell]:

@@ -92,6 +92,8 @@ class Run:
     def outputs(self) -> dict[str, np.ndarray]:
         """F, f₀ and y at the end on the whole sets: ``F_train``, ``F_test``, ``f0_train``, … → (patterns,).
 
+        F and f₀ are (patterns, outputs) where a network has several, and y are then the ranks of the classes.
+
         Raises:
             DamagedRunError: the file is missing or damaged.
         """

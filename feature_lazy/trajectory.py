@@ -23,7 +23,7 @@ from feature_lazy.dynamics import (
     start,
 )
 from feature_lazy.errors import ConfigError
-from feature_lazy.losses import Loss, SoftHinge
+from feature_lazy.losses import CrossEntropy, Loss, SoftHinge
 from feature_lazy.models import Model
 from feature_lazy.params import Layout
 from feature_lazy.training import Dynamics, GradientFlow, Training, time_scale
@@ -35,8 +35,8 @@ class Trajectory:
 
     Attributes:
         t: training time in the article's units, (T,) float64.
-        F_train: predictor F = α(f − f₀) on the training set (eq. 6), (T, P).
-        F_test: the same on the test set, (T, P_test); None without one.
+        F_train: predictor F = α(f − f₀) on the training set (eq. 6), (T, P), or (T, P, C) of a network with C outputs.
+        F_test: the same on the test set; None without one.
         w: weights, flat, (T, N).
         outcome: how training ended.
         t_half: time at which half of the loss was left; NaN: never.
@@ -60,7 +60,10 @@ class Trajectory:
         return {name: weight[0] for name, weight in self.layout.unflatten(self.w[index][None]).items()}
 
     def kernel(self, index: int, x: Tensor) -> Tensor:
-        """Tangent kernel Θ on patterns x (P, …) at moment ``index``: (P, P) (eq. 5)."""
+        """Tangent kernel Θ on patterns x (P, …) at moment ``index`` (eq. 5).
+
+        (P, P), or (P·C, P·C) of a network with C outputs, those of a pattern side by side.
+        """
         zero = torch.tensor([0], device=self.w.device)
         with torch.no_grad():
             return self.model.kernel(self.w[index][None], zero, x.flatten(1))[0]
@@ -90,13 +93,13 @@ def follow(
     """Train one network and return its trajectory.
 
     Args:
-        network: a network of this package, a module, or a pure function of (weights, patterns (P, …)) → (P,).
+        network: a network of this package, a module, or a pure function of (weights, patterns (P, …)) → (P,) or (P, C).
             ``architectures.Generic.around`` takes the fan-in of its output layer, which only the first step depends on.
         weights: initial weights by name; None: those that the module has now.
-        train: patterns (P, …) and labels y = ±1, (P,).
+        train: patterns (P, …) and labels (P,): y = ±1, or classes 0 … C − 1 as integers for C outputs.
         alpha: output scale α of F = α(f − f₀).
         test: patterns (P_test, …).
-        loss: ℓ(F, y) per pattern; default: the soft hinge of the article, β = 20.
+        loss: ℓ(F, y) per pattern; default: the soft hinge of the article, β = 20, and cross-entropy for classes.
         dynamics: how the weights move, from ``feature_lazy.training``; default: gradient flow by ``auto``.
         times: observation times; default: eight per factor of ten.
         t_end: where training ends if not all patterns are fit before.
@@ -107,8 +110,12 @@ def follow(
     x, y = train
     _check(x, y, test)
     architecture, weights = as_architecture(network, weights, x)
+    n_outputs = architecture.n_outputs
+    _check_labels(y, n_outputs)
+    # Integers would be taken for classes.
+    y = y.to(x) if n_outputs == 1 else y
     w0 = architecture.layout.flatten({name: weight.detach()[None] for name, weight in weights.items()})
-    loss = loss or SoftHinge()
+    loss = loss or default_loss(architecture)
     scale = w0.new_tensor([alpha])
     flow = NetworkFlow(architecture, x.flatten(1), y, loss, alpha=scale, w0=w0, memory_limit=MEMORY)
     training = (dynamics or GradientFlow(method("auto", 1e-2))).prepare(flow, w0)
@@ -118,7 +125,8 @@ def follow(
 
     def predictor(patterns: Tensor) -> Tensor:
         member = torch.zeros(len(w), dtype=torch.long, device=w.device)
-        return alpha * (training.model.f(w, member, patterns) - training.model.f(w0, member[:1], patterns))
+        flat = alpha * (training.model.f(w, member, patterns) - training.model.f(w0, member[:1], patterns))
+        return flat if n_outputs == 1 else flat.unflatten(1, (-1, n_outputs))
 
     return Trajectory(
         t=t,
@@ -153,6 +161,11 @@ def as_architecture(
     return (network if isinstance(network, Architecture) else Generic.around(network, weights, x)), weights
 
 
+def default_loss(network: Architecture) -> Loss:
+    """The soft hinge of the article for one output, cross-entropy for several."""
+    return SoftHinge() if network.n_outputs == 1 else CrossEntropy()
+
+
 def _integrate(
     training: Training, flow: NetworkFlow, when: ObservationTimes, t_end: float | None
 ) -> tuple[Tensor, Tensor, Finished]:
@@ -166,7 +179,7 @@ def _integrate(
     if t_end is not None:
         ends.append(torch.full_like(scale, t_end))
     limits = Limits(1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS)
-    events = [half_loss(flow.loss, flow.labels), converged(flow.loss, flow.labels)]
+    events = [half_loss(flow.loss, flow.labels, flow.n_outputs), converged(flow.loss, flow.labels)]
     state = start(training.system, training.method.stepper, training.y0, training.dt, len(events))
     t, states = [], []
     for part in integrate(training.system, training.method, state, [when], events, limits):
@@ -183,9 +196,22 @@ def _integrate(
 def _check(x: Tensor, y: Tensor, test: Tensor | None) -> None:
     if y.shape != x.shape[:1]:
         raise ConfigError(f"labels have the shape {tuple(y.shape)} for {len(x)} patterns; it must be ({len(x)},).")
-    if not bool((y.abs() == 1).all()):
-        raise ConfigError("labels must be +1 or −1.")
     if test is not None and test.shape[1:] != x.shape[1:]:
         raise ConfigError(
             f"test patterns have the shape {tuple(test.shape[1:])}, training patterns {tuple(x.shape[1:])}."
+        )
+
+
+def _check_labels(y: Tensor, n_outputs: int) -> None:
+    """Refuse labels that are not for so many outputs.
+
+    Raises:
+        ConfigError: other values, or ±1 for several outputs, or classes for one.
+    """
+    if n_outputs == 1 and not bool((y.abs() == 1).all()):
+        raise ConfigError("labels must be +1 or −1 for a network with one output.")
+    if n_outputs > 1 and (y.is_floating_point() or bool(((y < 0) | (y >= n_outputs)).any())):
+        raise ConfigError(
+            f"the network gives {n_outputs} outputs for each pattern: labels must be the classes 0 … {n_outputs - 1}, "
+            "integers; for labels ±1 it must give one real number, (P,) or (P, 1)."
         )

@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from feature_lazy.config import Cnn, Config, CustomArchitecture, Flow, GeometricWidth, WideResnet
-from feature_lazy.datasets.sources import SOURCES
+from feature_lazy.config import Cnn, Config, CustomArchitecture, CustomData, Flow, GeometricWidth, WideResnet
+from feature_lazy.data_rules import data_key, data_problems, pattern_shape
 from feature_lazy.errors import ConfigError
-from feature_lazy.geometry import ImageShape, Window, article_sides, sides
+from feature_lazy.geometry import Window, article_sides, sides
 from feature_lazy.memory import parse_bytes
 from feature_lazy.sources import module_of
 from feature_lazy.widths import widths
@@ -57,7 +57,7 @@ def _violated(value: Any, rule: Any) -> str | None:
 
 def _rules(config: Config) -> Iterator[str]:
     """Rules that join several values."""
-    yield from _data_rules(config)
+    yield from data_problems(config)
     observe = config.observe
     if isinstance(config.dynamics, Flow) and config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
@@ -71,26 +71,13 @@ def _rules(config: Config) -> Iterator[str]:
     if observe.kind == "times" and not observe.times:
         yield "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10]."
     yield from _architecture_rules(config)
+    yield from _target_rules(config)
     if config.device.split(":")[0] not in ("cpu", "cuda"):
         yield f"device={config.device}: must be cpu, cuda or cuda:N."
     try:
         parse_bytes(config.memory_limit)
     except ValueError as error:
         yield f"memory_limit={config.memory_limit}: {error}."
-
-
-def _data_rules(config: Config) -> Iterator[str]:
-    data = config.dataset
-    for key in ("n_train", "n_test"):
-        if getattr(data, key) % 2:
-            yield f"dataset.{key}={getattr(data, key)}: must be even, so that the labels are balanced."
-    if data.kind in SOURCES and data.n_train + data.n_test > SOURCES[data.kind].n_patterns:
-        yield (
-            f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}: {data.kind} has "
-            f"{SOURCES[data.kind].n_patterns} patterns in classes of equal size; ask for at most as many in total."
-        )
-    if data.kind == "custom":
-        yield from _target_rules("dataset", data.target)
 
 
 def _architecture_rules(config: Config) -> Iterator[str]:
@@ -103,34 +90,43 @@ def _architecture_rules(config: Config) -> Iterator[str]:
             yield f"width.growth={width.growth}: the last layer's width {last:.3g} rounds to 0."
     if isinstance(network, WideResnet) and network.depth % 6 != 4:
         yield f"architecture.depth={network.depth}: a wide ResNet has 6n + 4 = 10, 16, 22, 28, … convolutions."
-    if isinstance(network, CustomArchitecture):
-        yield from _target_rules("architecture", network.target)
-        if config.parametrisation.kind != "ntk":
-            yield (
-                f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
-                "parametrisation=ntk, which changes nothing in it."
-            )
-    if config.dataset.kind in SOURCES:
-        yield from image_rules(config, SOURCES[config.dataset.kind].shape)
+    if isinstance(network, CustomArchitecture) and config.parametrisation.kind != "ntk":
+        yield (
+            f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
+            "parametrisation=ntk, which changes nothing in it."
+        )
+    if (shape := pattern_shape(config.dataset)) is not None:
+        yield from image_problems(config, shape)
 
 
-def image_rules(config: Config, image: ImageShape) -> Iterator[str]:
-    """What a convolutional network asks of the images of a data set."""
-    try:
-        match config.architecture:
-            case Cnn(blocks=blocks) if blocks > 0:
-                article_sides(image, blocks)
-            case WideResnet():
-                sides(image, [Window(3, 1, 1)])
-    except ConfigError as error:
-        yield f"architecture={config.architecture.kind} with dataset={config.dataset.kind}: {error}"
-
-
-def _target_rules(group: str, target: str) -> Iterator[str]:
-    if not target:
-        yield f"{group}.target: {group}=custom needs one, such as {group}.target=mypackage.Name."
+def image_problems(config: Config, shape: tuple[int, ...]) -> Iterator[str]:
+    """What a convolutional network asks of patterns, by their shape."""
+    network, data = config.architecture, config.dataset
+    if not isinstance(network, Cnn | WideResnet):
+        return
+    if len(shape) != 3:
+        yield (
+            f"architecture={network.kind}: it takes images, (channels, rows, columns), and patterns of "
+            f"{data_key(data)} have the shape {shape}."
+        )
         return
     try:
-        module_of(target)
+        if isinstance(network, WideResnet):
+            sides(shape, [Window(3, 1, 1)])
+        elif network.blocks > 0:
+            article_sides(shape, network.blocks)
     except ConfigError as error:
-        yield f"{group}.target={target}: {error}"
+        yield f"architecture={network.kind} with dataset={data.kind}: {error}"
+
+
+def _target_rules(config: Config) -> Iterator[str]:
+    for group, node in (("architecture", config.architecture), ("dataset", config.dataset)):
+        if not isinstance(node, CustomArchitecture | CustomData):
+            continue
+        if not node.target:
+            yield f"{group}.target: {group}=custom needs one, such as {group}.target=mypackage.Name."
+            continue
+        try:
+            module_of(node.target)
+        except ConfigError as error:
+            yield f"{group}.target={node.target}: {error}"

@@ -33,6 +33,7 @@ class Odd:
             {"C0": (3, 2, 3, 3), "B0": (3, 1), "C1": (3, 3, 3, 3), "B1": (3, 1), "C2": (2, 3, 4, 4), "D": (1, 18)}
         )
     )
+    n_outputs: int = 1
     last_fan_in: int = 18
     activations_per_pattern: int = 1000
     forward_flops: float = 1.0

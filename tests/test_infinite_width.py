@@ -54,7 +54,7 @@ def test_stops_by_the_rule_of_its_loss(loss):
     [
         ({"memory_limit": 3999.0}, "P = 10 takes 4e"),
         ({"loss": Hinge()}, "has a kink"),
-        ({"data": Dataset(X, 2 * Y, X, Y)}, "more than one output"),
+        ({"data": Dataset(X, 2 * Y, X, Y)}, "labels are not ±1"),
         ({"loss": Mse(0.5, margin_tol=-1.0)}, "ended at t"),
     ],
 )

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from feature_lazy.losses import Hinge, Mse, QuadraticHinge, SoftHinge
+from feature_lazy.losses import Hinge, Mse, QuadraticHinge, SoftHinge, SquaredError
 
 # Loss, F, y, value.
 BY_HAND = [
@@ -24,6 +24,7 @@ BY_HAND = [
     (Mse(), 0.25, 1.0, 0.5 * 0.75**2),
     (Mse(target=1.1), -1.3, -1.0, 0.5 * 0.2**2),
     (Mse(target=1.1), 1.0, -1.0, 0.5 * 2.1**2),
+    (SquaredError(), 0.5, -1.25, 0.5 * 1.75**2),
 ]
 
 
@@ -37,7 +38,7 @@ def test_value(loss, output, label, value):
 
 
 @pytest.mark.parametrize(
-    "loss", [SoftHinge(), Hinge(), QuadraticHinge(), Mse(1.1)], ids=lambda loss: type(loss).__name__
+    "loss", [SoftHinge(), Hinge(), QuadraticHinge(), Mse(1.1), SquaredError()], ids=lambda loss: type(loss).__name__
 )
 @pytest.mark.parametrize("label", [1.0, -1.0])
 def test_derivative_is_the_central_difference(loss, label):
@@ -62,3 +63,13 @@ def test_stop_margins():
     assert Mse(target=1.0, margin_tol=0.03).stop_margin == 1 - 0.03
     assert Mse(target=1.1).stop_margin == 1  # the authors' choice: m > 1 is reached
     assert Mse(target=0.5, margin_tol=0.01).stop_margin == 0.49
+    assert SquaredError(margin_tol=0.02).stop_margin == 1 - 0.02
+
+
+def test_squared_error_is_mse_for_signs():
+    outputs, labels = torch.linspace(-3, 3, 50).double(), torch.tensor([1.0, -1.0]).double().repeat(25)
+    assert torch.equal(SquaredError()(outputs, labels), Mse()(outputs, labels))
+    # Its margin is F·y up to the label, and falls again beyond it.
+    margin = outputs * labels
+    torch.testing.assert_close(SquaredError().margin(outputs, labels), torch.where(margin <= 1, margin, 2 - margin))
+    assert torch.equal(Mse().margin(outputs, labels), margin)

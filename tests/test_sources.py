@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from feature_lazy.cells import cells
-from feature_lazy.config import Config, CustomArchitecture, Dataset
+from feature_lazy.config import Config, CustomArchitecture, CustomData
 from feature_lazy.errors import ConfigError
 from feature_lazy.sources import module_of, source_hash
 
@@ -107,7 +107,7 @@ def test_targets_that_are_not_there_are_refused(target, message):
 def test_the_run_id_follows_the_source(folder):
     def ids():
         network = Config(architecture=CustomArchitecture(target="pack.net.Net"))
-        data = Config(dataset=Dataset(kind="custom", target="alone.Net"))
+        data = Config(dataset=CustomData(target="alone.Net"))
         return [cells(config)[0].run_id for config in (Config(), network, data)]
 
     before = ids()

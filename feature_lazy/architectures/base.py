@@ -56,11 +56,16 @@ class Tap:
 
 @runtime_checkable
 class Architecture(Protocol):
-    """A network f(w, x) with one real output, evaluated for E members at once."""
+    """A network f(w, x) with C real outputs, evaluated for E members at once."""
 
     @property
     def layout(self) -> Layout:
         """Names and shapes of one member's weights."""
+        ...
+
+    @property
+    def n_outputs(self) -> int:
+        """Number C of outputs."""
         ...
 
     @property
@@ -84,7 +89,7 @@ class Architecture(Protocol):
         ...
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P)."""
+        """f(w, x) for patterns x (P, d): shape (E, P·C), the outputs of a pattern side by side."""
         ...
 
 
@@ -117,11 +122,13 @@ class GaussianNetwork(ABC):
         layout: names and shapes of the weights; W… are weights, B… biases.
         roles: of weights and of biases of hidden units; a bias of the output has none, because it knows no width.
         parametrisation: how weights are scaled with the width.
+        n_outputs: C.
     """
 
     layout: Layout
     roles: Mapping[str, Role]
     parametrisation: Parametrisation = NTK
+    n_outputs: int = 1
 
     @property
     @abstractmethod

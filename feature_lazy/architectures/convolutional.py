@@ -28,6 +28,7 @@ class Convolutional(GaussianNetwork):
         activation: φ with E φ² = 1.
         per_block: convolutions in a block.
         parametrisation: how weights are scaled with the width.
+        n_outputs: of the dense layer.
     """
 
     image_shape: ImageShape
@@ -35,13 +36,14 @@ class Convolutional(GaussianNetwork):
     activation: Activation
     per_block: int = 2
     parametrisation: Parametrisation = NTK
+    n_outputs: int = 1
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
     windows: list[Window] = field(init=False)
     sides: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Lay out the filters W0 … , each (C_out, C_in, 5, 5), and the dense layer, (1, C).
+        """Lay out the filters W0 … , each (C_out, C_in, 5, 5), and the dense layer, (n_outputs, C).
 
         Raises:
             ConfigError: images that are not square, have an odd side, or are too small for the network's depth.
@@ -55,7 +57,7 @@ class Convolutional(GaussianNetwork):
         }
         roles = {name: Role.HIDDEN if index else Role.INPUT for index, name in enumerate(shapes)}
         last = f"W{len(windows)}"
-        shapes[last], roles[last] = (1, channels[-1]), Role.OUTPUT
+        shapes[last], roles[last] = (self.n_outputs, channels[-1]), Role.OUTPUT
         fields = {"layout": Layout(shapes), "roles": roles, "windows": windows, "sides": sides}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -73,7 +75,7 @@ class Convolutional(GaussianNetwork):
             LayerShape(math.prod(shape[1:]), shape[0], side**2)
             for shape, side in zip(shapes[:-1], self.sides[1:], strict=True)
         ]
-        return [*convolutions, LayerShape(self.last_fan_in, 1)]
+        return [*convolutions, LayerShape(self.last_fan_in, self.n_outputs)]
 
     @property
     def activations_per_pattern(self) -> int:
@@ -82,7 +84,7 @@ class Convolutional(GaussianNetwork):
         return 2 * sum(layer.fan_out * layer.positions for layer in self.layers) + patches
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P), and the layers that led to it; constant factors go to the weights."""
+        """f(w, x) of shape (E, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
         taps: list[Tap] = []
         inputs, factor = x.unflatten(-1, self.image_shape), 1.0
         *filters, last = self.layout.shapes
@@ -93,7 +95,7 @@ class Convolutional(GaussianNetwork):
             inputs, factor = self.activation.shape(z), self.activation.factor
         scale, inputs = factor * self.gain(last) / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
         z = torch.matmul(inputs, (params[last] * scale).mT)
-        return z.squeeze(-1), [*taps, Tap(last, inputs, z, scale)]
+        return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
 
 
 def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:

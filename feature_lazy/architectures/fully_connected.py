@@ -18,7 +18,7 @@ from feature_lazy.params import Layout, Params
 class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
-    Every weight begins as N(0, 1), every bias as 0; other parametrisations scale both.
+    Every weight begins as N(0, 1), every bias as 0; other parametrisations scale both. With C outputs W^L has C rows.
 
     Attributes:
         input_dim: d, entries of one pattern.
@@ -27,6 +27,7 @@ class FullyConnected(GaussianNetwork):
         bias: b, 0.1 in App. J; without it there are no biases.
         authors_output_bias: the output's bias as in the authors' code, √h·b·B^L.
         parametrisation: how weights are scaled with h.
+        n_outputs: C.
     """
 
     input_dim: int
@@ -35,12 +36,13 @@ class FullyConnected(GaussianNetwork):
     bias: float = 0.0
     authors_output_bias: bool = False
     parametrisation: Parametrisation = NTK
+    n_outputs: int = 1
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out the weights W0 … WL, each (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1)."""
-        sizes = [self.input_dim, *self.widths, 1]
+        sizes = [self.input_dim, *self.widths, self.n_outputs]
         last = len(self.widths)
         shapes: dict[str, tuple[int, ...]] = {}
         roles: dict[str, Role] = {}
@@ -66,11 +68,11 @@ class FullyConnected(GaussianNetwork):
 
     @property
     def activations_per_pattern(self) -> int:
-        """A preactivation and an activation for each hidden unit, and the output."""
-        return 2 * sum(self.widths) + 1
+        """A preactivation and an activation for each hidden unit, and the outputs."""
+        return 2 * sum(self.widths) + self.n_outputs
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P), and the dense layers that led to it.
+        """f(w, x) of shape (E, P·C), and the dense layers that led to it.
 
         All constant factors, 1/√fan-in and the activation's a, are applied to the weights and not to the P times
         larger activations: φ(z) = a·φ₀(z), and a travels on to the next layer's scale.
@@ -89,7 +91,7 @@ class FullyConnected(GaussianNetwork):
             if self.bias:
                 taps.append(Tap(f"B{layer}", ones, z, b))
             inputs, factor = self.activation.shape(z), self.activation.factor
-        return z.squeeze(-1), taps
+        return z.flatten(1), taps
 
     def _bias_scale(self, layer: int) -> float:
         own = self.authors_output_bias and layer == len(self.widths)

@@ -33,9 +33,10 @@ def call(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from feature_lazy.architectures.base import GaussianNetwork
+    from feature_lazy.build_dataset import build_dataset
     from feature_lazy.coordinates import coordinate_check
     from feature_lazy.errors import ConfigError
-    from feature_lazy.networks import dataset, loss, network
+    from feature_lazy.networks import loss, network
     from feature_lazy.schema import composed
     from feature_lazy.validate import validate
 
@@ -44,16 +45,16 @@ def call(options: argparse.Namespace) -> int:
     if kind not in WIDTHS:
         raise ConfigError(f"architecture={kind}: its layers are not known, so there is nothing to compare with theory.")
     widths = sorted(set(options.widths or WIDTHS[kind]))
-    networks = []
-    data = dataset(config)
-    for h in widths:
-        wide = replace(config, width=replace(config.width, h=h))
-        validate(wide)
-        net = network(wide, data)
+    wide = [replace(config, width=replace(config.width, h=h)) for h in widths]
+    for one in wide:
+        validate(one)
+    networks, data = [], build_dataset(config.dataset, config.labels)
+    for one in wide:
+        net = network(one, data)
         assert isinstance(net, GaussianNetwork)  # all that WIDTHS names are
         networks.append(net)
     x, y = data.x_train[: options.patterns], data.y_train[: options.patterns]
-    found = coordinate_check(networks, x, y, loss(config.loss), seeds=options.seeds)
+    found = coordinate_check(networks, x, y, loss(config, data), seeds=options.seeds)
     title = f"{kind}, parametrisation {config.parametrisation.kind}: exponents of n = {networks[0].last_fan_in} … "
     Console().print(_table(found, f"{title}{networks[-1].last_fan_in}"))
     return 0 if all(coordinate.agrees for coordinate in found) else 1

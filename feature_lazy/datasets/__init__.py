@@ -1,4 +1,4 @@
-"""Real data as the article prepares it: balanced, on the sphere, labelled ±1 by parity.
+"""Data as the article prepares them: balanced, on the sphere, labelled ±1 by parity; and other sets and labels beside.
 
-``sources`` names the data without importing PyTorch, so that a command line can be checked at once.
+``sources``, ``labels`` and ``cache`` come without PyTorch, so that a command line can be checked at once.
 """

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.errors import DataError
@@ -15,7 +16,7 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
     Nothing is shuffled, centred or scaled: that is the loader's.
 
     Args:
-        load: returns patterns (N, …) and labels y = ±1, (N,), as tensors or arrays.
+        load: returns patterns (N, …) and labels (N,), as tensors or arrays: y = ±1, or classes 0 … C − 1 as integers.
         n_train: P.
         n_test: P_test.
 
@@ -27,7 +28,8 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
         raise DataError(
             f"the target returns {type(found).__name__}; it must return two: patterns (N, …) and labels (N,)."
         )
-    x, y = (torch.as_tensor(values).detach().to("cpu", torch.float64) for values in found)
+    x, y = (torch.as_tensor(values).detach().cpu() for values in found)
+    x = x.double()
     if y.shape != x.shape[:1] or x.dim() < 2:
         raise DataError(
             f"patterns have the shape {tuple(x.shape)} and labels {tuple(y.shape)}; they must be (N, …) and (N,)."
@@ -39,8 +41,23 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
         )
     if not bool(x.isfinite().all()):
         raise DataError("the patterns have infinities or NaN among their numbers.")
-    if not bool((y.abs() == 1).all()):
-        raise DataError("the labels must be +1 or −1.")
+    y, n_outputs = _labels(y)
     train, test = slice(n_train), slice(n_train, n_train + n_test)
     flat = x.flatten(1)
-    return Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]))
+    return Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]), n_outputs=n_outputs)
+
+
+def _labels(y: Tensor) -> tuple[Tensor, int]:
+    """Labels ±1 as float64 for one output, or classes 0 … C − 1 as int64 for C outputs.
+
+    All patterns count, so that the network does not depend on how many of them are used.
+
+    Raises:
+        DataError: other labels, or a single class.
+    """
+    if bool((y.double().abs() == 1).all()) and y.dtype != torch.bool:
+        return y.double(), 1
+    n_classes = 0 if y.dtype == torch.bool or y.is_floating_point() or bool((y < 0).any()) else int(y.max()) + 1
+    if n_classes < 2:
+        raise DataError("the labels must be +1 or −1, or two or more classes 0 … C − 1 as integers.")
+    return y.long(), n_classes

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.focus import active, focused, in_groups
+from feature_lazy.dynamics.focus import active, focused, in_groups, n_patterns
 from feature_lazy.dynamics.rk32 import GRADIENTS, RungeKutta32
 from feature_lazy.dynamics.rkc2 import Chebyshev2
 from feature_lazy.dynamics.state import State
@@ -31,8 +31,8 @@ EXPECTED_CALLS = 200
 """Of the exponential integrator, before its first step."""
 KERNEL_LIMIT = 40.0
 """Gradients that one step of the exponential integrator may cost; beyond it the stiff method is Chebyshev's."""
-MAX_PATTERNS = 4000
-"""Training patterns up to which P × P kernels of a batch of members are made."""
+MAX_OUTPUTS = 4000
+"""Outputs on the training set, P·C, up to which kernels of a batch of members are made."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Auto:
     """Takes the method that covers more time for its cost, by the step and the cost that each has last had.
 
     Explicit: Bogacki–Shampine. Stiff: the exponential integrator, or Runge–Kutta–Chebyshev where the kernel is too
-    dear (its cost grows as P², the gradient's as P). A trial of the other method is a step like any other.
+    dear (its cost grows as (P·C)², the gradient's as P). A trial of the other method is a step like any other.
 
     Attributes:
         tolerance: of both methods.
@@ -68,7 +68,7 @@ class Auto:
         grown = trend * torch.where(state.after_rejection, 1.0, CURIOSITY)
         dt[rows, idle] *= torch.where(used, grown, 1.0)
         dt[rows, choice] = torch.where(used, state.dt, dt[rows, choice])
-        evaluation = system.flops.evaluate * memory[:, ACTIVE, None] / state.outputs.shape[1]
+        evaluation = system.flops.evaluate * memory[:, ACTIVE, None] / n_patterns(system, state.outputs)
         cost = memory[:, WORK : WORK + 2] * evaluation + memory[:, CALLS : CALLS + 2] * CALL_FLOPS
         choice = (dt / cost).argmax(1)
         switched = choice != memory[:, CHOICE].long()
@@ -93,13 +93,14 @@ class Auto:
     def step(self, system: System, state: State) -> Trial:
         """See ``Stepper.step``; members with one method and active sets of one size go together."""
         steppers: list[Stepper[Any]] = [RungeKutta32(self.tolerance), self._stiff(system, state.outputs.shape[1])]
+        n = n_patterns(system, state.outputs)
 
         def step(part: State, key: int) -> Trial:
             count, choice = divmod(key, 2)
             stepper, memory = steppers[choice], part.memory.clone()
             own = slice(OWN, OWN + stepper.memory)
             trial = focused(system, stepper, replace(part, memory=memory[:, own]), count, self.tolerance)
-            memory[:, WORK + choice] = trial.flops / (system.flops.evaluate * count / state.outputs.shape[1])
+            memory[:, WORK + choice] = trial.flops / (system.flops.evaluate * count / n)
             memory[:, CALLS + choice] = trial.calls
             memory[:, TRIALS + choice] += 1
             memory[:, own] = trial.memory
@@ -107,11 +108,11 @@ class Auto:
 
         return in_groups(state, 2 * state.memory[:, ACTIVE].long() + state.memory[:, CHOICE].long(), step)
 
-    def _stiff(self, system: System, n_patterns: int) -> Stepper[Any]:
+    def _stiff(self, system: System, n_outputs: int) -> Stepper[Any]:
         # A kernel from a Jacobian asks more of a network than gradients do: it is left to whoever names the method.
         if isinstance(system, TangentSystem) and system.flops.linearise and math.isfinite(system.stiffness):
             affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate
-            if affordable and n_patterns <= MAX_PATTERNS and system.kernel_fits:
+            if affordable and n_outputs <= MAX_OUTPUTS and system.kernel_fits:
                 return TangentExponential(self.tolerance)
         return Chebyshev2(self.tolerance)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from feature_lazy.losses import Loss
@@ -14,7 +15,7 @@ class Event:
 
     Attributes:
         name: key under which its time is stored.
-        value: outputs (E, P) → (E,).
+        value: outputs (E, P·C) → (E,).
         terminal: whether the member's integration ends there, as converged.
     """
 
@@ -23,12 +24,14 @@ class Event:
     terminal: bool = False
 
 
-def half_loss(loss: Loss, labels: Tensor) -> Event:
+def half_loss(loss: Loss, labels: Tensor, n_outputs: int = 1) -> Event:
     """t_½: the mean loss on the training set falls below half of its value at F = 0 (spec §4)."""
-    half = 0.5 * float(loss(labels.new_zeros(1, len(labels)), labels).mean())
+    dtype = labels.dtype if labels.is_floating_point() else torch.float64
+    rest = torch.zeros(1, len(labels) * n_outputs, dtype=dtype, device=labels.device)
+    half = 0.5 * float(loss(rest, labels).mean())
     return Event("t_half", lambda outputs: loss(outputs, labels).mean(1) - half)
 
 
 def converged(loss: Loss, labels: Tensor) -> Event:
-    """t_stop: every training pattern has F·y above the loss's stop margin (spec §3)."""
-    return Event("t_stop", lambda outputs: loss.stop_margin - (outputs * labels).amin(1), terminal=True)
+    """t_stop: every training pattern has a margin above the loss's stop margin (spec §3)."""
+    return Event("t_stop", lambda outputs: loss.stop_margin - loss.margin(outputs, labels).amin(1), terminal=True)

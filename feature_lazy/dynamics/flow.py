@@ -12,6 +12,7 @@ from feature_lazy.kernels.factors import kernel_flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.losses import Loss, push
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.outputs import places, span
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
@@ -22,7 +23,7 @@ BOUNDARY = 10.0
 
 
 def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
-    """f(w, x) for flat weights w (E, N) and patterns x (P, d) or (E, P, d), chunk by chunk: shape (E, P)."""
+    """f(w, x) for flat weights w (E, N) and patterns x (P, d) or (E, P, d), chunk by chunk: shape (E, P·C)."""
     together = member_chunk(architecture, w, x.shape[-2])
     if together < len(w):
         parts = [
@@ -50,11 +51,11 @@ def _flops(net: Architecture, n: int) -> Flops:
     gradients = n * (2 * net.forward_flops + net.signal_flops)
     passes = Flops(gradients, n * net.forward_flops)
     if not isinstance(net, Layered):
-        return replace(passes, kernel=gradients + 1.0 * n**2 * net.layout.size, pull_back=gradients)
+        return replace(passes, kernel=gradients + 1.0 * (net.n_outputs * n) ** 2 * net.layout.size, pull_back=gradients)
     return replace(
         passes,
-        linearise=n * (net.forward_flops + net.signal_flops),
-        kernel=kernel_flops(net.layers, n),
+        linearise=n * (net.forward_flops + net.n_outputs * net.signal_flops),
+        kernel=kernel_flops(net.layers, n, net.n_outputs),
         pull_back=n * net.forward_flops,
     )
 
@@ -86,7 +87,10 @@ class NetworkTangent:
 
 
 class NetworkFlow:
-    """Gradient flow ẇ = −∇𝓛, 𝓛 = 1/(α²P) Σ ℓ(F, y), F = α(f(w, x) − f(w₀, x)) (eqs. 6–7)."""
+    """Gradient flow ẇ = −∇𝓛, 𝓛 = 1/(α²P) Σ ℓ(F, y), F = α(f(w, x) − f(w₀, x)) (eqs. 6–7).
+
+    A network with C outputs has P·C of them on the training set, flat: only the loss and what picks patterns know C.
+    """
 
     def __init__(
         self,
@@ -104,7 +108,7 @@ class NetworkFlow:
         Args:
             architecture: the network f.
             x: training patterns (P, d).
-            labels: y = ±1, (P,).
+            labels: y = ±1, or classes for a network with several outputs, (P,).
             loss: ℓ.
             alpha: α of each member, (M,).
             w0: initial weights of each member, (M, N).
@@ -116,7 +120,7 @@ class NetworkFlow:
         self.loss = loss
         self.alpha = alpha
         self.memory_limit = memory_limit
-        self.n_train = len(x)
+        self.n_train, self.n_outputs = len(x), architecture.n_outputs
         self.f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
         self.flops = _flops(architecture, len(x))
 
@@ -127,7 +131,8 @@ class NetworkFlow:
     def on_batch(self, patterns: Tensor) -> "NetworkFlow":
         """The flow of the mean loss of some patterns (B,), the same for all members: −∇𝓛 of a minibatch."""
         part = copy.copy(self)
-        part.x, part.labels, part.f0 = self.x[patterns], self.labels[patterns], self.f0[:, patterns]
+        part.x, part.labels = self.x[patterns], self.labels[patterns]
+        part.f0 = self.f0[:, places(patterns, self.n_outputs)]
         part.n_train, part.flops = len(patterns), _flops(self.architecture, len(patterns))
         return part
 
@@ -135,12 +140,12 @@ class NetworkFlow:
         """See ``TangentSystem.restricted``; row e of the new flow is member ``member[e]``."""
         part = copy.copy(self)
         part.x, part.labels = self.x[patterns], self.labels[patterns]
-        part.f0, part.alpha = self.f0[member].gather(1, patterns), self.alpha[member]
+        part.f0, part.alpha = self.f0[member].gather(1, places(patterns, self.n_outputs)), self.alpha[member]
         part.flops = _flops(self.architecture, patterns.shape[1])
         return part
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
+        """−∇𝓛 (E, N) and F on the training set (E, P·C) at weights y (E, N)."""
         together = member_chunk(self.architecture, y, self.x.shape[-2])
         if together < len(y):
             parts = [self._evaluate(y[part], member[part]) for part in chunks(len(y), together)]
@@ -159,14 +164,14 @@ class NetworkFlow:
         for chunk in chunks(n, size):
             with torch.enable_grad():
                 f = self.architecture.apply(self.architecture.layout.unflatten(w), x[..., chunk, :])
-                predictor = alpha * (f - f0[:, chunk])
+                predictor = alpha * (f - f0[:, span(chunk, self.n_outputs)])
                 objective = self.loss(predictor, labels[..., chunk]).sum(1) @ scale
             velocity += torch.autograd.grad(objective, w)[0]
             parts.append(predictor.detach())
         return velocity, torch.cat(parts, dim=1)
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """F on the training set (E, P)."""
+        """F on the training set (E, P·C)."""
         f = outputs_in_chunks(self.architecture, y, self._x(member), self.memory_limit)
         return self._predictor(f, member)
 
@@ -184,7 +189,7 @@ class NetworkFlow:
     @property
     def kernel_fits(self) -> bool:
         """See ``TangentSystem.kernel_fits``."""
-        return KERNELS_HELD * self.x.shape[-2] ** 2 * self.x.element_size() <= self.memory_limit
+        return KERNELS_HELD * (self.x.shape[-2] * self.n_outputs) ** 2 * self.x.element_size() <= self.memory_limit
 
     @property
     def stiffness(self) -> float:
@@ -204,5 +209,5 @@ class NetworkFlow:
         return self.labels if self.labels.dim() == 1 else self.labels[member]
 
     def _predictor(self, f: Tensor, member: Tensor) -> Tensor:
-        """F = α(f − f₀) for f (E, P): (E, P) (eq. 6)."""
+        """F = α(f − f₀) for f (E, P·C): (E, P·C) (eq. 6)."""
         return self.alpha[member, None] * (f - self.f0[member])

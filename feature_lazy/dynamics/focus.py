@@ -15,6 +15,7 @@ from torch import Tensor
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Dense, Stepper, Trial
 from feature_lazy.dynamics.system import System, TangentSystem
+from feature_lazy.outputs import places
 
 NEGLIGIBLE = 1e-8
 """Share of the whole push below which a pattern is left out when a step begins."""
@@ -24,12 +25,22 @@ LEVELS = 8
 """Sizes of the active set are multiples of P/8, so that members with sets of one size go together."""
 
 
+def n_patterns(system: System, outputs: Tensor) -> int:
+    """Parts P that a system with outputs (E, P·C) could be cut into: patterns, with all their outputs."""
+    return outputs.shape[1] // (system.n_outputs if isinstance(system, TangentSystem) else 1)
+
+
+def push_of_patterns(system: TangentSystem, outputs: Tensor, member: Tensor) -> Tensor:
+    """How hard each pattern is pushed, Σ_c |b_c| over its outputs: (E, P·C) → (E, P)."""
+    return system.push(outputs, member).abs().unflatten(1, (-1, system.n_outputs)).sum(2)
+
+
 def active(system: System, outputs: Tensor, member: Tensor) -> Tensor:
-    """How many patterns of each member push, rounded up: (E, P) → (E,) int64; all where a system cannot be cut."""
-    n = outputs.shape[1]
+    """How many patterns of each member push, rounded up: (E, P·C) → (E,) int64; all where a system cannot be cut."""
+    n = n_patterns(system, outputs)
     if not isinstance(system, TangentSystem):
         return torch.full((len(outputs),), n, device=outputs.device)
-    push = system.push(outputs, member).abs()
+    push = push_of_patterns(system, outputs, member)
     count = (push > NEGLIGIBLE * push.sum(1, keepdim=True)).sum(1)
     step = max(1, n // LEVELS)
     rounded = (count + step - 1) // step * step
@@ -39,12 +50,13 @@ def active(system: System, outputs: Tensor, member: Tensor) -> Tensor:
 
 def step_on(system: TangentSystem, stepper: Stepper[Any], state: State, count: int, tolerance: float) -> Trial:
     """Try a step of the flow of the ``count`` patterns that push most."""
-    patterns = system.push(state.outputs, state.member).abs().topk(count, dim=1).indices.sort(dim=1).values
+    push = push_of_patterns(system, state.outputs, state.member)
+    patterns = push.topk(count, dim=1).indices.sort(dim=1).values
     rows = torch.arange(len(state), device=state.t.device)
-    part = replace(state, member=rows, outputs=state.outputs.gather(1, patterns))
+    part = replace(state, member=rows, outputs=state.outputs.gather(1, places(patterns, system.n_outputs)))
     trial = stepper.step(system.restricted(state.member, patterns), part)
     outputs = system.outputs(trial.y, state.member)
-    push = system.push(outputs, state.member).abs()
+    push = push_of_patterns(system, outputs, state.member)
     left_out = 1 - push.gather(1, patterns).sum(1) / push.sum(1)
     neglected = (left_out.double() / (ALLOWED * tolerance)).nan_to_num(nan=torch.inf)
     return replace(
@@ -110,7 +122,7 @@ class Focused:
 
 def focused(system: Any, stepper: Stepper[Any], state: State, count: int, tolerance: float) -> Trial:
     """A step on the ``count`` patterns that push most, or on all of them."""
-    if count == state.outputs.shape[1]:
+    if count == n_patterns(system, state.outputs):
         return stepper.step(system, state)
     return step_on(system, stepper, state, count, tolerance)
 

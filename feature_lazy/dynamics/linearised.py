@@ -8,13 +8,14 @@ from torch import Tensor
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
+from feature_lazy.outputs import places
 
 
 class LinearisedFlow:
     """ẇ = −∇𝓛 with F = αJ(w − w₀), where J is the network's Jacobian at some fixed weights.
 
     In function space this is dF/dt = −(1/P)Θ ∂ℓ/∂F with Θ = JJᵀ, from F = 0. It needs products with J and Jᵀ, and Θ
-    itself only for a method that asks for it: without, it is followed where P² numbers do not fit.
+    itself only for a method that asks for it: without, it is followed where (P·C)² numbers do not fit.
     """
 
     def __init__(self, flow: NetworkFlow, w0: Tensor, w_frozen: Tensor) -> None:
@@ -49,6 +50,11 @@ class LinearisedFlow:
         return self.flow.kernel_fits
 
     @property
+    def n_outputs(self) -> int:
+        """See ``TangentSystem.n_outputs``."""
+        return self.flow.n_outputs
+
+    @property
     def stiffness(self) -> float:
         """See ``TangentSystem.stiffness``."""
         return self.flow.stiffness
@@ -62,11 +68,11 @@ class LinearisedFlow:
         return y
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """F on the training set (E, P)."""
+        """F on the training set (E, P·C)."""
         return self._jacobian(member).push_forward(y - self.w0[member]) * self.flow.alpha[member, None]
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """−∇𝓛 (E, N) and F on the training set (E, P) at weights y (E, N)."""
+        """−∇𝓛 (E, N) and F on the training set (E, P·C) at weights y (E, N)."""
         outputs = self.outputs(y, member)
         push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
         return self._jacobian(member).pull_back(push), outputs
@@ -85,12 +91,13 @@ class LinearisedFlow:
         part.flow, part.w0 = self.flow.restricted(member, patterns), self.w0[member]
         part.linear, part.theta = self._jacobian(member).on(patterns), None
         if self.theta is not None:
-            rows = self.theta[member].gather(1, patterns[:, :, None].expand(-1, -1, self.theta.shape[2]))
-            part.theta = rows.gather(2, patterns[:, None, :].expand(-1, patterns.shape[1], -1))
+            chosen = places(patterns, self.n_outputs)
+            rows = self.theta[member].gather(1, chosen[:, :, None].expand(-1, -1, self.theta.shape[2]))
+            part.theta = rows.gather(2, chosen[:, None, :].expand(-1, chosen.shape[1], -1))
         return part
 
     def kernel(self, member: Tensor) -> Tensor:
-        """Θ = JJᵀ, computed once for all members and kept: (E, P, P)."""
+        """Θ = JJᵀ, computed once for all members and kept: (E, P·C, P·C)."""
         if self.theta is None:
             self.theta = self.linear.kernel(self.flow.memory_limit)
         return self.theta[member]

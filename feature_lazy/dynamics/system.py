@@ -26,7 +26,11 @@ class Flops:
 
 
 class System(Protocol):
-    """An autonomous flow of several members; ``member`` says which member each row is."""
+    """An autonomous flow of several members; ``member`` says which member each row is.
+
+    It has a vector of outputs: for whoever integrates it P numbers, whatever they are. Those of a network with C
+    outputs are P·C, the outputs of a pattern side by side.
+    """
 
     @property
     def flops(self) -> Flops:
@@ -75,6 +79,11 @@ class Tangent(Protocol):
 class TangentSystem(System, Protocol):
     """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
 
+    @property
+    def n_outputs(self) -> int:
+        """Outputs C of each pattern."""
+        ...
+
     def linearise(self, y: Tensor, member: Tensor) -> Tangent:
         """The outputs to first order around y (E, D)."""
         ...
@@ -94,7 +103,7 @@ class TangentSystem(System, Protocol):
 
     @property
     def stiffness(self) -> float:
-        """Largest ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
+        """Largest eigenvalue of ∂²ℓ/∂F²/P: times the largest eigenvalue of Θ, it bounds the rates of the flow."""
         ...
 
     def laziness(self, member: Tensor) -> Tensor:

@@ -18,19 +18,32 @@ def relative_change(theta: Tensor, theta0: Tensor) -> Tensor:
 
 
 def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
-    """Scalars of Θ (E, P, P) for labels y (P,), each of shape (E,).
+    """Scalars of Θ (E, P·C, P·C) for labels y (P,), ±1 or classes, each of shape (E,).
 
     ``norm`` = ‖Θ‖_F, ``mean`` = mean entry, ``trace``, ``alignment`` = yᵀΘy/(‖y‖²‖Θ‖_F), between −1 and 1: the
-    alignment with the kernel yyᵀ that knows the labels (Cristianini et al. 2001, *On kernel-target alignment*).
+    alignment with the kernel yyᵀ that knows the labels (Cristianini et al. 2001, *On kernel-target alignment*). For C
+    outputs that kernel is the same for each and none between two, YYᵀ ⊗ 1 with Y_μk = [μ is of class k] − 1/C: with two
+    outputs that share no weights it gives what one gives with y = ±1.
     """
     frobenius = torch.linalg.matrix_norm(theta)
-    quadratic_form = torch.einsum("p,epq,q->e", labels, theta, labels)
+    product, scale = _with_labels(theta, labels)
     return {
         "norm": frobenius,
         "mean": theta.mean(dim=(1, 2)),
         "trace": theta.diagonal(dim1=1, dim2=2).sum(1),
-        "alignment": quadratic_form / (labels.square().sum() * frobenius),
+        "alignment": product / (scale * frobenius),
     }
+
+
+def _with_labels(theta: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The product of Θ with the kernel of the labels, (E,), and the norm of that one."""
+    if labels.is_floating_point():
+        return torch.einsum("p,epq,q->e", labels, theta, labels), labels.square().sum()
+    c = theta.shape[1] // len(labels)
+    targets = torch.nn.functional.one_hot(labels, c).to(theta) - 1 / c
+    gram = targets @ targets.mT
+    traced = theta.unflatten(2, (-1, c)).unflatten(1, (-1, c)).diagonal(dim1=2, dim2=4).sum(-1)
+    return (traced * gram).sum((1, 2)), c**0.5 * torch.linalg.matrix_norm(gram)
 
 
 def class_gram(classes: Tensor) -> Tensor:

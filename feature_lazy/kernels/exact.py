@@ -1,7 +1,8 @@
 """The tangent kernel Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) of a network: in total, and of each layer."""
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
 from feature_lazy.memory import WORKING, chunk_size, chunks, free_bytes
+from feature_lazy.outputs import span
 from feature_lazy.params import Params
 
 
@@ -21,34 +23,41 @@ def tangent_kernel(
     x1: Tensor,
     x2: Tensor | None = None,
     *,
+    outputs: Literal["full", "trace"] = "full",
     memory_limit: float | None = None,
     check_finite: bool = True,
 ) -> Tensor:
-    """Θ(x, x') for every pair of patterns (eq. 5).
+    """Θ(x, x') for every pair of patterns (eq. 5), and of outputs if there are several.
 
     Args:
         architecture: a network; one that shows its layers needs no Jacobian.
         params: weights of E members.
         x1: patterns (P1, d).
         x2: patterns (P2, d); ``x1`` if omitted, which halves the work.
+        outputs: what to keep of C outputs: "full", or "trace", Σ_c Θ[μ, ν, c, c].
         memory_limit: bytes that the work beside the result may take, at least those of two patterns; half of what the
             device has free if omitted.
         check_finite: refuse a kernel with infinities or NaN.
 
     Returns:
-        Θ, shape (E, P1, P2), in the dtype of the weights.
+        Θ, shape (E, P1·C, P2·C) with the outputs of a pattern side by side, or (E, P1, P2) for the trace, in the dtype
+        of the weights.
 
     Raises:
-        ConfigError: a network without known layers that ``torch.func`` cannot differentiate.
+        ConfigError: a network without known layers that ``torch.func`` cannot differentiate, or other ``outputs``.
         KernelSizeError: Θ is larger than the memory that the device has free.
         NumericalError: Θ is not finite.
     """
-    limit = _limit(params, x1, x2, 1, memory_limit)
+    if outputs not in {"full", "trace"}:
+        raise ConfigError(f"outputs={outputs!r}: must be 'full' or 'trace'.")
+    trace = outputs == "trace"
+    shape = _shape(architecture, params, x1, x2, trace=trace)
+    limit = _limit(shape, params, 1, memory_limit)
     if isinstance(architecture, Layered):
-        theta = _empty(params, x1, x2)
-        _fill(architecture, params, x1, x2, [theta] * len(architecture.layers), limit)
+        theta = _zeros(shape, params)
+        _fill(architecture, params, x1, x2, [theta] * len(architecture.layers), limit, trace=trace)
     else:
-        theta = jacobian_kernel(architecture, params, x1, x2, memory_limit=limit, check_finite=False)
+        theta = jacobian_kernel(architecture, params, x1, x2, trace=trace, memory_limit=limit, check_finite=False)
     return _finite(theta) if check_finite else theta
 
 
@@ -70,9 +79,9 @@ def layer_kernels(
     """
     if not isinstance(architecture, Layered):
         raise ConfigError("this network does not show its layers, so its kernel has no parts: use tangent_kernel.")
-    names = list(architecture.layout.shapes)
-    limit = _limit(params, x1, x2, len(names), memory_limit)
-    parts = {name: _empty(params, x1, x2) for name in names}
+    names, shape = list(architecture.layout.shapes), _shape(architecture, params, x1, x2)
+    limit = _limit(shape, params, len(names), memory_limit)
+    parts = {name: _zeros(shape, params) for name in names}
     _fill(architecture, params, x1, x2, list(parts.values()), limit)
     return {name: _finite(theta) for name, theta in parts.items()} if check_finite else parts
 
@@ -81,9 +90,9 @@ class JointKernel(NamedTuple):
     """Θ on a training and a test set; views of one kernel on both.
 
     Attributes:
-        train: (E, P, P).
-        test_train: (E, P_test, P).
-        test: (E, P_test, P_test).
+        train: (E, P·C, P·C).
+        test_train: (E, P_test·C, P·C).
+        test: (E, P_test·C, P_test·C).
     """
 
     train: Tensor
@@ -101,23 +110,30 @@ def joint_kernel(
         NumericalError: Θ is not finite.
     """
     theta = tangent_kernel(architecture, params, torch.cat([x_train, x_test]), memory_limit=memory_limit)
-    n = len(x_train)
+    n = len(x_train) * architecture.n_outputs
     return JointKernel(theta[:, :n, :n], theta[:, n:, :n], theta[:, n:, n:])
 
 
 def _fill(
-    architecture: Layered, params: Params, x1: Tensor, x2: Tensor | None, parts: Sequence[Tensor], limit: float
+    architecture: Layered,
+    params: Params,
+    x1: Tensor,
+    x2: Tensor | None,
+    parts: Sequence[Tensor],
+    limit: float,
+    *,
+    trace: bool = False,
 ) -> None:
-    """Add the part of each layer to its tensor (E, P1, P2), tile by tile: the factors of two tiles are held at once."""
-    theta = parts[0]
+    """Add the part of each layer to its tensor, tile by tile: the factors of two tiles are held at once."""
+    theta, columns, c = parts[0], x1 if x2 is None else x2, 1 if trace else architecture.n_outputs
     per_pattern = factor_bytes(architecture, theta.shape[0], x1.shape[-1], theta.element_size())
-    n, held, work = max(theta.shape[1:]), 0.75 * limit, 0.25 * limit
+    n, held, work = max(len(x1), len(columns)), 0.75 * limit, 0.25 * limit
     size = n if n * per_pattern <= held and x2 is None else chunk_size(n, 2 * per_pattern, held)
 
     def linearise(x: Tensor) -> Linearisation:
-        return Linearisation.around(architecture, params, x, work)
+        linear = Linearisation.around(architecture, params, x, work)
+        return linear.traced() if trace else linear
 
-    columns = x1 if x2 is None else x2
     # Each tensor once: those of all layers may be one.
     mirrored = list({id(part): part for part in parts}.values()) if x2 is None else []
     for rows, others in _tiles(len(x1), len(columns), size, symmetric=x2 is None):
@@ -125,12 +141,13 @@ def _fill(
         for across in others:
             same = x2 is None and across == rows
             right = None if same else linearise(columns[across])
-            accumulate([part[:, rows, across] for part in parts], left, right, work)
+            here, there = span(rows, c), span(across, c)
+            accumulate([part[:, here, there] for part in parts], left, right, work)
             for part in mirrored:
                 if same:
-                    mirror(part[:, rows, rows])
+                    mirror(part[:, here, here])
                 else:
-                    part[:, across, rows] = part[:, rows, across].mT
+                    part[:, there, here] = part[:, here, there].mT
 
 
 def _tiles(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterator[tuple[slice, list[slice]]]:
@@ -140,26 +157,32 @@ def _tiles(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterat
         yield rows, across[index:] if symmetric else across
 
 
-def _empty(params: Params, x1: Tensor, x2: Tensor | None) -> Tensor:
-    weight = next(iter(params.values()))
-    return weight.new_zeros(weight.shape[0], len(x1), len(x1 if x2 is None else x2))
+def _shape(
+    architecture: Architecture, params: Params, x1: Tensor, x2: Tensor | None, *, trace: bool = False
+) -> tuple[int, int, int]:
+    """Of a kernel: members, and rows and columns, one for each output of each pattern."""
+    c = 1 if trace else architecture.n_outputs
+    return len(next(iter(params.values()))), c * len(x1), c * len(x1 if x2 is None else x2)
 
 
-def _limit(params: Params, x1: Tensor, x2: Tensor | None, kernels: int, memory_limit: float | None) -> float:
+def _zeros(shape: tuple[int, int, int], params: Params) -> Tensor:
+    return next(iter(params.values())).new_zeros(shape)
+
+
+def _limit(shape: tuple[int, int, int], params: Params, kernels: int, memory_limit: float | None) -> float:
     """Bytes for the work beside the result.
 
     Raises:
         KernelSizeError: the result itself does not fit.
     """
     weight = next(iter(params.values()))
-    members, n_columns = weight.shape[0], len(x1 if x2 is None else x2)
-    needed = float(kernels * members * len(x1) * n_columns * weight.element_size())
+    needed = float(kernels * math.prod(shape) * weight.element_size())
     if needed < WORKING and memory_limit is not None:
         return memory_limit  # asking takes as long as a small kernel
     free = free_bytes(str(weight.device))
     if needed > free:
         raise KernelSizeError(
-            f"a tangent kernel of {members} × {len(x1)} × {n_columns} numbers takes {needed / 2**30:.1f} GiB, and "
+            f"a tangent kernel of {' × '.join(map(str, shape))} numbers takes {needed / 2**30:.1f} GiB, and "
             f"{weight.device} has {free / 2**30:.1f} GiB free: compute it in tiles on disk, kernel_on_disk(…, "
             "path=FOLDER), or multiply by it without forming it, TangentOperator(…)."
         )

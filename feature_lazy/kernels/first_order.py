@@ -11,6 +11,7 @@ from feature_lazy.architectures.base import Architecture, Layered
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.outputs import places, span
 from feature_lazy.params import Params
 
 
@@ -19,7 +20,7 @@ class FirstOrder(Protocol):
 
     @property
     def outputs(self) -> Tensor:
-        """f(w, x), (E, P)."""
+        """f(w, x), (E, P·C), the C outputs of a pattern side by side."""
         ...
 
     def select(self, members: Tensor) -> "FirstOrder":
@@ -31,15 +32,15 @@ class FirstOrder(Protocol):
         ...
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """Jv for v (E, N), flat in the order of the layout: (E, P)."""
+        """Jv for v (E, N), flat in the order of the layout: (E, P·C)."""
         ...
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa for a (E, P), flat in the order of the layout: (E, N)."""
+        """Jᵀa for a (E, P·C), flat in the order of the layout: (E, N)."""
         ...
 
     def kernel(self, memory_limit: float) -> Tensor:
-        """Θ = JJᵀ (eq. 5), (E, P, P), with ``memory_limit`` bytes for the work beside it."""
+        """Θ = JJᵀ (eq. 5), (E, P·C, P·C), with ``memory_limit`` bytes for the work beside it."""
         ...
 
 
@@ -61,7 +62,7 @@ class MatrixFree:
         architecture: any network.
         w: the weights, flat, (E, N).
         x: patterns (P, d), or those of each member, (E, P, d).
-        outputs: f(w, x), (E, P).
+        outputs: f(w, x), (E, P·C).
         memory_limit: bytes for the passes over one chunk of patterns.
     """
 
@@ -75,10 +76,10 @@ class MatrixFree:
     def around(cls, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> "MatrixFree":
         """Do one forward pass."""
         w = architecture.layout.flatten(params).detach()
-        free = cls(architecture, w, x, w.new_empty(len(w), x.shape[-2]), memory_limit)
+        free = cls(architecture, w, x, w.new_empty(len(w), x.shape[-2] * architecture.n_outputs), memory_limit)
         with torch.no_grad():
             for chunk in free._chunks():
-                free.outputs[:, chunk] = free._f(w, chunk)
+                free.outputs[:, span(chunk, architecture.n_outputs)] = free._f(w, chunk)
         return free
 
     def select(self, members: Tensor) -> "MatrixFree":
@@ -90,7 +91,8 @@ class MatrixFree:
         """See ``FirstOrder.on``."""
         member = torch.arange(len(patterns), device=patterns.device)[:, None]
         x = self.x[patterns] if self.x.dim() == 2 else self.x[member, patterns]
-        return MatrixFree(self.architecture, self.w, x, self.outputs.gather(1, patterns), self.memory_limit)
+        outputs = self.outputs.gather(1, places(patterns, self.architecture.n_outputs))
+        return MatrixFree(self.architecture, self.w, x, outputs, self.memory_limit)
 
     @torch.enable_grad()
     def push_forward(self, v: Tensor) -> Tensor:
@@ -105,7 +107,7 @@ class MatrixFree:
         """See ``FirstOrder.pull_back``."""
         w, total = self.w.clone().requires_grad_(), torch.zeros_like(self.w)
         for chunk in self._chunks():
-            total += pull_back(self._f(w, chunk), w, a[:, chunk])
+            total += pull_back(self._f(w, chunk), w, a[:, span(chunk, self.architecture.n_outputs)])
         return total
 
     def kernel(self, memory_limit: float) -> Tensor:

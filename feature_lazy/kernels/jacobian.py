@@ -218,13 +218,14 @@ def jacobian_kernel(
     x1: Tensor,
     x2: Tensor | None = None,
     *,
+    trace: bool = False,
     memory_limit: float = float("inf"),
     check_finite: bool = True,
 ) -> Tensor:
-    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members: (E, P1, P2).
+    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members: (E, P1·C, P2·C), or the trace, (E, P1, P2).
 
-    The same as ``empirical_kernel``, for a network with a member axis and one output, and patterns x1 (P1, d), or
-    (E, P1, d) where members have their own, and x2 (P2, d), or x1 again.
+    The same as ``empirical_kernel``, for a network with a member axis, and patterns x1 (P1, d), or (E, P1, d) where
+    members have their own, and x2 (P2, d), or x1 again.
 
     Raises:
         ConfigError: a network that ``torch.func`` cannot differentiate.
@@ -234,10 +235,11 @@ def jacobian_kernel(
     def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return architecture.apply({name: weight[None] for name, weight in weights.items()}, x)[0]
 
-    some = next(iter(params.values()))
-    theta = some.new_zeros(len(some), x1.shape[-2], x1.shape[-2] if x2 is None else len(x2))
+    some, n_outputs = next(iter(params.values())), architecture.n_outputs
+    c, n = 1 if trace else n_outputs, x1.shape[-2]
+    theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
     for member, its_theta in enumerate(theta):
-        jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, 1)
+        jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, n_outputs)
         x = x1 if x1.dim() == 2 else x1[member]
-        add_kernel(its_theta, jacobian, x, x2, trace=False, memory_limit=memory_limit, check_finite=check_finite)
+        add_kernel(its_theta, jacobian, x, x2, trace=trace, memory_limit=memory_limit, check_finite=check_finite)
     return theta

@@ -9,6 +9,7 @@ from torch import Tensor
 from feature_lazy.architectures.base import Layered
 from feature_lazy.kernels.factors import Factors, row_blocks
 from feature_lazy.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
+from feature_lazy.outputs import places
 from feature_lazy.params import Params
 
 
@@ -17,7 +18,7 @@ class Linearisation:
     """See ``FirstOrder``: the factors of every layer on fixed patterns.
 
     Attributes:
-        outputs: f(w, x), (E, P).
+        outputs: f(w, x), (E, P·C).
         layers: the factors behind each weight, in the order of the layout.
     """
 
@@ -30,13 +31,13 @@ class Linearisation:
         leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
         per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
-        n, outputs, layers = x.shape[-2], [], []
+        n, c, outputs, layers = x.shape[-2], architecture.n_outputs, [], []
         for chunk in chunks(n, chunk_size(n, per_pattern, min(memory_limit, 4 * WORKING))):
             with torch.enable_grad():
                 output, taps = architecture.taps(leaves, x[..., chunk, :])
-                signals = torch.autograd.grad(output.sum(), [tap.preactivations for tap in taps])
+                signals = _signals(output, [tap.preactivations for tap in taps], c)
             outputs.append(output.detach())
-            parts = [Factors.of(tap, b, memory_limit) for tap, b in zip(taps, signals, strict=True)]
+            parts = [Factors.of(tap, b, memory_limit, c) for tap, b in zip(taps, signals, strict=True)]
             if chunk.stop - chunk.start == n:
                 layers = parts
                 break
@@ -52,10 +53,16 @@ class Linearisation:
 
     def on(self, patterns: Tensor) -> "Linearisation":
         """The same on some patterns of each member, (E, k)."""
-        return Linearisation(self.outputs.gather(1, patterns), [layer.on(patterns) for layer in self.layers])
+        chosen = places(patterns, self.layers[0].n_outputs)
+        return Linearisation(self.outputs.gather(1, chosen), [layer.on(patterns) for layer in self.layers])
+
+    def traced(self) -> "Linearisation":
+        """The same with the sum of all outputs in place of each, whose kernel is the trace over outputs."""
+        outputs = self.outputs.unflatten(1, (-1, self.layers[0].n_outputs)).sum(2)
+        return Linearisation(outputs, [layer.traced() for layer in self.layers])
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """Jv for v (E, N), flat in the order of the layers: (E, P)."""
+        """Jv for v (E, N), flat in the order of the layers: (E, P·C)."""
         parts = v.split([layer.shape.fan_in * layer.shape.fan_out for layer in self.layers], dim=1)
         outputs = torch.zeros_like(self.outputs)
         for layer, part in zip(self.layers, parts, strict=True):
@@ -63,7 +70,7 @@ class Linearisation:
         return outputs
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa for a (E, P), flat in the order of the layers: (E, N)."""
+        """Jᵀa for a (E, P·C), flat in the order of the layers: (E, N)."""
         return torch.cat([layer.pull_back(a) for layer in self.layers], dim=1)
 
     def kernel(self, memory_limit: float) -> Tensor:
@@ -74,13 +81,22 @@ class Linearisation:
 def factor_bytes(architecture: Layered, members: int, d: int, item: int) -> float:
     """Bytes of the factors of one pattern of d entries, for numbers of ``item`` bytes: signals and inputs of layers."""
     units = sum(layer.fan_out * layer.positions for layer in architecture.layers)
-    return float(item * (d + 2 * members * units))
+    return float(item * (d + (1 + architecture.n_outputs) * members * units))
+
+
+def _signals(outputs: Tensor, preactivations: Sequence[Tensor], n_outputs: int) -> Sequence[Tensor]:
+    """∂f_c/∂z for each z (E, P, …), by a backward pass for each output: (E, P·C, …)."""
+    passes = [
+        torch.autograd.grad(outputs[:, c::n_outputs].sum(), preactivations, retain_graph=c + 1 < n_outputs)
+        for c in range(n_outputs)
+    ]
+    return [torch.stack(b, dim=2).flatten(1, 2) for b in zip(*passes, strict=True)] if n_outputs > 1 else passes[0]
 
 
 def kernel_of(
     rows: Linearisation, columns: Linearisation | None = None, *, memory_limit: float = float("inf")
 ) -> Tensor:
-    """Θ between the patterns of two linearisations, or of one with itself: (E, P1, P2)."""
+    """Θ between the patterns of two linearisations, or of one with itself: (E, P1·C, P2·C)."""
     theta = rows.outputs.new_zeros(*rows.outputs.shape, (columns or rows).outputs.shape[1])
     accumulate([theta] * len(rows.layers), rows, columns, memory_limit)
     if columns is None:
@@ -91,7 +107,7 @@ def kernel_of(
 def accumulate(
     parts: Sequence[Tensor], rows: Linearisation, columns: Linearisation | None, memory_limit: float
 ) -> None:
-    """Add each layer's part of Θ to its tensor, (E, P1, P2) of zeros; the tensors of all layers may be one.
+    """Add each layer's part of Θ to its tensor, (E, P1·C, P2·C) of zeros; the tensors of all layers may be one.
 
     Without columns the entries below the diagonal are left to ``mirror``.
     """

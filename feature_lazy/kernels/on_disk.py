@@ -57,7 +57,7 @@ def kernel_on_disk(
     Θ(x1, x1) only the tiles on and above the diagonal are computed and stored.
 
     Args:
-        architecture: a network; one that shows its dense layers needs no Jacobian.
+        architecture: a network with one output; one that shows its dense layers needs no Jacobian.
         params: weights of E members.
         x1: patterns (P1, d).
         x2: patterns (P2, d); ``x1`` if omitted.
@@ -70,13 +70,18 @@ def kernel_on_disk(
         The kernel (E, P1, P2), in the dtype of the weights, to be read tile by tile.
 
     Raises:
-        ConfigError: patterns that are not matrices of one d, a dtype other than float32 or float64, or tiles that are
-            empty or too large for ``memory_limit``.
+        ConfigError: a network with several outputs, patterns that are not matrices of one d, a dtype other than float32
+            or float64, or tiles that are empty or too large for ``memory_limit``.
         NumericalError: entries that are not finite; the message names their tile.
         StoreError: the folder cannot be written, is damaged, or holds something else, such as the kernel of other
             weights or patterns.
     """
     folder = Path(path)
+    if architecture.n_outputs > 1:
+        raise ConfigError(
+            f"the network has {architecture.n_outputs} outputs, and kernels on disk are of one: use tangent_kernel, "
+            "with outputs='trace' if all are too many, or multiply by the kernel, TangentOperator(…)."
+        )
     _check_patterns(x1, x2, tile)
     manifest = _claim(folder, _describe(architecture, params, x1, x2, tile=tile, memory_limit=memory_limit))
     remove_half_tiles(folder)

@@ -11,11 +11,14 @@ from feature_lazy.architectures.base import Architecture
 from feature_lazy.kernels.checks import finite
 from feature_lazy.kernels.first_order import pull_back, push_forward
 from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.outputs import span
 from feature_lazy.params import Params
 
 
 class TangentOperator(LinearOperator):
     """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) of one member as a ``scipy.sparse.linalg.LinearOperator``, (P1, P2).
+
+    For C outputs it is (P1·C, P2·C), those of a pattern side by side.
 
     Jᵀv is one backward pass, and Jt one more through it (``first_order.push_forward``). Several columns share the
     forward passes and half the time: ``op @ V`` beats a loop over its columns.
@@ -50,10 +53,11 @@ class TangentOperator(LinearOperator):
             raise ValueError(f"there are weights of {len(self.w)} members; an operator is the kernel of one.")
         self.architecture, self.memory_limit = architecture, memory_limit
         self.x1, self.x2 = x1, x1 if x2 is None else x2
-        super().__init__(self.w.new_empty(0).cpu().numpy().dtype, (len(self.x1), len(self.x2)))
+        c = architecture.n_outputs
+        super().__init__(self.w.new_empty(0).cpu().numpy().dtype, (c * len(self.x1), c * len(self.x2)))
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:  # noqa: N803 (SciPy's name)
-        """ΘV for V (P2, k): (P1, k)."""
+        """ΘV for V (P2·C, k): (P1·C, k)."""
         v = torch.from_numpy(np.array(X.T, order="C")).to(self.w)
         # Jᵀv of one chunk and the sum of all.
         together = chunk_size(len(v), 2 * self.w.numel() * self.w.element_size(), self.memory_limit / 2)
@@ -67,22 +71,23 @@ class TangentOperator(LinearOperator):
 
     @torch.enable_grad()
     def _pull_back(self, v: Tensor) -> Tensor:
-        """Jᵀv on the columns' patterns for v (k, P2): (k, N)."""
+        """Jᵀv on the columns' patterns for v (k, P2·C): (k, N)."""
         w, total = self.w.clone().requires_grad_(), self.w.new_zeros(len(v), self.w.shape[1])
         for chunk in self._chunks(self.x2, len(v)):
-            total += pull_back(self._outputs(w, self.x2[chunk]), w, v[:, chunk], batched=True)[:, 0]
+            of_chunk = v[:, span(chunk, self.architecture.n_outputs)]
+            total += pull_back(self._outputs(w, self.x2[chunk]), w, of_chunk, batched=True)[:, 0]
         return total
 
     @torch.enable_grad()
     def _push_forward(self, t: Tensor) -> Tensor:
-        """Jt on the rows' patterns for t (k, N): (k, P1)."""
+        """Jt on the rows' patterns for t (k, N): (k, P1·C)."""
         w, parts = self.w.clone().requires_grad_(), []
         for chunk in self._chunks(self.x1, len(t)):
             parts.append(push_forward(self._outputs(w, self.x1[chunk]), w, t[:, None], batched=True))
         return torch.cat(parts, dim=1)
 
     def _outputs(self, w: Tensor, x: Tensor) -> Tensor:
-        """f(w, x) for flat weights (1, N): (P,)."""
+        """f(w, x) for flat weights (1, N): (P·C,)."""
         return self.architecture.apply(self.architecture.layout.unflatten(w), x)[0]
 
     def _chunks(self, x: Tensor, columns: int) -> Iterator[slice]:
