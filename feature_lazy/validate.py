@@ -106,8 +106,8 @@ def image_problems(config: Config, shape: tuple[int, ...]) -> Iterator[str]:
         return
     if len(shape) != 3:
         yield (
-            f"architecture={network.kind}: it takes images, (channels, rows, columns), and patterns of "
-            f"{data_key(data)} have the shape {shape}."
+            f"architecture={network.kind}: it takes images, (channels, rows, columns), and with {data_key(data)} "
+            f"patterns have the shape {shape}; use another architecture or other data."
         )
         return
     try:

@@ -118,6 +118,15 @@ REFUSED = {
     "width=uniform.",
     "architecture=custom": "architecture.target: architecture=custom needs one, such as "
     "architecture.target=mypackage.Name.",
+    "architecture=cnn dataset=mnist5k dataset.pca.components=10": "architecture=cnn: it takes images, (channels, rows, "
+    "columns), and with dataset.pca.components=10 patterns have the shape (10,); use another architecture or other "
+    "data.",
+    "architecture=wide_resnet dataset=mnist1d": "architecture=wide_resnet: it takes images, (channels, rows, columns), "
+    "and with dataset=mnist1d patterns have the shape (40,); use another architecture or other data.",
+    "architecture=cnn dataset=stripe": "architecture=cnn: it takes images, (channels, rows, columns), and with "
+    "dataset=stripe patterns have the shape (30,); use another architecture or other data.",
+    "dataset=custom dataset.target=tests.toys.Flow labels=classes": "labels=classes: the target of dataset=custom "
+    "returns the labels; leave labels=parity.",
     "dataset=custom": "dataset.target: dataset=custom needs one, such as dataset.target=mypackage.Name.",
     "architecture=custom architecture.target=nowhere.Net": "architecture.target=nowhere.Net: there is no module "
     "'nowhere' on Python's path: write package.module.Name, and set PYTHONPATH to the folder that holds the package.",

@@ -11,9 +11,11 @@ from torch import nn
 
 from feature_lazy.architectures import Custom
 from feature_lazy.build import build
+from feature_lazy.cells import cells
 from feature_lazy.datasets.custom import split
 from feature_lazy.errors import ConfigError, DataError
 from feature_lazy.run import run
+from feature_lazy.schema import from_plain
 from feature_lazy.widths import last_fan_in
 from tests.arrays import normal
 from tests.conftest import QUICK, ROOT
@@ -111,6 +113,14 @@ def test_data_are_taken_as_they_come():
     assert data.y_test.tolist() == [1.0, -1.0]
 
 
+def test_integers_are_classes_and_all_of_them_count():
+    data = split(lambda: (X, [0, 1, 1, 0, 2, 3]), 3, 2)
+    assert data.n_outputs == 4
+    assert data.y_train.dtype == torch.int64
+    assert data.y_train.tolist() == [0, 1, 1]
+    assert data.y_test.tolist() == [0, 2]
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [
@@ -118,7 +128,11 @@ def test_data_are_taken_as_they_come():
         ((X, Y[:5]), r"patterns have the shape \(6, 2, 3\) and labels \(5,\)"),
         ((X[:4], Y[:4]), "there are 4 patterns; .* asks for 6"),
         ((X / 0, Y), "infinities or NaN"),
-        ((X, 2 * Y), r"labels must be \+1 or −1"),
+        ((X, 2 * Y), r"labels must be \+1 or −1, or two or more classes 0 … C − 1 as integers"),
+        ((X, (Y + 1) / 2), "classes 0 … C − 1 as integers"),
+        ((X, Y > 0), "classes 0 … C − 1 as integers"),
+        ((X, torch.tensor([0, 1, 2, 0, 1, -1])), "classes 0 … C − 1 as integers"),
+        ((X, torch.zeros(6, dtype=torch.int64)), "two or more classes"),
     ],
 )
 def test_what_are_no_data_is_refused(found, message):
@@ -131,13 +145,13 @@ import torch
 from torch import nn
 
 
-def net(d, width):
-    return nn.Sequential(nn.Flatten(), nn.Linear(d, width), nn.Tanh(), nn.Linear(width, 1))
+def net(d, width, outputs=1):
+    return nn.Sequential(nn.Flatten(), nn.Linear(d, width), nn.Tanh(), nn.Linear(width, outputs))
 
 
-def load(n):
+def load(n, classes=False):
     x = torch.randn(n, 1, 5, 5, generator=torch.Generator().manual_seed(0))
-    return x, x.mean((1, 2, 3)).sign()
+    return x, x[:, 0, 0, :3].argmax(1) if classes else x.mean((1, 2, 3)).sign()
 
 
 def fails():
@@ -176,8 +190,55 @@ def test_both_train_by_configuration(configure, tmp_path):
     assert [found.summary["outcome"] for found in runs] == ["converged"] * 2
     assert runs[0].columns["h"] == 8
     assert runs[0].columns["L"] is None
+    assert runs[0].columns["labels"] == "custom"
+    # What trains it again, by feature-lazy retry.
+    again = from_plain(json.loads(json.dumps(runs[0].manifest["resolved"])))
+    assert [cell.run_id for cell in cells(again)] == [runs[0].run_id]
     assert json.loads(json.dumps(runs[0].columns)) == runs[0].columns
     assert runs[0].summary["kernel/change"] > 0
+
+
+CLASSES = ("+dataset.kwargs.classes=true", "loss=cross_entropy")
+
+
+@pytest.mark.usefixtures("mine")
+def test_classes_of_a_user_decide_the_outputs(configure, tmp_path):
+    data = (*DATA, *CLASSES, *TINY, f"output_dir={tmp_path / 'results'}")
+    [own] = run(build(configure(*NETWORK, "+architecture.kwargs.outputs=3", *data)))
+    [ours] = run(build(configure("architecture.depth=1", *data)))
+    for found in (own, ours):
+        assert found.summary["outcome"] == "converged"
+        assert found.outputs["F_test"].shape == (30, 3)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            (*NETWORK, *CLASSES),
+            "architecture.target=users_module.net: the network has 1 outputs; for the labels of "
+            "dataset.target=users_module.load it must have 3.",
+        ),
+        ((*NETWORK, "+architecture.kwargs.outputs=3"), "the network has 3 outputs; .* it must have 1."),
+        (CLASSES[:1], "loss=soft_hinge: is for one output; with the labels of dataset.target=users_module.load use"),
+        (CLASSES[1:], "loss=cross_entropy: is for classes, .*; with the labels of dataset.target=users_module.load"),
+    ],
+)
+@pytest.mark.usefixtures("mine")
+def test_labels_that_do_not_fit_network_or_loss_are_refused(configure, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        build(configure(*DATA, *TINY, *overrides))
+
+
+@pytest.mark.parametrize(
+    "architecture", ["fully_connected", "cnn", "wide_resnet architecture.depth=10"], ids=lambda text: text.split()[0]
+)
+def test_labels_decide_the_outputs_of_every_architecture(configure, architecture):
+    data = ("dataset=mnist5k", "labels=classes", "loss=mse", "dataset.n_train=10", "dataset.n_test=10")
+    experiment = build(configure(*f"architecture={architecture}".split(), *data, "width.h=1", *TINY[1:]))
+    network, x = experiment.architecture, experiment.dataset.x_train[:2]
+    assert network.n_outputs == 10
+    assert network.apply(network.layout.unflatten(experiment.w0(experiment.cells)), x).shape == (1, 20)
 
 
 @pytest.mark.usefixtures("mine")

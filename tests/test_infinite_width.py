@@ -124,7 +124,7 @@ def test_line_is_left_out_with_one_sentence(tiny, tmp_path, caplog, monkeypatch)
     for group, value, reason in (
         ("architecture", {"kind": "custom", "target": "users_own.Net"}, "the network is not fully connected"),
         # Opening results must not run code that they name.
-        ("dataset", science["dataset"] | {"kind": "custom", "target": "users_own.load"}, "need code of the user's own"),
+        ("dataset", {"kind": "custom", "target": "users_own.load"}, "need code of the user's own"),
         ("parametrisation", {"kind": "mup"}, "the parametrisation is not ntk"),
     ):
         assert reason in said(science | {group: value})

@@ -104,6 +104,23 @@ def test_any_module_can_be_asked_about():
     assert errors == sorted(errors, reverse=True)
 
 
+def test_classes_are_compared_output_by_output():
+    net = FullyConnected(5, [8], softplus_activation(5.0), n_outputs=3)
+    classes = X[:, :3].argmax(1)
+    train, test = (X[:6], classes[:6]), (X[16:], classes[16:])
+    found = regime(net, net.init(0), train, test, alpha=1000.0, others=(1e-3,))
+    run = follow(net, net.init(0), train, alpha=1000.0, test=test[0], times=[])
+    assert found.here.regime == "lazy"
+    assert found.here.test_error == float((run.F_test[-1].argmax(-1) != test[1]).double().mean())
+    lazy = follow(
+        net, net.init(0), train, alpha=1.0, test=test[0], times=[], dynamics=FrozenKernel(method("auto", 1e-4))
+    )
+    one = follow(net, net.init(0), train, alpha=1.0, test=test[0], times=[])
+    error = float((one.F_test[-1] - lazy.F_test[-1]).norm() / lazy.F_test[-1].norm())
+    [at_one] = [row for row in found.rows if row.alpha == 1.0]
+    assert at_one.linearisation_error == pytest.approx(error, rel=0.05)
+
+
 def test_nothing_to_compare_on_is_refused():
     for test, alpha in (((X[:0], None), 1.0), (TEST, -1.0)):
         with pytest.raises(ConfigError, match="needs test patterns, and every α must be greater than 0"):

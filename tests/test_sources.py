@@ -4,10 +4,15 @@ import sys
 
 import pytest
 
+from feature_lazy.build import build
 from feature_lazy.cells import cells
+from feature_lazy.commands import main
 from feature_lazy.config import Config, CustomArchitecture, CustomData
 from feature_lazy.errors import ConfigError
+from feature_lazy.plan import write_plan
+from feature_lazy.run import run
 from feature_lazy.sources import module_of, source_hash
+from tests.conftest import QUICK
 
 FILES = {
     "pack/__init__.py": "",
@@ -117,3 +122,32 @@ def test_the_run_id_follows_the_source(folder):
     assert [new == old for new, old in zip(after, before, strict=True)] == [True, False, True]
     (folder / "beside.py").write_text("x = 2\n")
     assert [new == old for new, old in zip(ids(), after, strict=True)] == [True, True, False]
+
+
+NET = """
+from torch import nn
+
+
+def net(d, width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(d, width), nn.Tanh(), nn.Linear(width, 1))
+"""
+
+
+def test_status_says_that_the_source_has_changed(configure, folder, capsys):
+    (folder / "of_status.py").write_text(NET)
+    results = folder / "results"
+    custom = ("architecture=custom", "architecture.target=of_status.net", "architecture.kwargs={d: 64, width: 4}")
+    data = ("dataset.n_train=10", "dataset.n_test=10", "observe.kernel.probe=0", f"output_dir={results}")
+    config = configure(*custom, *data, *QUICK)
+    [before] = cells(config)
+    assert before.identity["code"] == [source_hash("of_status.net")]
+    assert "code" not in cells(Config())[0].identity
+    run(build(config))
+    (folder / "of_status.py").write_text(NET.replace("Tanh", "Softplus"))
+    [after] = cells(config)
+    assert after.identity["key"] == before.identity["key"]
+    write_plan(results, [config])
+    assert main(["status", str(results)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 done" in printed
+    assert "1 queued: new: the source of its custom target has changed" in printed
