@@ -110,8 +110,8 @@ def kernel_change(table: pd.DataFrame) -> Figure:
     largest = over_seeds(table[table[H] == table[H].max()], "kernel_change").set_index(X)["mean"]
     if len(lazy := largest[largest.index >= 1e3]) > 1:
         _guide(axes, (lazy.index[0], lazy.index[-1]), (lazy.index[0], 3 * lazy.iloc[0]), -1)
-    if len(feature := largest[largest.index <= 1.01e-1]) > 1:
-        depth = int(table["L"].iloc[0])
+    depth = table["L"].iloc[0]  # missing for a network whose layers are not known
+    if pd.notna(depth) and len(feature := largest[largest.index <= 1.01e-1]) > 1:
         start = (feature.index[0], feature.iloc[0] / 4)
         _guide(axes, (feature.index[0], feature.index[-1]), start, -2 * depth / (depth + 1))
     return figure

@@ -90,8 +90,8 @@ class Law:
 
 def laws(table: pd.DataFrame) -> list[Law]:
     """What the sweep says about the laws of the article that its grid can show (spec §5)."""
-    depth = int(table["L"].iloc[0])
-    heuristic = 2 * depth / (depth + 1)
+    depth = table["L"].iloc[0]  # missing for a network whose layers are not known
+    heuristic = f"{-2 * depth / (depth + 1):.2g} (heuristic) … " if pd.notna(depth) else ""
     rows: list[Law] = []
 
     def add(name: str, where: str, expected: str, estimate: Estimate | None) -> None:
@@ -99,7 +99,7 @@ def laws(table: pd.DataFrame) -> list[Law]:
             rows.append(Law(name, where, expected, str(estimate)))
 
     add("kernel change, lazy exponent", "Fig. 5a", "-1", slope(table, "kernel_change", LAZY))
-    feature = f"-{heuristic:.2g} (heuristic) … -1.6"
+    feature = f"{heuristic}-1.6"
     add("kernel change, feature exponent", "Fig. 5a, eq. 24", feature, slope(table, "kernel_change", FEATURE))
     add("weight change, lazy exponent", "Fig. 9", "-1", slope(table, "weights/change", LAZY))
     add("weight change, feature exponent", "Fig. 9, eq. 30", "-0.23 … -0.30", slope(table, "weights/change", FEATURE))

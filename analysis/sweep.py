@@ -23,8 +23,8 @@ def read(folder: Path | str) -> pd.DataFrame:
     """
     sweep = load_sweep(folder)
     table = sweep.table.assign(run=sweep.runs)
-    for column in ("dataset", "labels", "P", "L", "activation", "loss", "dynamics"):
-        values = sorted(table[column].unique()) if column in table else []
+    for column in ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics"):
+        values = sorted(table[column].dropna().unique()) if column in table else []
         if len(values) > 1:
             raise StoreError(f"{folder} mixes runs with {column} = {', '.join(map(str, values))}; figures need one.")
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]

@@ -11,10 +11,11 @@ _HOMES = {
     "follow": "feature_lazy.trajectory",
     "load_run": "feature_lazy.runs",
     "load_sweep": "feature_lazy.sweep",
+    "regime": "feature_lazy.regimes",
     "tangent_kernel": "feature_lazy.kernels",
 }
 
-__all__ = ["Config", "follow", "load_run", "load_sweep", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["Config", "follow", "load_run", "load_sweep", "regime", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,20 +9,15 @@ from torch import Tensor
 
 from feature_lazy import config as schema
 from feature_lazy import losses, tracking
-from feature_lazy.activations import (
-    Activation,
-    erf_activation,
-    relu_activation,
-    softplus_activation,
-    tanh_activation,
-)
-from feature_lazy.architectures import FullyConnected, Initialised
+from feature_lazy.architectures import Initialised
 from feature_lazy.build_dataset import build_dataset
-from feature_lazy.cells import Cell, alpha, cells, widths
+from feature_lazy.cells import Cell, alpha, cells
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
+from feature_lazy.networks import loss as make_loss
+from feature_lazy.networks import network as make_network
 from feature_lazy.probe import KernelCadence
 from feature_lazy.store import Store
 from feature_lazy.training import Dynamics, FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, Training
@@ -112,14 +107,13 @@ def build(config: schema.Config) -> Experiment:
     dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     dataset = build_dataset(config.dataset, config.labels).to(dtype, device)
-    activation = _activation(config.activation)
-    network = FullyConnected(dataset.input_dim, widths(config), activation, n_outputs=dataset.n_outputs)
+    network = make_network(config, dataset)
     scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
     return Experiment(
         cells=cells(config),
         architecture=network,
         dataset=dataset,
-        loss=_loss(config.loss, config.labels),
+        loss=make_loss(config, dataset),
         dynamics=_dynamics(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
         alpha=alpha(config),
@@ -165,36 +159,6 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}: PyTorch sees no CUDA device here; use device=cpu.")
     return device
-
-
-def _activation(config: schema.Activation) -> Activation:
-    match config:
-        case schema.Softplus():
-            return softplus_activation(config.beta)
-        case schema.Relu():
-            return relu_activation()
-        case schema.Tanh():
-            return tanh_activation()
-        case schema.Erf():
-            return erf_activation()
-    raise ConfigError(f"activation={config.kind}: there is no such activation.")
-
-
-def _loss(config: schema.Loss, labels: schema.Labels) -> losses.Loss:
-    match config:
-        case schema.Mse() if isinstance(labels, schema.RegressionLabels):
-            return losses.SquaredError(config.margin_tol)
-        case schema.SoftHinge():
-            return losses.SoftHinge(config.beta)
-        case schema.Hinge():
-            return losses.Hinge()
-        case schema.QuadraticHinge():
-            return losses.QuadraticHinge(config.margin_tol)
-        case schema.Mse():
-            return losses.Mse(config.target, config.margin_tol)
-        case schema.CrossEntropy():
-            return losses.CrossEntropy()
-    raise ConfigError(f"loss={config.kind}: there is no such loss.")
 
 
 def _cadence(observe: schema.Observe) -> KernelCadence:

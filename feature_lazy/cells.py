@@ -4,11 +4,14 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feature_lazy.config import Config, EnsembleSeed, GeometricWidth, RescaledAlpha, SingleSeed
-from feature_lazy.data_rules import data_name
+from feature_lazy.config import Config, EnsembleSeed, RescaledAlpha, SingleSeed
+from feature_lazy.data_rules import data_name, label_name
+from feature_lazy.sources import source_hash
+from feature_lazy.widths import hidden_layers, last_fan_in
 
 SCIENCE_VERSION = 3
 """Raised with every change of the code that changes results: runs of an older version are then not taken for done."""
@@ -20,6 +23,7 @@ class Cell:
 
     Attributes:
         run_id: hash of everything that decides what is computed.
+        code: hashes of the source of custom targets.
         seed: seed of the initialisation.
         config: the scientific configuration of this cell, as plain values.
         columns: flat values to sort and plot by: dataset, P, L, h, α, √h·α, seed, …
@@ -27,6 +31,7 @@ class Cell:
     """
 
     run_id: str
+    code: list[str]
     seed: int
     config: dict[str, Any]
     columns: dict[str, Any]
@@ -40,7 +45,8 @@ class Cell:
     @property
     def identity(self) -> dict[str, Any]:
         """What the run id is made of, apart: tells why a run counts as new."""
-        return {"version": SCIENCE_VERSION, "key": science_key(self.config)}
+        code = {"code": self.code} if self.code else {}
+        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -53,15 +59,9 @@ class Cell:
         }
 
 
-def widths(config: Config) -> list[int]:
-    """Widths of the hidden layers, round(h·growth^l)."""
-    growth = config.width.growth if isinstance(config.width, GeometricWidth) else 1.0
-    return [round(config.width.h * growth**layer) for layer in range(config.architecture.depth)]
-
-
 def alpha(config: Config) -> float:
     """α in the article's units; √h with h the fan-in of the output layer."""
-    scale = math.sqrt(widths(config)[-1]) if isinstance(config.alpha, RescaledAlpha) else 1.0
+    scale = math.sqrt(last_fan_in(config)) if isinstance(config.alpha, RescaledAlpha) else 1.0
     return config.alpha.value / scale
 
 
@@ -69,7 +69,7 @@ def sqrt_h_alpha(config: Config) -> float:
     """√h·α, against which widths collapse (Fig. 3d); exactly the value that the user gave, if it was this."""
     if isinstance(config.alpha, RescaledAlpha):
         return config.alpha.value
-    return config.alpha.value * math.sqrt(widths(config)[-1])
+    return config.alpha.value * math.sqrt(last_fan_in(config))
 
 
 def seeds(config: Config) -> list[int]:
@@ -87,22 +87,23 @@ def cells(config: Config) -> list[Cell]:
 
 def _cell(config: Config, seed: int) -> Cell:
     science = scientific(config)
-    return Cell(run_id(science), seed, science, columns(config, seed), dataclasses.asdict(config))
+    code = source_hashes(science)
+    return Cell(run_id(science, code), code, seed, science, columns(config, seed), dataclasses.asdict(config))
 
 
 def columns(config: Config, seed: int) -> dict[str, Any]:
     """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
-    h = widths(config)[-1]
     return {
         "dataset": data_name(config.dataset),
-        "labels": config.labels.kind,
+        "labels": label_name(config),
         "P": config.dataset.n_train,
         "architecture": config.architecture.kind,
-        "L": config.architecture.depth,
+        "parametrisation": config.parametrisation.kind,
+        "L": hidden_layers(config),
         "activation": config.activation.kind,
         "loss": config.loss.kind,
         "dynamics": config.dynamics.kind,
-        "h": h,
+        "h": last_fan_in(config),
         "alpha": alpha(config),
         "sqrt_h_alpha": sqrt_h_alpha(config),
         "seed": seed,
@@ -126,13 +127,23 @@ def _plain(declared: Any, value: Any) -> Any:
     return float(value) if declared is float else value
 
 
-def run_id(science: dict[str, Any]) -> str:
+def source_hashes(science: dict[str, Any]) -> list[str]:
+    """Of the targets in a scientific configuration: a network or data set of the user's own.
+
+    Raises:
+        ConfigError: a target that is not found.
+    """
+    targets = (science[group].get("target") for group in ("architecture", "dataset"))
+    return [source_hash(target) for target in targets if target]
+
+
+def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:
     """16 hexadecimal digits that belong to a scientific configuration and to this version of the code.
 
     Keys are sorted and the schema has made every number of a float field a float, so neither the order of keys
-    nor writing 1, 1.0 or 1e0 matters.
+    nor writing 1, 1.0 or 1e0 matters. ``code``, of ``source_hashes``, is part of it.
     """
-    return _hash({"version": SCIENCE_VERSION, **science})
+    return _hash({"version": SCIENCE_VERSION, **({"code": list(code)} if code else {}), **science})
 
 
 def science_key(science: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from feature_lazy.dataset_config import (
     Cifar10,
     Cifar10Colour,
     ClassLabels,
+    CustomData,
     Dataset,
     Digits,
     DownloadedImages,
@@ -49,9 +50,13 @@ from feature_lazy.families import (
     FAMILIES,
     Activation,
     Alpha,
+    Architecture,
+    Cnn,
     CrossEntropy,
+    CustomArchitecture,
     EnsembleSeed,
     Erf,
+    FullyConnected,
     GeometricWidth,
     Hinge,
     Loss,
@@ -69,9 +74,10 @@ from feature_lazy.families import (
     Tracking,
     UniformWidth,
     WandbTracking,
+    WideResnet,
     Width,
 )
-from feature_lazy.keys import kind, option
+from feature_lazy.keys import option
 
 __all__ = [
     "FAMILIES",
@@ -82,8 +88,11 @@ __all__ = [
     "Cifar10",
     "Cifar10Colour",
     "ClassLabels",
+    "Cnn",
     "Config",
     "CrossEntropy",
+    "CustomArchitecture",
+    "CustomData",
     "Dataset",
     "Digits",
     "DownloadedImages",
@@ -95,6 +104,7 @@ __all__ = [
     "FashionMnist",
     "Flow",
     "FrozenKernel",
+    "FullyConnected",
     "GeometricWidth",
     "GradientFlow",
     "Hinge",
@@ -113,6 +123,7 @@ __all__ = [
     "Observe",
     "OneVsRestLabels",
     "PairLabels",
+    "Parametrisation",
     "ParityLabels",
     "Pca",
     "QuadraticHinge",
@@ -135,16 +146,16 @@ __all__ = [
     "Tracking",
     "UniformWidth",
     "WandbTracking",
+    "WideResnet",
     "Width",
 ]
 
 
 @dataclass
-class Architecture:
-    """The fully connected network of eqs. 11–14."""
+class Parametrisation:
+    """How weights are scaled with the width (Tensor Programs IV); meanings in ``feature_lazy.parametrisation``."""
 
-    kind: str = kind("fully_connected")
-    depth: int = option(3, "L, hidden layers", ge=1)
+    kind: str = option("ntk", "name of the parametrisation", choices=("ntk", "mean_field", "standard", "mup"))
 
 
 @dataclass
@@ -176,7 +187,8 @@ class Config:
 
     dataset: Dataset = field(default_factory=Digits)
     labels: Labels = field(default_factory=ParityLabels)
-    architecture: Architecture = field(default_factory=Architecture)
+    architecture: Architecture = field(default_factory=FullyConnected)
+    parametrisation: Parametrisation = field(default_factory=Parametrisation)
     activation: Activation = field(default_factory=Softplus)
     loss: Loss = field(default_factory=SoftHinge)
     dynamics: Dynamics = field(default_factory=GradientFlow)

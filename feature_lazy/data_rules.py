@@ -57,6 +57,30 @@ def data_name(config: schema.Dataset) -> str:
     return config.kind + classes + (f" pca{config.pca.components}" if config.pca.components else "")
 
 
+def data_key(config: schema.Dataset) -> str:
+    """The key that decides of what shape patterns are, with its value."""
+    if isinstance(config, schema.Images) and config.pca.components:
+        return f"dataset.pca.components={config.pca.components}"
+    return f"dataset={config.kind}"
+
+
+def label_name(config: schema.Config) -> str:
+    """How tables call the labels; data of the user's own come with labels of their own."""
+    return config.labels.kind if not isinstance(config.dataset, schema.CustomData) else config.dataset.kind
+
+
+def pattern_shape(config: schema.Dataset) -> tuple[int, ...] | None:
+    """Shape of one pattern; None where only the data themselves say it, or where there are none."""
+    match config:
+        case schema.Images() if config.pca.components:
+            return (config.pca.components,)
+        case schema.Images() if config.kind in SOURCES:
+            return SOURCES[config.kind].shape
+        case schema.Synthetic():
+            return (config.dim,)
+    return None
+
+
 @dataclass(frozen=True)
 class _Classes:
     """The classes that a set offers, and the key that says which."""
@@ -70,6 +94,10 @@ def data_problems(config: schema.Config) -> Iterator[str]:
     data, source = config.dataset, None
     if data.kind != type(data)().kind:
         return  # The range of the key itself says so.
+    if isinstance(data, schema.CustomData):
+        if not isinstance(config.labels, schema.ParityLabels):
+            yield f"labels={config.labels.kind}: the target of dataset=custom returns the labels; leave labels=parity."
+        return
     if isinstance(data, schema.Images):
         source = SOURCES[data.kind]
         problems, offered = list(_image_problems(data, source)), _chosen(data, source)
@@ -78,7 +106,9 @@ def data_problems(config: schema.Config) -> Iterator[str]:
         problems = list(_synthetic_problems(data))
         key = f"dataset.shells={data.shells}" if isinstance(data, schema.Spheres) else f"dataset={data.kind}"
         offered = _Classes(key, range(0 if problems else law(data).n_classes))
-    problems += [*_size_problems(config, offered), *_class_problems(config)]
+    several = isinstance(config.labels, schema.ClassLabels)
+    problems += _size_problems(config, offered)
+    problems += loss_problems(config.loss, several, f"labels={config.labels.kind}")
     if not problems:
         problems = list(_label_problems(config, offered, source))
     yield from problems
@@ -126,12 +156,12 @@ def _size_problems(config: schema.Config, offered: _Classes) -> Iterator[str]:
             yield f"dataset.{key}={size}: must be {what}, so that the labels are balanced."
 
 
-def _class_problems(config: schema.Config) -> Iterator[str]:
-    several, loss = isinstance(config.labels, schema.ClassLabels), config.loss
+def loss_problems(loss: schema.Loss, several: bool, labels: str) -> Iterator[str]:
+    """What is wrong with a loss for several outputs or one; ``labels`` says which labels ask for that many."""
     if several and not isinstance(loss, schema.Mse | schema.CrossEntropy):
-        yield f"loss={loss.kind}: is for one output; with labels=classes use loss=cross_entropy or loss=mse."
+        yield f"loss={loss.kind}: is for one output; with {labels} use loss=cross_entropy or loss=mse."
     if isinstance(loss, schema.CrossEntropy) and not several:
-        yield f"loss=cross_entropy: needs labels=classes, and labels={config.labels.kind} has one output."
+        yield f"loss=cross_entropy: is for classes, such as those of labels=classes; with {labels} use another."
 
 
 def _label_problems(config: schema.Config, offered: _Classes, source: Source | None) -> Iterator[str]:

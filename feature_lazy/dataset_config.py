@@ -1,6 +1,7 @@
 """The options of the configuration groups ``dataset`` and ``labels``."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -154,6 +155,18 @@ class Spheres(Synthetic):
 
 
 @dataclass
+class CustomData(Dataset):
+    """Your own patterns and labels, as they come (docs/your_own_network.md)."""
+
+    kind: str = kind("custom")
+    n_train: int = option(500, "P, the first patterns, to train on", ge=2)
+    n_test: int = option(1000, "P_test, the next ones, to test on", ge=2)
+    seed: int = option(0, "for the target, which gets it as ${dataset.seed} in kwargs", ge=0)
+    target: str = option("", "import path of a function that returns patterns and labels, such as mypackage.load")
+    kwargs: dict[str, Any] = option({}, "its keyword arguments")
+
+
+@dataclass
 class Labels:
     """From classes to y."""
 
@@ -221,5 +234,6 @@ DATASETS: tuple[type, ...] = (
     Stripe,
     SparseParity,
     Spheres,
+    CustomData,
 )
 LABELS: tuple[type, ...] = (ParityLabels, OneVsRestLabels, PairLabels, RandomLabels, RegressionLabels, ClassLabels)

@@ -1,12 +1,55 @@
 """Configuration groups whose options have keys of their own: a base and one dataclass for each option."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import MISSING
 
 from feature_lazy.dataset_config import DATASETS, LABELS
 from feature_lazy.dynamics_config import Adam, FrozenKernel, GradientFlow, MomentumFlow, Sgd
 from feature_lazy.keys import kind, option
+
+
+@dataclass
+class Architecture:
+    """The network f(w, x)."""
+
+    kind: str = MISSING
+
+
+@dataclass
+class FullyConnected(Architecture):
+    """The fully connected network of eqs. 11–14."""
+
+    kind: str = kind("fully_connected")
+    depth: int = option(3, "L, hidden layers", ge=1)
+    bias: float = option(0.0, "b of App. J, where it is 0.1; 0: no biases", ge=0)
+    authors_output_bias: bool = option(False, "the output's bias as in the authors' code, √h·b")
+
+
+@dataclass
+class Cnn(Architecture):
+    """The convolutional network of section 7."""
+
+    kind: str = kind("cnn")
+    blocks: int = option(2, "of two convolutions of 5 × 5 each; block i has round(h·growth^i) channels", ge=1)
+
+
+@dataclass
+class WideResnet(Architecture):
+    """The wide residual network of App. A; width.h is its widening factor, and h in √h·α is 64 times that."""
+
+    kind: str = kind("wide_resnet")
+    depth: int = option(28, "6n + 4 convolutions; 28 in the article", ge=10)
+
+
+@dataclass
+class CustomArchitecture(Architecture):
+    """Your own network: a module, or a pair of pure functions (docs/your_own_network.md)."""
+
+    kind: str = kind("custom")
+    target: str = option("", "import path of what makes the network, such as mypackage.Net")
+    kwargs: dict[str, Any] = option({}, "its keyword arguments; ${width.h} is the h of √h·α")
 
 
 @dataclass
@@ -188,6 +231,7 @@ class WandbTracking(Tracking):
 FAMILIES: dict[str, tuple[type, ...]] = {
     "dataset": DATASETS,
     "labels": LABELS,
+    "architecture": (FullyConnected, Cnn, WideResnet, CustomArchitecture),
     "activation": (Softplus, Relu, Tanh, Erf),
     "loss": (SoftHinge, Hinge, QuadraticHinge, Mse, CrossEntropy),
     "alpha": (RescaledAlpha, RawAlpha),

@@ -90,7 +90,7 @@ def lazy_limit(
     if loss.curvature == float("inf"):
         raise ConfigError("the loss has a kink, which a gradient flow does not pass")
     if y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
-        raise ConfigError("there is more than one output")
+        raise ConfigError("the labels are not ±1")
 
     def kernel(rows: Tensor, columns: Tensor | None = None) -> Tensor:
         depth, bias = len(network.widths), network.bias
@@ -156,12 +156,17 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
     """Test error and t_stop.
 
     Raises:
-        ConfigError: a network that is not fully connected; see also ``lazy_limit`` and ``schema.from_plain``.
+        ConfigError: a network that is not fully connected or not in the NTK parametrisation, or data of the user's
+            own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
     """
-    experiment = build(from_plain(science))
+    config = from_plain(science)
+    if config.architecture.kind != "fully_connected" or config.dataset.kind == "custom":
+        raise ConfigError("the network is not fully connected, or its data need code of the user's own")
+    if config.parametrisation.kind != "ntk":
+        raise ConfigError("the parametrisation is not ntk")
+    experiment = build(config)
     network, data = experiment.architecture, experiment.dataset
-    if not isinstance(network, FullyConnected):
-        raise ConfigError("the network is not fully connected")
+    assert isinstance(network, FullyConnected)  # as its configuration says
     limit = lazy_limit(network, data, experiment.loss, memory_limit=memory_limit or experiment.memory_limit)
     wrong = limit.F_test * data.y_test <= 0
     return {"test_error": float(wrong.double().mean()), "t_stop": limit.t_stop}

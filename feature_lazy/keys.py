@@ -16,7 +16,7 @@ def option(
     """Declare a configuration key.
 
     Args:
-        default: its default, or a list for a list.
+        default: its default, or a list or dictionary for one.
         doc: what it means, for ``--help`` and the documentation.
         gt: values must be greater than this.
         ge: values must be at least this.
@@ -24,8 +24,8 @@ def option(
         science: whether the value can change what is computed.
     """
     metadata = {"doc": doc, "gt": gt, "ge": ge, "choices": choices, "science": science}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    if isinstance(default, list | dict):
+        return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 

@@ -1,14 +1,18 @@
 """What is measured along a run (spec §4): pure functions of weights, named ``group/name``. Nothing here writes."""
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from feature_lazy.architectures.base import Layered
 from feature_lazy.datasets.prepare import Dataset
+from feature_lazy.dynamics import NetworkFlow
 from feature_lazy.losses import Loss, margins
-from feature_lazy.models import Model, kernel_change
+from feature_lazy.models import Model, NetworkModel, kernel_change
 from feature_lazy.params import Layout
+from feature_lazy.preactivations import layer_speeds
 from feature_lazy.probe import KernelCadence, KernelProbe, Scalars
 
 
@@ -41,10 +45,15 @@ def output_norms(f: Tensor, f0: Tensor, alpha: Tensor) -> Scalars:
 
 
 def weight_change(layout: Layout, w: Tensor, w0: Tensor) -> Scalars:
-    """‖w‖, ‖w − w₀‖/‖w₀‖ in total and, as ``W0/change`` and so on, for each layer, for w, w₀ (k, N)."""
+    """‖w‖, ‖w − w₀‖/‖w₀‖ in total and, as ``W0/change`` and so on, for each layer, for w, w₀ (k, N).
+
+    A weight that begins at 0, such as a bias, changes in units of one that begins as N(0, 1): by ‖w‖/√(its size).
+    """
 
     def change(now: Tensor, then: Tensor) -> Tensor:
-        return (now - then).flatten(1).norm(dim=1) / then.flatten(1).norm(dim=1)
+        before = then.flatten(1).norm(dim=1)
+        unit = before.masked_fill(before == 0, math.sqrt(then[0].numel()))
+        return (now - then).flatten(1).norm(dim=1) / unit
 
     now, then = layout.unflatten(w), layout.unflatten(w0)
     layers = {f"{name}/change": change(now[name], then[name]) for name in now}
@@ -138,15 +147,26 @@ class Observer:
         """What is measured once, at the end of one member: (1,) and (1, N).
 
         Returns:
-            Fit on the whole test set, and with ``kernels`` the kernel change on the whole train and test sets; and
-            the predictors behind it: F and f₀ (1, P), or (1, P, C) of several outputs, and y (1, P).
+            Fit on the whole test set, preactivations at t = 0 (``layer_speeds``) of a network whose layers are known,
+            and with ``kernels`` the kernel change on the whole train and test sets; and the predictors behind it: F and
+            f₀ (1, P), or (1, P, C) of several outputs, and y (1, P).
         """
         outputs = self.predictors(member, w)
-        scalars = prefixed("test", fit(outputs["F_test"], self.dataset.y_test, self.loss))
+        scalars = prefixed("test", fit(outputs["F_test"], self.dataset.y_test, self.loss)) | self._at_start(member)
         if kernels:
             for name, x in (("train", self.dataset.x_train), ("test", self.dataset.x_test)):
                 scalars[f"kernel/change_{name}"] = kernel_change(self.model, w, self.w0[member], member, x)
         return scalars, {name: self._by_pattern(name, values) for name, values in outputs.items()}
+
+    def _at_start(self, member: Tensor) -> Scalars:
+        """Preactivations of the initial weights, and their speed under gradient flow (App. D, Fig. 11)."""
+        if not (isinstance(self.model, NetworkModel) and isinstance(self.model.architecture, Layered)):
+            return {}
+        net, limit, w0, data = self.model.architecture, self.model.memory_limit, self.w0[member], self.dataset
+        alpha = self.alpha[member]
+        flow = NetworkFlow(net, data.x_train, data.y_train, self.loss, alpha=alpha, w0=w0, memory_limit=limit)
+        velocity, _ = flow.evaluate(w0, torch.arange(len(w0), device=w0.device))
+        return prefixed("preactivations", layer_speeds(net, w0, velocity, data.x_test[: self.n_test], limit))
 
     def _by_pattern(self, name: str, values: Tensor) -> Tensor:
         """Several outputs in an axis of their own, (k, P·C) → (k, P, C); one output and labels as they are."""

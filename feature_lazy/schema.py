@@ -4,8 +4,10 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -20,6 +22,11 @@ GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_data
 
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
 """What a command line may begin with, beside Hydra's own keys."""
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+FREE = ("kwargs",)
+"""Dictionaries whose keys are the user's."""
 
 
 def members(group: str) -> tuple[type, ...]:
@@ -36,7 +43,10 @@ def register() -> None:
         # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
         root[group] = "???"
         for option in members(group):
-            store.store(group=f"schema/{group}", name=option.__name__, node=option)
+            node = OmegaConf.structured(option)
+            for free in set(FREE) & set(node):
+                OmegaConf.set_struct(node[free], False)
+            store.store(group=f"schema/{group}", name=option.__name__, node=node)
     store.store(group="schema", name="config", node=root, package="_global_")
 
 
@@ -52,6 +62,23 @@ def to_config(cfg: DictConfig) -> Config:
         raise ConfigError(str(error)) from error
 
 
+def composed(overrides: Sequence[str]) -> Config:
+    """The configuration that ``python train.py`` makes of its overrides, for other commands.
+
+    Raises:
+        ConfigError: what ``train.py`` refuses, or there is no folder ``conf`` beside the package.
+    """
+    if not CONF.is_dir():
+        raise ConfigError(f"there is no folder {CONF}: use a clone of the repository, installed with pip install -e.")
+    check_overrides(overrides)
+    register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return to_config(compose("train", list(overrides)))
+    except HydraException as error:
+        raise ConfigError(f"{error}") from error
+
+
 def _objects(cfg: DictConfig) -> dict[str, Any]:
     """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
     nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}
@@ -62,8 +89,8 @@ def _objects(cfg: DictConfig) -> dict[str, Any]:
 
 def _refuse_extra_keys(path: str, node: Any) -> None:
     """Refuse keys of another option, which Hydra lets ``+key=value`` add and the typed object would drop."""
-    if not OmegaConf.is_dict(node):
-        return
+    if not OmegaConf.is_dict(node) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
+        return  # a value, or a dictionary whose keys are free
     option = typing.cast(type, OmegaConf.get_type(node))
     keys = _keys((option,))
     for key in node:
@@ -101,6 +128,8 @@ def _check_path(line: str, path: Sequence[str]) -> None:
         keys = _keys(types)
         if key not in keys:
             _refuse(line, key, f"'{'.'.join(path[:depth])}'", keys)
+        if key in FREE:
+            return
         types = keys[key]
         if depth + 1 < len(path) and not types:
             _refuse(line, path[depth + 1], f"'{'.'.join(path[: depth + 1])}', which is a value", [])

@@ -181,7 +181,7 @@ def _why_new(run: Planned, older: dict[str, dict[str, Any]]) -> str:
     if before.get("version") != run.identity.get("version"):
         was = before.get("version", f"before {SCIENCE_VERSION}")
         return f"new: stored by science version {was}, and this is {run.identity.get('version')}"
-    return "new: the source of its custom target has changed"
+    return "new: the source of its custom target has changed" if before.get("code") != run.identity.get("code") else ""
 
 
 def _order(entry: Entry) -> tuple[Any, ...]:

@@ -109,13 +109,13 @@ def follow(
     """
     x, y = train
     _check(x, y, test)
-    architecture, weights = _network(network, weights, x)
+    architecture, weights = as_architecture(network, weights, x)
     n_outputs = architecture.n_outputs
     _check_labels(y, n_outputs)
     # Integers would be taken for classes.
     y = y.to(x) if n_outputs == 1 else y
     w0 = architecture.layout.flatten({name: weight.detach()[None] for name, weight in weights.items()})
-    loss = loss or (SoftHinge() if n_outputs == 1 else CrossEntropy())
+    loss = loss or default_loss(architecture)
     scale = w0.new_tensor([alpha])
     flow = NetworkFlow(architecture, x.flatten(1), y, loss, alpha=scale, w0=w0, memory_limit=MEMORY)
     training = (dynamics or GradientFlow(method("auto", 1e-2))).prepare(flow, w0)
@@ -142,7 +142,7 @@ def follow(
     )
 
 
-def _network(
+def as_architecture(
     network: Network, weights: Mapping[str, Tensor] | None, x: Tensor
 ) -> tuple[Architecture, Mapping[str, Tensor]]:
     """The network with a member axis, and its initial weights.
@@ -159,6 +159,11 @@ def _network(
     if len(dtypes) > 1:
         raise ConfigError(f"weights and patterns have different dtypes, {dtypes}: use one, such as float64.")
     return (network if isinstance(network, Architecture) else Generic.around(network, weights, x)), weights
+
+
+def default_loss(network: Architecture) -> Loss:
+    """The soft hinge of the article for one output, cross-entropy for several."""
+    return SoftHinge() if network.n_outputs == 1 else CrossEntropy()
 
 
 def _integrate(

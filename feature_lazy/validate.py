@@ -5,10 +5,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from feature_lazy.config import Config, Flow, GeometricWidth
-from feature_lazy.data_rules import data_problems
+from feature_lazy.config import Cnn, Config, CustomArchitecture, CustomData, Flow, GeometricWidth, WideResnet
+from feature_lazy.data_rules import data_key, data_problems, pattern_shape
 from feature_lazy.errors import ConfigError
+from feature_lazy.geometry import Window, article_sides, sides
 from feature_lazy.memory import parse_bytes
+from feature_lazy.sources import module_of
+from feature_lazy.widths import widths
 
 
 def validate(config: Config) -> None:
@@ -67,13 +70,63 @@ def _rules(config: Config) -> Iterator[str]:
         )
     if observe.kind == "times" and not observe.times:
         yield "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10]."
-    if isinstance(config.width, GeometricWidth) and config.width.h > 0 and config.width.growth > 0:
-        last = config.width.h * config.width.growth ** (config.architecture.depth - 1)
-        if round(last) < 1:
-            yield f"width.growth={config.width.growth}: the last layer's width {last:.3g} rounds to 0."
+    yield from _architecture_rules(config)
+    yield from _target_rules(config)
     if config.device.split(":")[0] not in ("cpu", "cuda"):
         yield f"device={config.device}: must be cpu, cuda or cuda:N."
     try:
         parse_bytes(config.memory_limit)
     except ValueError as error:
         yield f"memory_limit={config.memory_limit}: {error}."
+
+
+def _architecture_rules(config: Config) -> Iterator[str]:
+    network, width = config.architecture, config.width
+    if isinstance(width, GeometricWidth) and width.h > 0 and width.growth > 0:
+        if isinstance(network, WideResnet | CustomArchitecture):
+            yield f"width=geometric: architecture={network.kind} has one width; use width=uniform."
+        elif widths(config)[-1] < 1:
+            last = width.h * width.growth ** (len(widths(config)) - 1)
+            yield f"width.growth={width.growth}: the last layer's width {last:.3g} rounds to 0."
+    if isinstance(network, WideResnet) and network.depth % 6 != 4:
+        yield f"architecture.depth={network.depth}: a wide ResNet has 6n + 4 = 10, 16, 22, 28, … convolutions."
+    if isinstance(network, CustomArchitecture) and config.parametrisation.kind != "ntk":
+        yield (
+            f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
+            "parametrisation=ntk, which changes nothing in it."
+        )
+    if (shape := pattern_shape(config.dataset)) is not None:
+        yield from image_problems(config, shape)
+
+
+def image_problems(config: Config, shape: tuple[int, ...]) -> Iterator[str]:
+    """What a convolutional network asks of patterns, by their shape."""
+    network, data = config.architecture, config.dataset
+    if not isinstance(network, Cnn | WideResnet):
+        return
+    if len(shape) != 3:
+        yield (
+            f"architecture={network.kind}: it takes images, (channels, rows, columns), and with {data_key(data)} "
+            f"patterns have the shape {shape}; use another architecture or other data."
+        )
+        return
+    try:
+        if isinstance(network, WideResnet):
+            sides(shape, [Window(3, 1, 1)])
+        elif network.blocks > 0:
+            article_sides(shape, network.blocks)
+    except ConfigError as error:
+        yield f"architecture={network.kind} with dataset={data.kind}: {error}"
+
+
+def _target_rules(config: Config) -> Iterator[str]:
+    for group, node in (("architecture", config.architecture), ("dataset", config.dataset)):
+        if not isinstance(node, CustomArchitecture | CustomData):
+            continue
+        if not node.target:
+            yield f"{group}.target: {group}=custom needs one, such as {group}.target=mypackage.Name."
+            continue
+        try:
+            module_of(node.target)
+        except ConfigError as error:
+            yield f"{group}.target={node.target}: {error}"

@@ -62,7 +62,8 @@ def test_every_dynamics_takes_classes(tiny, dynamics):
 
 REFUSED = {
     "labels=classes": "loss=soft_hinge: is for one output; with labels=classes use loss=cross_entropy or loss=mse.",
-    "loss=cross_entropy": "loss=cross_entropy: needs labels=classes, and labels=parity has one output.",
+    "loss=cross_entropy": "loss=cross_entropy: is for classes, such as those of labels=classes; with labels=parity use "
+    "another.",
     "labels=classes loss=mse dataset.n_train=502": "dataset.n_train=502: must be a multiple of 10, so that the labels "
     "are balanced.",
     "labels=classes loss=mse dataset.classes=[3]": "dataset.classes=[3] and labels=classes: an output for each class "

@@ -28,6 +28,23 @@ JOBS = [
     ("alpha.value=1", "width.h=3"),
 ]
 
+CUSTOM = ("architecture=custom", "architecture.target=tests.toys.Flow")
+JOBS += [
+    (*CUSTOM, *job)
+    for job in [
+        ("architecture.kwargs.width=3",),
+        ("architecture.kwargs.width=5",),
+        ("architecture.kwargs={a:1}",),
+        ("architecture.kwargs={b:{c:2}}",),
+        ("architecture.kwargs={b:{d:3}}",),
+        ("architecture.kwargs.parts=[{a:1}]",),
+        ("architecture.kwargs.parts=[{b:2}]",),
+        ("architecture.kwargs.h=${width.h}", "width.h=3"),
+        ("architecture.kwargs.h=${width.h}", "width.h=4"),
+    ]
+]
+"""Dictionaries are merged into those of the group's file: of earlier jobs nothing may stay."""
+
 
 @pytest.fixture
 def loader():
@@ -42,7 +59,7 @@ def master(loader):
 
 def test_jobs_are_as_hydra_composes_them(loader, master):
     composer = Composer(loader, master)
-    for job in JOBS:
+    for job in JOBS * 2:
         plain = loader.load_sweep_config(master, list(job))
         assert dataclasses.asdict(composer.typed(job)) == dataclasses.asdict(to_config(plain))
         composed = composer.composed(job)

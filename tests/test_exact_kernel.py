@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import Convolutional, FullyConnected, Generic, LayerShape, Tap, Window
+from feature_lazy.architectures import Convolutional, FullyConnected, Generic, LayerShape, Tap, WideResnet, Window
 from feature_lazy.architectures.convolutional import convolve
 from feature_lazy.errors import ConfigError, KernelSizeError, NumericalError
 from feature_lazy.kernels import exact, factors, joint_kernel, layer_kernels, relative_change, tangent_kernel
@@ -74,9 +74,10 @@ class Odd:
 
 NETWORKS = {
     "dense with biases": (FullyConnected(9, [5, 7], PHI, bias=0.1), 9),
-    "convolutional": (Convolutional((1, 19, 19), [3, 4], PHI), 361),
+    "convolutional": (Convolutional((1, 20, 20), [3, 4], PHI), 400),
     "convolutional, wide": (Convolutional((2, 8, 8), [10], PHI), 128),
     "odd": (Odd(), 2 * SIDE**2),
+    "residual": (WideResnet((1, 4, 4), 1, PHI, depth=10), 16),
 }
 every_network = pytest.mark.parametrize(("net", "d"), NETWORKS.values(), ids=NETWORKS)
 WAYS = {"by flops": None, "patches": "by_gradients", "gradients": "by_patches"}
@@ -162,6 +163,13 @@ def test_members_do_not_mix(net, d):
     for e in range(3):
         alone = tangent_kernel(net, {name: w[e : e + 1] for name, w in params.items()}, x)
         assert_same(together[e : e + 1], alone)
+
+
+@every_network
+def test_layers_have_the_shapes_that_they_say(net, d):
+    """Work and memory are planned by them."""
+    linear = Linearisation.around(net, weights(net), normal(2, d), math.inf)
+    assert [layer.shape for layer in linear.layers] == list(net.layers)
 
 
 @every_network

@@ -12,7 +12,7 @@ from analysis.report import summarise
 from analysis.sweep import LIMIT, read
 from feature_lazy import infinite_width
 from feature_lazy.activations import relu_activation
-from feature_lazy.architectures import Convolutional, FullyConnected
+from feature_lazy.architectures import FullyConnected
 from feature_lazy.build import build
 from feature_lazy.cells import cells, scientific
 from feature_lazy.datasets.prepare import Dataset
@@ -54,7 +54,7 @@ def test_stops_by_the_rule_of_its_loss(loss):
     [
         ({"memory_limit": 3999.0}, "P = 10 takes 4e"),
         ({"loss": Hinge()}, "has a kink"),
-        ({"data": Dataset(X, 2 * Y, X, Y)}, "more than one output"),
+        ({"data": Dataset(X, 2 * Y, X, Y)}, "labels are not ±1"),
         ({"loss": Mse(0.5, margin_tol=-1.0)}, "ended at t"),
     ],
 )
@@ -113,7 +113,7 @@ def test_error_is_computed_once_for_all_alpha_and_widths(tiny, tmp_path, monkeyp
 def test_line_is_left_out_with_one_sentence(tiny, tmp_path, caplog, monkeypatch):
     science = cells(tiny())[0].config
 
-    def said(**options):
+    def said(science=science, **options):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             assert stored_test_error(tmp_path, science, **options) is None
@@ -121,10 +121,13 @@ def test_line_is_left_out_with_one_sentence(tiny, tmp_path, caplog, monkeypatch)
         return record.getMessage()
 
     assert "P = 20 takes 1.6e+04 bytes" in said(memory_limit=1e4)
-    with monkeypatch.context() as patch:
-        patch.setattr(Convolutional, "bias", 0.0, raising=False)
-        patch.setattr(infinite_width, "FullyConnected", Convolutional)
-        assert said() == "No line of infinite width in the figures: the network is not fully connected."
+    for group, value, reason in (
+        ("architecture", {"kind": "custom", "target": "users_own.Net"}, "the network is not fully connected"),
+        # Opening results must not run code that they name.
+        ("dataset", {"kind": "custom", "target": "users_own.load"}, "need code of the user's own"),
+        ("parametrisation", {"kind": "mup"}, "the parametrisation is not ntk"),
+    ):
+        assert reason in said(science | {group: value})
     assert not (tmp_path / FILE).exists()
 
 

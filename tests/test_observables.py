@@ -12,6 +12,7 @@ from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.losses import Hinge
 from feature_lazy.models import NetworkModel
 from feature_lazy.observables import Observer, fit, output_norms, weight_change
+from feature_lazy.params import Layout
 from feature_lazy.probe import KernelCadence
 
 LABELS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
@@ -63,6 +64,13 @@ def observer():
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in (0, 1)])
     data, alpha = Dataset(x[:4], y[:4], x[4:], y[4:]), torch.tensor([2.0, 0.1], dtype=torch.float64)
     return Observer(NetworkModel(net), net.layout, data, Hinge(), alpha=alpha, w0=w0, n_test=4, kernel=KernelCadence(3))
+
+
+def test_a_weight_that_begins_at_zero_changes_in_units_of_a_standard_normal_one():
+    layout = Layout({"W0": (2, 1), "B0": (2, 1)})
+    found = weight_change(layout, tensor([3.0, 4.0, 0.3, 0.4]), tensor([3.0, 0.0, 0.0, 0.0]))
+    assert found["W0/change"].item() == pytest.approx(4 / 3)
+    assert found["B0/change"].item() == pytest.approx(0.5 / math.sqrt(2))
 
 
 def test_observes_each_member_with_its_own_initial_state(observer):

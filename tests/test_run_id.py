@@ -6,7 +6,7 @@ import random
 import pytest
 
 from feature_lazy import cells as module
-from feature_lazy.cells import alpha, cells, run_id, scientific, sqrt_h_alpha, widths
+from feature_lazy.cells import alpha, cells, run_id, scientific, sqrt_h_alpha
 from feature_lazy.config import (
     FAMILIES,
     Config,
@@ -18,6 +18,7 @@ from feature_lazy.config import (
     SingleSeed,
     UniformWidth,
 )
+from feature_lazy.widths import widths
 
 
 def identity(config):
@@ -39,7 +40,15 @@ def other(value, field):
     """A value that differs and has the same type."""
     if choices := field.metadata.get("choices"):
         return next(choice for choice in choices if choice != value)
-    changes = {bool: lambda v: not v, int: lambda v: v + 2, float: lambda v: v * 1.25, list: lambda v: [*v, 7.0]}
+    if field.name == "target" and isinstance(value, str):
+        return "tests.toys.Flow"  # its source is part of the identity, so it must be there
+    changes = {
+        bool: lambda v: not v,
+        int: lambda v: v + 2,
+        float: lambda v: v * 1.25 + 0.125,
+        list: lambda v: [*v, 7.0],
+        dict: lambda v: {**v, "key": 1},
+    }
     return changes.get(type(value), lambda v: f"{v}x")(value)
 
 

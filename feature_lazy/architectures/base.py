@@ -1,34 +1,17 @@
 """What every network offers: initial weights, a pure forward function, and taps for exact kernels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from feature_lazy.geometry import Window
+from feature_lazy.parametrisation import NTK, Parametrisation, Role
 from feature_lazy.params import Layout, Params
 from feature_lazy.seeds import stream
-
-
-@dataclass(frozen=True)
-class Window:
-    """What a convolution sees at each position: a square of its input.
-
-    Attributes:
-        size: its side.
-        stride: from one position to the next.
-        padding: zeros around the input.
-    """
-
-    size: int
-    stride: int = 1
-    padding: int = 0
-
-    def positions(self, side: int) -> int:
-        """Positions along one side of an image that is ``side`` wide; none are left if this is 0 or less."""
-        return (side + 2 * self.padding - self.size) // self.stride + 1
 
 
 @dataclass(frozen=True)
@@ -133,15 +116,42 @@ class Layered(Architecture, Protocol):
 
 
 class GaussianNetwork(ABC):
-    """What networks of known layers share: the work of their passes, and weights that begin as N(0, 1)."""
+    """What networks of known layers share: the work of their passes, and how weights are scaled and begin.
+
+    Attributes:
+        layout: names and shapes of the weights; W… are weights, B… biases.
+        roles: of weights and of biases of hidden units; a bias of the output has none, because it knows no width.
+        parametrisation: how weights are scaled with the width.
+        n_outputs: C.
+    """
 
     layout: Layout
+    roles: Mapping[str, Role]
+    parametrisation: Parametrisation = NTK
     n_outputs: int = 1
+
+    @property
+    @abstractmethod
+    def last_fan_in(self) -> int:
+        """See ``Architecture.last_fan_in``."""
 
     @property
     @abstractmethod
     def layers(self) -> Sequence[LayerShape]:
         """See ``Layered.layers``."""
+
+    @property
+    @abstractmethod
+    def activations_per_pattern(self) -> int:
+        """See ``Architecture.activations_per_pattern``."""
+
+    @abstractmethod
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """See ``Layered.taps``."""
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """f(w, x) for flat patterns x (P, d) or (E, P, d), as ``Architecture.apply`` gives it."""
+        return self.taps(params, x)[0]
 
     @property
     def forward_flops(self) -> float:
@@ -153,11 +163,18 @@ class GaussianNetwork(ABC):
         """A forward pass without the first layer, whose inputs need no gradient."""
         return self.forward_flops - self.layers[0].flops
 
+    def gain(self, name: str) -> float:
+        """Factor of a weight over 1/√fan-in, or of a bias over b: 1 in the NTK parametrisation."""
+        role = self.roles.get(name)
+        return 1.0 if role is None else self.parametrisation.gain(role, self.last_fan_in)
+
     def init(self, seed: int) -> dict[str, Tensor]:
-        """Every weight W… ~ N(0, 1) in float64, from the seed's own stream of that weight; every bias B… 0."""
+        """Every weight W… normal in float64, N(0, 1) for NTK, from the seed's own stream; every bias B… 0."""
         return {
-            name: torch.zeros(shape, dtype=torch.float64)
-            if name.startswith("B")
-            else torch.from_numpy(stream(seed, "initialisation", name).standard_normal(shape))
+            name: torch.zeros(shape, dtype=torch.float64) if name.startswith("B") else self._begin(name, shape, seed)
             for name, shape in self.layout.shapes.items()
         }
+
+    def _begin(self, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+        std = self.parametrisation.std(self.roles[name], self.last_fan_in)
+        return torch.from_numpy(std * stream(seed, "initialisation", name).standard_normal(shape))

@@ -9,12 +9,10 @@ import torch
 from torch import Tensor
 
 from feature_lazy.activations import Activation
-from feature_lazy.architectures.base import GaussianNetwork, LayerShape, Tap, Window
-from feature_lazy.errors import ConfigError
+from feature_lazy.architectures.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.geometry import ImageShape, Window, article_sides, article_windows
+from feature_lazy.parametrisation import NTK, Parametrisation, Role
 from feature_lazy.params import Layout, Params
-
-SIZE, PADDING = 5, 1
-"""Of every filter."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +23,22 @@ class Convolutional(GaussianNetwork):
     ~ N(0, 1), no bias (section 7).
 
     Attributes:
-        image_shape: (C, H, W) of a pattern, which is flat everywhere else; H = W.
+        image_shape: (C, H, W) of a pattern, which is flat everywhere else; H = W, even.
         widths: channels of each block.
         activation: φ with E φ² = 1.
         per_block: convolutions in a block.
+        parametrisation: how weights are scaled with the width.
         n_outputs: of the dense layer.
     """
 
-    image_shape: tuple[int, int, int]
+    image_shape: ImageShape
     widths: Sequence[int]
     activation: Activation
     per_block: int = 2
+    parametrisation: Parametrisation = NTK
     n_outputs: int = 1
     layout: Layout = field(init=False)
+    roles: dict[str, Role] = field(init=False)
     windows: list[Window] = field(init=False)
     sides: list[int] = field(init=False)
 
@@ -45,25 +46,20 @@ class Convolutional(GaussianNetwork):
         """Lay out the filters W0 … , each (C_out, C_in, 5, 5), and the dense layer, (n_outputs, C).
 
         Raises:
-            ConfigError: images that are not square, or too small for the network's depth.
+            ConfigError: images that are not square, have an odd side, or are too small for the network's depth.
         """
-        channels, height, width = self.image_shape
-        if height != width:
-            raise ConfigError(f"images of {height} × {width} pixels: the convolutional network takes square ones.")
-        convolutions = [channels, *(c for c in self.widths for _ in range(self.per_block))]
-        shapes: dict[str, tuple[int, ...]] = {}
-        windows, sides = [], [height]
-        for layer, (before, after) in enumerate(pairwise(convolutions)):
-            windows.append(Window(SIZE, 2 if layer % self.per_block == 0 else 1, PADDING))
-            sides.append(windows[-1].positions(sides[-1]))
-            if sides[-1] < 1:
-                raise ConfigError(
-                    f"images of {height} × {width} pixels have nothing left for convolution {layer + 1} of "
-                    f"{len(convolutions) - 1}: use fewer blocks or larger images."
-                )
-            shapes[f"W{layer}"] = (after, before, SIZE, SIZE)
-        shapes[f"W{len(windows)}"] = (self.n_outputs, convolutions[-1])
-        for name, value in (("layout", Layout(shapes)), ("windows", windows), ("sides", sides)):
+        sides = article_sides(self.image_shape, len(self.widths), self.per_block)
+        windows = article_windows(len(self.widths), self.per_block)
+        channels = [self.image_shape[0], *(c for c in self.widths for _ in range(self.per_block))]
+        shapes: dict[str, tuple[int, ...]] = {
+            f"W{layer}": (after, before, windows[layer].size, windows[layer].size)
+            for layer, (before, after) in enumerate(pairwise(channels))
+        }
+        roles = {name: Role.HIDDEN if index else Role.INPUT for index, name in enumerate(shapes)}
+        last = f"W{len(windows)}"
+        shapes[last], roles[last] = (self.n_outputs, channels[-1]), Role.OUTPUT
+        fields = {"layout": Layout(shapes), "roles": roles, "windows": windows, "sides": sides}
+        for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -93,17 +89,13 @@ class Convolutional(GaussianNetwork):
         inputs, factor = x.unflatten(-1, self.image_shape), 1.0
         *filters, last = self.layout.shapes
         for name, window in zip(filters, self.windows, strict=True):
-            scale = factor / math.sqrt(math.prod(self.layout.shapes[name][1:]))
+            scale = factor * self.gain(name) / math.sqrt(math.prod(self.layout.shapes[name][1:]))
             z = convolve(inputs, params[name] * scale, window)
             taps.append(Tap(name, inputs, z, scale, window))
             inputs, factor = self.activation.shape(z), self.activation.factor
-        scale, inputs = factor / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
+        scale, inputs = factor * self.gain(last) / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
         z = torch.matmul(inputs, (params[last] * scale).mT)
         return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
-
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d): shape (E, P·n_outputs)."""
-        return self.taps(params, x)[0]
 
 
 def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:

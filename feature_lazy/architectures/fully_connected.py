@@ -10,6 +10,7 @@ from torch import Tensor
 
 from feature_lazy.activations import Activation
 from feature_lazy.architectures.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.parametrisation import NTK, Parametrisation, Role
 from feature_lazy.params import Layout, Params
 
 
@@ -17,13 +18,15 @@ from feature_lazy.params import Layout, Params
 class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
-    Every weight begins as N(0, 1), every bias as 0. With C outputs W^L has C rows, one for each.
+    Every weight begins as N(0, 1), every bias as 0; other parametrisations scale both. With C outputs W^L has C rows.
 
     Attributes:
         input_dim: d, entries of one pattern.
         widths: width of each hidden layer; its length is the depth L ≥ 1.
         activation: φ with E φ² = 1.
         bias: b, 0.1 in App. J; without it there are no biases.
+        authors_output_bias: the output's bias as in the authors' code, √h·b·B^L.
+        parametrisation: how weights are scaled with h.
         n_outputs: C.
     """
 
@@ -31,18 +34,27 @@ class FullyConnected(GaussianNetwork):
     widths: Sequence[int]
     activation: Activation
     bias: float = 0.0
+    authors_output_bias: bool = False
+    parametrisation: Parametrisation = NTK
     n_outputs: int = 1
     layout: Layout = field(init=False)
+    roles: dict[str, Role] = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out the weights W0 … WL, each (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1)."""
         sizes = [self.input_dim, *self.widths, self.n_outputs]
+        last = len(self.widths)
         shapes: dict[str, tuple[int, ...]] = {}
+        roles: dict[str, Role] = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
             shapes[f"W{layer}"] = (fan_out, fan_in)
+            roles[f"W{layer}"] = Role.OUTPUT if layer == last else Role.HIDDEN if layer else Role.INPUT
             if self.bias:
                 shapes[f"B{layer}"] = (fan_out, 1)
+                if layer < last:
+                    roles[f"B{layer}"] = Role.INPUT
         object.__setattr__(self, "layout", Layout(shapes))
+        object.__setattr__(self, "roles", roles)
 
     @property
     def last_fan_in(self) -> int:
@@ -70,16 +82,17 @@ class FullyConnected(GaussianNetwork):
         ones = x.new_ones(x.shape[-2], 1) if self.bias else x
         for layer in range(len(self.widths) + 1):
             weight = params[f"W{layer}"]
-            scale = factor / math.sqrt(weight.shape[-1])
+            scale = factor * self.gain(f"W{layer}") / math.sqrt(weight.shape[-1])
             z = torch.matmul(inputs, (weight * scale).mT)
             if self.bias:
-                z = z + self.bias * params[f"B{layer}"].mT
+                b = self._bias_scale(layer)
+                z = z + b * params[f"B{layer}"].mT
             taps.append(Tap(f"W{layer}", inputs, z, scale))
             if self.bias:
-                taps.append(Tap(f"B{layer}", ones, z, self.bias))
+                taps.append(Tap(f"B{layer}", ones, z, b))
             inputs, factor = self.activation.shape(z), self.activation.factor
         return z.flatten(1), taps
 
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P·C)."""
-        return self.taps(params, x)[0]
+    def _bias_scale(self, layer: int) -> float:
+        own = self.authors_output_bias and layer == len(self.widths)
+        return self.bias * self.gain(f"B{layer}") * (math.sqrt(self.last_fan_in) if own else 1.0)

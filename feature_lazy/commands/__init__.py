@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from feature_lazy.errors import FeatureLazyError
 
-COMMANDS: tuple[str, ...] = ("data", "status", "retry", "clean", "export", "verify")
+COMMANDS: tuple[str, ...] = ("status", "retry", "clean", "export", "verify", "data", "regime", "coord-check")
 """Names of the commands, in the order of the help."""
 
 
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="feature-lazy", description="Look after runs of feature_lazy.")
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"feature_lazy.commands.{name}")
+        module = importlib.import_module(f"feature_lazy.commands.{name.replace('-', '_')}")
         text = (module.__doc__ or "").strip()
         sub = subparsers.add_parser(name, help=text.splitlines()[0].rstrip("."), description=text)
         module.arguments(sub)

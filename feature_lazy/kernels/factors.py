@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import LayerShape, Tap, Window
+from feature_lazy.architectures.base import LayerShape, Tap
+from feature_lazy.geometry import Window
 from feature_lazy.memory import WORKING, chunk_size, chunks
 from feature_lazy.outputs import places, span
 

@@ -122,10 +122,18 @@ def _parse(text: str) -> Override | None:
 
 
 def _values(overrides: Sequence[str]) -> dict[str, Any] | None:
-    """Values that a job sets by path; None where one refers to another, which only Hydra resolves."""
+    """Values that a job sets by path; None where only Hydra can set them.
+
+    Such values refer to others, or are dictionaries, which Hydra merges into those that the group's file has: set one
+    after another, those of earlier jobs would stay.
+    """
     parsed = [override for text in overrides if (override := _parse(text)) is not None]
     values = {override.key_or_group: override.value() for override in parsed}
-    return None if any("${" in str(value) for value in values.values()) else values
+    return None if any("${" in str(value) or _has_dict(value) for value in values.values()) else values
+
+
+def _has_dict(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_has_dict, value)))
 
 
 def _set(config: DictConfig, values: dict[str, Any]) -> None:
