@@ -38,15 +38,18 @@ def create_exclusively(path: Path, data: bytes) -> bool:
     """Create a file with its content at once, or not at all; whether it is ours.
 
     By a link, which is atomic on network file systems too: of several processes exactly one gets the name, and nobody
-    sees it half written.
+    sees it half written (open(2), O_EXCL).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         temporary.write_bytes(data)
         os.link(temporary, path)
-    except (FileExistsError, FileNotFoundError):  # somebody has the name, or has cleaned up behind us: so somebody has
+    except FileNotFoundError:  # somebody has cleaned up behind us, and so has the name
         return False
+    except FileExistsError:
+        # A network file system may make the link and lose the answer: the file then has two names.
+        return temporary.stat().st_nlink == 2
     finally:
         temporary.unlink(missing_ok=True)
     return True

@@ -113,14 +113,17 @@ def append(path: Path, line: bytes) -> None:
         file.write(line)
 
 
-def settle(path: Path, size: int) -> None:
-    """Drop from a file what comes after ``size`` bytes, and make the rest outlast a crash of the machine.
+def settle(path: Path, data: bytes | bytearray) -> None:
+    """Drop from a file what comes after its history, add what a failed write has left out, and make it last.
 
     Raises:
         OSError: it cannot be written.
     """
     with path.open("ab") as file:
-        file.truncate(size)
+        size = file.tell()
+        file.truncate(min(size, len(data)))
+        file.write(data[size:])
+        file.flush()
         os.fsync(file.fileno())
 
 

@@ -9,9 +9,8 @@ from torch import Tensor
 from feature_lazy.architectures.base import Layered
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import NetworkFlow
-from feature_lazy.kernels import relative_change
 from feature_lazy.losses import Loss, margins
-from feature_lazy.models import Model, NetworkModel
+from feature_lazy.models import Model, NetworkModel, kernel_change
 from feature_lazy.params import Layout
 from feature_lazy.preactivations import layer_speeds
 from feature_lazy.probe import KernelCadence, KernelProbe, Scalars
@@ -156,8 +155,7 @@ class Observer:
         scalars = prefixed("test", fit(outputs["F_test"], self.dataset.y_test, self.loss)) | self._at_start(member)
         if kernels:
             for name, x in (("train", self.dataset.x_train), ("test", self.dataset.x_test)):
-                theta0 = self.model.kernel(self.w0[member], member, x)
-                scalars[f"kernel/change_{name}"] = relative_change(self.model.kernel(w, member, x), theta0)
+                scalars[f"kernel/change_{name}"] = kernel_change(self.model, w, self.w0[member], member, x)
         return scalars, {name: self._by_pattern(name, values) for name, values in outputs.items()}
 
     def _at_start(self, member: Tensor) -> Scalars:

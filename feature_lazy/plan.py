@@ -64,17 +64,6 @@ def finished_runs(store: Store, wanted: Sequence[Cell]) -> dict[str, Run]:
     return runs
 
 
-def pending(config: Config) -> list[Cell]:
-    """The cells of a job that are not done.
-
-    Raises:
-        StoreError: a damaged run.
-    """
-    wanted = cells(config)
-    done = finished_runs(Store(config.output_dir), wanted)
-    return [cell for cell in wanted if cell.run_id not in done]
-
-
 def write_plan(root: Path, configs: Sequence[Config]) -> None:
     """Write down what a command asks for; the same again is the same file.
 

@@ -35,14 +35,15 @@ settings.load_profile("suite")
 register()
 
 
+def composed(*overrides: str) -> Config:
+    """Compose a configuration in this process, as ``train.py`` does from its command line."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return to_config(compose("train", list(overrides)))
+
+
 @pytest.fixture
 def configure():
-    """Compose a configuration in this process, as ``train.py`` does from its command line."""
-
-    def composed(*overrides: str) -> Config:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return to_config(compose("train", list(overrides)))
-
+    """See ``composed``."""
     return composed
 
 
@@ -50,10 +51,10 @@ def configure():
 def tiny(configure, tmp_path):
     """Compose a tiny job that stores under ``tmp_path / "results"``."""
 
-    def composed(*overrides: str) -> Config:
+    def tiny_job(*overrides: str) -> Config:
         return configure(*TINY, f"output_dir={tmp_path / 'results'}", *overrides)
 
-    return composed
+    return tiny_job
 
 
 @pytest.fixture(scope="session")

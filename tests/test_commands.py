@@ -9,7 +9,7 @@ import pytest
 from feature_lazy import cells as cells_module
 from feature_lazy.build import build
 from feature_lazy.cells import cells
-from feature_lazy.commands import main
+from feature_lazy.commands import main, status
 from feature_lazy.failures import record
 from feature_lazy.history import History
 from feature_lazy.plan import read_plans, write_plan
@@ -67,6 +67,19 @@ def test_status_shows_states_and_reasons(folder, capsys, monkeypatch):
     assert "1 failed: ValueError: no luck" in shown
     assert "\x1b[31m" not in shown  # a stored text commands no terminal
     assert "max_steps" in shown
+
+
+def test_status_watches_until_nothing_is_left(folder, monkeypatch, capsys):
+    looks = []
+
+    def pause(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:  # the queued run is not wanted any more
+            main(["clean", str(folder), "--state", "queued", "--yes"])
+
+    monkeypatch.setattr(status.time, "sleep", pause)
+    assert main(["status", str(folder), "--watch"]) == 1
+    assert looks == [status.REFRESH] * 2
 
 
 def test_status_for_programs(folder, capsys):

@@ -10,7 +10,7 @@ from feature_lazy.architectures import FullyConnected
 from feature_lazy.build import build
 from feature_lazy.errors import ConfigError
 from feature_lazy.kernels import layer_kernels, relative_change, tangent_kernel
-from feature_lazy.models import NetworkModel
+from feature_lazy.models import KERNELS_AT_ONCE, NetworkModel, kernel_change
 from feature_lazy.probe import KernelCadence, KernelProbe
 from feature_lazy.run import run
 from tests.arrays import normal
@@ -81,3 +81,14 @@ def test_more_eigenvalues_than_patterns_are_refused(tiny):
         ConfigError, match=r"observe\.kernel\.eigenvalues=11: must be at most observe\.kernel\.probe=10"
     ):
         build(tiny("observe.kernel.eigenvalues=11"))
+
+
+@pytest.mark.parametrize("patterns", [1, 2, 3, 4, 6, 7])
+def test_change_on_whole_sets_block_by_block(patterns):
+    """In blocks of so many patterns as at once: only the order of the sum differs."""
+    member, w = torch.tensor([1, 0]), W0[[1, 0]] + normal(2, W0.shape[1], seed=2) / 10
+    blocks = NetworkModel(NET, KERNELS_AT_ONCE * 2 * 8 * patterns**2)
+    whole = kernel_change(NetworkModel(NET), w, W0[member], member, X)
+    now, then = (tangent_kernel(NET, NET.layout.unflatten(weights), X) for weights in (w, W0[member]))
+    torch.testing.assert_close(whole, relative_change(now, then), rtol=0, atol=0)
+    torch.testing.assert_close(kernel_change(blocks, w, W0[member], member, X), whole, rtol=1e-13, atol=0)

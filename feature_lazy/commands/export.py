@@ -5,6 +5,7 @@ of each run.
 """
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 from feature_lazy.commands.selection import folder_argument
@@ -41,6 +42,7 @@ def call(options: argparse.Namespace) -> int:
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     print(f"{len(table)} rows and {len(table.columns)} columns in {path}")
     return 0

@@ -114,11 +114,12 @@ class Lease:
             for path in [*self.folder.glob("owner-*.json"), *temporaries(self.folder, "owner-*")]:
                 path.unlink(missing_ok=True)
             return
+        own = self.folder / _name(self.number)
         released = Owner(**{**asdict(this_process()), "released": True})
         try:
-            write_atomically(self.folder / _name(self.number), json.dumps(asdict(released)).encode(), sync=False)
-        except OSError:
-            return
+            write_atomically(own, json.dumps(asdict(released)).encode(), sync=False)
+        except OSError:  # a full disk: there is room to remove
+            own.unlink(missing_ok=True)
         for path in self.folder.glob("owner-*.json"):
             if OWNER.fullmatch(path.name) and path.name != _name(self.number):
                 path.unlink(missing_ok=True)

@@ -92,7 +92,7 @@ class OpenRun(Shadow):
                 remove_temporaries(self.path, name)
             self._write_manifest({}, {}, sync=False)
             (self.path / ERROR).unlink(missing_ok=True)
-            settle(self.path / HISTORY, len(history.data))
+            settle(self.path / HISTORY, history.data)
 
     def observe(self, row: Row) -> None:
         """Add an observation, to the file too.
@@ -111,7 +111,7 @@ class OpenRun(Shadow):
             StoreError: it cannot be written.
         """
         with self._writing():
-            settle(self.path / HISTORY, len(self.history.data))
+            settle(self.path / HISTORY, self.history.data)
         return super().checkpoint(stamp, batch, arrays)
 
     def pause(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:

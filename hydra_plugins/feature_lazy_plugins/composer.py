@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,15 @@ from feature_lazy.schema import GROUPS, to_config
 FIELDS = {f.name for f in dataclasses.fields(Config)}
 
 
+@dataclass(frozen=True)
+class Latest:
+    """The last job of a kind: what its base has now, its configuration, and whether some value refers to another."""
+
+    values: dict[str, Any]
+    config: Config
+    linked: bool
+
+
 class Composer:
     """Composes jobs as Hydra does.
 
@@ -32,8 +42,8 @@ class Composer:
         """Compose with a loader, on top of what the command line has for all jobs."""
         self.loader, self.master = loader, master
         self._bases: dict[tuple[str, ...], DictConfig] = {}
-        self._typed: dict[tuple[str, ...], Config] = {}
-        self._linked: dict[tuple[str, ...], bool] = {}
+        self._latest: dict[tuple[str, ...], Latest] = {}
+        self._jobs: dict[tuple[str, ...], Config] = {}
         self._lock = threading.Lock()
 
     def typed(self, overrides: Sequence[str]) -> Config:
@@ -42,23 +52,36 @@ class Composer:
         Raises:
             ConfigError: a value that does not convert to its type, or a key that the option does not have.
         """
-        values = _values(overrides)
-        if values is None:
-            return to_config(self._compose(overrides))
-        base = self._base(overrides, values)
-        key = _key(overrides, values)
-        if key not in self._typed:
-            self._typed[key] = to_config(base)
-            self._linked[key] = any("${" in OmegaConf.to_yaml(base[name]) for name in GROUPS)
+        job = tuple(overrides)
+        if job not in self._jobs:
+            values = _values(overrides)
+            self._jobs[job] = to_config(self._compose(overrides)) if values is None else self._with(overrides, values)
+        return self._jobs[job]
+
+    def _with(self, overrides: Sequence[str], values: dict[str, Any]) -> Config:
+        """The configuration of the job before, of the same kind, with the values that differ.
+
+        Raises:
+            ConfigError: a value that does not convert to its type.
+        """
+        base, key = self._base(overrides, values), _key(overrides, values)
+        if key not in self._latest:
+            linked = any("${" in OmegaConf.to_yaml(base[name]) for name in GROUPS)
+            self._latest[key] = Latest(values, to_config(base), linked)
+            return self._latest[key].config
+        latest = self._latest[key]
+        # As they are written: 1, 1.0 and True are equal, and not the same to a target.
+        changed = {path: value for path, value in values.items() if repr(value) != repr(latest.values[path])}
         try:
-            _set(base, values)
+            _set(base, changed)
         except OmegaConfBaseException as error:
             raise ConfigError(f"{' '.join(overrides)}: {error}") from error
         # What refers to a value changes with it: then everything is converted anew.
-        touched = FIELDS if self._linked[key] else {path.partition(".")[0] for path in values}
+        touched = FIELDS if latest.linked else {path.partition(".")[0] for path in changed}
         nodes = {name: base[name] for name in touched}
         objects = {name: OmegaConf.to_object(n) if OmegaConf.is_config(n) else n for name, n in nodes.items()}
-        return dataclasses.replace(self._typed[key], **objects)
+        self._latest[key] = Latest(values, dataclasses.replace(latest.config, **objects), latest.linked)
+        return self._latest[key].config
 
     def composed(self, overrides: Sequence[str]) -> DictConfig:
         """What Hydra composes for a job, its own node included."""
@@ -69,7 +92,7 @@ class Composer:
             config = copy.deepcopy(self._base(overrides, values))
         _set(config, values)
         with open_dict(config):
-            config.hydra.overrides.task = [*self.master.hydra.overrides.task, *overrides]
+            config.hydra.overrides.task = list(overrides)
         return config
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:

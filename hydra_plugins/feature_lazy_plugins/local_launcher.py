@@ -22,7 +22,7 @@ from feature_lazy.cells import cells
 from feature_lazy.config import Config
 from feature_lazy.errors import FeatureLazyError
 from feature_lazy.failures import record
-from feature_lazy.plan import pending
+from feature_lazy.plan import finished_runs
 from feature_lazy.progress import PROGRESS_FILE
 from feature_lazy.store import Store
 from feature_lazy.sweep_display import SweepDisplay
@@ -66,7 +66,7 @@ class LocalLauncher(Launcher):
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [Job(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
         results = [_settle(job) for job in jobs]
-        counts = {index: len(cells(job.config)) for index, job in enumerate(jobs)}
+        counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         total = sum(counts.values())
         done = total - sum(counts[index] for index in todo)
@@ -109,7 +109,7 @@ class LocalLauncher(Launcher):
             return cloudpickle.loads(workers.run(_work, cloudpickle.dumps(payload)))
         except WorkerDiedError as error:
             if not error.stopped:
-                record(Store(job.config.output_dir), cells(job.config), str(error))
+                record(Store(job.config.output_dir), job.cells, str(error))
             return JobReturn(status=JobStatus.FAILED, _return_value=error)
 
 
@@ -120,6 +120,7 @@ class Job:
         """Compose the typed configuration."""
         self.number, self.overrides, self.composer = number, overrides, composer
         self.config: Config = composer.typed(overrides)
+        self.cells = cells(self.config)
 
     def composed(self, n_jobs: int) -> DictConfig:
         """The configuration that a worker runs, beside n_jobs − 1 others."""
@@ -138,8 +139,8 @@ def _settle(job: Job) -> JobReturn:
     """The result of a job if it needs no training: all done, or a stored run is damaged."""
     result = JobReturn(overrides=list(job.overrides))
     try:
-        if not pending(job.config):
-            result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in cells(job.config)]
+        if len(finished_runs(Store(job.config.output_dir), job.cells)) == len(job.cells):
+            result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in job.cells]
     except FeatureLazyError as error:
         # Of a kind that Hydra shows without a traceback: the sentence says it all.
         result.status, result.return_value = JobStatus.FAILED, CompactHydraException(str(error))
