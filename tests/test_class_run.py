@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from analysis.sweep import ensemble, read
+from feature_lazy.build import build
 from feature_lazy.errors import ConfigError
 from feature_lazy.validate import validate
 from tests.test_run import contents, train
@@ -58,6 +59,20 @@ def test_every_dynamics_takes_classes(tiny, dynamics):
     [run] = train(tiny(*CLASSES, "alpha.value=100", f"dynamics={dynamics}", budget))
     assert run.summary["outcome"] in {"converged", "t_end", "max_steps"}
     assert run.history["train/loss"][-1] < run.history["train/loss"][0] or dynamics == "momentum_flow"
+
+
+TINY = ("width.h=1", "observe.kernel.probe=10")
+
+
+@pytest.mark.parametrize(
+    "architecture", ["fully_connected", "cnn", "wide_resnet architecture.depth=10"], ids=lambda text: text.split()[0]
+)
+def test_labels_decide_the_outputs_of_every_architecture(configure, architecture):
+    data = ("dataset=mnist5k", "labels=classes", "loss=mse", "dataset.n_train=10", "dataset.n_test=10")
+    experiment = build(configure(*f"architecture={architecture}".split(), *data, *TINY))
+    network, x = experiment.architecture, experiment.dataset.x_train[:2]
+    assert network.n_outputs == 10
+    assert network.apply(network.layout.unflatten(experiment.w0(experiment.cells)), x).shape == (1, 20)
 
 
 REFUSED = {

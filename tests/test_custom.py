@@ -191,17 +191,6 @@ def test_labels_that_do_not_fit_network_or_loss_are_refused(configure, overrides
         build(configure(*DATA, *TINY, *overrides))
 
 
-@pytest.mark.parametrize(
-    "architecture", ["fully_connected", "cnn", "wide_resnet architecture.depth=10"], ids=lambda text: text.split()[0]
-)
-def test_labels_decide_the_outputs_of_every_architecture(configure, architecture):
-    data = ("dataset=mnist5k", "labels=classes", "loss=mse", "dataset.n_train=10", "dataset.n_test=10")
-    experiment = build(configure(*f"architecture={architecture}".split(), *data, "width.h=1", *TINY[1:]))
-    network, x = experiment.architecture, experiment.dataset.x_train[:2]
-    assert network.n_outputs == 10
-    assert network.apply(network.layout.unflatten(experiment.w0(experiment.cells)), x).shape == (1, 20)
-
-
 @pytest.mark.usefixtures("mine")
 def test_images_of_a_user_go_through_the_networks_of_this_repository(configure):
     small = configure(

@@ -16,7 +16,7 @@ from tests.conftest import QUICK
 from tests.test_config import OPTIONS
 from tests.test_public_sets import CONTENT
 
-DATASETS = [option for group, option in OPTIONS if group == "dataset"]
+DATASETS = [option for group, option in OPTIONS if group == "dataset" and option != "custom"]  # tests/test_custom.py
 SMALL = ("dataset.n_train=20", "dataset.n_test=20")
 
 

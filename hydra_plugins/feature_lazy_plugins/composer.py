@@ -70,7 +70,8 @@ class Composer:
             self._latest[key] = Latest(values, to_config(base), linked)
             return self._latest[key].config
         latest = self._latest[key]
-        changed = {path: value for path, value in values.items() if value != latest.values[path]}
+        # As they are written: 1, 1.0 and True are equal, and not the same to a target.
+        changed = {path: value for path, value in values.items() if repr(value) != repr(latest.values[path])}
         try:
             _set(base, changed)
         except OmegaConfBaseException as error:
