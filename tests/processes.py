@@ -14,7 +14,7 @@ from feature_lazy.dynamics import integrate  # noqa: F401
 from feature_lazy.runs import HISTORY, OUTPUTS, load_run
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__])
+PROCESSES.set_forkserver_preload([__name__, "tests.kernel_folders"])
 
 
 def start(target, *arguments):

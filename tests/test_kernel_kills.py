@@ -1,6 +1,5 @@
 """Kernels on disk that are killed, shared by processes, or short of disk: whole in the end, and nothing done twice."""
 
-import multiprocessing
 import os
 import random
 import resource
@@ -14,16 +13,7 @@ from feature_lazy.files import write_atomically
 from feature_lazy.kernels import TiledKernel, on_disk, tile_files
 from feature_lazy.kernels.tile_files import MANIFEST
 from tests.kernel_folders import TILES, X, assert_whole, compute, small, tiles
-
-# A server that has imported this module once and no threads of PyTorch; its children start in milliseconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__])
-
-
-def start(target, *arguments):
-    process = PROCESSES.Process(target=target, args=arguments)
-    process.start()
-    return process
+from tests.processes import PROCESSES, start
 
 
 def test_killed_at_any_moment_and_resumed(tmp_path):
