@@ -82,6 +82,15 @@ def test_status_watches_until_nothing_is_left(folder, monkeypatch, capsys):
     assert looks == [status.REFRESH] * 2
 
 
+def test_a_command_that_is_stopped_says_so(folder, monkeypatch, capsys):
+    def stopped(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "call", stopped)
+    assert main(["status", str(folder)]) == 130
+    assert capsys.readouterr().err.startswith("Stopped. What is done is stored")
+
+
 def test_status_for_programs(folder, capsys):
     main(["status", str(folder), "--json", "--where", "seed=0,3"])
     found = json.loads(capsys.readouterr().out)

@@ -36,3 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FeatureLazyError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped. What is done is stored; repeat the command to continue.", file=sys.stderr)
+        return 130
