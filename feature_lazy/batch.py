@@ -4,6 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +86,7 @@ class TrainingBatch:
             converged(experiment.loss, data.y_train),
         ]
         self.provenance = Provenance(self.w0.device, len(self.cells))
+        self.newest: dict[int, Path] = {}
         self.saved_at = time.monotonic()
 
     def train(self) -> None:
@@ -113,7 +115,7 @@ class TrainingBatch:
                 run.history.back_to(count)
             self._pause(latest, [Outcome.INTERRUPTED] * len(latest))
         elif all(self.experiment.store.is_done(run_id) for run_id in self.ids):
-            self._drop_checkpoints({})
+            self._drop_checkpoints()
 
     def _begin(self) -> State:
         """Open all runs, and the state to go on from: that of the plan, else t = 0."""
@@ -176,6 +178,7 @@ class TrainingBatch:
         w = self.training.system.weights(state.y)
         scalars = self.observer.observe(state.member, w)
         self._record(state.member, state.t, scalars)
+        self.newest.pop(int(state.member), None)
         run = self.runs[int(state.member)]
         if not isinstance(run, OpenRun):
             return
@@ -219,18 +222,21 @@ class TrainingBatch:
             self._checkpoint(event.state)
 
     def _checkpoint(self, state: State) -> None:
-        """Keep the state of members that are trained together, then forget the moment before."""
+        """Keep the state of members that are trained together, then forget the moments before.
+
+        A member that has left keeps its state until then: the others would need it to go on as they were.
+        """
         stamp = uuid.uuid4().hex
         batch = Batch(self.ids, [self.ids[member] for member in state.member.tolist()])
-        written = {}
         for row, member in enumerate(state.member.tolist()):
             tensors = state.select(torch.tensor([row], device=self.w0.device)).tensors()
             arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-            written[member] = self.runs[member].checkpoint(stamp, batch, arrays)
-        self._drop_checkpoints(written)
+            self.newest[member] = self.runs[member].checkpoint(stamp, batch, arrays)
+        self._drop_checkpoints()
         self.saved_at = time.monotonic()
 
-    def _drop_checkpoints(self, written: Mapping[int, Any]) -> None:
-        """Remove all states of this batch but those that were written last."""
+    def _drop_checkpoints(self) -> None:
+        """Remove all states of this batch but the newest of each member that is not done."""
         for member, run_id in enumerate(self.ids):
-            self.experiment.store.drop_checkpoints(run_id, keep=[written[member]] if member in written else [])
+            keep = [self.newest[member]] if member in self.newest else []
+            self.experiment.store.drop_checkpoints(run_id, keep)

@@ -7,7 +7,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import BuiltinImporter, ModuleSpec, PathFinder
 from pathlib import Path
 
 from feature_lazy.errors import ConfigError
@@ -79,7 +79,9 @@ def _find(module: str) -> ModuleSpec | None:
     """The spec of a module, found level by level: ``importlib.util.find_spec`` would import its parents."""
     path, spec = None, None
     for depth in range(1, module.count(".") + 2):
-        spec = PathFinder.find_spec(".".join(module.split(".")[:depth]), path)
+        name = ".".join(module.split(".")[:depth])
+        # Which modules are part of the interpreter itself differs between its builds.
+        spec = PathFinder.find_spec(name, path) or (BuiltinImporter.find_spec(name) if depth == 1 else None)
         if spec is None:
             return None
         path = list(spec.submodule_search_locations or [])

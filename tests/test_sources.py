@@ -100,6 +100,7 @@ def test_where_the_files_are_does_not_count(folder, tmp_path, monkeypatch):
         ("pack.net.Other", r"module 'pack.net' \(net.py\) has no 'Other'"),
         ("pack.missing.Net", r"module 'pack' \(__init__.py\) has no 'missing'"),
         ("math.sin", "module 'math' has no source"),
+        ("sys.exit", "module 'sys' has no source"),
         ("broken.Net", "broken.py, line 1"),
     ],
 )
