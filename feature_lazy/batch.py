@@ -102,11 +102,12 @@ class TrainingBatch:
         limits = experiment.limits(training)
         for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
             if isinstance(event, Samples):
-                self._record(event.member, event.t, self._observe(event.member, event.y))
+                self._record(event.member, event.t, *self._observe(event.member, event.y))
             elif isinstance(event, Finished):
                 self._finish(event)
                 latest = latest.select(~torch.isin(latest.member, event.state.member))
-            else:
+            elif bool((event.state.steps + event.state.rejected).any()):
+                # Before its first step a state is observed as a fresh one is: it has no observations to keep.
                 latest, rows = event.state, self._rows()
                 self._checkpoint_if_due(event)
         if self.stop.asked() and len(latest):
@@ -119,7 +120,7 @@ class TrainingBatch:
 
     def _begin(self) -> State:
         """Open all runs, and the state to go on from: that of the plan, else t = 0."""
-        training, saved = self.training, self.plan.saved
+        experiment, training, saved = self.experiment, self.training, self.plan.saved
         initial = start(training.system, training.method.stepper, training.y0, training.dt, len(self.events))
         states = []
         for member, (cell, run) in enumerate(zip(self.cells, self.runs, strict=True)):
@@ -131,13 +132,13 @@ class TrainingBatch:
                 checkpoint, history = saved[cell.run_id]
                 tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
                 row = State(**{**tensors, "member": row.member})
-                if int(row.steps + row.rejected) == 0:
-                    history = History()  # a state before its first step is observed as a fresh one is
                 log.info("%s continues at t = %.4g", cell.label, float(row.t))
             states.append(row)
             if isinstance(run, OpenRun):
+                # What was not chosen is of a moment that not all members have: it must not outlast its observations.
+                experiment.store.drop_checkpoints(cell.run_id, [saved[cell.run_id][0].path] if saved else [])
                 run.begin({**cell.description, "provenance": self.provenance.begin(run.path)}, history)
-                self.experiment.tracker.start(cell)
+                experiment.tracker.start(cell)
             else:
                 run.history = history
         return State.concatenate(states)
@@ -145,19 +146,22 @@ class TrainingBatch:
     def _rows(self) -> list[int]:
         return [len(run.history) for run in self.runs]
 
-    def _observe(self, member: Tensor, y: Tensor) -> Scalars:
-        """Observe states whose kernel is due by the number of observations that their member has had before."""
+    def _observe(self, member: Tensor, y: Tensor) -> tuple[Scalars, list[bool]]:
+        """Observe states, and say whose kernel is due by the number of observations that its member has had."""
         numbers = self._rows()
         due = []
         for index in member.tolist():
             due.append(numbers[index] % self.experiment.observation.kernel.every == 0)
             numbers[index] += 1
-        return self.observer.observe(member, self.training.system.weights(y), torch.tensor(due, device=member.device))
+        weights = self.training.system.weights(y)
+        return self.observer.observe(member, weights, torch.tensor(due, device=member.device)), due
 
-    def _record(self, member: Tensor, t: Tensor, scalars: Scalars) -> None:
+    def _record(self, member: Tensor, t: Tensor, scalars: Scalars, due: list[bool]) -> None:
+        """Add observations; a kernel that was not due is left out, whoever else's was."""
         columns = {"t": t, **scalars}
         for row, index in enumerate(member.tolist()):
-            values = {name: float(column[row]) for name, column in columns.items()}
+            wanted = [name for name in columns if due[row] or not name.startswith("kernel/")]
+            values = {name: float(columns[name][row]) for name in wanted}
             run, cell = self.runs[index], self.cells[index]
             if isinstance(run, OpenRun):
                 self.experiment.tracker.log(cell, len(run.history), values)
@@ -177,7 +181,7 @@ class TrainingBatch:
         """Observe a member's last state, and store the run for good."""
         w = self.training.system.weights(state.y)
         scalars = self.observer.observe(state.member, w)
-        self._record(state.member, state.t, scalars)
+        self._record(state.member, state.t, scalars, [True])
         self.newest.pop(int(state.member), None)
         run = self.runs[int(state.member)]
         if not isinstance(run, OpenRun):

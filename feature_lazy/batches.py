@@ -44,8 +44,8 @@ def plan_batches(store: Store, pending: Sequence[Cell], known: Sequence[Cell]) -
     cells = {cell.run_id: cell for cell in known}
     usable = {cell.run_id for cell in pending} | {run_id for run_id in cells if store.is_done(run_id)}
     saved = {cell.run_id: store.checkpoints(cell.run_id) for cell in pending}
-    fresh = [cell for cell in pending if not saved[cell.run_id]]
-    left = {cell.run_id: cell for cell in pending if saved[cell.run_id]}
+    fresh = [cell for cell in pending if _begins_anew(cell.run_id, saved)]
+    left = {cell.run_id: cell for cell in pending if cell not in fresh}
     plans = [BatchPlan(fresh)] if fresh else []
     while left:
         run_id, cell = next(iter(left.items()))
@@ -59,6 +59,19 @@ def plan_batches(store: Store, pending: Sequence[Cell], known: Sequence[Cell]) -
         for member in plan.saved:
             left.pop(member, None)
     return plans
+
+
+def _begins_anew(run_id: str, saved: Mapping[str, Sequence[Saved]]) -> bool:
+    """Whether a run has no checkpoint, or only the first of its batch, which a kill left before every member had it."""
+    return all(
+        any(stamp not in _stamps(saved[other]) for other in checkpoint.moment.alive if other in saved)
+        for checkpoint, _ in saved[run_id]
+        for stamp in [checkpoint.moment.stamp]
+    )
+
+
+def _stamps(options: Sequence[Saved]) -> set[str]:
+    return {checkpoint.moment.stamp for checkpoint, _ in options}
 
 
 def _as_it_was(store: Store, options: Sequence[Saved], cells: Mapping[str, Cell], usable: set[str]) -> BatchPlan | None:

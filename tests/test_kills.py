@@ -1,6 +1,8 @@
 """Runs that are killed: in the end they equal, bit for bit, runs that were not."""
 
+import os
 import random
+import signal
 
 import pytest
 
@@ -28,6 +30,34 @@ def uninterrupted(tiny, tmp_path, *job):
     process.join()
     assert process.exitcode == 0
     return science(folder)
+
+
+def train_and_die(config, k):
+    """Train, and be killed before the k-th file gets its name."""
+    calls, replace = iter(range(k)), os.replace
+
+    def dying(source, target):
+        if next(calls, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+
+    os.replace = dying
+    train(config)
+
+
+@pytest.mark.parametrize("k", range(2, 11))
+def test_killed_between_the_first_files(tiny, tmp_path, k):
+    """Three manifests, then the checkpoints of three members at one moment, and the next; once more on resume."""
+    job = (*ODD, *ENSEMBLE, *DYNAMICS["tangent"])
+    whole = uninterrupted(tiny, tmp_path, *job)
+    for moment in (k, 4):
+        process = start(train_and_die, tiny(*job), moment)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    process = start(train, tiny(*job))
+    process.join()
+    assert process.exitcode == 0
+    assert science(tmp_path / "results") == whole
 
 
 @pytest.mark.slow

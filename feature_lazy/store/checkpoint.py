@@ -46,7 +46,7 @@ class Moment:
 class Checkpoint:
     """What a file holds: the moment, and the tensors of ``dynamics.State`` for one member."""
 
-    number: int
+    path: Path
     moment: Moment
     arrays: Mapping[str, np.ndarray]
 
@@ -84,7 +84,7 @@ def read(path: Path) -> Checkpoint | None:
         data = read_regular(path)
         if match is None or hashlib.sha256(data).hexdigest()[:16] != match[2]:
             return None
-        return Checkpoint(int(match[1]), _moment(_metadata(data)), load(data))
+        return Checkpoint(path, _moment(_metadata(data)), load(data))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
 
