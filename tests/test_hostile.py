@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from feature_lazy.commands import main
 from feature_lazy.errors import StoreError
+from feature_lazy.files import read_regular
 from feature_lazy.plan import read_plans
 from feature_lazy.runs import DONE, HISTORY, MANIFEST, OUTPUTS, checksum, load_run
 from feature_lazy.states import State, survey
@@ -156,6 +158,21 @@ def test_what_is_no_plain_file_is_not_read(copy, tmp_path, name, kind):
         assert_found_and_named(root)
     finally:
         path.rmdir() if kind == "folder" else path.unlink()
+
+
+def test_a_device_is_not_read():
+    """From /dev/zero there is no end of reading."""
+    with pytest.raises(OSError, match="not a plain file"):
+        read_regular(Path(os.devnull))
+
+
+def test_changed_manifest_of_an_unfinished_run(tmp_path):
+    store = Store(tmp_path)
+    path = save(store, done=False) / MANIFEST
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"max_steps", b"max_stepz"))
+    with pytest.raises(StoreError, match=f"{RUN} is damaged: {MANIFEST} does not match its checksum"):
+        load_run(path.parent)
 
 
 def test_a_run_that_is_a_link_is_left_alone(whole, tmp_path):

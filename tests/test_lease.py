@@ -3,16 +3,18 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from dataclasses import asdict, replace
 
 import pytest
 
 from feature_lazy.errors import StoreError
+from feature_lazy.files import create_exclusively
 from feature_lazy.states import State, survey
 from feature_lazy.store import lease as module
 from feature_lazy.store.lease import Lease, claim, highest, last_sign
-from feature_lazy.store.owner import Owner, this_process
+from feature_lazy.store.owner import Owner, _birth, this_process
 from tests.processes import PROCESSES, start, wait_for
 
 ELSEWHERE = Owner(host="node7", pid=4321, birth=1, machine="another boot", job="17")
@@ -100,7 +102,9 @@ def test_restarted_job_of_slurm_need_not_wait_for_itself(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
     assert not ELSEWHERE.surely_dead()
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert try_claim(folder, patience=60.0)[0].number == 2
+    began = time.monotonic()
+    assert try_claim(folder, patience=10.0)[0].number == 2
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"pid": "x"}', "[" * 100_000])
@@ -176,3 +180,20 @@ def test_a_suspended_owner_is_named_alive_here(tmp_path):
 def test_release_is_of_its_own_number_only(tmp_path):
     Lease(held_by(tmp_path / "run", ELSEWHERE, number=5), 4).release(done=True)
     assert highest(tmp_path / "run") == 5
+
+
+def test_a_process_that_is_dead_and_not_yet_reaped_is_gone():
+    process = subprocess.Popen(["sleep", "60"])
+    assert _birth(process.pid) > 0
+    process.kill()
+    wait_for(lambda: _birth(process.pid) == -1)
+    process.wait()
+
+
+def test_a_number_that_somebody_has_passed_meanwhile_is_no_lease(tmp_path, monkeypatch):
+    def overtaken(path, data):
+        held_by(tmp_path / "run", ELSEWHERE, number=2)
+        return create_exclusively(path, data)
+
+    monkeypatch.setattr(module, "create_exclusively", overtaken)
+    assert module.try_to_claim(tmp_path / "run", sign=None, dead=False) is None
