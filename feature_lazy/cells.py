@@ -133,8 +133,13 @@ def source_hashes(science: dict[str, Any]) -> list[str]:
     Raises:
         ConfigError: a target that is not found.
     """
-    targets = (science[group].get("target") for group in ("architecture", "dataset"))
-    return [source_hash(target) for target in targets if target]
+    return [source_hash(target) for target in targets(science)]
+
+
+def targets(config: dict[str, Any]) -> list[str]:
+    """Import paths of the user's own code in a configuration as plain values."""
+    found = (config.get(group, {}).get("target") for group in ("architecture", "dataset", "tracking"))
+    return [target for target in found if target]
 
 
 def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:

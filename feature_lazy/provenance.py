@@ -1,11 +1,9 @@
 """Where, when and with what a run was made."""
 
-import hashlib
 import os
 import platform
 import resource
 import socket
-import subprocess
 import sys
 import time
 from functools import cache
@@ -18,6 +16,7 @@ import torch
 from feature_lazy.environment import environment
 from feature_lazy.errors import StoreError
 from feature_lazy.files import write_atomically
+from feature_lazy.revision import revision
 from feature_lazy.runs import load_run
 
 PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend", "mnist1d")
@@ -36,22 +35,6 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-@cache
-def _source() -> tuple[dict[str, Any], bytes]:
-    """Git revision of the source and what differs from it; empty outside a checkout."""
-
-    def git(*arguments: str) -> bytes:
-        folder = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True, timeout=10).stdout
-
-    try:
-        revision, diff = git("rev-parse", "HEAD").decode().strip(), git("diff", "HEAD")
-    except (OSError, subprocess.SubprocessError):
-        return {}, b""
-    changes = {"diff": hashlib.sha256(diff).hexdigest()} if diff else {}
-    return {"revision": revision, "modified": bool(diff), **changes}, diff
-
-
 class Provenance:
     """What a batch says of how its runs were made: of each a segment for every process that trained it."""
 
@@ -68,7 +51,7 @@ class Provenance:
 
     def begin(self, run: Path) -> dict[str, Any]:
         """Of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all runs."""
-        git, diff = _source()
+        git, diff = revision()
         if diff and len(diff) <= DIFF_LIMIT:
             path = run.parent.parent / "sources" / f"{git['diff']}.diff"
             if not path.exists():

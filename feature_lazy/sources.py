@@ -38,6 +38,25 @@ def source_hash(target: str) -> str:
     return digest.hexdigest()
 
 
+def source_files(target: str) -> dict[str, Path]:
+    """What a target needs to run elsewhere: its path below a folder on Python's path → file.
+
+    Of a package all that is written in Python, so that what it imports by a computed name is there too; of a module
+    without package itself and what it imports from its folder.
+
+    Raises:
+        ConfigError: there is no such module, or it has no source in Python.
+    """
+    module = module_of(target)
+    home = _home(module)
+    if set(FOREIGN) & set(home.parts):
+        return {}  # installed, and so wherever this environment is
+    top = _find(module.split(".")[0])
+    if top is not None and top.submodule_search_locations:
+        return {str(path.relative_to(home.parent)): path for path in sorted(home.rglob("*.py"))}
+    return {str(path.relative_to(home)): path for path in _reachable(module).values()}
+
+
 def module_of(target: str) -> str:
     """The module in which a target lies: the longest part of its path that is one.
 

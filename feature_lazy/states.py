@@ -43,6 +43,7 @@ class Entry:
         owner: who trains it, or did last.
         note: why it failed, stopped, or counts as new.
         row: its last observation.
+        in_queue: whether SLURM has it, so that nobody else should train it.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class Entry:
     owner: str = ""
     note: str = ""
     row: dict[str, float] = field(default_factory=dict)
+    in_queue: bool = False
 
     @property
     def progress(self) -> float:

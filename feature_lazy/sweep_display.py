@@ -1,11 +1,12 @@
-"""What a person sees of a sweep on one machine: a bar over all runs, and a line for each job that trains."""
+"""What a person sees of a sweep: a bar over all runs, and a line for each job that trains."""
 
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from feature_lazy.progress import duration, read_snapshots
 
@@ -16,30 +17,30 @@ REFRESH = 0.5
 class SweepDisplay:
     """Counts runs, and shows them live if a person watches."""
 
-    def __init__(self, total: int, done: int, runs_of_job: Mapping[int, int]) -> None:
+    def __init__(self, total: int, done: int, runs_of_job: Mapping[Any, int]) -> None:
         """Start with ``done`` of ``total`` runs; ``runs_of_job`` says how many each job adds."""
         self.total, self.done, self.runs_of_job = total, done, runs_of_job
         self.trained = 0
         self.started = time.monotonic()
 
-    def finished(self, job: int) -> None:
+    def finished(self, job: Hashable) -> None:
         """A job is over, well or not."""
         self.trained += self.runs_of_job[job]
 
     @contextmanager
-    def watch(self, folder: Path) -> Iterator[None]:
-        """Show the snapshots in ``folder`` while the body runs; silent where no person watches."""
+    def watch(self, *folders: Path) -> Iterator[None]:
+        """Show the snapshots in some folders while the body runs; silent where no person watches."""
         if not sys.stdout.isatty():
             yield
             return
         from rich.live import Live
 
         stop = threading.Event()
-        with Live(self._text(folder), refresh_per_second=2, transient=True) as live:
+        with Live(self._text(folders), refresh_per_second=2, transient=True) as live:
 
             def refresh() -> None:
                 while not stop.wait(REFRESH):
-                    live.update(self._text(folder))
+                    live.update(self._text(folders))
 
             thread = threading.Thread(target=refresh, daemon=True)
             thread.start()
@@ -49,8 +50,8 @@ class SweepDisplay:
                 stop.set()
                 thread.join()
 
-    def _text(self, folder: Path) -> str:
-        snapshots = read_snapshots(folder)
+    def _text(self, folders: Sequence[Path]) -> str:
+        snapshots = [snapshot for folder in folders for snapshot in read_snapshots(folder)]
         partial = sum(s.members - s.left for s in snapshots)
         elapsed, now = time.monotonic() - self.started, self.trained + partial
         left = self.total - self.done - now

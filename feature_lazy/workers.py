@@ -51,8 +51,9 @@ class Workers:
         return len(self.everyone)
 
     def __enter__(self) -> Self:
-        """Listen to SIGTERM, in the main thread."""
-        if threading.current_thread() is threading.main_thread():
+        """Listen to SIGTERM, in the main thread, unless somebody does already."""
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             self._before = signal.signal(signal.SIGTERM, _interrupt)
         return self
 

@@ -51,6 +51,7 @@ LAYERS = (
         "batches",
         "plan",
         "tracking",
+        "revision",
         "provenance",
         "progress",
         "progress_bar",
@@ -64,6 +65,8 @@ LAYERS = (
     {"batch", "infinite_width"},
     {"run"},
     {"app"},
+    {"parallel"},
+    {"slurm"},
     {"commands"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
@@ -85,6 +88,9 @@ LIGHT = (
     "plan",
     "failures",
     "states",
+    "parallel",
+    "revision",
+    "slurm",
     "redaction",
     "workers",
     "tracking",
@@ -156,7 +162,7 @@ def test_light_modules_import_nothing_heavy(name):
     paths = [path for path in [home / f"{name}.py", *(home / name).rglob("*.py")] if path.exists()]
     found = {module.split(".")[0] for path in paths for module in imports(path, top_level_only=True)}
     assert paths
-    assert not found & {"torch", "scipy", "sklearn", "mlxtend", "pandas", "matplotlib", "wandb", "rich"}
+    assert not found & {"torch", "scipy", "sklearn", "mlxtend", "pandas", "matplotlib", "wandb", "rich", "submitit"}
 
 
 @pytest.mark.parametrize("name", ["observables", "dynamics", "kernels", "losses", "activations", "architectures"])

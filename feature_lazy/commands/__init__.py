@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from feature_lazy.errors import FeatureLazyError
 
-COMMANDS: tuple[str, ...] = ("status", "retry", "clean", "export", "verify", "data", "regime", "coord-check")
+COMMANDS: tuple[str, ...] = ("status", "retry", "cancel", "clean", "export", "verify", "data", "regime", "coord-check")
 """Names of the commands, in the order of the help."""
 
 

@@ -1,53 +1,66 @@
-"""Train what failed or was interrupted, here and now, with the configuration that it was asked for with.
+"""Train what failed or was interrupted, with the configuration that it was asked for with.
 
-With --state queued,failed,interrupted,stopped it trains whatever is missing.
+Runs that were trained on SLURM are submitted again with the same launcher settings, unless --here; others are trained
+here and now. With --state queued,failed,interrupted,stopped it trains whatever is missing and is not in the queue.
 """
 
 import argparse
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feature_lazy.commands.selection import folder_argument, select, selection_arguments
-from feature_lazy.config import Config
-from feature_lazy.errors import ConfigError, FeatureLazyError
-from feature_lazy.states import Entry, State, survey
+from feature_lazy.errors import ConfigError
+from feature_lazy.states import Entry, State
+
+if TYPE_CHECKING:
+    from feature_lazy.parallel import Part
+    from feature_lazy.slurm.submissions import Submission
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     folder_argument(parser)
     selection_arguments(parser, (State.FAILED, State.INTERRUPTED))
-    parser.add_argument("--n-jobs", type=int, default=0, help="processes (default: one for each core)")
+    parser.add_argument("--here", action="store_true", help="train on this machine what SLURM was given before")
+    parser.add_argument("--wait", action="store_true", help="wait for SLURM's jobs")
+    parser.add_argument("--n-jobs", type=int, default=0, help="processes on this machine (default: one for each core)")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be trained")
 
 
 def call(options: argparse.Namespace) -> int:
     """Train; 1 if something failed again."""
-    found = survey(Path(options.folder))
-    chosen = [entry for entry in select(found, options.state, options.where) if entry.state is not State.RUNNING]
-    jobs = list(group(chosen, found.root))
-    print(f"{len(chosen)} runs in {len(jobs)} jobs")
-    if options.dry_run or not jobs:
+    from feature_lazy.slurm import submissions
+    from feature_lazy.slurm.standing import survey_with_slurm
+
+    found = survey_with_slurm(Path(options.folder))
+    chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
+    before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
+    ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
+    print(f"{len(chosen)} runs, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
+    if options.dry_run or not chosen:
         for entry in chosen:
             print(f"{entry.run_id} {entry.state} {entry.note}")
         return 0
-    failures = _train(jobs, options.n_jobs or os.cpu_count() or 1)
-    for failure in failures:
-        print(failure)
-    print(f"{len(jobs) - len(failures)} of {len(jobs)} jobs done; see: feature-lazy status {found.root}")
-    return 1 if failures else 0
+    failed = 0
+    for submission, run_ids in _by_submission(
+        {e.run_id: before[e.run_id].submission for e in chosen if e.run_id in before}
+    ):
+        failed += _submit(
+            found.root, submission, group([e for e in chosen if e.run_id in run_ids], found.root), options.wait
+        )
+    return 1 if failed + _here(ours, options.n_jobs or os.cpu_count() or 1, found.root) else 0
 
 
-def group(entries: Sequence[Entry], root: Path) -> "list[tuple[Config, tuple[str, ...]]]":
-    """Jobs that train some runs, each with their ids: together what was together, stored where they are.
+def group(entries: Iterable[Entry], root: Path) -> "list[Part]":
+    """Jobs that train some runs: together what was together, stored where they are.
 
     Raises:
         ConfigError: a configuration that this version does not know.
     """
+    from feature_lazy.parallel import Part
     from feature_lazy.schema import from_plain
 
     found: dict[str, tuple[dict[str, Any], list[str]]] = {}
@@ -61,49 +74,47 @@ def group(entries: Sequence[Entry], root: Path) -> "list[tuple[Config, tuple[str
                 f"{root / 'runs' / entry.run_id} does not say how it was trained; repeat the command that began it."
             )
         found.setdefault(key, (config, []))[1].append(entry.run_id)
-    return [(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
+    return [Part(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
 
 
-def _train(jobs: "Sequence[tuple[Config, tuple[str, ...]]]", n_jobs: int) -> list[str]:
-    """Train jobs in processes of their own; a sentence for each that failed.
+def _here(parts: "Sequence[Part]", n_jobs: int, root: Path) -> int:
+    """Train on this machine; how many jobs failed."""
+    from feature_lazy.parallel import train_all
+
+    if not parts:
+        return 0
+    failures = train_all(parts, n_jobs)
+    for failure in failures:
+        print(failure)
+    print(f"{len(parts) - len(failures)} of {len(parts)} jobs done; see: feature-lazy status {root}")
+    return len(failures)
+
+
+def _by_submission(given: "dict[str, Submission]") -> "Iterable[tuple[Submission, set[str]]]":
+    """Runs whose submissions had the same settings, with the latest of these."""
+    found: dict[str, tuple[Submission, set[str]]] = {}
+    for run_id, submission in given.items():
+        latest, run_ids = found.setdefault(repr(submission.settings), (submission, set()))
+        run_ids.add(run_id)
+        found[repr(submission.settings)] = (max(latest, submission, key=lambda s: s.name), run_ids)
+    return found.values()
+
+
+def _submit(root: Path, before: "Submission", parts: "Sequence[Part]", wait: bool) -> int:
+    """Submit again; how many runs are not done at the end, if it waits for that.
 
     Raises:
-        KeyboardInterrupt: a person, or SIGTERM, stopped it; the processes have kept their state.
+        SlurmError: SLURM refuses.
     """
-    from feature_lazy.cells import cells
-    from feature_lazy.failures import record
+    from feature_lazy.slurm.campaign import Campaign
+    from feature_lazy.slurm.settings import Settings
     from feature_lazy.store import Store
-    from feature_lazy.workers import WorkerDiedError, Workers
 
-    workers = Workers(min(n_jobs, len(jobs)))
-    threads = max(1, (os.cpu_count() or 1) // len(workers))
-
-    def train(config: Config, ids: tuple[str, ...]) -> str | None:
-        try:
-            return workers.run(work, config if config.threads else replace(config, threads=threads), ids)
-        except WorkerDiedError as error:
-            if not error.stopped:
-                record(Store(config.output_dir), [c for c in cells(config) if c.run_id in ids], str(error))
-            return str(error)
-
-    with ThreadPoolExecutor(len(workers)) as pool, workers:
-        futures = [pool.submit(train, config, ids) for config, ids in jobs]
-        try:
-            results = [future.result() for future in as_completed(futures)]
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [result for result in results if result]
-
-
-def work(config: Config, ids: tuple[str, ...]) -> str | None:
-    """Train in a worker process: None, or why it failed; the runs' ``error.txt`` has it all."""
-    from feature_lazy.app import train_config
-
-    try:
-        train_config(config, only=ids)
-    except FeatureLazyError as error:
-        return str(error)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    return None
+    campaign = Campaign(root, Settings.of(before.settings), parts)
+    campaign.submit(campaign.jobs())
+    print(campaign.announcement())
+    if not wait:
+        return 0
+    run_ids = [run_id for part in parts for run_id in part.run_ids]
+    campaign.wait(len(run_ids))
+    return sum(not Store(root).is_done(run_id) for run_id in run_ids)

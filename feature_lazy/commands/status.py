@@ -1,6 +1,7 @@
 """How the runs of a results folder stand: a grid of states, what is running, what failed and why.
 
-Works from the files alone, while jobs run, on any machine that sees the folder.
+Works from the files, while jobs run, on any machine that sees the folder; of runs that SLURM was given, squeue and
+sacct are asked too, where they are.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 from feature_lazy.commands.selection import folder_argument, where_argument
-from feature_lazy.states import State, Survey, survey
+from feature_lazy.states import State, Survey
 
 REFRESH = 5.0
 """Seconds between two looks with ``--watch``."""
@@ -44,8 +45,9 @@ def call(options: argparse.Namespace) -> int:
 
 def _look(root: Path, options: argparse.Namespace) -> Survey:
     from feature_lazy.commands.selection import select
+    from feature_lazy.slurm.standing import survey_with_slurm
 
-    found = survey(root)
+    found = survey_with_slurm(root)
     return Survey(root, select(found, ",".join(State), options.where), found.problems)
 
 

@@ -13,7 +13,7 @@ from feature_lazy.errors import ConfigError
 from feature_lazy.plan import write_plan
 from feature_lazy.validate import validate
 from hydra_plugins.feature_lazy_plugins.composer import Composer
-from hydra_plugins.feature_lazy_plugins.local_launcher import LocalLauncher
+from hydra_plugins.feature_lazy_plugins.jobs import Planning
 
 
 @dataclass
@@ -45,8 +45,10 @@ class CheckedSweeper(BasicSweeper):
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
             raise CompactHydraException("\n".join(["Nothing was started:", *problems]))
-        if isinstance(self.launcher, LocalLauncher):
+        if isinstance(self.launcher, Planning):
             self.launcher.composer = composer
+            if not self.launcher.plans:
+                return
         for root in {config.output_dir for config in configs}:
             write_plan(Path(root), [config for config in configs if config.output_dir == root])
 

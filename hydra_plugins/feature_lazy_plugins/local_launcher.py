@@ -13,21 +13,17 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
-from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from feature_lazy.cells import cells
-from feature_lazy.config import Config
-from feature_lazy.errors import FeatureLazyError
 from feature_lazy.failures import record
-from feature_lazy.plan import finished_runs
 from feature_lazy.progress import PROGRESS_FILE
 from feature_lazy.store import Store
 from feature_lazy.sweep_display import SweepDisplay
 from feature_lazy.workers import WorkerDiedError, Workers
 from hydra_plugins.feature_lazy_plugins.composer import Composer
+from hydra_plugins.feature_lazy_plugins.jobs import Job, Planning, reason
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +36,7 @@ class LocalLauncherConf:
     n_jobs: int = 0  # processes; 0: one for each core
 
 
-class LocalLauncher(Launcher):
+class LocalLauncher(Planning, Launcher):
     """Composes every job once, skips what is done, trains the rest in fresh processes, and loses no result.
 
     A job runs exactly the configuration composed here: editing a file under ``conf/`` changes no queued job.
@@ -53,7 +49,6 @@ class LocalLauncher(Launcher):
     def __init__(self, n_jobs: int) -> None:
         """Choose the number of processes."""
         self.n_jobs = n_jobs or os.cpu_count() or 1
-        self.composer: Composer | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """See ``Launcher.setup``."""
@@ -65,7 +60,7 @@ class LocalLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [Job(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
-        results = [_settle(job) for job in jobs]
+        results = [job.settle() for job in jobs]
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         total = sum(counts.values())
@@ -75,14 +70,12 @@ class LocalLauncher(Launcher):
             self._train(jobs, todo, results, SweepDisplay(total, done, counts))
         failed = [index for index, result in enumerate(results) if result.status is JobStatus.FAILED]
         for index in failed:
-            log.error("Failed: %s\n  %s", " ".join(job_overrides[index]), _reason(results[index]))
+            log.error("Failed: %s\n  %s", " ".join(job_overrides[index]), reason(results[index]))
         if failed:
             log.error("%d of %d jobs failed; repeat the command to train what is missing.", len(failed), len(jobs))
         return results
 
-    def _train(
-        self, jobs: Sequence["Job"], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay
-    ) -> None:
+    def _train(self, jobs: Sequence[Job], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay) -> None:
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         workers = Workers(min(self.n_jobs, len(todo)))
@@ -101,9 +94,21 @@ class LocalLauncher(Launcher):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, workers: Workers, job: "Job", folder: Path) -> JobReturn:
+    def _composed(self, job: Job) -> DictConfig:
+        """The configuration that a worker runs, beside n_jobs − 1 others."""
+        config = job.composed()
+        with open_dict(config):
+            config.hydra.job.id = f"{config.hydra.job.name}_{job.number}"
+            config.hydra.job.num = job.number
+            # The terminal belongs to the parent's display; a job's lines go to the log file.
+            config.hydra.job_logging.root.handlers = ["file"]
+            if not config.threads:
+                config.threads = max(1, (os.cpu_count() or 1) // self.n_jobs)
+        return config
+
+    def _run(self, workers: Workers, job: Job, folder: Path) -> JobReturn:
         """Run a job in a worker process; one that dies is a failed job, and its runs say so."""
-        config = job.composed(self.n_jobs)
+        config = self._composed(job)
         payload = (self.hydra_context, config, self.task_function, Singleton.get_state(), folder)
         try:
             return cloudpickle.loads(workers.run(_work, cloudpickle.dumps(payload)))
@@ -111,40 +116,6 @@ class LocalLauncher(Launcher):
             if not error.stopped:
                 record(Store(job.config.output_dir), job.cells, str(error))
             return JobReturn(status=JobStatus.FAILED, _return_value=error)
-
-
-class Job:
-    """One job of a sweep: its typed configuration, and what Hydra composes when it is its turn."""
-
-    def __init__(self, number: int, overrides: Sequence[str], composer: Composer) -> None:
-        """Compose the typed configuration."""
-        self.number, self.overrides, self.composer = number, overrides, composer
-        self.config: Config = composer.typed(overrides)
-        self.cells = cells(self.config)
-
-    def composed(self, n_jobs: int) -> DictConfig:
-        """The configuration that a worker runs, beside n_jobs − 1 others."""
-        config = self.composer.composed(self.overrides)
-        with open_dict(config):
-            config.hydra.job.id = f"{config.hydra.job.name}_{self.number}"
-            config.hydra.job.num = self.number
-            # The terminal belongs to the parent's display; a job's lines go to the log file.
-            config.hydra.job_logging.root.handlers = ["file"]
-            if not config.threads:
-                config.threads = max(1, (os.cpu_count() or 1) // n_jobs)
-        return config
-
-
-def _settle(job: Job) -> JobReturn:
-    """The result of a job if it needs no training: all done, or a stored run is damaged."""
-    result = JobReturn(overrides=list(job.overrides))
-    try:
-        if len(finished_runs(Store(job.config.output_dir), job.cells)) == len(job.cells):
-            result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in job.cells]
-    except FeatureLazyError as error:
-        # Of a kind that Hydra shows without a traceback: the sentence says it all.
-        result.status, result.return_value = JobStatus.FAILED, CompactHydraException(str(error))
-    return result
 
 
 def _work(payload: bytes) -> bytes:
@@ -163,10 +134,6 @@ def _work(payload: bytes) -> bytes:
         job_subdir_key="hydra.sweep.subdir",
     )
     return cloudpickle.dumps(result)
-
-
-def _reason(result: JobReturn) -> str:
-    return f"{result._return_value}".replace("\n", "\n  ")
 
 
 ConfigStore.instance().store(

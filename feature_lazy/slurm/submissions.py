@@ -1,0 +1,99 @@
+"""Which SLURM job trains which run: ``slurm/NAME.json`` in the results folder, a file for each submission."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from feature_lazy.errors import StoreError
+from feature_lazy.files import read_regular, write_atomically
+
+FOLDER = "slurm"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was handed to SLURM at once.
+
+    Attributes:
+        name: its name, which sorts by time.
+        settings: the launcher's settings, to do it again.
+        snapshot: folder of the frozen source, relative to the results folder.
+        jobs: run ids of each job, by SLURM's id.
+        logs: standard error of each job, by SLURM's id.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    snapshot: str
+    jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    logs: Mapping[str, str] = field(default_factory=dict)
+
+    def plus(self, jobs: Mapping[str, tuple[str, ...]], logs: Mapping[str, str]) -> "Submission":
+        """The same with more jobs."""
+        return replace(self, jobs={**self.jobs, **jobs}, logs={**self.logs, **logs})
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The job that a run was given to last."""
+
+    job: str
+    log: str
+    submission: Submission
+
+
+def new_name(root: Path) -> str:
+    """A name that no submission to this folder has."""
+    stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    taken = {path.stem for path in (root / FOLDER).glob("*.json")}
+    return next(name for n in range(len(taken) + 1) if (name := f"{stamp}{f'-{n}' if n else ''}") not in taken)
+
+
+def write(root: Path, submission: Submission) -> None:
+    """Write a submission down.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    path = root / FOLDER / f"{submission.name}.json"
+    try:
+        write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(submission)}, indent=1).encode())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def read(root: Path) -> tuple[list[Submission], list[str]]:
+    """All submissions to a results folder, the latest last, and a sentence for each that is damaged."""
+    found, problems = [], []
+    for path in sorted((root / FOLDER).glob("*.json"), key=lambda path: path.stem):
+        try:
+            found.append(_parsed(json.loads(read_regular(path))))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            problems.append(f"{path} is damaged ({error}): which SLURM jobs train these runs is not known. Remove it.")
+    return found, problems
+
+
+def _parsed(values: dict[str, Any]) -> Submission:
+    """A submission.
+
+    Raises:
+        ValueError: it is of another schema.
+    """
+    if values.pop("schema") != SCHEMA:
+        raise ValueError("it is of another version")
+    jobs = {str(job): tuple(map(str, runs)) for job, runs in values.pop("jobs").items()}
+    return Submission(jobs=jobs, **values)
+
+
+def assignments(submissions: list[Submission]) -> dict[str, Assignment]:
+    """The latest job of each run."""
+    return {
+        run: Assignment(job, submission.logs.get(job, ""), submission)
+        for submission in submissions
+        for job, runs in submission.jobs.items()
+        for run in runs
+    }

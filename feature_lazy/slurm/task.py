@@ -1,0 +1,216 @@
+"""What runs in a SLURM job: the frozen configurations that it was given, from the frozen source."""
+
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from feature_lazy.errors import ConfigError, FeatureLazyError
+from feature_lazy.stopping import DEADLINE, StoppedError
+
+if TYPE_CHECKING:
+    from feature_lazy.parallel import Part
+
+log = logging.getLogger(__name__)
+ENDLESS = 10**6
+"""Time-outs that submitit may count: how many are allowed is decided here, by progress."""
+
+
+class JobFailedError(FeatureLazyError):
+    """Runs of a job failed, so that SLURM calls it FAILED."""
+
+
+class StalledError(FeatureLazyError):
+    """A job ran out of time again and again without getting further."""
+
+
+@dataclass
+class Task:
+    """A callable for submitit, which calls ``checkpoint`` when SLURM wants the node back or the time is over.
+
+    Attributes:
+        configs: resolved configurations, as plain values.
+        run_ids: of each the runs to train.
+        side_by_side: how many are trained at once; 1: one after the other.
+        timeout_min: minutes that the job has.
+        signal_delay_s: seconds before its end at which it is told.
+        patience: time-outs in a row that may pass without progress.
+        progress_file: where a waiting parent looks.
+        stalled: time-outs in a row that have.
+        reached: how far the runs were at the last time-out.
+        started: when this attempt began, in Unix seconds.
+    """
+
+    configs: list[dict[str, Any]]
+    run_ids: list[tuple[str, ...]]
+    side_by_side: int
+    timeout_min: int
+    signal_delay_s: int
+    patience: int
+    progress_file: str
+    stalled: int = 0
+    reached: float = -1.0
+    started: float = 0.0
+
+    def __call__(self) -> list[str]:
+        """Train, and return the ids of all runs.
+
+        Raises:
+            JobFailedError: runs of a job of several failed; the reasons are in it.
+            FeatureLazyError: the error of a job of one.
+            StoppedError: something stopped it that is not for submitit.
+        """
+        from feature_lazy.progress import PROGRESS_FILE
+
+        _to_log()
+        os.environ[PROGRESS_FILE] = self.progress_file
+        self.started = time.time()
+        end = self.started + 60 * self.timeout_min
+        parts = self._parts()
+        # Only if nobody has told it by then: a process that keeps its state at the very end keeps none.
+        margin = max(part.config.checkpoint_margin for part in parts) - self.signal_delay_s / 2
+        os.environ[DEADLINE] = str(end + margin)
+        try:
+            if len(parts) == 1:
+                self._one(parts[0])
+            else:
+                self._several(parts)
+        except (StoppedError, JobFailedError) as error:
+            late = time.time() >= end - self.signal_delay_s
+            if late or isinstance(error, StoppedError):
+                self._give_way(late)
+            raise
+        return [run_id for part in parts for run_id in part.run_ids]
+
+    def checkpoint(self) -> Any:
+        """What to run when the job is put back into the queue: the same; runs go on from their own checkpoints.
+
+        Raises:
+            StalledError: it was given time again and again, and got no further.
+        """
+        from submitit.helpers import DelayedSubmission
+
+        now = self._progress()
+        if time.time() >= self.started + 60 * self.timeout_min - self.signal_delay_s - 30:
+            self.stalled = self.stalled + 1 if now <= self.reached else 0
+            self.reached = max(now, self.reached)
+        if self.stalled > self.patience:
+            reason = (
+                f"The job ran out of its {self.timeout_min} minutes {self.stalled} times without getting further, so "
+                "it is not started again: raise hydra.launcher.timeout_min, or lower checkpoint_every."
+            )
+            self._record(reason)
+            raise StalledError(reason)
+        return DelayedSubmission(self)
+
+    def _parts(self) -> "list[Part]":
+        """What to train, with the threads that this job has.
+
+        Raises:
+            ConfigError: the source here is not the one that the run ids were made with.
+        """
+        from feature_lazy.cells import cells
+        from feature_lazy.parallel import Part
+        from feature_lazy.schema import from_plain
+
+        parts = []
+        for plain, run_ids in zip(self.configs, self.run_ids, strict=True):
+            config = from_plain(plain)
+            if unknown := set(run_ids) - {cell.run_id for cell in cells(config)}:
+                raise ConfigError(
+                    f"{', '.join(sorted(unknown))} is not what this source makes of its configuration; it has changed "
+                    "since the job was submitted. Cancel the job and repeat the command."
+                )
+            parts.append(Part(replace(config, threads=config.threads or _cores()), tuple(run_ids)))
+        return parts
+
+    def _one(self, part: "Part") -> None:
+        from feature_lazy.app import train_config
+
+        train_config(part.config, only=part.run_ids)
+
+    def _several(self, parts: "list[Part]") -> None:
+        """Train in processes of their own, so that one that is killed takes no other with it.
+
+        Raises:
+            JobFailedError: some failed.
+            StoppedError: a signal stopped it; what is done is stored, and the rest has kept its state.
+        """
+        from feature_lazy.parallel import train_all
+
+        shared = [replace(part, config=replace(part.config, threads=0)) for part in parts]
+        asked: list[int] = []
+
+        def stop(number: int, frame: Any) -> None:
+            asked.append(number)
+            if len(asked) == 1:
+                raise KeyboardInterrupt
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGUSR2, signal.SIGTERM)}
+        try:
+            failures = train_all(shared, self.side_by_side, cores=_cores())
+        except KeyboardInterrupt:
+            failures = []
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if asked:
+            self._give_way(signal.SIGUSR2 in asked)
+            raise StoppedError(f"Stopped by {signal.Signals(asked[0]).name}; what was running has kept its state.")
+        if failures:
+            raise JobFailedError(f"{len(failures)} of {len(parts)} failed:\n" + "\n".join(failures))
+
+    def _give_way(self, requeue: bool) -> None:
+        """Let submitit put the job back into the queue, or wait for what SLURM does next.
+
+        Before a preemption SLURM sends SIGTERM, then perhaps SIGUSR2, then kills: a job that ended of itself in between
+        would have failed.
+        """
+        if requeue:
+            signal.raise_signal(signal.SIGUSR2)
+        time.sleep(self.signal_delay_s)
+
+    def _progress(self) -> float:
+        """A number that grows while the runs do: runs that are done, and steps in checkpoints."""
+        from feature_lazy.store import Store
+
+        done, steps = 0, 0.0
+        for plain, run_ids in zip(self.configs, self.run_ids, strict=True):
+            store = Store(plain["output_dir"])
+            for run_id in run_ids:
+                done += store.is_done(run_id)
+                steps += 0.0 if store.is_done(run_id) else _steps(store, run_id)
+        return 1e12 * done + steps
+
+    def _record(self, reason: str) -> None:
+        """Leave ``error.txt`` with every run that is not done."""
+        from feature_lazy.failures import record
+        from feature_lazy.store import Store
+
+        for part in self._parts():
+            record(Store(part.config.output_dir), part.cells, reason)
+
+
+def _steps(store: Any, run_id: str) -> float:
+    try:
+        found = store.checkpoints(run_id)
+    except FeatureLazyError:
+        return 0.0
+    return float(found[0][0].arrays["steps"].sum()) if found else 0.0
+
+
+def _cores() -> int:
+    """Cores that SLURM has given to this job."""
+    return int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
+
+
+def _to_log() -> None:
+    """Lines to the job's ``.out``."""
+    from feature_lazy.redaction import RedactingFormatter
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

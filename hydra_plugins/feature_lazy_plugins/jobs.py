@@ -1,0 +1,59 @@
+"""The jobs of a sweep, whichever launcher runs them: composed once, and done ones known."""
+
+from collections.abc import Sequence
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
+
+from feature_lazy.cells import cells
+from feature_lazy.config import Config
+from feature_lazy.errors import FeatureLazyError
+from feature_lazy.plan import finished_runs
+from feature_lazy.store import Store
+from hydra_plugins.feature_lazy_plugins.composer import Composer
+
+
+class Planning:
+    """A launcher to which the sweeper hands what it has composed.
+
+    Attributes:
+        composer: the sweeper's, None before.
+    """
+
+    composer: Composer | None = None
+
+    @property
+    def plans(self) -> bool:
+        """Whether what is asked for is to be written down: it is to be trained."""
+        return True
+
+
+class Job:
+    """One job of a sweep: its typed configuration, and what Hydra composes when it is its turn."""
+
+    def __init__(self, number: int, overrides: Sequence[str], composer: Composer) -> None:
+        """Compose the typed configuration."""
+        self.number, self.overrides, self.composer = number, overrides, composer
+        self.config: Config = composer.typed(overrides)
+        self.cells = cells(self.config)
+
+    def composed(self) -> DictConfig:
+        """The whole configuration, Hydra's node included."""
+        return self.composer.composed(self.overrides)
+
+    def settle(self) -> JobReturn:
+        """The result if it needs no training, because all is done, or a stored run is damaged; else UNKNOWN."""
+        result = JobReturn(overrides=list(self.overrides))
+        try:
+            if len(finished_runs(Store(self.config.output_dir), self.cells)) == len(self.cells):
+                result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in self.cells]
+        except FeatureLazyError as error:
+            # Of a kind that Hydra shows without a traceback: the sentence says it all.
+            result.status, result.return_value = JobStatus.FAILED, CompactHydraException(str(error))
+        return result
+
+
+def reason(result: JobReturn) -> str:
+    """Why a job failed, indented to stand below its overrides."""
+    return f"{result._return_value}".replace("\n", "\n  ")

@@ -1,0 +1,152 @@
+"""Run a sweep on a SLURM cluster: settings of ``submitit_slurm``, and runs that outlast whatever happens to a job."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.errors import CompactHydraException
+from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as StockLauncher
+
+from feature_lazy.cells import Cell
+from feature_lazy.errors import FeatureLazyError
+from feature_lazy.failures import reason as stored_reason
+from feature_lazy.parallel import Part
+from feature_lazy.slurm.campaign import Campaign
+from feature_lazy.slurm.preview import preview
+from feature_lazy.slurm.settings import Settings
+from feature_lazy.slurm.site import KINDS, site
+from feature_lazy.store import Store
+from hydra_plugins.feature_lazy_plugins.composer import Composer
+from hydra_plugins.feature_lazy_plugins.jobs import Job, Planning, reason
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class SlurmLauncherConf(SlurmQueueConf):
+    """Keys of the stock launcher, and ours."""
+
+    _target_: str = "hydra_plugins.feature_lazy_plugins.slurm_launcher.SlurmLauncher"
+    submitit_folder: str = "${hydra.sweep.dir}/slurm/%A"
+    max_num_timeout: int = 2  # time-outs in a row that may pass without progress
+    pack: int = 1  # cells of one job; members of an ensemble count one by one
+    side_by_side: int = 1  # cells of one job that are trained at once, on one GPU if there is one
+    wait: bool = True  # false: submit, say how to follow, and return
+    dry_run: bool = False  # true: show cells, jobs and node-hours, and submit nothing
+    site_problem: str = ""  # filled in where the site file cannot be read
+
+
+class SlurmLauncher(Planning, StockLauncher):
+    """Composes every job once, skips what is done or in the queue, submits the rest, and loses no result."""
+
+    @property
+    def plans(self) -> bool:
+        """Whether what is asked for is to be written down."""
+        return not self.params.get("dry_run")
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """See ``Launcher.launch``; jobs come back in order, failed ones as failed.
+
+        Raises:
+            CompactHydraException: nothing, or not all, could be submitted.
+        """
+        assert self.config is not None
+        assert self.hydra_context is not None
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
+        jobs = [Job(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
+        try:
+            settings = Settings.of(self.params)
+            results = [job.settle() for job in jobs]
+            for root in dict.fromkeys(job.config.output_dir for job in jobs):
+                here = [
+                    (job, result) for job, result in zip(jobs, results, strict=True) if job.config.output_dir == root
+                ]
+                _Sweep(Path(root), settings, [job for job, _ in here], [result for _, result in here]).launch()
+        except FeatureLazyError as error:
+            raise CompactHydraException(str(error)) from error
+        return results
+
+
+class _Sweep:
+    """The jobs of one results folder; their results are filled in as they become known."""
+
+    def __init__(self, root: Path, settings: Settings, jobs: Sequence[Job], results: Sequence[JobReturn]) -> None:
+        self.store, self.settings, self.total = Store(root), settings, sum(len(job.cells) for job in jobs)
+        self.open = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.UNKNOWN]
+        self.failed = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.FAILED]
+        parts = [Part(job.config, tuple(c.run_id for c in self._missing(job))) for job, _ in self.open]
+        self.campaign = Campaign(root, settings, parts)
+
+    def _missing(self, job: Job) -> list[Cell]:
+        return [cell for cell in job.cells if not self.store.is_done(cell.run_id)]
+
+    def launch(self) -> None:
+        """Submit, and wait if that is wanted.
+
+        Raises:
+            SlurmError: SLURM refuses.
+            StoreError: the results folder cannot be written.
+        """
+        missing = sum(len(part.run_ids) for part in self.campaign.parts)
+        log.info("%d runs, %d already done", self.total, self.total - missing)
+        jobs = self.campaign.jobs() if missing else []
+        if self.settings.dry_run:
+            preview(self.store.root, jobs, self.settings)
+            return self._settle(lambda job: [])
+        if jobs:
+            self.campaign.submit(jobs)
+            log.info("%s", self.campaign.announcement())
+        if not self.settings.wait:
+            return self._settle(lambda job: sorted({self.campaign.assigned[c.run_id].job for c in self._missing(job)}))
+        if missing:
+            self._wait()
+        for job, result in self.open:
+            self._finish(job, result)
+        report([(job, result) for job, result in (*self.failed, *self.open) if result.status is JobStatus.FAILED])
+        return None
+
+    def _wait(self) -> None:
+        """Wait for the jobs.
+
+        Raises:
+            KeyboardInterrupt: a person does not want to; the jobs go on.
+        """
+        try:
+            self.campaign.wait(self.total)
+        except KeyboardInterrupt:
+            log.warning("The jobs go on.")
+            raise
+
+    def _settle(self, value: Callable[[Job], list[str]]) -> None:
+        for job, result in self.open:
+            result.status, result.return_value = JobStatus.COMPLETED, value(job)
+
+    def _finish(self, job: Job, result: JobReturn) -> None:
+        settled = job.settle()
+        result.status, result._return_value = settled.status, settled._return_value
+        if result.status is JobStatus.UNKNOWN:
+            reasons = [stored_reason(self.store.path(c.run_id)) or "it was cancelled" for c in self._missing(job)]
+            ids = sorted({self.campaign.assigned[c.run_id].job for c in self._missing(job)})
+            text = f"{'; '.join(dict.fromkeys(reasons))} (SLURM job {', '.join(ids)})"
+            result.status, result.return_value = JobStatus.FAILED, CompactHydraException(text)
+
+
+def report(failed: Sequence[tuple[Job, JobReturn]]) -> None:
+    """The closing table: which jobs failed, and why."""
+    for job, result in failed:
+        log.error("Failed: %s\n  %s", " ".join(job.overrides), reason(result))
+    if failed:
+        log.error("%d jobs failed; train what is missing with feature-lazy retry, or repeat the command.", len(failed))
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="feature_lazy_slurm", node=SlurmLauncherConf, provider="feature_lazy"
+)
+for kind in KINDS:
+    ConfigStore.instance().store(group="hydra/launcher", name=f"site_{kind}", node=site(kind), provider="feature_lazy")
