@@ -1,10 +1,13 @@
 # Read by up.sh and down.sh: where the cluster of the tests lives, and how to end what was started there.
 PATH=$PATH:/usr/sbin:/sbin # the daemons' folder, which a user's or CI's path may lack
-memory=/dev/shm
-[ -w "$memory" ] || memory=${TMPDIR:-/tmp}
-run=${SLURM_TESTBED_DIR:-$memory/feature_lazy_testbed_$(id -u)}
-port=${SLURM_TESTBED_PORT:-16817}
-nodes=(testbed1 testbed2)
+temporary=/dev/shm # in memory, where it has room for a data base
+if ! [ -w "$temporary" ] || [ "$(df --output=size -k "$temporary" | tail -n 1)" -lt 262144 ]; then
+  temporary=${TMPDIR:-/tmp}
+fi
+run=${SLURM_TESTBED_DIR:-$temporary/feature_lazy_testbed_$(id -u)}
+port=${SLURM_TESTBED_PORT:-16817} # the first of four
+# Control groups are called after their node: two clusters on one machine must not share a name.
+nodes=("testbed$((port + 2))" "testbed$((port + 3))")
 export SLURM_CONF=$run/slurm.conf
 
 fail() {
@@ -21,7 +24,18 @@ wait_for() { # SECONDS COMMAND...
   done
 }
 
+missing() { # the first command of the cluster that is not here
+  local command
+  for command in munged slurmctld slurmd slurmdbd mariadbd sbatch sacct; do
+    command -v "$command" >/dev/null || { echo "$command" && return; }
+  done
+}
+
 answers() { timeout 10 scontrol ping 2>/dev/null | grep -q 'is UP'; }
+
+ready() { [ "$(sinfo -h -N -p main -t idle,mixed,allocated,completing -o %N | wc -l)" = ${#nodes[@]} ]; }
+
+is_up() { [ -e "$run/up" ] && answers && ready; }
 
 # A zombie counts as gone: whoever is process 1 here may reap late, or never.
 gone() { [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
@@ -60,7 +74,7 @@ stop_jobs() { # kill what jobs left behind where no slurmctld could cancel them
   done
   for process in /proc/[0-9]*; do
     [ "$(cat "$process/comm" 2>/dev/null)" = slurmstepd ] || continue
-    tr '\0' '\n' <"$process/environ" 2>/dev/null | grep -qxF "SLURM_CONF=$SLURM_CONF" || continue
+    cat "$process/environ" 2>/dev/null | tr '\0' '\n' | grep -qxF "SLURM_CONF=$SLURM_CONF" || continue
     id=${process#/proc/}
     for id in $(cat "$process/task/$id/children" 2>/dev/null) "$id"; do kill -9 "$id" 2>/dev/null; done
   done

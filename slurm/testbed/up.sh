@@ -5,7 +5,6 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
-ready() { [ "$(sinfo -h -N -p main -t idle,mixed,allocated -o %N | wc -l)" = ${#nodes[@]} ]; }
 registered() { sacctmgr -n -P show cluster format=cluster,controlport | grep -q '^feature_lazy_testbed|[1-9]'; }
 finish() {
   echo "testbed: SLURM is up in $run; $here/down.sh ends it" >&2
@@ -13,14 +12,12 @@ finish() {
   exit 0
 }
 
-for command in munged slurmctld slurmd slurmdbd mariadbd sbatch sacct; do
-  command -v "$command" >/dev/null || fail "$command is missing; run $here/install.sh"
-done
+[ -z "$(missing)" ] || fail "no $(missing) here; run $here/install.sh"
 mkdir -p "$run"
 [ -O "$run" ] || fail "$run belongs to somebody else; name another folder by SLURM_TESTBED_DIR"
 run=$(cd "$run" && pwd)
 export SLURM_CONF=$run/slurm.conf
-if [ -e "$run/up" ] && answers && ready; then finish; fi
+if is_up; then finish; fi
 if [ -e "$SLURM_CONF" ]; then
   "$here/down.sh" # what is left of a start that failed or was killed
 elif [ -n "$(ls -A "$run")" ]; then
@@ -43,7 +40,7 @@ done
 
 rm -rf "${run:?}"/*
 chmod 755 "$run"
-mkdir -p "$run"/{state,log,dev,spool/testbed1,spool/testbed2}
+mkdir -p "$run"/{state,log,dev} "${nodes[@]/#/$run/spool/}"
 mkdir -m 700 "$run/db"
 touch "$SLURM_CONF" # from here on down.sh knows this folder
 trap 'status=$?; trap - EXIT; stop_all; echo "testbed: not started; logs are in $run/log" >&2; exit $status' EXIT
@@ -72,12 +69,12 @@ if mknod "$run/dev/gpu0" c 1 3 2>/dev/null && mknod "$run/dev/gpu1" c 1 3 2>/dev
 else
   gpus='/dev/tty[0-1]'
 fi
-echo "NodeName=testbed[1-2] Name=gpu File=$gpus" >"$run/gres.conf"
+echo "NodeName=${nodes[0]},${nodes[1]} Name=gpu File=$gpus" >"$run/gres.conf"
 
 fill() { # TEMPLATE: with the values of this start
   sed -e "s|@USER@|$(id -un)|g; s|@HOST@|$host|g; s|@ADDRESS@|$address|g; s|@RUN@|$run|g" \
     -e "s|@PORT_SLURMCTLD@|$port|; s|@PORT_SLURMDBD@|$((port + 1))|" \
-    -e "s|@PORT_TESTBED1@|$((port + 2))|; s|@PORT_TESTBED2@|$((port + 3))|" \
+    -e "s|@PORT_NODE1@|$((port + 2))|g; s|@PORT_NODE2@|$((port + 3))|g" \
     -e "s|@PROCTRACK@|$PROCTRACK|; s|@TASK@|$TASK|; s|@GATHER@|$GATHER|; s|@GATHER_PARAMETERS@|$GATHER_PARAMETERS|" "$1"
 }
 (umask 077 && fill "$here/slurmdbd.conf" >"$run/slurmdbd.conf")
