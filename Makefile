@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint format bench bench-solvers bench-kernels clean
+.PHONY: help demo test test-slurm lint format bench bench-solvers bench-kernels clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,9 @@ demo: $(STAMP) ## install, then sweep α × width × seed on real digits: result
 
 test: $(STAMP) ## install, then run all tests
 	$(BIN)/python -m pytest -n auto
+
+test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
+	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm
 
 lint: $(STAMP) ## format check, lint, types
 	$(BIN)/ruff format --check .
