@@ -154,12 +154,10 @@ def test_report_has_a_set_of_runs_for_each_regime(capsys):
 )
 def test_any_name_of_a_sweep_is_a_filter_for_it_alone(capsys, sweep):
     """W&B turns filters into code and back, and refuses titles with symbols or of more than 128 characters."""
-    [filters] = [
-        runs["filters"]["filters"] for runs in run_sets(dry_run(capsys, "--workspace", "--sweep", sweep)).values()
-    ]
-    assert [(one["key"], one["op"], one["value"]) for one in filters] == [
-        ({"section": "run", "name": "group"}, "=", sweep)
-    ]
+    sets = run_sets(dry_run(capsys, "--sweep", sweep))
+    for name in ("Run set", "all runs"):
+        [one] = sets[name]["filters"]["filters"]
+        assert (one["key"], one["op"], one["value"]) == ({"section": "run", "name": "group"}, "=", sweep)
 
 
 def test_without_a_sweep_all_runs_are_shown(capsys):
