@@ -9,6 +9,8 @@ from feature_lazy import load_sweep
 from feature_lazy.errors import StoreError
 
 X, H = "sqrt_h_alpha", "h"
+SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
+"""Columns that must be the same in all runs of one figure."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
 
@@ -23,7 +25,7 @@ def read(folder: Path | str) -> pd.DataFrame:
     """
     sweep = load_sweep(folder)
     table = sweep.table.assign(run=sweep.runs)
-    for column in ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics"):
+    for column in SETTING:
         values = sorted(table[column].dropna().unique()) if column in table else []
         if len(values) > 1:
             raise StoreError(f"{folder} mixes runs with {column} = {', '.join(map(str, values))}; figures need one.")

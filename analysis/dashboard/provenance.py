@@ -1,0 +1,66 @@
+"""How the runs of a sweep were made and what they show, as Markdown, from the stored runs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.fits import laws
+from analysis.sweep import SETTING, H, X, read
+from feature_lazy.runs import Run
+
+
+def describe(folder: Path) -> str:
+    """Grid, outcomes, source, versions, machines and dates of a results folder, and the laws measured from it.
+
+    Raises:
+        StoreError: no complete run, a damaged one, or runs that one figure cannot show together.
+    """
+    table = read(folder)
+    runs: list[Run] = list(table["run"])
+    facts = [(name, table[name].iloc[0]) for name in SETTING if name in table]
+    rows = [*_sweep(table), *((name, str(value)) for name, value in facts if pd.notna(value)), *_making(runs)]
+    text = _table(("sweep", "what it is"), rows)
+    measured = [(law.name, law.where, law.expected, law.measured) for law in laws(table)]
+    return f"{text}\n\n{_table(('law', 'where', 'expected', 'measured'), measured)}" if measured else text
+
+
+def _sweep(table: pd.DataFrame) -> list[tuple[str, str]]:
+    x = table[X]
+    return [
+        ("runs", f"{len(table)}: {_counted(table['outcome'])}"),
+        ("h", _listed(sorted(table[H].unique()))),
+        ("√h·α", f"{x.nunique()} values, {x.min():g} … {x.max():g}"),
+        ("seeds", str(table["seed"].nunique())),
+    ]
+
+
+def _making(runs: list[Run]) -> list[tuple[str, str]]:
+    """Sources, versions, devices, hosts and dates; a run has a segment for each process that trained it."""
+    made = [run.provenance for run in runs]
+    segments = [segment for one in made for segment in one.get("segments", [])]
+    sources = [one.get("git", {}) for one in made]
+    revisions = {s["revision"] + (", modified" if s.get("modified") else "") for s in sources if "revision" in s}
+    versions = {f"{name} {version}" for one in made for name, version in one.get("versions", {}).items()}
+    dates = sorted(segment[key] for segment in segments for key in ("started", "ended") if key in segment)
+    rows = [
+        ("source", _listed(sorted(revisions))),
+        ("versions", _listed(sorted(versions))),
+        ("devices", _listed(sorted({f"{d['type']} {d['name']}" for one in made if (d := one.get("device"))}))),
+        ("hosts", _listed(sorted({segment["host"] for segment in segments}))),
+        ("trained", " … ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _counted(values: pd.Series) -> str:
+    return _listed(f"{count} {name}" for name, count in values.value_counts().sort_index().items())
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
