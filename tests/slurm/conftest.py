@@ -31,7 +31,9 @@ def cluster():
         pytest.fail(reason)
     if reason:
         pytest.skip(reason)
-    return Path(os.environ["SLURM_CONF"]).parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEATURE_LAZY_SITE", str(HERE / "site.yaml"))
+        yield Path(os.environ["SLURM_CONF"]).parent
 
 
 @pytest.fixture
@@ -51,6 +53,19 @@ def test_key(cluster, request, monkeypatch, tmp_path):
         fcntl.flock(turn, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield key
         cancel_all(key)
+
+
+@pytest.fixture
+def cli():
+    """Call ``feature-lazy`` in a process of its own."""
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "import sys, feature_lazy.commands as c; sys.exit(c.main())"]
+        return subprocess.run(
+            [*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return call
 
 
 @pytest.fixture

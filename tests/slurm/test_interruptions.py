@@ -1,0 +1,149 @@
+"""Whatever stops a job, its run goes on from its checkpoint and ends as if nothing had happened, bit for bit."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from feature_lazy.runs import load_run
+from tests.processes import science, train
+from tests.slurm.cluster import call, sbatch, squeue, wait_until
+from tests.slurm.sweeps import CPU, THEIRS, configuration, finished, job_of, states, submissions, their_folder
+
+RUN = (*THEIRS, "dynamics.stepper=article", "dynamics.eps_gradient=1e-2", "alpha.value=2", "checkpoint_every=1")
+ONE = ("-m", *CPU, "hydra.launcher.wait=false", *RUN)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The run as one process trains it on this machine, without waiting in each pass."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(their_folder(folder)))
+        train(configuration(*RUN, f"output_dir={folder / 'results'}"))
+    return science(folder / "results")
+
+
+@pytest.fixture
+def running(tmp_path, train_py, monkeypatch):
+    """A call that submits a run whose passes take a while, and waits until it has kept a state."""
+    monkeypatch.setenv("PYTHONPATH", str(their_folder(tmp_path)))
+    folder = tmp_path / "results"
+
+    def submit(*overrides, seconds=0.05):
+        monkeypatch.setenv("PASS_SECONDS", str(seconds))
+        done = train_py(folder, *ONE, *overrides)
+        assert done.returncode == 0, done.stdout + done.stderr
+        wait_until(lambda: list(folder.glob("runs/*/checkpoint-*")) != [], 60, "the run keeps a state")
+        return folder, job_of(folder)
+
+    return submit
+
+
+def check(folder, uninterrupted, starts, seconds=120):
+    """It is done, was begun so often, and its history and outputs are those of the uninterrupted run."""
+    wait_until(lambda: finished(folder) != set(), seconds, "the run is done")
+    assert science(folder) == uninterrupted
+    [run] = [load_run(path.parent) for path in folder.glob("runs/*/done")]
+    assert len(run.provenance["segments"]) >= starts
+    wait_until(lambda: set(states(folder).values()) == {"COMPLETED"}, 30, "the accounting says COMPLETED")
+    assert len(submissions(folder)) == 1
+
+
+def test_requeue_by_an_operator(running, uninterrupted):
+    folder, job = running()
+    call("scontrol", "requeue", job)
+    check(folder, uninterrupted, starts=2)
+
+
+def test_submitits_signal(running, uninterrupted):
+    folder, job = running()
+    call("scancel", "--signal=USR2", job)
+    wait_until(lambda: "PENDING" in squeue_of(job), 30, "submitit puts it back into the queue")
+    check(folder, uninterrupted, starts=2)
+
+
+def squeue_of(job):
+    return call("squeue", "-h", "-j", job, "-o", "%T").split()
+
+
+def test_real_time_limit_of_a_minute(running, uninterrupted):
+    folder, _ = running("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=35", seconds=0.08)
+    check(folder, uninterrupted, starts=2, seconds=240)
+
+
+@pytest.mark.usefixtures("whole_cluster")
+def test_preemption_by_a_partition_of_higher_priority(running, uninterrupted):
+    folder, job = running()
+    greedy = sbatch("sleep 12", "--partition=high", "--nodes=2", "--exclusive")
+    wait_until(lambda: squeue_of(greedy) == ["RUNNING"], 60, "the job of higher priority runs")
+    assert "RUNNING" not in squeue_of(job)
+    check(folder, uninterrupted, starts=2)
+
+
+@pytest.mark.usefixtures("whole_cluster")
+def test_node_that_dies_without_a_signal(running, uninterrupted):
+    folder, job = running()
+    node = call("squeue", "-h", "-j", job, "-o", "%N").strip()
+    call("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    try:
+        wait_until(lambda: "RUNNING" not in squeue_of(job), 60, "the job leaves the dead node")
+    finally:
+        call("scontrol", "update", f"NodeName={node}", "State=RESUME")
+    subprocess.run(["scontrol", "release", job], check=False, capture_output=True)
+    check(folder, uninterrupted, starts=2)
+
+
+def test_killed_process_is_named_and_retry_ends_it(running, uninterrupted, cli):
+    folder, job = running()
+    call("scancel", "--signal=KILL", job)
+    wait_until(lambda: job not in call("squeue", "-h", "-r", "-o", "%i").split(), 60, "the job is over")
+    status = cli("status", folder)
+    assert status.returncode == 1
+    assert "1 failed" in " ".join(status.stdout.split())
+    assert f"SLURM job {job}" in " ".join(status.stdout.split())
+    assert cli("retry", folder, "--wait").returncode == 0
+    assert science(folder) == uninterrupted
+    assert len(submissions(folder)) == 2
+
+
+def test_killed_parent_loses_nothing(tmp_path, start_train_py, uninterrupted, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(their_folder(tmp_path)))
+    folder = tmp_path / "results"
+    parent = start_train_py(folder, "-m", *CPU, *RUN, PASS_SECONDS="0.02")
+    wait_until(lambda: list(folder.glob("slurm/*.json")) != [], 60, "the job is submitted")
+    parent.send_signal(signal.SIGKILL)
+    check(folder, uninterrupted, starts=1)
+
+
+def test_interrupted_parent_leaves_the_jobs_alone(tmp_path, start_train_py, test_key, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(their_folder(tmp_path)))
+    folder = tmp_path / "results"
+    parent = start_train_py(folder, "-m", *CPU, *RUN, "+hydra.launcher.additional_parameters.hold=true")
+    wait_until(lambda: squeue(test_key) != {}, 60, "the job is submitted")
+    wait_until(lambda: list(folder.glob("slurm/*.json")) != [], 30, "and written down")
+    parent.send_signal(signal.SIGINT)
+    output, _ = parent.communicate(timeout=60)
+    assert "The jobs go on" in output
+    assert set(squeue(test_key).values()) == {"PENDING"}
+
+
+def test_timed_out_jobs_without_progress_end_with_the_reason(tmp_path, monkeypatch):
+    """The rule alone: three time-outs of real minutes would take too long."""
+    from feature_lazy.slurm.task import StalledError, Task
+
+    monkeypatch.syspath_prepend(str(their_folder(tmp_path)))
+    config = configuration(*RUN, f"output_dir={tmp_path / 'results'}")
+    from dataclasses import asdict
+
+    from feature_lazy.cells import cells
+
+    ids = tuple(cell.run_id for cell in cells(config))
+    task = Task([asdict(config)], [ids], 1, timeout_min=1, signal_delay_s=10, patience=2, progress_file=os.devnull)
+    for stalled in (0, 1, 2):
+        task = task.checkpoint().function
+        assert task.stalled == stalled
+    with pytest.raises(StalledError, match=r"ran out of its 1 minutes 3 times.*hydra\.launcher\.timeout_min"):
+        task.checkpoint()
+    assert "ran out" in (tmp_path / "results" / "runs" / ids[0] / "error.txt").read_text()
