@@ -7,7 +7,7 @@ from hydra.types import RunMode
 
 from feature_lazy.errors import ConfigError
 from feature_lazy.schema import to_config
-from hydra_plugins.feature_lazy_plugins.composer import Composer
+from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT
 
 CUSTOM = ("architecture=custom", "architecture.target=tests.toys.Flow")

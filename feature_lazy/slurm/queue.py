@@ -4,7 +4,7 @@ import os
 import pwd
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from feature_lazy.slurm.programs import SlurmError, ask, ranges
 
@@ -16,7 +16,7 @@ OVER = {
     "CANCELLED": "somebody cancelled it: feature-lazy retry trains it again from its last checkpoint",
     "DEADLINE": "it would not have ended before its deadline",
     "PREEMPTED": "other work took its place and it was not put back: set additional_parameters.requeue=true",
-    "FAILED": "its log says why",
+    "FAILED": "its log says why; signal 9 without a word there is often the machine that ran out of memory",
 }
 """Final states that are not COMPLETED, and what to do."""
 
@@ -64,16 +64,29 @@ def live_jobs() -> dict[str, JobState]:
 def ended_jobs(job_ids: Collection[str]) -> dict[str, JobState]:
     """How jobs ended, by id, as far as SLURM keeps account of it; of a requeued one the last time."""
     numbers = sorted({int(job.partition("_")[0]) for job in job_ids})
-    found = {}
+    found: dict[str, JobState] = {}
     try:
-        text = ask("sacct", "-n", "-P", "-X", "-j", ",".join(map(str, numbers)), "-o", "JobID,State,ExitCode,NodeList")
+        text = ask("sacct", "-n", "-P", "-j", ",".join(map(str, numbers)), "-o", "JobID,State,ExitCode,NodeList")
     except SlurmError:
         return {}  # there is no accounting here
-    for line in text.splitlines() if numbers else []:
-        job, state, exit_code, node = line.split("|")[:4]
-        if job in job_ids:
+    for line in text.splitlines():
+        if line.count("|") < 3:
+            continue
+        name, state, exit_code, node = line.split("|")[:4]
+        job, _, step = name.partition(".")
+        if job in job_ids and not step:
             found[job] = JobState(state.split(" ")[0], False, _exit(exit_code), node)
+        elif job in found and step == "0":  # the step that submitit starts
+            found[job] = _with_step(found[job], state.split(" ")[0], _exit(exit_code))
     return found
+
+
+def _with_step(job: JobState, state: str, reason: str) -> JobState:
+    """A failed job by what became of its only step: of the whole job SLURM says no more than that srun failed."""
+    if job.name != "FAILED":
+        return job
+    name = state if state in ("OUT_OF_MEMORY", "NODE_FAIL") else job.name
+    return replace(job, name=name, reason="" if name != job.name else reason or job.reason)
 
 
 def states(job_ids: Collection[str]) -> dict[str, JobState]:

@@ -12,8 +12,8 @@ from feature_lazy.config import Config
 from feature_lazy.errors import ConfigError
 from feature_lazy.plan import write_plan
 from feature_lazy.validate import validate
-from hydra_plugins.feature_lazy_plugins.composer import Composer
-from hydra_plugins.feature_lazy_plugins.jobs import Planning
+from hydra_plugins.feature_lazy_plugins._composer import Composer
+from hydra_plugins.feature_lazy_plugins._jobs import Planning
 
 
 @dataclass

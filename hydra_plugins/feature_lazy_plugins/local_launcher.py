@@ -22,8 +22,8 @@ from feature_lazy.progress import PROGRESS_FILE
 from feature_lazy.store import Store
 from feature_lazy.sweep_display import SweepDisplay
 from feature_lazy.workers import WorkerDiedError, Workers
-from hydra_plugins.feature_lazy_plugins.composer import Composer
-from hydra_plugins.feature_lazy_plugins.jobs import Job, Planning, reason
+from hydra_plugins.feature_lazy_plugins._composer import Composer
+from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from feature_lazy.slurm.preview import preview
 from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.site import KINDS, site
 from feature_lazy.store import Store
-from hydra_plugins.feature_lazy_plugins.composer import Composer
-from hydra_plugins.feature_lazy_plugins.jobs import Job, Planning, reason
+from hydra_plugins.feature_lazy_plugins._composer import Composer
+from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from feature_lazy.config import Config
 from feature_lazy.errors import FeatureLazyError
 from feature_lazy.plan import finished_runs
 from feature_lazy.store import Store
-from hydra_plugins.feature_lazy_plugins.composer import Composer
+from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 
 class Planning:

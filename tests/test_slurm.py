@@ -1,0 +1,208 @@
+"""What concerns SLURM and needs none: how jobs are dealt out, settings, what its programs say, and their absence."""
+
+import itertools
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_lazy.slurm import programs, queue, site, submissions
+from feature_lazy.slurm.packing import arrays, packs
+from feature_lazy.slurm.settings import Settings
+from feature_lazy.slurm.submissions import Submission, assignments
+from tests.conftest import QUICK, ROOT, TINY
+
+STOCK = {"submitit_folder": "x/%A", "name": "train", "tasks_per_node": 1, "nodes": 1}
+
+
+@given(st.lists(st.integers(1, 9), max_size=40), st.integers(1, 12))
+def test_packs_hold_every_job_once_in_order_and_as_many_cells_as_fit(sizes, limit):
+    groups = packs(sizes, limit)
+    assert [index for group in groups for index in group] == list(range(len(sizes)))
+    for group, following in itertools.pairwise(groups):
+        assert sum(sizes[i] for i in group) <= limit or len(group) == 1
+        assert sum(sizes[i] for i in group) + sizes[following[0]] > limit  # the next did not fit
+
+
+@given(st.integers(1, 500), st.integers(1, 60), st.integers(1, 300))
+def test_arrays_hold_every_job_once_and_keep_the_limits(n_jobs, largest, parallelism):
+    found = arrays(n_jobs, largest, parallelism)
+    assert sorted(index for array in found for index in array.members) == list(range(n_jobs))
+    assert max(len(array.members) for array in found) <= largest
+    assert min(array.parallelism for array in found) >= 1
+    at_once = [array for array in found if array.after is None]
+    assert sum(array.parallelism for array in at_once) <= parallelism
+    assert len(found) > parallelism or len(at_once) == len(found)
+    for number, array in enumerate(found):
+        # Whoever waits takes the place, and the share, of one that is over.
+        assert array.after is None or (array.after < number and found[array.after].parallelism >= array.parallelism)
+    waited_for = [array.after for array in found if array.after is not None]
+    assert len(waited_for) == len(set(waited_for))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"tasks_per_node": 2}, "hydra.launcher.tasks_per_node=2: every task would train the same"),
+        ({"nodes": 2}, "hydra.launcher.nodes=2"),
+        ({"pack": 0}, "hydra.launcher.pack=0: it must be at least 1"),
+        ({"side_by_side": 0}, "hydra.launcher.side_by_side=0"),
+        ({"max_num_timeout": -1}, "hydra.launcher.max_num_timeout=-1: it must be at least 0"),
+        ({"timeout_min": 2, "signal_delay_s": 120}, "a job of 2 minutes would be told to stop when it starts"),
+        ({"site_problem": "The site file is odd."}, "The site file is odd."),
+    ],
+)
+def test_settings_that_make_no_sense(values, words):
+    with pytest.raises(programs.SlurmError, match=words.replace(".", r"\.")):
+        Settings.of({**STOCK, **values})
+
+
+def test_settings_are_kept_for_the_next_submission():
+    settings = Settings.of({**STOCK, "pack": 3, "partition": "gpu", "_target_": "x", "mem_gb": 4})
+    assert Settings.of(settings.plain()) == settings
+    assert settings.for_submitit()["slurm_partition"] == "gpu"
+    assert settings.for_submitit()["mem_gb"] == 4
+    assert "slurm_pack" not in settings.for_submitit()
+
+
+def test_ids_as_slurm_takes_them():
+    assert queue.compact(["12", "15_0", "15_2", "15_1", "15_7"]) == "12,15_[0-2,7]"
+    assert programs.ranges([]) == ""
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Put a program of SLURM's name, with an answer of its own, in front of the path."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def make(name, output="", error="", status=0):
+        path = folder / name
+        lines = [f"cat <<'END'\n{output}\nEND" if output else "", f"cat >&2 <<'END'\n{error}\nEND" if error else ""]
+        path.write_text("\n".join(["#!/bin/sh", *lines, f"exit {status}"]))
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    return make
+
+
+def test_states_of_waiting_running_and_ended_jobs(fake):
+    fake("squeue", "7_1|RUNNING|None|node3\n7_2|PENDING|JobHeldUser|\n8|PENDING|Priority|")
+    steps = "7_3|FAILED|1:0|node1\n7_3.batch|FAILED|1:0|node1\n7_3.0|OUT_OF_MEMORY|0:125|node1\n9.0|CANCELLED|0:9|node2"
+    fake("sacct", f"7_0|CANCELLED by 0|0:0|node1\n9|FAILED|9:0|node2\n{steps}\n7_1|REQUEUED|0:0|n")
+    found = queue.states(["7_0", "7_1", "7_2", "7_3", "8", "9", "10"])
+    assert found["7_1"] == queue.JobState("RUNNING", True, "", "node3")
+    assert found["7_2"].held
+    assert not found["8"].held
+    assert (found["7_0"].name, found["7_3"].name) == ("CANCELLED", "OUT_OF_MEMORY")
+    assert "signal 9" in queue.story(found["9"])
+    assert "raise hydra.launcher.mem_gb" in queue.story(found["7_3"])
+    assert "SLURM does not know how" in str(found["10"])
+
+
+def test_cluster_without_accounting(fake):
+    fake("squeue")
+    fake("sacct", error="Slurm accounting storage is disabled", status=1)
+    assert queue.states(["5"]) == {"5": queue.JobState()}
+
+
+def test_controller_that_does_not_answer(fake):
+    fake("squeue", error="slurm_load_jobs error: Unable to contact slurm controller (connect failure)", status=1)
+    with pytest.raises(programs.SlurmError, match="scontrol ping"):
+        queue.live_jobs()
+
+
+def test_missing_slurm_is_a_sentence(tmp_path, train_py, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = train_py(tmp_path / "results", "-m", "hydra/launcher=slurm_cpu", *TINY, "alpha.value=1,2")
+    assert done.returncode != 0
+    assert "sbatch, srun, squeue is not in the path" in done.stderr
+    assert "hydra/launcher=local" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_dry_run_needs_no_slurm_writes_no_plan_and_names_jobs_and_hours(tmp_path, train_py, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tmp_path / "results"
+    pack = ("hydra.launcher.dry_run=true", "hydra.launcher.pack=4")
+    sweep = (*TINY, *QUICK[1:], "alpha.value=1,2,3", "seed=ensemble", "seed.members=2")
+    done = train_py(folder, "-m", "hydra/launcher=slurm_cpu", *pack, *sweep)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 cells in 2 jobs, 1 arrays of at most 1001, 256 at once" in done.stdout
+    assert "a guess of 250 gradients" in done.stdout
+    assert list((folder / "plans").glob("*")) == []
+    assert train_py(folder, "-m", *sweep[:-3], "alpha.value=1").returncode == 0
+    again = train_py(folder, "-m", "hydra/launcher=slurm_cpu", *pack, *sweep)
+    assert "5 cells in 2 jobs" in again.stdout
+    assert "scaled from 1 runs that are done here" in again.stdout
+
+
+def test_submissions_are_read_back_and_damaged_ones_named(tmp_path):
+    first = Submission(
+        "2026-01-01T00-00-00Z", {"pack": 1}, "sources/a", {"7_0": ("r1",), "7_1": ("r2",)}, {"7_0": "log"}
+    )
+    second = Submission("2026-01-01T00-00-00Z-1", {"pack": 1}, "sources/a", {"8": ("r2",)})
+    submissions.write(tmp_path, first)
+    submissions.write(tmp_path, second)
+    found, problems = submissions.read(tmp_path)
+    assert (found, problems) == ([first, second], [])
+    latest = assignments(found)
+    assert {run: latest[run].job for run in latest} == {"r1": "7_0", "r2": "8"}
+    assert submissions.new_name(tmp_path) not in {first.name, second.name}
+    for text in ("", "[]", "{}", '{"schema": 2}', json.dumps({"schema": 1, "jobs": 3})):
+        (tmp_path / "slurm" / "damaged.json").write_text(text)
+        found, problems = submissions.read(tmp_path)
+        assert len(found) == 2
+        assert "damaged.json is damaged" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("all: {partition: [", "cannot be read"),
+        ("- 1", "must have sections"),
+        ("gpu: fast", "must have sections"),
+        ("gpus: {partition: fast}", "has a section gpus"),
+    ],
+)
+def test_site_file_that_cannot_be_used(tmp_path, monkeypatch, text, words):
+    path = tmp_path / "site.yaml"
+    path.write_text(text)
+    monkeypatch.setenv(site.SITE, str(path))
+    assert words in site.site("gpu")["site_problem"]
+    assert str(path) in site.site("gpu")["site_problem"]
+
+
+def _launcher(*overrides, **environment):
+    command = [sys.executable, "train.py", "--cfg", "hydra", "--package", "hydra.launcher", *overrides]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def test_site_file_wins_over_the_preset_and_the_command_line_over_both(tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_text("all: {account: physics, timeout_min: 7}\ngpu: {partition: fast}\ncpu: {partition: slow}\n")
+    shown = _launcher("hydra/launcher=slurm_gpu", "hydra.launcher.timeout_min=9", FEATURE_LAZY_SITE=str(path))
+    assert "partition: fast" in shown
+    assert "account: physics" in shown
+    assert "timeout_min: 9" in shown
+    assert "gpus_per_node: 1" in shown
+    assert "timeout_min: 7" in _launcher("hydra/launcher=slurm_cpu", FEATURE_LAZY_SITE=str(path))
+    path.write_text("all: {partitoin: fast}")
+    assert "partitoin" in _launcher("hydra/launcher=slurm_cpu", FEATURE_LAZY_SITE=str(path))
+    missing = _launcher("hydra/launcher=slurm_cpu", FEATURE_LAZY_SITE=str(tmp_path / "missing.yaml"))
+    assert "missing.yaml, which is no file" in " ".join(missing.split())
+
+
+def test_example_of_a_site_file_is_valid():
+    shown = _launcher("hydra/launcher=slurm_gpu", FEATURE_LAZY_SITE=str(ROOT / "slurm" / "site.yaml.example"))
+    assert "source slurm/env.sh" in shown
+    assert "timeout_min: 240" in shown
