@@ -31,7 +31,7 @@ def running(tmp_path, train_py, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(their_folder(tmp_path)))
     folder = tmp_path / "results"
 
-    def submit(*overrides, seconds=0.05):
+    def submit(*overrides, seconds=0.02):
         monkeypatch.setenv("PASS_SECONDS", str(seconds))
         done = train_py(folder, *ONE, *overrides)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -69,7 +69,7 @@ def squeue_of(job):
 
 
 def test_real_time_limit_of_a_minute(running, uninterrupted):
-    folder, _ = running("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=35", seconds=0.08)
+    folder, _ = running("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20", seconds=0.03)
     check(folder, uninterrupted, starts=2, seconds=240)
 
 
