@@ -6,12 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.slurm import programs, queue, site, submissions
+from feature_lazy.slurm import programs, queue, shared, site, submissions
 from feature_lazy.slurm.packing import arrays, packs
 from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.submissions import Submission, assignments
@@ -206,3 +207,34 @@ def test_example_of_a_site_file_is_valid():
     shown = _launcher("hydra/launcher=slurm_gpu", FEATURE_LAZY_SITE=str(ROOT / "slurm" / "site.yaml.example"))
     assert "source slurm/env.sh" in shown
     assert "timeout_min: 240" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "node", "outcome"),
+    [
+        ("tmpfs", "node1", "refused"),
+        ("ext4", "node1", "warned"),
+        ("nfs4", "node1", "silent"),
+        ("tmpfs", "here", "silent"),
+    ],
+)
+def test_results_folder_that_nodes_cannot_see(fake, monkeypatch, tmp_path, kind, node, outcome):
+    monkeypatch.setattr(shared, "file_system", lambda folder: kind)
+    monkeypatch.setattr(shared.socket, "gethostname", lambda: "here.cluster.org")
+    fake("scontrol", f"NodeName=n1 Arch=x\n   NodeAddr=10.0.0.1 NodeHostName={node} Version=22\n")
+    if outcome == "refused":
+        with pytest.raises(programs.SlurmError, match="in the memory of here"):
+            shared.check_shared(tmp_path)
+    else:
+        assert (shared.check_shared(tmp_path) is not None) == (outcome == "warned")
+
+
+def test_file_system_of_a_folder_is_that_of_its_nearest_mount(monkeypatch, tmp_path):
+    import psutil
+
+    mounts = {"/": "ext4", str(tmp_path.resolve()): "nfs4", str(tmp_path.resolve() / "a" / "b"): "tmpfs"}
+    parts = [SimpleNamespace(mountpoint=point, fstype=kind) for point, kind in mounts.items()]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: parts)
+    assert shared.file_system(tmp_path / "a") == "nfs4"
+    assert shared.file_system(tmp_path / "a" / "b" / "c") == "tmpfs"
+    assert shared.file_system(tmp_path.resolve().parent) == "ext4"

@@ -1,5 +1,6 @@
 """Handing jobs to SLURM through submitit: arrays that it accepts, from a frozen source, each written down at once."""
 
+import logging
 import os
 import shlex
 import sys
@@ -14,9 +15,12 @@ from feature_lazy.slurm import submissions
 from feature_lazy.slurm.packing import arrays, packs
 from feature_lazy.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting
 from feature_lazy.slurm.settings import Settings
+from feature_lazy.slurm.shared import check_shared
 from feature_lazy.slurm.snapshot import freeze
 from feature_lazy.slurm.submissions import Submission
 from feature_lazy.slurm.task import ENDLESS, Task
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,10 @@ class Submitter:
         """Ask SLURM whether it would take such a job, before anything is written.
 
         Raises:
-            SlurmError: it would not, and why.
+            SlurmError: it would not, and why; or no node can see the results folder.
         """
+        if doubt := check_shared(self.root):
+            log.warning("%s", doubt)
         with outside_any_job():
             text = self._executor()._executor._make_submission_file_text("true", "check")
             path = self.root / submissions.FOLDER / f".check-{os.getpid()}.sh"
