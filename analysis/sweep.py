@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.ensembles import Ensemble, margins
 from feature_lazy import load_sweep
 from feature_lazy.errors import StoreError
+
+__all__ = ["LIMIT", "H", "X", "ensemble", "ensembles", "margins", "over_seeds", "read"]
 
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
@@ -41,36 +44,29 @@ def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return result.fillna({"sem": 0.0})
 
 
+def ensembles(table: pd.DataFrame) -> list[Ensemble]:
+    """The predictors of each h and √h·α with at least two seeds, in order of h and √h·α."""
+    groups = ((h, x, group["run"].tolist()) for (h, x), group in table.groupby([H, X]))
+    return [one for h, x, runs in groups if (one := Ensemble.of(h, x, runs)) is not None]
+
+
 def ensemble(table: pd.DataFrame) -> pd.DataFrame:
     """Ensemble statistics from the stored predictors, for each h and √h·α with at least two seeds (eqs. 15–16).
 
     Returns:
-        Columns ``variance`` = mean over the test set, and over outputs, of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error of F̄,
-        and ``single`` = mean error of one network.
+        Columns ``n``, ``variance`` = mean over the test set, and over outputs, of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error
+        of F̄, and ``single`` = mean error of one network, with ``single_sem`` its standard error.
     """
-    rows = []
-    for (h, x), group in table.groupby([H, X]):
-        if len(group) < 2:
-            continue
-        predictors = np.stack([run.outputs["F_test"] for run in group["run"]])
-        labels = group["run"].iloc[0].outputs["y_test"]
-        mean = predictors.mean(axis=0)
-        rows.append(
-            {
-                H: h,
-                X: x,
-                "n": len(group),
-                "variance": predictors.var(axis=0, ddof=1).mean(),
-                "error": (margins(mean, labels) <= 0).mean(),
-                "single": (margins(predictors, labels) <= 0).mean(),
-            }
-        )
+    rows = [
+        {
+            H: one.h,
+            X: one.x,
+            "n": len(one.seeds),
+            "variance": one.variance,
+            "error": one.error,
+            "single": one.singles.mean(),
+            "single_sem": one.singles.std(ddof=1) / np.sqrt(len(one.seeds)),
+        }
+        for one in ensembles(table)
+    ]
     return pd.DataFrame(rows)
-
-
-def margins(predictor: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Margin of each pattern: F·y for F (…, P) and y = ±1, F_y − max_{c≠y} F_c for F (…, P, C) and classes: (…, P)."""
-    if not np.issubdtype(labels.dtype, np.integer):
-        return predictor * labels
-    own = labels[:, None] == np.arange(predictor.shape[-1])
-    return np.where(own, predictor, 0).sum(-1) - np.where(own, -np.inf, predictor).max(-1)

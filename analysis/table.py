@@ -29,12 +29,12 @@ def grid(table: pd.DataFrame) -> Table:
 
 
 def law_table(table: pd.DataFrame) -> Table:
-    """Each law of the article, its expected and its measured value."""
+    """Each law of the article, its expected and its measured value with its 95 % error bar, and whether they agree."""
     result = Table(title="Laws of the article")
-    for column in ("law", "where", "expected", "measured"):
+    for column in ("law", "where", "expected", "measured", "verdict"):
         result.add_column(column)
     for law in laws(table):
-        result.add_row(law.name, law.where, law.expected, law.measured)
+        result.add_row(law.name, law.where, law.expected, law.measured, law.verdict)
     return result
 
 
