@@ -57,7 +57,7 @@ def boundary_slope(table: pd.DataFrame, column: str, level: float) -> Estimate |
 
 
 def _log_places(table: pd.DataFrame, column: str, level: float) -> tuple[Grid, Statistic]:
-    """ln of the column at the widths that cross, and ln of their crossings: weights (B, n) → (B, H)."""
+    """Logarithms of the column at the widths that cross, and of their crossings: weights (B, n) → (B, H)."""
     crossing_widths = list(crossings(table, column, level))
     logs = Grid.of(table[table[H].isin(crossing_widths)], column).log()
     y, x = logs.values - np.log(level), np.log(logs.x)

@@ -66,7 +66,7 @@ class Ensemble:
         return (margins(self.predictors, self.labels) <= 0).mean(-1)
 
     def log_variances(self, weights: np.ndarray) -> np.ndarray:
-        """ln of the variance for weights of its seeds, (B, n) → (B,), from the distances of all pairs of networks.
+        """Logarithm of the variance for weights of its seeds, (B, n) → (B,), from the distances of all pairs.
 
         Σ(Fᵢ − F̄)²/(n − 1) is half of the mean square distance of two networks. A seed that is drawn twice makes no
         pair with itself.

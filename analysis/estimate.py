@@ -39,11 +39,11 @@ def estimate(statistic: Statistic, seeds: int) -> Estimate:
     """A statistic of all seeds, and its error over them.
 
     Seeds are what is independent: runs of one seed share their initial weights across α, so the seed is the unit that
-    is resampled, with all of its runs. From 8 seeds on by 1000 bootstrap samples. The bootstrap's variance is that of n
-    values about their own mean, n/(n − 1) too small, which is put right. A bootstrap of 3 seeds has 10 different
-    samples, three of which are one seed thrice; below 8 the jackknife is taken, which for what is linear in the seeds is
-    the same without chance (Efron and Stein, 1981). The error bar is Student's quantile with n − 1 degrees of
-    freedom times the standard error: 4.3 of them for 3 seeds, 2.8 for 5. ``tests/test_coverage.py`` holds it to 95 %.
+    is resampled, with all of its runs. From 8 seeds on by 1000 bootstrap samples, whose variance is that of n values
+    about their own mean: too small by (n − 1)/n, which is put right. A bootstrap of 3 seeds has 10 different samples,
+    three of which are one seed thrice; below 8 seeds the jackknife is taken, which for what is linear in the seeds is
+    the same without chance (Efron and Stein, 1981). The error bar is Student's quantile with n − 1 degrees of freedom
+    times the standard error: 4.3 of them for 3 seeds, 2.8 for 5. ``tests/test_coverage.py`` holds it to 95 %.
 
     Args:
         statistic: see ``Statistic``.
@@ -53,8 +53,10 @@ def estimate(statistic: Statistic, seeds: int) -> Estimate:
 
 
 def jackknife(statistic: Statistic, seeds: int) -> Estimate:
-    """As ``estimate``, always by leaving one out: for what a seed that is drawn twice would spoil, such as an average
-    whose error is asked for, which is that of fewer networks then."""
+    """As ``estimate``, always by leaving one out.
+
+    For what a seed that is drawn twice would spoil, such as the error of an average, which is of fewer networks then.
+    """
     return _spread(statistic, seeds, *_leave_one_out(seeds))
 
 

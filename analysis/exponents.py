@@ -30,7 +30,7 @@ def bend(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Esti
     """
     sums = _along_x(table, column, between)
     determinant = sums.uu * sums.qq - sums.uq**2
-    if not len(sums.uu) or determinant.max() <= 1e-9 * (sums.uu * sums.qq).max():
+    if not (determinant > 1e-9 * (sums.uu * sums.reach) ** 2).any():
         return None
 
     def curvature(weights: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class Grid:
         return cls(h, x, np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
 
     def log(self) -> "Grid":
-        """ln of the values; what is not positive is missing."""
+        """Logarithms of the values; what is not positive is missing."""
         positive = self.values > 0
         return Grid(self.h, self.x, np.log(self.values, out=np.full_like(self.values, np.nan), where=positive))
 

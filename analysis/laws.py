@@ -1,11 +1,14 @@
 """The laws of the article that a sweep can show (spec §5), each with its error and a verdict."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from analysis.collapse import Collapse, collapse, rescaled
 from analysis.crossings import boundary_slope, crossings, shift
-from analysis.ensemble_laws import ensemble_laws
+from analysis.depth import depth_laws
+from analysis.ensemble_laws import ensemble_laws, pattern_law
 from analysis.estimate import Estimate
 from analysis.exponents import bend, slope, width_slope
 from analysis.grid import Grid
@@ -25,9 +28,17 @@ def laws(table: pd.DataFrame) -> list[Law]:
     """What the sweep says about the laws of the article; what its grid cannot show is there too, with what it lacks.
 
     Runs that did not converge are left out: their last values are no values at the end of training. The ranges of
-    √h·α are those of ``regimes``.
+    √h·α are those of ``regimes``. A table of several depths or numbers of training patterns (``read(…, mixed=("L",))``)
+    has each law for each of them, and those that join them.
     """
     table = converged(table)
+    for column, joint in (("L", depth_laws), ("P", lambda all_p: [pattern_law(all_p)])):
+        if column in table and table[column].nunique() > 1:
+            groups = table.groupby(column)
+            rows = [
+                replace(law, name=f"{law.name}, {column} = {value:g}") for value, part in groups for law in laws(part)
+            ]
+            return [*rows, *joint(table)]
     scaled = table.assign(scaled_weights=np.sqrt(table[H]) * table["weights/change"])
     ranges = regimes(table)
     return [
@@ -95,8 +106,7 @@ def _collapses(table: pd.DataFrame) -> list[Law]:
         "test error, rescaled": ("Fig. 3c–d", rescaled(table, "test/error", BIN)),
     }
     return [
-        _collapse(f"collapse of {name}", f"{figure}; against √hα, all h", grid)
-        for name, (figure, grid) in logs.items()
+        _collapse(f"collapse of {name}", f"{figure}; against √hα, all h", grid) for name, (figure, grid) in logs.items()
     ]
 
 

@@ -13,8 +13,9 @@ Between = tuple[float, float]
 
 LAZY_FROM, FEATURE_TO, DEEP_TO = 10.0, 1 / 30, 1e-3
 """Bounds of the regimes over x*: by them the exponents have come near to those of far away."""
-TURN = -0.75
-"""Local exponent half way between the middle regime of ReLU and the lazy one."""
+MIDDLE, MARGIN = -0.5, 0.25
+"""Exponent of the middle regime, and how near to an exponent a local one has to be to count as it."""
+HALF_DECADE = 3.0
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,17 @@ class Regimes:
     x* is √h·α at which the kernel change is 1: the geometric mean over widths of ``crossing``. If the kernel change is
     above 1 on the whole grid, x* is beyond its end, which is then taken, and likewise below: both leave less.
 
+    A middle regime (ReLU, Fig. 12) shows where the local exponent of the kernel change, between two neighbouring √h·α,
+    is above −¾ at the first two √h·α that are ≥ 10 x*. It ends at x₂, where that falls through −¾. Then, on a finite probe,
+    the last patterns stop to flip, and the exponent is below −1 for a while.
+
     Attributes:
         crossover: x*.
         feature: √h·α ≤ x*/30.
         deep: √h·α ≤ x*/1000, for what holds at √h·α ≪ 1.
-        middle: 10 x* … x₂/10, where the local exponent of the kernel change falls through −¾ at x₂, the smallest of all
-            widths; only if it starts above. ReLU has it (Fig. 12), smooth activations do not.
-        lazy: √h·α ≥ 10 x*, or ≥ 10 x₂, the largest of all widths.
+        middle: 3 x* … x₂/3, with the smallest x₂ of all widths; None without such a regime.
+        lazy: √h·α ≥ 10 x*; if there is a middle regime, from the first √h·α on after which all local exponents of all
+            widths are within ¼ of −1.
     """
 
     crossover: float
@@ -50,28 +55,37 @@ def regimes(table: pd.DataFrame) -> Regimes | None:
         star = float(np.exp(np.mean([np.log(place.value) for place in found.values()])))
     else:
         star = float(logs.x[0] if np.nanmean(logs.values) < 0 else logs.x[-1])
-    turns = _turns(logs, LAZY_FROM * star)
-    middle: Between | None = None
-    lazy: Between | None = (LAZY_FROM * star, np.inf)
-    if turns.size:
-        middle = (LAZY_FROM * star, float(np.nanmin(turns)) / 10)
-        lazy = (10 * float(turns.max()), np.inf) if np.isfinite(turns).all() else None
+    middle, lazy = _middle_and_lazy(logs, star)
     return Regimes(star, (0.0, FEATURE_TO * star), (0.0, DEEP_TO * star), middle, lazy)
 
 
-def _turns(logs: Grid, low: float) -> np.ndarray:
-    """√h·α at which each width's local exponent falls through −¾, inf if it does not; of widths that start above."""
+def _middle_and_lazy(logs: Grid, star: float) -> tuple[Between | None, Between | None]:
+    low = LAZY_FROM * star
     part = logs.between(low, np.inf)
-    x, places = np.log(part.x), []
-    for curve in part.values:
-        mean = weighted_mean(np.ones((1, curve.shape[1])), curve)[0]
-        here = np.isfinite(mean)
-        local = np.diff(mean[here]) / np.diff(x[here])
-        if len(local) > 1 and local[0] > TURN:
-            middles = (x[here][1:] + x[here][:-1]) / 2
-            place = falls(middles, local[None] - TURN)[0]
-            places.append(np.exp(place) if np.isfinite(place) else np.inf)
-    return np.array(places)
+    curves = [_local_exponents(part.x, values) for values in part.values]
+    curves = [(x, local) for x, local in curves if len(local) > 1 and local[0] > MIDDLE - MARGIN]
+    if not curves:
+        return None, (low, np.inf)
+    turns = [falls(np.log(x[1:] * x[:-1]) / 2, local[None] - (MIDDLE - MARGIN))[0] for x, local in curves]
+    # A width that never turns ends in its middle regime.
+    high = float(np.exp(min(np.nan_to_num(turns, nan=np.inf)))) / HALF_DECADE
+    starts = [_start(x, np.abs(local + 1) <= MARGIN) for x, local in curves]
+    return (HALF_DECADE * star, high), ((max(starts), np.inf) if np.isfinite(starts).all() else None)
+
+
+def _start(x: np.ndarray, lazy: np.ndarray) -> float:
+    """First x (X,) from which on all intervals (X − 1,) are lazy; inf if the last is not."""
+    others = np.flatnonzero(~lazy)
+    if not len(others):
+        return float(x[0])
+    return float(x[others[-1] + 1]) if others[-1] + 1 < len(lazy) else float("inf")
+
+
+def _local_exponents(x: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """√h·α at which one width's (X, n) has values, and the exponents between neighbours, of means over seeds."""
+    mean = weighted_mean(np.ones((1, logs.shape[1])), logs)[0]
+    here = np.isfinite(mean)
+    return x[here], np.diff(mean[here]) / np.diff(np.log(x[here]))
 
 
 def words(between: Between) -> str:

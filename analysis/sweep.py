@@ -1,5 +1,6 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,19 @@ from analysis.ensembles import Ensemble, margins
 from feature_lazy import load_sweep
 from feature_lazy.errors import StoreError
 
-__all__ = ["LIMIT", "H", "X", "ensemble", "ensembles", "margins", "over_seeds", "read"]
+__all__ = [
+    "LIMIT",
+    "SETTING",
+    "H",
+    "X",
+    "differences",
+    "ensemble",
+    "ensembles",
+    "margins",
+    "over_seeds",
+    "parts",
+    "read",
+]
 
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
@@ -18,20 +31,78 @@ LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
 
 
-def read(folder: Path | str) -> pd.DataFrame:
+GRID = ("alpha", "width", "seed", "observe")
+"""Groups of the configuration that may differ from run to run of one figure."""
+
+
+def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
     """The complete runs of a results folder, with ``kernel_change`` as the best kernel change that they have.
 
     That is the change on the whole test set where it was measured, else on the probe set.
 
+    Args:
+        folder: results folder.
+        mixed: what may differ besides α, width and seed: columns such as ``L``, or keys such as ``architecture.bias``.
+
     Raises:
         StoreError: no complete run, or runs of several data sets or networks that one figure cannot show.
     """
+    table = _read(folder)
+    for name, values in differences(table).items():
+        if name not in mixed:
+            raise StoreError(f"{folder} mixes runs with {name} = {', '.join(map(str, values))}; figures need one.")
+    return table
+
+
+def parts(folder: Path | str) -> dict[str, pd.DataFrame]:
+    """The tables that ``read`` would have given of each part of a mixed folder, by what tells them apart.
+
+    Returns:
+        Such as ``{"P = 20, L = 2": table}``; one table without a name if nothing does.
+
+    Raises:
+        StoreError: no complete run.
+    """
+    table = _read(folder)
+    names = list(differences(table))
+    if not names:
+        return {"": table}
+    settings = _settings(table)[names].astype(str)
+    groups = settings.apply(lambda row: ", ".join(f"{name} = {row[name]}" for name in names), axis=1)
+    return {str(label): part for label, part in table.groupby(groups, sort=False)}
+
+
+def differences(table: pd.DataFrame) -> dict[str, list]:
+    """What is not the same in all runs, besides α, width, seed and what is observed: name → its values.
+
+    Columns, and keys of the configuration that differ among runs of which no column does: of a mixture of two data sets
+    the name is enough.
+    """
+    settings = _settings(table)
+    columns = [name for name in SETTING if name in settings and settings[name].nunique() > 1]
+    keys = [name for name in settings if name not in SETTING]
+    found = columns + [key for key in keys if _differs(settings, key, columns)]
+    return {name: sorted(settings[name].dropna().unique()) for name in found}
+
+
+def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
+    values = settings[key].astype(str)
+    if values.nunique() < 2:
+        return False
+    return bool(not columns or (values.groupby([settings[name] for name in columns]).nunique() > 1).any())
+
+
+def _settings(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
+    configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
+    keys = pd.json_normalize(configs).set_index(table.index)
+    keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
+    return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _read(folder: Path | str) -> pd.DataFrame:
     sweep = load_sweep(folder)
     table = sweep.table.assign(run=sweep.runs)
-    for column in SETTING:
-        values = sorted(table[column].dropna().unique()) if column in table else []
-        if len(values) > 1:
-            raise StoreError(f"{folder} mixes runs with {column} = {', '.join(map(str, values))}; figures need one.")
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     table["kernel_change"] = table[candidates].bfill(axis=1).iloc[:, 0] if candidates else np.nan
     return table

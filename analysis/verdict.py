@@ -56,7 +56,8 @@ def judged(
     """A law whose value is a number.
 
     It agrees if the expected value lies within the error bar; an exponent that provably bends over its range has all
-    values from one end of the range to the other, so that much is added, and ``NUMERICAL``. One law in twenty differs by chance.
+    values from one end of the range to the other, so that much is added, and ``NUMERICAL``.
+    One law in twenty differs by chance.
     It cannot be told without an error bar, or with one wider than half of the expected value (¼ if that is 0).
 
     Args:
@@ -70,14 +71,28 @@ def judged(
     if found is None or not np.isfinite(found.value):
         return Law(name, where, str(expected), f"needs {lacks}", CANNOT_TELL, None, expected.value)
     extra = abs(bends.value) if bends is not None and abs(bends.value) > bends.error else 0.0
-    text = str(found)
-    if found.seeds < 2:
-        text += ", one seed: no error"
-    elif not np.isfinite(found.error):
-        text += ", not in most samples of seeds: no error"
+    text = _text(found)
     if extra >= 5e-4:
         text += f", bends by ±{extra:.3f}"
     return Law(name, where, str(expected), text, _verdict(expected, found, extra), found, expected.value)
+
+
+def above_zero(name: str, where: str, found: Estimate | None, lacks: str) -> Law:
+    """A law that says of a number only that it is above 0: told where the error bar leaves 0 out. See ``judged``."""
+    if found is None or not np.isfinite(found.value):
+        return Law(name, where, "above 0", f"needs {lacks}", CANNOT_TELL, None, 0.0)
+    verdict = CANNOT_TELL
+    if abs(found.value) > found.error:
+        verdict = AGREES if found.value > 0 else DIFFERS
+    return Law(name, where, "above 0", _text(found), verdict, found, 0.0)
+
+
+def _text(found: Estimate) -> str:
+    if found.seeds < 2:
+        return f"{found}, one seed: no error"
+    if not np.isfinite(found.error):
+        return f"{found}, too few seeds: no error"
+    return str(found)
 
 
 def _verdict(expected: Expected, found: Estimate, extra: float) -> str:
