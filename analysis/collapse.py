@@ -10,6 +10,9 @@ from scipy.stats import f as fisher
 from analysis.estimate import LEVEL
 from analysis.grid import Grid
 
+ROUNDING = 1e-12
+"""Of a mean of logarithms: seeds that scatter less do not scatter."""
+
 
 @dataclass(frozen=True)
 class Collapse:
@@ -18,7 +21,7 @@ class Collapse:
     Attributes:
         quality: mean square distance of two widths' curves, over what the scatter of seeds alone would make of it: 1
             where widths differ by their seeds alone (after Bhattacharjee and Seno, 2001, and Houdayer and Hartmann,
-            2004, in units of the scatter); NaN where seeds do not tell.
+            2004, in units of the scatter), below 1 where widths share what their seeds do; NaN where seeds do not tell.
         reference: 95 % quantile of the quality where widths do differ by their seeds alone: Fisher's F with k − 1 and
             k(n − 1) degrees of freedom for k widths and n seeds, as if each curve moved as a whole. Where it does not,
             the quality scatters less.
@@ -50,8 +53,8 @@ def collapse(grid: Grid, *, against_alpha: bool = False) -> Collapse | None:
     if not len(squares):
         return None
     k, n = len(grid.h), grid.values.shape[2]
-    scatter = expected.sum()
-    quality = float(squares.sum() / scatter) if scatter > 0 else float("nan")
+    told = expected.mean() > ROUNDING**2
+    quality = float(squares.sum() / expected.sum()) if told else float("nan")
     reference = float(fisher.ppf(LEVEL, k - 1, k * (n - 1))) if n > 1 else float("nan")
     return Collapse(quality, reference, float(np.sqrt(squares.mean() / 2)))
 

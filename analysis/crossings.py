@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.estimate import Estimate, Statistic, estimate, weighted_mean
+from analysis.estimate import Estimate, estimate, weighted_mean
 from analysis.grid import Grid
 from analysis.sweep import H
 
@@ -34,9 +34,14 @@ def crossings(table: pd.DataFrame, column: str, level: float) -> dict[int, Estim
 
 def shift(table: pd.DataFrame, column: str, level: float, h: int) -> Estimate:
     """How much further out ln of a width's ``crossing`` lies than on the mean over all widths that have one."""
-    logs, places = _log_places(table, column, level)
+    logs = _crossing_widths(Grid.of(table, column).log(), level)
     mine = logs.h.tolist().index(h)
-    return estimate(lambda weights: places(weights)[:, mine] - places(weights).mean(1), logs.values.shape[2])
+
+    def moved(weights: np.ndarray) -> np.ndarray:
+        places = log_places(logs, level, weights)
+        return places[:, mine] - places.mean(1)
+
+    return estimate(moved, logs.values.shape[2])
 
 
 def boundary_slope(table: pd.DataFrame, column: str, level: float) -> Estimate | None:
@@ -45,27 +50,27 @@ def boundary_slope(table: pd.DataFrame, column: str, level: float) -> Estimate |
     Returns:
         None if fewer than two widths have a crossing.
     """
-    logs, places = _log_places(table, column, level)
+    logs = _crossing_widths(Grid.of(table, column).log(), level)
     if len(logs.h) < 2:
         return None
     u = np.log(logs.h) - np.log(logs.h).mean()
 
     def exponent(weights: np.ndarray) -> np.ndarray:
-        return (places(weights) - np.log(logs.h) / 2) @ u / (u @ u)
+        return (log_places(logs, level, weights) - np.log(logs.h) / 2) @ u / (u @ u)
 
     return estimate(exponent, logs.values.shape[2])
 
 
-def _log_places(table: pd.DataFrame, column: str, level: float) -> tuple[Grid, Statistic]:
-    """Logarithms of the column at the widths that cross, and of their crossings: weights (B, n) → (B, H)."""
-    crossing_widths = list(crossings(table, column, level))
-    logs = Grid.of(table[table[H].isin(crossing_widths)], column).log()
-    y, x = logs.values - np.log(level), np.log(logs.x)
+def log_places(logs: Grid, level: float, weights: np.ndarray) -> np.ndarray:
+    """Logarithm of each width's crossing, or NaN, from logarithms of a column and weights of seeds: (B, n) → (B, H)."""
+    x = np.log(logs.x)
+    places = [falls(x, weighted_mean(weights, one) - np.log(level)) for one in logs.values]
+    return np.stack(places, axis=1) if places else np.empty((len(weights), 0))
 
-    def places(weights: np.ndarray) -> np.ndarray:
-        return np.stack([falls(x, weighted_mean(weights, one)) for one in y], axis=1)
 
-    return logs, places
+def _crossing_widths(logs: Grid, level: float) -> Grid:
+    there = np.isfinite(log_places(logs, level, np.ones((1, logs.values.shape[2])))[0])
+    return Grid(logs.h[there], logs.x, logs.values[there])
 
 
 def falls(x: np.ndarray, curves: np.ndarray) -> np.ndarray:

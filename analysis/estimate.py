@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.stats import t as student
@@ -31,8 +32,10 @@ class Estimate:
     seeds: int = 1
 
     def __str__(self) -> str:
-        """Three decimals, with the error if there is one."""
-        return f"{self.value:.3f}" + (f" ± {self.error:.3f}" if np.isfinite(self.error) else "")
+        """Three decimals, with the error, rounded up, if there is one."""
+        if not np.isfinite(self.error):
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ± {np.ceil(round(self.error * 1000, 6)) / 1000:.3f}"
 
 
 def estimate(statistic: Statistic, seeds: int) -> Estimate:
@@ -72,6 +75,7 @@ def _spread(statistic: Statistic, seeds: int, weights: np.ndarray, factor: float
     return Estimate(value, float(student.ppf((1 + LEVEL) / 2, seeds - 1) * np.sqrt(factor * known.var())), seeds)
 
 
+@cache
 def _replicates(n: int) -> tuple[np.ndarray, float]:
     """Weights of seeds, (B, n), and what the variance of a statistic over them is multiplied by."""
     if n < MANY:

@@ -15,9 +15,10 @@ from analysis.grid import Grid
 from analysis.growth import growth_laws
 from analysis.regimes import Between, Regimes, regimes, words
 from analysis.sweep import H, X
-from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS, HEURISTIC, Expected, Law, judged
+from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS, HEURISTIC, Expected, Law, in_words, judged
 
-BIN = 0.1
+COLUMNS = ("kernel_change", "weights/change", "t_half", "test/error", "L", "activation")
+RESCALED_FROM = 0.1
 """√h·α above which test errors are compared (Fig. 3d)."""
 TENTH = 0.1
 """Widths also count as collapsed if √h·α leaves a tenth of the distance that they have against α: the law is one of
@@ -52,8 +53,9 @@ def laws(table: pd.DataFrame) -> list[Law]:
 
 
 def converged(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs that fit all patterns."""
-    return table[table["outcome"] == "converged"] if "outcome" in table else table
+    """The runs that fit all patterns, with every column that laws read: without values where runs have none."""
+    table = table[table["outcome"] == "converged"]
+    return table.assign(**{name: np.nan for name in COLUMNS if name not in table})
 
 
 def _exponents(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
@@ -82,7 +84,7 @@ def _exponent(
     found, bends = slope(table, column, between), bend(table, column, between)
     where, lacks = f"{where}; {words(between)}", f"two values of √hα with {words(between)}"
     if np.isnan(expected.value):
-        text = str(found) if found else f"needs {lacks}"
+        text = in_words(found) if found else f"needs {lacks}"
         return Law(name, where, "depends on L, which is not known", text, CANNOT_TELL, found)
     return judged(name, where, expected, found, bends=bends, lacks=lacks)
 
@@ -93,7 +95,7 @@ def _boundary(table: pd.DataFrame) -> list[Law]:
     for h, place in found.items():
         moved = shift(table, "kernel_change", 1.0, h) if len(found) > 1 else Estimate(0.0, np.nan)
         law = judged(f"kernel change = 1, h = {h}", "Fig. 5a; √hα of it", Expected(0), moved)
-        rows.append(Law(law.name, law.where, "the same for all h", str(place), law.verdict, place))
+        rows.append(Law(law.name, law.where, "the same for all h", in_words(place), law.verdict, place))
     exponent, lacks = boundary_slope(table, "kernel_change", 1.0), "a kernel change through 1 at two widths"
     return [*rows, judged("α* against h", "Fig. 3c–d; kernel change = 1", Expected(-0.5), exponent, lacks=lacks)]
 
@@ -103,7 +105,7 @@ def _collapses(table: pd.DataFrame) -> list[Law]:
         "kernel change": ("Fig. 5a", Grid.of(table, "kernel_change").log()),
         "√h × weight change": ("Fig. 9", Grid.of(table, "scaled_weights").log()),
         "half-loss time": ("Fig. 5b", Grid.of(table, "t_half").log()),
-        "test error, rescaled": ("Fig. 3c–d", rescaled(table, "test/error", BIN)),
+        "test error, rescaled": ("Fig. 3c–d", rescaled(table, "test/error", RESCALED_FROM)),
     }
     return [
         _collapse(f"collapse of {name}", f"{figure}; against √hα, all h", grid) for name, (figure, grid) in logs.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.crossings import crossings, falls
+from analysis.crossings import falls, log_places
 from analysis.estimate import weighted_mean
 from analysis.grid import Grid
 
@@ -16,6 +16,8 @@ LAZY_FROM, FEATURE_TO, DEEP_TO = 10.0, 1 / 30, 1e-3
 MIDDLE, MARGIN = -0.5, 0.25
 """Exponent of the middle regime, and how near to an exponent a local one has to be to count as it."""
 HALF_DECADE = 3.0
+ABOVE = 1 + 1e-9
+"""A value of the grid that lies on a bound is within it, whatever rounding has made of x*."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Regimes:
     above 1 on the whole grid, x* is beyond its end, which is then taken, and likewise below: both leave less.
 
     A middle regime (ReLU, Fig. 12) shows where the local exponent of the kernel change, between two neighbouring √h·α,
-    is above −¾ at the first two √h·α that are ≥ 10 x*. It ends at x₂, where that falls through −¾. Then, on a finite probe,
-    the last patterns stop to flip, and the exponent is below −1 for a while.
+    is above −¾ at the first two √h·α that are ≥ 10 x*. It ends at x₂, where that falls through −¾. Then, on a finite
+    probe, the last patterns stop to flip, and the exponent is below −1 for a while.
 
     Attributes:
         crossover: x*.
@@ -50,17 +52,17 @@ def regimes(table: pd.DataFrame) -> Regimes | None:
     logs = Grid.of(table, "kernel_change").log()
     if not logs.values.size:
         return None
-    found = crossings(table, "kernel_change", 1.0)
-    if found:
-        star = float(np.exp(np.mean([np.log(place.value) for place in found.values()])))
+    places = log_places(logs, 1.0, np.ones((1, logs.values.shape[2])))
+    if np.isfinite(places).any():
+        star = float(np.exp(np.nanmean(places)))
     else:
         star = float(logs.x[0] if np.nanmean(logs.values) < 0 else logs.x[-1])
     middle, lazy = _middle_and_lazy(logs, star)
-    return Regimes(star, (0.0, FEATURE_TO * star), (0.0, DEEP_TO * star), middle, lazy)
+    return Regimes(star, (0.0, FEATURE_TO * star * ABOVE), (0.0, DEEP_TO * star * ABOVE), middle, lazy)
 
 
 def _middle_and_lazy(logs: Grid, star: float) -> tuple[Between | None, Between | None]:
-    low = LAZY_FROM * star
+    low = LAZY_FROM * star / ABOVE
     part = logs.between(low, np.inf)
     curves = [_local_exponents(part.x, values) for values in part.values]
     curves = [(x, local) for x, local in curves if len(local) > 1 and local[0] > MIDDLE - MARGIN]

@@ -71,7 +71,7 @@ def judged(
     if found is None or not np.isfinite(found.value):
         return Law(name, where, str(expected), f"needs {lacks}", CANNOT_TELL, None, expected.value)
     extra = abs(bends.value) if bends is not None and abs(bends.value) > bends.error else 0.0
-    text = _text(found)
+    text = in_words(found)
     if extra >= 5e-4:
         text += f", bends by ±{extra:.3f}"
     return Law(name, where, str(expected), text, _verdict(expected, found, extra), found, expected.value)
@@ -84,10 +84,11 @@ def above_zero(name: str, where: str, found: Estimate | None, lacks: str) -> Law
     verdict = CANNOT_TELL
     if abs(found.value) > found.error:
         verdict = AGREES if found.value > 0 else DIFFERS
-    return Law(name, where, "above 0", _text(found), verdict, found, 0.0)
+    return Law(name, where, "above 0", in_words(found), verdict, found, 0.0)
 
 
-def _text(found: Estimate) -> str:
+def in_words(found: Estimate) -> str:
+    """An estimate, with the reason if it has no error."""
     if found.seeds < 2:
         return f"{found}, one seed: no error"
     if not np.isfinite(found.error):
