@@ -29,8 +29,6 @@ SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "ac
 """Columns that must be the same in all runs of one figure."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
-
-
 GRID = ("alpha", "width", "seed", "observe")
 """Groups of the configuration that may differ from run to run of one figure."""
 
