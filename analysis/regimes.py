@@ -16,6 +16,8 @@ LAZY_FROM, FEATURE_TO, DEEP_TO = 10.0, 1 / 30, 1e-3
 MIDDLE, MARGIN = -0.5, 0.25
 """Exponent of the middle regime, and how near to an exponent a local one has to be to count as it."""
 HALF_DECADE = 3.0
+NEAR, STEEPEST = 3.0, 2.0
+"""How much less than x*/(√h·α) the kernel change is in the lazy regime, and the steepest exponent below x*."""
 ABOVE = 1 + 1e-9
 """A value of the grid that lies on a bound is within it, whatever rounding has made of x*."""
 
@@ -24,8 +26,10 @@ ABOVE = 1 + 1e-9
 class Regimes:
     """Ranges of √h·α, as (low, high); None where the sweep has no such regime.
 
-    x* is √h·α at which the kernel change is 1: the geometric mean over widths of ``crossing``. If the kernel change is
-    above 1 on the whole grid, x* is beyond its end, which is then taken, and likewise below: both leave less.
+    x* is √h·α at which the kernel change K is 1: the geometric mean over widths of ``crossing``. Of a grid that is all
+    lazy it is taken to be 3·K·√h·α of the smallest √h·α, as K = 0.03 at 10 x* says, and of one that is all in the
+    feature regime √K·√h·α of the largest, as no exponent is below −2 (2L/(L+1) of any depth). Both leave less than
+    there may be.
 
     A middle regime (ReLU, Fig. 12) shows where the local exponent of the kernel change, between two neighbouring √h·α,
     is above −¾ at the first two √h·α that are ≥ 10 x*. It ends at x₂, where that falls through −¾. Then, on a finite
@@ -53,12 +57,16 @@ def regimes(table: pd.DataFrame) -> Regimes | None:
     if not logs.values.size:
         return None
     places = log_places(logs, 1.0, np.ones((1, logs.values.shape[2])))
-    if np.isfinite(places).any():
-        star = float(np.exp(np.nanmean(places)))
-    else:
-        star = float(logs.x[0] if np.nanmean(logs.values) < 0 else logs.x[-1])
+    star = float(np.exp(np.nanmean(places))) if np.isfinite(places).any() else _beyond(logs)
     middle, lazy = _middle_and_lazy(logs, star)
     return Regimes(star, (0.0, FEATURE_TO * star * ABOVE), (0.0, DEEP_TO * star * ABOVE), middle, lazy)
+
+
+def _beyond(logs: Grid) -> float:
+    """Where x* is taken to be of a grid that has none, from its end that is nearer to it, on the side that leaves less; see ``Regimes``."""
+    if np.nanmean(logs.values) < 0:
+        return float(logs.x[0] * min(1.0, NEAR * np.exp(np.nanmean(logs.values[:, 0]))))
+    return float(logs.x[-1] * max(1.0, np.exp(np.nanmean(logs.values[:, -1]) / STEEPEST)))
 
 
 def _middle_and_lazy(logs: Grid, star: float) -> tuple[Between | None, Between | None]:

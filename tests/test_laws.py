@@ -123,7 +123,7 @@ def test_one_seed_gives_values_and_no_verdict(planted):
 @pytest.mark.parametrize(
     ("part", "law", "lacks"),
     [
-        (lambda t: t[t["sqrt_h_alpha"] > 1e2], "weight change, feature exponent", "two values of √hα with √hα ≤ 33.3"),
+        (lambda t: t[t["sqrt_h_alpha"] > 1e2], "weight change, feature exponent", "two values of √hα with √hα ≤ 1.1"),
         (lambda t: t[t["sqrt_h_alpha"] < 1e2], "kernel change, lazy exponent", "two values of √hα with √hα ≥ 1"),
         (lambda t: t[t["h"] == 30], "α* against h", "a kernel change through 1 at two widths"),
         (lambda t: t[t["h"] == 30], "collapse of kernel change", "two widths"),
