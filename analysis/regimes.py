@@ -63,7 +63,7 @@ def regimes(table: pd.DataFrame) -> Regimes | None:
 
 
 def _beyond(logs: Grid) -> float:
-    """Where x* is taken to be of a grid that has none, from its end that is nearer to it, on the side that leaves less; see ``Regimes``."""
+    """Where x* is taken to be of a grid that does not reach it; see ``Regimes``."""
     if np.nanmean(logs.values) < 0:
         return float(logs.x[0] * min(1.0, NEAR * np.exp(np.nanmean(logs.values[:, 0]))))
     return float(logs.x[-1] * max(1.0, np.exp(np.nanmean(logs.values[:, -1]) / STEEPEST)))
