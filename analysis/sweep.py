@@ -1,34 +1,106 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis.ensembles import Ensemble, margins
 from feature_lazy import load_sweep
 from feature_lazy.errors import StoreError
+
+__all__ = [
+    "LIMIT",
+    "SETTING",
+    "H",
+    "X",
+    "differences",
+    "ensemble",
+    "ensembles",
+    "margins",
+    "over_seeds",
+    "parts",
+    "read",
+]
 
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
 """Columns that must be the same in all runs of one figure."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
+GRID = ("alpha", "width", "seed", "observe")
+"""Groups of the configuration that may differ from run to run of one figure."""
 
 
-def read(folder: Path | str) -> pd.DataFrame:
+def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
     """The complete runs of a results folder, with ``kernel_change`` as the best kernel change that they have.
 
     That is the change on the whole test set where it was measured, else on the probe set.
 
+    Args:
+        folder: results folder.
+        mixed: what may differ besides α, width and seed: columns such as ``L``, or keys such as ``architecture.bias``.
+
     Raises:
         StoreError: no complete run, or runs of several data sets or networks that one figure cannot show.
     """
+    table = _read(folder)
+    for name, values in differences(table).items():
+        if name not in mixed:
+            raise StoreError(f"{folder} mixes runs with {name} = {', '.join(map(str, values))}; figures need one.")
+    return table
+
+
+def parts(folder: Path | str) -> dict[str, pd.DataFrame]:
+    """The tables that ``read`` would have given of each part of a mixed folder, by what tells them apart.
+
+    Returns:
+        Such as ``{"P = 20, L = 2": table}``; one table without a name if nothing does.
+
+    Raises:
+        StoreError: no complete run.
+    """
+    table = _read(folder)
+    names = list(differences(table))
+    if not names:
+        return {"": table}
+    settings = _settings(table)[names].astype(str)
+    groups = settings.apply(lambda row: ", ".join(f"{name} = {row[name]}" for name in names), axis=1)
+    return {str(label): part for label, part in table.groupby(groups, sort=False)}
+
+
+def differences(table: pd.DataFrame) -> dict[str, list]:
+    """What is not the same in all runs, besides α, width, seed and what is observed: name → its values.
+
+    Columns, and keys of the configuration that differ among runs of which no column does: of a mixture of two data sets
+    the name is enough.
+    """
+    settings = _settings(table)
+    columns = [name for name in SETTING if name in settings and settings[name].nunique() > 1]
+    keys = [name for name in settings if name not in SETTING]
+    found = columns + [key for key in keys if _differs(settings, key, columns)]
+    return {name: sorted(settings[name].dropna().unique()) for name in found}
+
+
+def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
+    values = settings[key].astype(str)
+    if values.nunique() < 2:
+        return False
+    return bool(not columns or (values.groupby([settings[name] for name in columns]).nunique() > 1).any())
+
+
+def _settings(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
+    configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
+    keys = pd.json_normalize(configs).set_index(table.index)
+    keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
+    return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _read(folder: Path | str) -> pd.DataFrame:
     sweep = load_sweep(folder)
     table = sweep.table.assign(run=sweep.runs)
-    for column in SETTING:
-        values = sorted(table[column].dropna().unique()) if column in table else []
-        if len(values) > 1:
-            raise StoreError(f"{folder} mixes runs with {column} = {', '.join(map(str, values))}; figures need one.")
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     table["kernel_change"] = table[candidates].bfill(axis=1).iloc[:, 0] if candidates else np.nan
     return table
@@ -41,36 +113,29 @@ def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return result.fillna({"sem": 0.0})
 
 
+def ensembles(table: pd.DataFrame) -> list[Ensemble]:
+    """The predictors of each h and √h·α with at least two seeds, in order of h and √h·α."""
+    groups = ((h, x, group["run"].tolist()) for (h, x), group in table.groupby([H, X]))
+    return [one for h, x, runs in groups if (one := Ensemble.of(h, x, runs)) is not None]
+
+
 def ensemble(table: pd.DataFrame) -> pd.DataFrame:
     """Ensemble statistics from the stored predictors, for each h and √h·α with at least two seeds (eqs. 15–16).
 
     Returns:
-        Columns ``variance`` = mean over the test set, and over outputs, of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error of F̄,
-        and ``single`` = mean error of one network.
+        Columns ``n``, ``variance`` = mean over the test set, and over outputs, of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error
+        of F̄, and ``single`` = mean error of one network, with ``single_sem`` its standard error.
     """
-    rows = []
-    for (h, x), group in table.groupby([H, X]):
-        if len(group) < 2:
-            continue
-        predictors = np.stack([run.outputs["F_test"] for run in group["run"]])
-        labels = group["run"].iloc[0].outputs["y_test"]
-        mean = predictors.mean(axis=0)
-        rows.append(
-            {
-                H: h,
-                X: x,
-                "n": len(group),
-                "variance": predictors.var(axis=0, ddof=1).mean(),
-                "error": (margins(mean, labels) <= 0).mean(),
-                "single": (margins(predictors, labels) <= 0).mean(),
-            }
-        )
+    rows = [
+        {
+            H: one.h,
+            X: one.x,
+            "n": len(one.seeds),
+            "variance": one.variance,
+            "error": one.error,
+            "single": one.singles.mean(),
+            "single_sem": one.singles.std(ddof=1) / np.sqrt(len(one.seeds)),
+        }
+        for one in ensembles(table)
+    ]
     return pd.DataFrame(rows)
-
-
-def margins(predictor: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Margin of each pattern: F·y for F (…, P) and y = ±1, F_y − max_{c≠y} F_c for F (…, P, C) and classes: (…, P)."""
-    if not np.issubdtype(labels.dtype, np.integer):
-        return predictor * labels
-    own = labels[:, None] == np.arange(predictor.shape[-1])
-    return np.where(own, predictor, 0).sum(-1) - np.where(own, -np.inf, predictor).max(-1)

@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.fits import laws
+from analysis.missing import missing
 from analysis.sweep import H, X, over_seeds
 
 
@@ -29,19 +30,22 @@ def grid(table: pd.DataFrame) -> Table:
 
 
 def law_table(table: pd.DataFrame) -> Table:
-    """Each law of the article, its expected and its measured value."""
-    result = Table(title="Laws of the article")
-    for column in ("law", "where", "expected", "measured"):
+    """Each law of the article, its expected and its measured value with its 95 % error bar, and whether they agree."""
+    caption = "±: 95 % over seeds; one law in twenty differs by chance"
+    result = Table(title="Laws of the article", caption=caption)
+    for column in ("law", "where", "expected", "measured", "verdict"):
         result.add_column(column)
     for law in laws(table):
-        result.add_row(law.name, law.where, law.expected, law.measured)
+        result.add_row(law.name, law.where, law.expected, law.measured, law.verdict)
     return result
 
 
 def show(table: pd.DataFrame) -> None:
-    """Print the sweep."""
+    """Print the sweep, and what it lacks."""
     console = Console()
     console.print(grid(table))
     console.print(law_table(table))
     outcomes = table["outcome"].value_counts()
+    for sentence in missing(table):
+        console.print(sentence)
     console.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))

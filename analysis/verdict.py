@@ -1,0 +1,104 @@
+"""A law, what is expected of it, what is measured, and whether the two agree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.estimate import Estimate
+
+AGREES, DIFFERS, CANNOT_TELL = "agrees", "differs", "cannot tell"
+HEURISTIC = 0.2
+"""How far an exponent may be from one of the article's heuristics (eqs. 24, 30), relative: at L = 3 the article and its
+authors' code have 1.2 … 1.6 where 1.5 is expected, and 0.23 … 0.30 where 0.25 is."""
+NUMERICAL = 0.01
+"""An exponent this near is the expected one: training follows the flow to about 1 % (``dynamics.tolerance``)."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law of the article as this sweep shows it.
+
+    Attributes:
+        name: what is said.
+        where: figure or equation, and the part of the sweep that it is measured on.
+        expected: value.
+        measured: value ± half the width of its 95 % confidence interval over seeds, or what is missing.
+        verdict: ``agrees``, ``differs`` or ``cannot tell``.
+        estimate: the number behind ``measured``; None if there is none.
+        target: the number behind ``expected``; NaN if it is no number.
+    """
+
+    name: str
+    where: str
+    expected: str
+    measured: str
+    verdict: str
+    estimate: Estimate | None = None
+    target: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A number that a law predicts, and how far from it still counts as agreement, relative to it."""
+
+    value: float
+    slack: float = 0.0
+
+    def __str__(self) -> str:
+        """Two digits."""
+        number = f"{self.value:.2g}"
+        return f"{number} ± {self.slack:.0%} (heuristic)" if self.slack else number
+
+
+def judged(
+    name: str, where: str, expected: Expected, found: Estimate | None, *, bends: Estimate | None = None, lacks: str = ""
+) -> Law:
+    """A law whose value is a number.
+
+    It agrees if the expected value lies within the error bar; an exponent that provably bends over its range has all
+    values from one end of the range to the other, so that much is added, and ``NUMERICAL``.
+    One law in twenty differs by chance.
+    It cannot be told without an error bar, or with one wider than half of the expected value (¼ if that is 0).
+
+    Args:
+        name: see ``Law``.
+        where: see ``Law``.
+        expected: see ``Law``.
+        found: what was measured, if it could be.
+        bends: half of what it changes by over the range, if it is an exponent.
+        lacks: what a sweep needs for it, said if nothing was measured.
+    """
+    if found is None or not np.isfinite(found.value):
+        return Law(name, where, str(expected), f"needs {lacks}", CANNOT_TELL, None, expected.value)
+    extra = abs(bends.value) if bends is not None and abs(bends.value) > bends.error else 0.0
+    text = in_words(found)
+    if extra >= 5e-4:
+        text += f", bends by ±{extra:.3f}"
+    return Law(name, where, str(expected), text, _verdict(expected, found, extra), found, expected.value)
+
+
+def above_zero(name: str, where: str, found: Estimate | None, lacks: str) -> Law:
+    """A law that says of a number only that it is above 0: told where the error bar leaves 0 out. See ``judged``."""
+    if found is None or not np.isfinite(found.value):
+        return Law(name, where, "above 0", f"needs {lacks}", CANNOT_TELL, None, 0.0)
+    verdict = CANNOT_TELL
+    if abs(found.value) > found.error:
+        verdict = AGREES if found.value > 0 else DIFFERS
+    return Law(name, where, "above 0", in_words(found), verdict, found, 0.0)
+
+
+def in_words(found: Estimate) -> str:
+    """An estimate, with the reason if it has no error."""
+    if found.seeds < 2:
+        return f"{found}, one seed: no error"
+    if not np.isfinite(found.error):
+        return f"{found}, too few seeds: no error"
+    return str(found)
+
+
+def _verdict(expected: Expected, found: Estimate, extra: float) -> str:
+    resolution = abs(expected.value) / 2 or 0.25
+    if not found.error <= resolution:
+        return CANNOT_TELL
+    allowed = found.error + extra + expected.slack * abs(expected.value) + NUMERICAL
+    return AGREES if abs(found.value - expected.value) <= allowed else DIFFERS

@@ -1,0 +1,61 @@
+"""Error bars hold the planted value as often as they say, for few seeds and for many, under noise that seeds share."""
+
+import numpy as np
+import pytest
+
+from analysis.ensemble_laws import variance_slope
+from analysis.ensembles import Ensemble
+from analysis.exponents import bend
+from analysis.fits import boundary_slope, crossing, regimes, slope, width_slope
+from tests.planted import FEATURE, LAZY, STAR, XS, sweep
+
+SWEEPS = 400
+# Binomial: √(0.95 · 0.05/400) = 1.1 %, and three of these. What is not linear in the seeds, and Student's t under
+# noise that is not quite of one size, may hold a little more than they say, not less.
+LEAST, MOST = 0.95 - 3 * 0.011, 0.95 + 3 * 0.011
+
+
+def holds(found, planted):
+    return abs(found.value - planted) <= found.error
+
+
+def look(rng, seeds):
+    """Which error bars hold, of one sweep with ranges found in it."""
+    table = sweep(rng, seeds=seeds, widths=(30, 100), xs=XS[1:-1], runs=False)
+    ranges = regimes(table)
+    place = crossing(table[table["h"] == 30], "kernel_change", 1.0)
+    return {
+        "lazy exponent": holds(slope(table, "kernel_change", ranges.lazy), LAZY),
+        "feature exponent": holds(slope(table, "kernel_change", ranges.feature), FEATURE),
+        "bend": holds(bend(table, "kernel_change", ranges.feature), 0),
+        "crossing": holds(place, STAR),
+        "boundary": holds(boundary_slope(table, "kernel_change", 1.0), -0.5),
+        "width": holds(width_slope(table, "weights/change", ranges.lazy), -0.5),
+    }
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_error_bars_hold_the_planted_value_95_times_in_100(seeds):
+    looks = [look(1000 * seeds + rng, seeds) for rng in range(SWEEPS)]
+    for name in looks[0]:
+        assert LEAST <= np.mean([one[name] for one in looks]) <= MOST, name
+
+
+def ensembles(random, seeds, x=(1e3, 1e4)):
+    """Var = 1/h, and what a network predicts at one x it nearly predicts at the next."""
+    found = []
+    for h in (30, 100, 300):
+        # 20 independent directions in 100 patterns: predictors are smooth.
+        own = random.standard_normal((seeds, 20)) @ random.standard_normal((20, 100)) / np.sqrt(20 * h)
+        for one in x:
+            near = own * (1 + 0.01 * random.standard_normal(own.shape))
+            found.append(Ensemble(h, one, np.arange(seeds), near, np.ones(100)))
+    return found
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_error_bar_of_the_variance_law(seeds):
+    random = np.random.default_rng(seeds)
+    found = np.mean([holds(variance_slope(ensembles(random, seeds)), -1) for _ in range(SWEEPS)])
+    # The jackknife of a variance errs to the safe side (Efron and Stein, 1981).
+    assert found >= LEAST

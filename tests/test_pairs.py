@@ -1,0 +1,94 @@
+"""Two sweeps that differ in one thing: what they share by seed cancels, and what is left is told from scatter."""
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.pairs import by_cell, centring_laws, compare, negligible, paired
+from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS
+from tests.planted import sweep
+
+SCATTER = 0.01
+
+
+def errors(rng=0, seeds=5, **columns):
+    """Test errors of 10 % that scatter by 1 % over seeds, less over α and h."""
+    table = sweep(rng, seeds=seeds, runs=False)
+    random = np.random.default_rng(rng)
+    own = random.standard_normal(seeds)
+    own = SCATTER * (own - own.mean()) / (own.std(ddof=1) if seeds > 1 else 1)
+    return table.assign(
+        **{"test/error": 0.1 + own[table["seed"]] + 1e-3 * random.standard_normal(len(table))}, **columns
+    )
+
+
+def moved(table, by, rng=9):
+    """The same, off by a constant and by a little noise from run to run."""
+    noise = 1e-3 * np.random.default_rng(rng).standard_normal(len(table))
+    return table.assign(**{"test/error": table["test/error"] + by + noise})
+
+
+def test_difference_is_that_of_the_pairs():
+    table = errors()
+    found = compare(moved(table, 0.003), table, "test/error")
+    # 150 pairs with noise of 1e-3: 1e-4; four of these. What seeds share, 100 times that, is not in it.
+    assert found.difference.value == pytest.approx(0.003, abs=4e-4)
+    assert found.difference.error < 4e-4
+    assert found.cells == len(table) == 150
+    # Noise from run to run adds √(1 + 0.01) to it.
+    assert found.scatter == pytest.approx(SCATTER, rel=0.05)
+
+
+def test_only_cells_that_both_have_are_compared():
+    table = errors()
+    other = table[(table["h"] == 30) & (table["seed"] > 0)].sample(frac=1, random_state=0)
+    pairs = paired(moved(table, 0.0), other, "test/error")
+    assert len(pairs) == len(other)
+    assert (pairs["difference"].abs() < 0.006).all()  # six standard deviations of the noise: no pair is wrong
+    cells = by_cell(moved(table, 0.5), other, "test/error")
+    assert list(cells["n"].unique()) == [4]
+    assert set(cells["h"]) == {30}
+    np.testing.assert_allclose(cells["mean"], 0.5, atol=0.003)
+    assert compare(table, other[other["h"] > 30], "test/error") is None
+
+
+@pytest.mark.parametrize(
+    ("by", "seeds", "verdict"), [(0.0, 5, AGREES), (0.002, 5, AGREES), (0.1, 5, DIFFERS), (0.0, 1, CANNOT_TELL)]
+)
+def test_negligible_is_within_the_scatter_of_seeds(by, seeds, verdict):
+    table = errors(seeds=seeds)
+    law = negligible("bias", moved(table, by), table, where="Fig. 16")
+    assert law.verdict == verdict
+    assert law.where == "Fig. 16"
+    assert f"{len(table)} pairs" in law.measured
+
+
+def test_wide_error_bar_cannot_tell():
+    """Each seed is off by some ten times the scatter, this way or that: 0 on the mean, and not known."""
+    table = errors()
+    off = np.array([-0.1, -0.05, 0.0, 0.05, 0.1])
+    other = table.assign(**{"test/error": table["test/error"] + off[table["seed"]]})
+    law = negligible("ε_∇ / 100", other, table)
+    assert law.estimate.value == pytest.approx(0, abs=1e-12)
+    assert law.verdict == CANNOT_TELL
+
+
+def test_nothing_to_compare_is_said():
+    law = negligible("bias", errors().head(0), errors())
+    assert law.verdict == CANNOT_TELL
+    assert law.estimate is None
+    assert "needs runs of both sweeps" in law.measured
+
+
+def test_centring_matters_at_large_alpha_only():
+    table = errors()
+    late = np.where(table["sqrt_h_alpha"] > 100, 0.3, 0.0)
+    feature, lazy = centring_laws(table, moved(table, late))
+    assert (feature.verdict, lazy.verdict) == (AGREES, AGREES)
+    assert lazy.estimate.value == pytest.approx(-0.3, abs=0.01)
+    assert "√hα ≥ 1" in lazy.where
+    feature, lazy = centring_laws(table, moved(table, 0.3 - late))
+    assert (feature.verdict, lazy.verdict) == (DIFFERS, DIFFERS)
+    none = centring_laws(table.assign(kernel_change=math.nan), table)
+    assert {law.verdict for law in none} == {CANNOT_TELL}
