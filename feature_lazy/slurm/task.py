@@ -83,6 +83,8 @@ class Task:
             if late or isinstance(error, StoppedError):
                 self._give_way(late)
             raise
+        # All is stored. A signal now, or while Python takes itself down, would only make a failure of it.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         return [run_id for part in parts for run_id in part.run_ids]
 
     def checkpoint(self) -> Any:
