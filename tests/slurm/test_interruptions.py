@@ -136,23 +136,3 @@ def test_interrupted_parent_leaves_the_jobs_alone(tmp_path, start_train_py, test
     output, _ = parent.communicate(timeout=60)
     assert "The jobs go on" in output
     assert set(squeue(test_key).values()) == {"PENDING"}
-
-
-def test_timed_out_jobs_without_progress_end_with_the_reason(tmp_path, monkeypatch):
-    """The rule alone: three time-outs of real minutes would take too long."""
-    from feature_lazy.slurm.task import StalledError, Task
-
-    monkeypatch.syspath_prepend(str(their_folder(tmp_path)))
-    config = configuration(*RUN, f"output_dir={tmp_path / 'results'}")
-    from dataclasses import asdict
-
-    from feature_lazy.cells import cells
-
-    ids = tuple(cell.run_id for cell in cells(config))
-    task = Task([asdict(config)], [ids], 1, timeout_min=1, signal_delay_s=10, patience=2, progress_file=os.devnull)
-    for stalled in (0, 1, 2):
-        task = task.checkpoint().function
-        assert task.stalled == stalled
-    with pytest.raises(StalledError, match=r"ran out of its 1 minutes 3 times.*hydra\.launcher\.timeout_min"):
-        task.checkpoint()
-    assert "ran out" in (tmp_path / "results" / "runs" / ids[0] / "error.txt").read_text()
