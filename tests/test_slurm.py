@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.slurm import programs, queue, shared, site, submissions
+from feature_lazy.slurm import follow, programs, queue, shared, site, submissions
 from feature_lazy.slurm.packing import arrays, packs
 from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.submissions import Submission, assignments
@@ -98,12 +98,27 @@ def test_states_of_waiting_running_and_ended_jobs(fake):
     fake("sacct", f"7_0|CANCELLED by 0|0:0|node1\n9|FAILED|9:0|node2\n{steps}\n7_1|REQUEUED|0:0|n")
     found = queue.states(["7_0", "7_1", "7_2", "7_3", "8", "9", "10"])
     assert found["7_1"] == queue.JobState("RUNNING", True, "", "node3")
-    assert found["7_2"].held
-    assert not found["8"].held
+    assert found["7_2"].stuck
+    assert not found["8"].stuck
+    assert "2 PENDING (JobHeldUser); some will not start" in follow.summary([found["7_2"]] * 2)
+    assert follow.summary([found["8"], found["7_1"]]) == "1 PENDING (Priority), 1 RUNNING"
     assert (found["7_0"].name, found["7_3"].name) == ("CANCELLED", "OUT_OF_MEMORY")
     assert "signal 9" in queue.story(found["9"])
     assert "raise hydra.launcher.mem_gb" in queue.story(found["7_3"])
     assert "SLURM does not know how" in str(found["10"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("10:00", 10), ("2:30:00", 150), ("1-00:00:00", 1440), ("7-12", 10800), ("0:30", 0.5), ("infinite", None)],
+)
+def test_time_limits_as_slurm_writes_them(text, expected):
+    assert programs.minutes(text) == expected
+
+
+def test_time_limit_of_a_partition(fake):
+    fake("sinfo", "fast 30:00\nslow* 2-00:00:00\nhuge infinite")
+    assert [programs.time_limit(name) for name in ("fast", None, "huge")] == [30, 2880, None]
 
 
 def test_cluster_without_accounting(fake):

@@ -48,8 +48,9 @@ def summary(jobs: Collection[JobState]) -> str:
     """How many jobs run and wait, and why; empty without any."""
     counts = Counter(job.name if job.name == "RUNNING" else str(job) for job in jobs)
     parts = [f"{count} {name}" for name, count in counts.most_common(4)]
-    held = any(job.held for job in jobs)
-    return ", ".join(parts) + ("; held ones go on after: scontrol release JOB" if held else "")
+    stuck = any(job.stuck for job in jobs)
+    advice = "; some will not start as they are: scontrol release JOB if they are held, else cancel and change them"
+    return ", ".join(parts) + (advice if stuck else "")
 
 
 class _Teller:

@@ -104,6 +104,30 @@ def setting(name: str) -> str | None:
     return found[1].strip() if found else None
 
 
+def time_limit(partition: str | None) -> float | None:
+    """Minutes that a job may have in a partition, the default one if it is None; None without a limit.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    for line in ask("sinfo", "-h", "-o", "%P %l").splitlines():
+        name, limit = line.split()
+        if name.rstrip("*") == partition or (partition is None and name.endswith("*")):
+            return minutes(limit)
+    return None
+
+
+def minutes(text: str) -> float | None:
+    """A time as SLURM writes it, ``[days-]hours:minutes:seconds`` or less; None for ``infinite`` and the like."""
+    if not re.fullmatch(r"(\d+-)?\d+(:\d+){0,2}", text):
+        return None
+    days, _, clock = text.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    # With days it begins with hours; without, two numbers are minutes and seconds.
+    parts = [*parts, 0, 0][:3] if days else [0, 0, *parts][-3:]
+    return 1440 * int(days or 0) + 60 * parts[0] + parts[1] + parts[2] / 60
+
+
 @contextmanager
 def outside_any_job() -> Iterator[None]:
     """Forget while the body runs that this process is part of a SLURM job: a new job would inherit its limits.

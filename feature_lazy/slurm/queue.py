@@ -21,6 +21,10 @@ OVER = {
 """Final states that are not COMPLETED, and what to do."""
 
 
+NEVER = ("TimeLimit", "NodeLimit", "BadConstraints", "WallDuration", "PartitionDown", "PartitionInactive")
+"""In reasons of jobs that will not start as they are."""
+
+
 @dataclass(frozen=True)
 class JobState:
     """A job as SLURM sees it.
@@ -38,9 +42,9 @@ class JobState:
     node: str = ""
 
     @property
-    def held(self) -> bool:
-        """Whether it waits for a person."""
-        return "held" in self.reason.lower()
+    def stuck(self) -> bool:
+        """Whether it waits for a person: held, or such that it can never start."""
+        return "held" in self.reason.lower() or any(word in self.reason for word in NEVER)
 
     def __str__(self) -> str:
         """For a person."""

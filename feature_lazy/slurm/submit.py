@@ -13,7 +13,7 @@ from feature_lazy.cells import targets
 from feature_lazy.parallel import Part
 from feature_lazy.slurm import submissions
 from feature_lazy.slurm.packing import arrays, packs
-from feature_lazy.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting
+from feature_lazy.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
 from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.shared import check_shared
 from feature_lazy.slurm.snapshot import freeze
@@ -78,6 +78,16 @@ class Submitter:
                 ask("sbatch", "--test-only", str(path))
             finally:
                 path.unlink(missing_ok=True)
+        partition = self.settings.executor.get("partition")
+        limit = time_limit(partition)
+        if limit is not None and self.settings.timeout_min > limit:
+            # SLURM takes such a job, and lets it wait for ever.
+            raise SlurmError(
+                explained(
+                    f"Requested time limit is invalid: {self.settings.timeout_min} minutes in partition "
+                    f"{partition or '(default)'}, which gives {limit:g}"
+                )
+            )
 
     def submit(self, jobs: Sequence[Job]) -> Submission:
         """Submit jobs, in as many arrays as SLURM needs.

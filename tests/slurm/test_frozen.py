@@ -44,7 +44,7 @@ def test_edited_configuration_source_and_branch_change_nothing_in_queued_jobs(ch
     first = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True).stdout.strip()
 
     loss = checkout / "conf" / "loss" / "soft_hinge.yaml"
-    loss.write_text(loss.read_text() + "\ntarget: 3.0\n")
+    loss.write_text(loss.read_text() + "\nbeta: 3.0\n")
     (theirs / "theirs.py").write_text("raise RuntimeError('edited')\n")
     for path in (checkout / "feature_lazy").rglob("*.py"):
         path.write_text("raise RuntimeError('edited')\n")
@@ -59,7 +59,7 @@ def test_edited_configuration_source_and_branch_change_nothing_in_queued_jobs(ch
     wait_until(lambda: finished(folder) != set(), 90, "the run is done")
     [run] = [load_run(path.parent) for path in folder.glob("runs/*/done")]
     assert run.provenance["git"]["revision"] == first
-    assert run.config["loss"]["target"] == 1.0
+    assert run.config["loss"]["beta"] == configuration().loss.beta != 3.0
 
     fresh = tmp_path / "fresh"
     fresh.mkdir()
