@@ -92,7 +92,8 @@ def test_wait_false_status_cancel_and_retry(tmp_path, train_py, cli, test_key):
     assert len(squeue(test_key)) == 4
     assert cli("cancel", folder, "--where", "h=10", "--yes").returncode == 0
     wait_until(lambda: len(squeue(test_key)) == 2, 30, "two jobs are cancelled")
-    assert "2 interrupted: cancelled" in " ".join(cli("status", folder).stdout.split())
+    cancelled = "2 interrupted: cancelled"  # the accounting hears of it a moment later
+    wait_until(lambda: cancelled in " ".join(cli("status", folder).stdout.split()), 30, cancelled)
     assert "2 runs" in cli("retry", folder, "--dry-run").stdout
 
     for job in squeue(test_key):
