@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.report import summarise
+from analysis.summary import summarise
 from feature_lazy.errors import FeatureLazyError
 
 

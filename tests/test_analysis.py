@@ -10,7 +10,7 @@ from analysis import figures
 from analysis.__main__ import main
 from analysis.fits import laws
 from analysis.missing import missing
-from analysis.report import summarise
+from analysis.summary import summarise
 from analysis.sweep import differences, ensemble, over_seeds, parts, read
 from feature_lazy.errors import StoreError
 from feature_lazy.store import Store
