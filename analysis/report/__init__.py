@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from analysis.fits import laws
+from analysis.fits import Law, laws
 from analysis.report import page
 from analysis.report.cells import bests, boundaries, cells, not_done
 from analysis.report.charts import specifications
@@ -78,10 +78,10 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
     points = against(one, widths, infinite)
     for row in rows:
         row.update(hue=hue(widths, row["h"]), tint=tint(xs, row["x"]))
-    boundary = [{"h": h, "x": at.value, "label": str(at)} for h, at in boundaries(one).items()]
+    boundary = boundaries(one)
     data = {
         "cells": rows,
-        "boundary": boundary,
+        "boundary": [{"h": h, "x": at.value, "label": str(at)} for h, at in boundary.items()],
         "quantities": {name: QUANTITIES[name] for name in columns.names},
         "curves": columns.curves,
         "against": points,
@@ -89,7 +89,7 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
     text = {
         "name": one.name,
         "differs": list(one.differs),
-        "verdicts": verdicts(one, rows, bests(one, rows)),
+        "verdicts": verdicts(rows, bests(one, rows), boundary, law),
         "missing": missing(one, rows, columns),
         "constants": constants(one.entries),
         "grid": {"h": widths, "√h·α": xs, "seed": values(one.entries, "seed")},
@@ -98,13 +98,19 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
         "unfit": unfit(one),
         "not_done": not_done(one),
         "cells": rows,
-        "laws": [{f.name: getattr(entry, f.name) for f in dataclasses.fields(entry)} for entry in law],
+        "laws": [_texts(entry) for entry in law],
         "infinite": infinite,
         "figures": sorted(points),
         "commands": commands(folder, one.entries),
     }
     # Of the one large part every number is plain already.
     return {**_plain(data), "columns": columns.columns}, text
+
+
+def _texts(law: Law) -> dict[str, str]:
+    """What of a law is to be read."""
+    values = {field.name: getattr(law, field.name) for field in dataclasses.fields(law)}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,19 @@ ERRORS = 2.0
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A mean difference of test errors, paired over seeds, and its standard error; NaN for one seed."""
+
+    value: float
+    sem: float
+
+    @property
+    def told(self) -> bool:
+        """Whether it is more than chance makes."""
+        return abs(self.value) > ERRORS * self.sem
+
+
+@dataclass(frozen=True)
 class Best:
     """Where feature and lazy training test best at one width, and the difference of the two.
 
@@ -28,18 +41,18 @@ class Best:
         h: the width.
         feature: √h·α of the lowest mean test error with a kernel change above 1.
         lazy: that with a kernel change below 1.
-        difference: test error there, feature − lazy, paired over the seeds that both have; NaN as its error for one.
+        difference: test error there, feature − lazy.
     """
 
     h: float
     feature: float
     lazy: float
-    difference: Estimate
+    difference: Difference
 
     @property
     def winner(self) -> str | None:
         """The regime with the lower test error; None if the two are not told apart."""
-        if not abs(self.difference.value) > ERRORS * self.difference.error:
+        if not self.difference.told:
             return None
         return FEATURE if self.difference.value < 0 else LAZY
 
@@ -111,16 +124,16 @@ def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
     for x in means.index:
         excess = _paired(part, x, best)
         # One seed cannot tell how large a difference chance makes.
-        good = x == best or (np.isfinite(excess.error) and excess.value <= ERRORS * excess.error)
+        good = x == best or (np.isfinite(excess.sem) and not excess.told)
         found[x] = {"excess": means[x] - means[best], "good": bool(good), "best": x == best}
     return found
 
 
-def _paired(part: pd.DataFrame, one: float, other: float) -> Estimate:
-    """Mean difference of the test errors at two √h·α over the seeds that both have, which share w₀, and its error."""
+def _paired(part: pd.DataFrame, one: float, other: float) -> Difference:
+    """Of the test errors at two √h·α, over the seeds that both have: those share w₀."""
     seeds = part.pivot_table(index="seed", columns=X, values="test/error")
     difference = (seeds[one] - seeds[other]).dropna()
-    return Estimate(float(difference.mean()), float(difference.sem()) if len(difference) > 1 else float("nan"))
+    return Difference(float(difference.mean()), float(difference.sem()) if len(difference) > 1 else float("nan"))
 
 
 def bests(group: Group, rows: Sequence[dict[str, Any]]) -> list[Best]:

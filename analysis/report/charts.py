@@ -27,13 +27,17 @@ EFFECTS = {
 """The look of all figures."""
 POWERS = "replace(format(datum.value, abs(log(datum.value)/LN10) >= 3 ? '~e' : '~g'), '+', '')"
 """Labels of logarithmic axes: 0.01, 1, 100, 1e3."""
+LEGEND = 42
+"""Height of a colour legend, pixels: left empty above the figure that has none, so that the three stand in line."""
 DATA = alt.Data(name="rows")
 SQRT_H_ALPHA = "√h·α"
 
 
-def _log(title: str, nice: bool = True) -> dict[str, Any]:
-    # One label to a decade, where there are many.
-    axis = alt.Axis(title=title, labelExpr=POWERS, tickCount=7, labelOverlap="greedy", grid=nice)
+def _log(channel: str, title: str, grid: bool = True) -> dict[str, Any]:
+    # Powers of ten alone, unless the axis spans less than two of them.
+    decades = f"log(domain('{channel}')[1] / domain('{channel}')[0]) / LN10"
+    ticks = alt.ExprRef(f"max(2, min(7, floor({decades})))")
+    axis = alt.Axis(title=title, labelExpr=POWERS, tickCount=ticks, labelOverlap="greedy", grid=grid)
     return {"axis": axis, "scale": alt.Scale(type="log", nice=False)}
 
 
@@ -57,17 +61,18 @@ CELL = (
 )
 
 
-def phase(colour: alt.Color, value: str, opacity: Any = alt.Undefined) -> alt.LayerChart:
+def phase(colour: alt.Color, value: str, *above: alt.Chart, opacity: Any = alt.Undefined) -> alt.LayerChart:
     """Cells h × √h·α (or α: the page chooses which edges it hands over) in a colour, with the measured boundary.
 
     Args:
         colour: what it shows.
         value: the field that must be there for a cell to be coloured; others are outlined.
+        above: more to draw on the cells.
         opacity: an encoding, if not all are alike.
     """
     y = alt.Y("h:O", sort="descending", axis=alt.Axis(title="width h"))
     base = alt.Chart(DATA).encode(
-        x=alt.X("left:Q", **_log(SQRT_H_ALPHA, nice=False)), x2="right:Q", y=y, tooltip=_tooltip(*CELL)
+        x=alt.X("left:Q", **_log("x", SQRT_H_ALPHA, grid=False)), x2="right:Q", y=y, tooltip=_tooltip(*CELL)
     )
     known, boundary = f"datum.kind == 'cell' && isValid(datum.{value})", "datum.kind == 'boundary'"
     filled = base.transform_filter(known).mark_rect(cursor="pointer").encode(color=colour, opacity=opacity)
@@ -83,7 +88,7 @@ def phase(colour: alt.Color, value: str, opacity: Any = alt.Undefined) -> alt.La
     chosen = base.transform_filter("datum.kind == 'chosen'").mark_rect(
         fill="transparent", stroke="var(--mark)", strokeWidth=3, tooltip=None, cursor="pointer"
     )
-    return alt.layer(filled, empty, halo, stroke, chosen).properties(width="container", height=230)
+    return alt.layer(filled, empty, *above, halo, stroke, chosen).properties(width="container", height=230)
 
 
 def _gradient(field: str, scheme: str, *, log: bool, form: str) -> alt.Color:
@@ -100,24 +105,22 @@ def _gradient(field: str, scheme: str, *, log: bool, form: str) -> alt.Color:
 
 def _best() -> alt.LayerChart:
     """The regime of each cell, strong where it tests as well as the best of its width; a star on the best."""
-    regime = alt.Color("colour:N", scale=None)
-    strong = alt.Opacity("strength:Q", scale=None)
-    chart = phase(regime, "regime", strong)
     star = (
         alt.Chart(DATA)
         .transform_filter("datum.kind == 'cell' && datum.best")
         .mark_text(text="★", fontSize=17, fill="white", stroke="black", strokeWidth=0.6, tooltip=None)
         .encode(x="centre:Q", y=alt.Y("h:O", sort="descending"))
     )
-    return alt.layer(*chart.layer, star).properties(width="container", height=230)
+    chart = phase(alt.Color("colour:N", scale=None), "regime", star, opacity=alt.Opacity("strength:Q", scale=None))
+    return chart.properties(padding={"top": LEGEND, "left": 5, "right": 5, "bottom": 5})
 
 
 def curves(title: str, *, linear: bool, height: int) -> alt.LayerChart:
     """A quantity over time: thin lines for members, thick ones for means, each in the colour of its row."""
-    y = alt.Y("v:Q", **(_linear(title, ".0%" if "error" in title else "~g") if linear else _log(title)))
+    y = alt.Y("v:Q", **(_linear(title, ".0%" if "error" in title else "~g") if linear else _log("y", title)))
     shown = (("h", "width h", "~g"), ("x", SQRT_H_ALPHA, ".4~g"), ("seed", "seed", ""), ("t", "time", ".4~g"))
     base = alt.Chart(DATA).encode(
-        x=alt.X("t:Q", **_log("training time t")),
+        x=alt.X("t:Q", **_log("x", "training time t")),
         y=y,
         detail="curve:N",
         color=alt.Color("colour:N", scale=None),
@@ -130,10 +133,10 @@ def curves(title: str, *, linear: bool, height: int) -> alt.LayerChart:
 
 def against(title: str, *, linear: bool) -> alt.LayerChart:
     """A quantity against √h·α: a line and points with error bars for each width, dashed for ensembles and guides."""
-    y = alt.Y("v:Q", **(_linear(title, ".0%") if linear else _log(title)))
+    y = alt.Y("v:Q", **(_linear(title, ".0%") if linear else _log("y", title)))
     shown = (("h", "width h", "~g"), ("x", SQRT_H_ALPHA, ".4~g"), ("v", title, ".4~g"), ("n", "seeds", ""))
     base = alt.Chart(DATA).encode(
-        x=alt.X("x:Q", **_log(SQRT_H_ALPHA)), y=y, detail="series:N", color=alt.Color("colour:N", scale=None)
+        x=alt.X("x:Q", **_log("x", SQRT_H_ALPHA)), y=y, detail="series:N", color=alt.Color("colour:N", scale=None)
     )
     solid = base.transform_filter("!datum.dashed").mark_line(strokeWidth=1.8)
     dashed = base.transform_filter("datum.dashed").mark_line(strokeWidth=1.8, strokeDash=[5, 4])

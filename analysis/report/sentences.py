@@ -1,15 +1,13 @@
 """What a sweep says in sentences: a verdict for each regime, and what is missing for more."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from analysis.fits import Estimate, slope
-from analysis.fits import FEATURE as FEATURE_RANGE
-from analysis.fits import LAZY as LAZY_RANGE
-from analysis.report.cells import ERRORS, FEATURE, LAZY, Best, boundaries
+from analysis.fits import Estimate, Law
+from analysis.report.cells import ERRORS, FEATURE, LAZY, Best, Difference
 from analysis.report.curves import Columns
 from analysis.report.groups import Group, duplicates, values
 from analysis.sweep import H, X
@@ -18,19 +16,21 @@ from feature_lazy.states import State
 Rows = Sequence[dict[str, Any]]
 
 
-def verdicts(group: Group, rows: Rows, best: Sequence[Best]) -> list[tuple[str, str, str]]:
+def verdicts(
+    rows: Rows, best: Sequence[Best], boundary: Mapping[float, Estimate], laws: Sequence[Law]
+) -> list[tuple[str, str, str]]:
     """For the feature regime, the boundary, the lazy regime and the test error: a kind, a title and a sentence."""
     if all(row["kernel"] is None for row in rows):
         return []
     return [
-        (FEATURE, "Feature training", _regime(group, rows, FEATURE)),
-        ("boundary", "Boundary", _boundary(group)),
-        (LAZY, "Lazy training", _regime(group, rows, LAZY)),
+        (FEATURE, "Feature training", _regime(rows, FEATURE, laws)),
+        ("boundary", "Boundary", _boundary(boundary)),
+        (LAZY, "Lazy training", _regime(rows, LAZY, laws)),
         ("best", "Which tests better", _better(best, rows)),
     ]
 
 
-def _regime(group: Group, rows: Rows, regime: str) -> str:
+def _regime(rows: Rows, regime: str, laws: Sequence[Law]) -> str:
     here = [row for row in rows if row["regime"] == regime]
     if not here:
         return f"No cell trained here: the kernel change is {'below' if regime == FEATURE else 'above'} 1 everywhere."
@@ -38,8 +38,8 @@ def _regime(group: Group, rows: Rows, regime: str) -> str:
     kernels = [row["kernel"] for row in here]
     change = f"by up to {max(kernels):.3g} times its size" if regime == FEATURE else f"by as little as {min(kernels):.2g}"
     side = f"√h·α ≤ {max(xs):g}" if regime == FEATURE else f"√h·α ≥ {min(xs):g}"
-    fitted = slope(group.table, "kernel_change", FEATURE_RANGE if regime == FEATURE else LAZY_RANGE)
-    law = f", with exponent {_number(fitted)} in √h·α" if fitted else ""
+    fitted = [law.measured for law in laws if law.name == f"kernel change, {regime} exponent"]
+    law = f", with exponent {fitted[0]} in √h·α" if fitted and fitted[0].strip("-")[:1].isdigit() else ""
     runs = sum(row["done"] for row in here)
     tested = [row for row in here if row["error"] is not None]
     error = ""
@@ -49,11 +49,10 @@ def _regime(group: Group, rows: Rows, regime: str) -> str:
     return f"{runs} runs at {side}: the kernel changes {change}{law}.{error}"
 
 
-def _boundary(group: Group) -> str:
-    found = boundaries(group)
+def _boundary(found: Mapping[float, Estimate]) -> str:
     if not found:
         return "No width has its kernel change fall through 1, so the boundary lies outside this sweep."
-    each = ", ".join(f"{_number(estimate, 3)} (h = {h:g})" for h, estimate in found.items())
+    each = ", ".join(f"{_number(estimate)} (h = {h:g})" for h, estimate in found.items())
     if len(found) == 1:
         return f"The kernel change is 1 at √h·α = {each}; one width cannot say how that depends on h."
     x = np.array([estimate.value for estimate in found.values()])
@@ -67,7 +66,7 @@ def _boundary(group: Group) -> str:
 def _better(best: Sequence[Best], rows: Rows) -> str:
     if not best:
         return "No width trained in both regimes, or none was tested, so the two cannot be compared."
-    if all(not np.isfinite(one.difference.error) for one in best):
+    if all(not np.isfinite(one.difference.sem) for one in best):
         return "There is one seed, so it cannot be told whether a difference between the regimes is chance."
     parts = []
     for winner in (FEATURE, LAZY, None):
@@ -120,23 +119,18 @@ def unfit(group: Group) -> str | None:
     return ", ".join(f"{n} ended with {note}" for note, n in other.items()) or None
 
 
-def _number(estimate: Estimate, digits: int = 2) -> str:
-    """A value with its error, without trailing digits that mean nothing."""
-    error = f" ± {estimate.error:.1g}" if np.isfinite(estimate.error) else ""
-    return f"{estimate.value:.{digits}g}{error}" if not error else f"{_aligned(estimate)}{error}"
-
-
-def _aligned(estimate: Estimate) -> str:
-    """The value, to the digit of the first one of its error."""
-    if estimate.error <= 0:
+def _number(estimate: Estimate) -> str:
+    """Three digits; with an error, up to the first digit of that."""
+    if not estimate.error > 0:
         return f"{estimate.value:.3g}"
-    return f"{estimate.value:.{max(0, int(np.ceil(-np.log10(estimate.error) - 1e-9)))}f}"
+    digits = max(0, int(np.ceil(-np.log10(estimate.error) - 1e-9)))
+    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
 
 
 def _percent(value: float, sem: float | None) -> str:
-    return f"{value:.1%}" + (f" ± {100 * sem:.1f} %" if sem is not None else "")
+    return f"{100 * value:.1f}{'' if sem is None else f' ± {100 * sem:.1f}'} %"
 
 
-def _points(estimate: Estimate) -> str:
-    error = f" ± {100 * estimate.error:.1f}" if np.isfinite(estimate.error) else ""
-    return f"{100 * estimate.value:+.1f}{error} %"
+def _points(difference: Difference) -> str:
+    error = f" ± {100 * difference.sem:.1f}" if np.isfinite(difference.sem) else ""
+    return f"{100 * difference.value:+.1f}{error} %"
