@@ -39,7 +39,7 @@ def kernel_change(x):
     return (x / 10) ** (-1.0 if x > 10 else -1.5) * BOUNDARY / 10
 
 
-def test_error(x):
+def planted_error(x):
     """Lazy training is better by ten points."""
     return 0.05 if x > 10 else 0.15
 
@@ -57,7 +57,7 @@ def history(h, x, observations, factor):
             "t": t,
             "train/loss": 2.0 ** (-t / t_half),
             "test/loss": 0.1 + 2.0 ** (-t / t_half),
-            "test/error": 0.5 - (0.5 - test_error(x)) * min(1.0, t / t_half / 10),
+            "test/error": 0.5 - (0.5 - planted_error(x)) * min(1.0, t / t_half / 10),
             "train/error": 0.5 * 2.0 ** (-t / t_half),
             "train/unfit": 20 * 2.0 ** (-t / t_half),
             "kernel/change": change * min(1.0, t / t_half / 10),
@@ -86,7 +86,7 @@ def plant(root, *, xs=XS, widths=(30, 100), seeds=3, observations=20, kernel=Tru
                         "t_half": 3.3 * min(x, 1.0),
                         "t_stop": 33 * min(x, 1.0),
                         "weights/change": factor * x ** (-1.0 if x > 1 else -0.25) / h**0.5,
-                        "test/error": test_error(x) + 0.001 * random.random(),
+                        "test/error": planted_error(x) + 0.001 * random.random(),
                         **({"kernel/change": factor * kernel_change(x)} if kernel else {}),
                     }
                     where = columns(h, x, seed, **different)

@@ -27,7 +27,7 @@ EFFECTS = {
 """The look of all figures."""
 POWERS = "replace(format(datum.value, abs(log(datum.value)/LN10) >= 3 ? '~e' : '~g'), '+', '')"
 """Labels of logarithmic axes: 0.01, 1, 100, 1e3."""
-LEGEND = 42
+LEGEND = 40
 """Height of a colour legend, pixels: left empty above the figure that has none, so that the three stand in line."""
 DATA = alt.Data(name="rows")
 SQRT_H_ALPHA = "√h·α"
