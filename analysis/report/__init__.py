@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,12 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     Raises:
         StoreError: it is no results folder, or the file cannot be written.
     """
-    with ThreadPoolExecutor(1) as pool:
-        library = pool.submit(page.bundle)
-        found = survey(folder)
-        groups = group(found)
-        limit = limit_for(groups)
-        parts = [_part(folder, one, limit) for one in groups]
-        payload = {"charts": specifications(QUANTITIES, LINEAR), "linear": LINEAR, "groups": [data for data, _ in parts]}
-        content = {**_common(found), "groups": [text for _, text in parts]}
-        text = page.render(library.result(), payload, content)
+    found = survey(folder)
+    groups = group(found)
+    limit = limit_for(groups)
+    parts = [_part(folder, one, limit) for one in groups]
+    payload = {"charts": specifications(), "linear": LINEAR, "groups": [data for data, _ in parts]}
+    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts]})
     path = output or folder / "report.html"
     try:
         temporary = path.with_name(f".{path.name}.partial")

@@ -24,8 +24,8 @@ QUANTITIES = {
     "kernel/alignment": "alignment of the kernel with the labels",
 }
 """What the page can draw over time, by its name in the history."""
-LINEAR = ("test/error", "train/error", "kernel/alignment")
-"""Of these, what is drawn on a linear axis: it does not span decades."""
+LINEAR = {"test/error": "percent", "train/error": "percent", "kernel/alignment": "linear"}
+"""Of these, what is drawn on a linear axis, and how it is written: it does not span decades."""
 MOST_OBSERVATIONS = 80
 """Of one curve; more would not be seen."""
 MOST_NUMBERS = 900_000

@@ -19,20 +19,15 @@ LIGHT, DARK = (0.0, 0.86), (0.32, 1.0)
 MOST_LISTED = 24
 
 
-def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, with ``vegaEmbed`` on the window; takes two seconds once."""
-    return vl_convert.javascript_bundle()
-
-
-def render(library: str, payload: dict[str, Any], content: dict[str, Any]) -> str:
+def render(payload: dict[str, Any], content: dict[str, Any]) -> str:
     """The page.
 
     Args:
-        library: what ``bundle`` gives.
         payload: data and figures for the scripts.
         content: what the template writes; every text is escaped there.
     """
-    scripts = [_inline(script) for script in (library, _text("page.js"))]
+    # Vega, Vega-Lite and Vega-Embed as one script, which takes two seconds once.
+    scripts = [_inline(script) for script in (vl_convert.javascript_bundle(), _text("page.js"))]
     environment = Environment(
         loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

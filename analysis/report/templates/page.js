@@ -26,7 +26,7 @@
 
   function curveRows(curve, name, colour, scale = 1) {
     const { columns, cells } = group(), { h, x } = cells[curve.cell], values = columns[name], rows = [];
-    const linear = page.linear.includes(name);
+    const linear = name in page.linear;
     for (let i = curve.begin; values && i < curve.end; i++) {
       const v = values[i];
       if (v == null || (!linear && v <= 0)) continue;
@@ -69,10 +69,19 @@
 
   // Figures.
   function specification(name) {
-    const spec = structuredClone(page.charts[name === "chosen" ? `curves/${state.quantity}` : name]);
-    const title = name.startsWith("phase") && state.axis === "a" ? "output scale α" : name === "chosen" && state.unit === "half" ? "t/t½" : null;
-    for (const layer of spec.layer) if (title && layer.encoding?.x?.axis) layer.encoding.x.axis.title = title;
-    return name === "chosen" ? { ...spec, height: 340 } : spec;
+    const [kind, ...rest] = name.split("/");
+    if (!["chosen", "curves", "outputs"].includes(kind)) return titled(page.charts[name], { x: kind === "phase" && state.axis === "a" ? "output scale α" : null });
+    const quantity = kind === "chosen" ? state.quantity : rest.join("/");
+    const y = kind === "outputs" ? "output norms" : group().quantities[quantity];
+    const spec = titled(page.charts[`curves/${page.linear[quantity] ?? "log"}`], { x: kind === "chosen" && state.unit === "half" ? "t/t½" : null, y });
+    return kind === "chosen" ? { ...spec, height: 340 } : spec;
+  }
+
+  // A copy of a specification with other titles of its axes.
+  function titled(chart, titles) {
+    const spec = structuredClone(chart);
+    for (const { encoding } of spec.layer) for (const [channel, title] of Object.entries(titles)) if (title && encoding?.[channel]?.axis) encoding[channel].axis.title = title;
+    return spec;
   }
 
   async function draw(name, anew = false) {
