@@ -7,9 +7,9 @@ from unittest import mock
 
 import numpy as np
 
+from feature_lazy.history import History
 from feature_lazy.plan import Job, Planned, _write
 from feature_lazy.store import Store
-from tests.stored import save
 
 XS = tuple(10.0 ** np.arange(-3, 6))
 SAME = {
@@ -30,6 +30,7 @@ PROVENANCE = {
     "git": {"revision": "0123456789abcdef", "modified": False},
     "device": {"type": "cpu", "name": "x86_64", "threads": 2},
     "trained_together": 2,
+    "wall_seconds": 1.5,
     "segments": [{"started": "2026-11-24T10:00:00Z", "ended": "2026-11-24T10:01:00Z", "host": "node7"}],
 }
 
@@ -90,16 +91,24 @@ def plant(root, *, xs=XS, widths=(30, 100), seeds=3, observations=20, kernel=Tru
                         **({"kernel/change": factor * kernel_change(x)} if kernel else {}),
                     }
                     where = columns(h, x, seed, **different)
-                    description = {"config": config or {}, "columns": where, "provenance": PROVENANCE}
                     outputs = {"F_test": labels + random.standard_normal(10) / h**0.5, "y_test": labels}
-                    run_id = name(where)
-                    save(store, run_id=run_id, description=description, rows=rows, summary=summary, outputs=outputs)
+                    _save(store, {"config": config or {}, "columns": where}, rows, summary, outputs)
     return root
 
 
-def name(where):
+def _save(store, description, rows, summary, outputs):
+    run_id = name(description["columns"], description["config"])
+    with store.claim([run_id]) as claims:
+        run = claims.runs[run_id]
+        run.begin({**description, "provenance": {}}, History())
+        for row in rows:
+            run.observe(row)
+        run.finish(summary, outputs, PROVENANCE)
+
+
+def name(where, config=None):
     """A run id that differs where the columns do."""
-    return hashlib.sha256(json.dumps(where, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([where, config or {}], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def ask(root, wanted, config=None):

@@ -88,7 +88,7 @@ def test_a_click_on_a_cell_shows_its_curves(opened):
     for seed in range(3):
         assert name(columns(30, XS[1], seed)) in opened.text("#members")
     # Three members and their mean; three norms of each.
-    opened.until(f"document.querySelectorAll(\"{marks('curves/kernel/change', 'line')}\").length === 4")
+    opened.until(f'document.querySelectorAll("{marks("curves/kernel/change", "line")}").length === 4')
     assert opened.count(marks("outputs", "line")) == 12
     label = labels(opened, "curves/kernel/change", "line")[0]
     assert "width h: 30" in label
@@ -188,7 +188,7 @@ def test_each_part_of_a_mixed_folder_by_itself(browser, tmp_path):
     assert len(cell_marks(browser, "phase/kernel")) == 2 * 5 + 1
     browser.choose("#group", "1")
     browser.until("document.querySelector('#pick-h').value === '50'")
-    browser.until(f"document.querySelectorAll(\"{marks('against/error', 'symbol')}\").length === 3")
+    browser.until(f'document.querySelectorAll("{marks("against/error", "symbol")}").length === 3')
     assert len(cell_marks(browser, "phase/kernel")) == 3 + 1
     assert "There is one seed" in browser.text("main")
     assert not browser.find("[data-chart='against/variance']")[0].is_displayed()

@@ -169,5 +169,7 @@ def not_done(group: Group) -> list[dict[str, Any]]:
     for (state, note), entries in found.items():
         where = [f"√hα = {e.columns[X]:g}, h = {e.columns[H]}, seed {e.columns.get('seed')}" for e in entries[:6]]
         more = len(entries) - len(where)
-        rows.append({"state": state, "note": note, "n": len(entries), "where": where, "more": more, "first": entries[0]})
+        rows.append(
+            {"state": state, "note": note, "n": len(entries), "where": where, "more": more, "first": entries[0]}
+        )
     return rows

@@ -99,7 +99,7 @@ def _about(known: Any) -> dict[str, Any]:
 
 
 def thin(run: Run, names: Sequence[str], limit: int) -> dict[str, np.ndarray]:
-    """A history without t = 0, which a logarithmic axis cannot show, and at most ``limit`` observations even in log t."""
+    """A history without t = 0, which a log axis cannot show, and at most ``limit`` observations even in log t."""
     t = run.history["t"]
     late = np.flatnonzero(t > 0)
     if len(late) > limit:

@@ -1,5 +1,6 @@
 """A results folder as groups of runs that belong in one figure: the same in all but α, width and seed."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -46,12 +47,13 @@ class Group:
 def group(found: Survey) -> list[Group]:
     """The runs of a folder by group, the largest first; runs of which nothing is known are in none."""
     science = {name for entry in found.entries if entry.run for name, _ in _leaves(entry.run.config)}
-    parts: dict[tuple[Any, ...], list[Entry]] = {}
+    parts: dict[str, tuple[dict[str, str], list[Entry]]] = {}
     for entry in found.entries:
         if entry.columns:
-            parts.setdefault(tuple(sorted(_same(entry, science).items(), key=str)), []).append(entry)
-    ordered = sorted(parts.items(), key=lambda part: -len(part[1]))
-    identities = [dict(key) for key, _ in ordered]
+            same = _same(entry, science)
+            parts.setdefault(json.dumps(same, sort_keys=True), (same, []))[1].append(entry)
+    ordered = sorted(parts.values(), key=lambda part: -len(part[1]))
+    identities = [same for same, _ in ordered]
     names = dict.fromkeys(name for identity in identities for name in identity)
     apart = [name for name in names if len({str(identity.get(name)) for identity in identities}) > 1]
     # What a column says in one word, the keys of the configuration would say again.
@@ -63,7 +65,7 @@ def group(found: Survey) -> list[Group]:
     ]
 
 
-def _same(entry: Entry, science: set[str]) -> dict[str, Any]:
+def _same(entry: Entry, science: set[str]) -> dict[str, str]:
     """What all runs of a group have in common: columns, and the scientific keys of the configuration."""
     config = entry.run.config if entry.run else entry.job.config if entry.job else {}
     leaves = {name: value for name, value in _leaves(config) if name in science and not name.startswith(FREE)}

@@ -36,7 +36,9 @@ def _regime(rows: Rows, regime: str, laws: Sequence[Law]) -> str:
         return f"No cell trained here: the kernel change is {'below' if regime == FEATURE else 'above'} 1 everywhere."
     xs = [row["x"] for row in here]
     kernels = [row["kernel"] for row in here]
-    change = f"by up to {max(kernels):.3g} times its size" if regime == FEATURE else f"by as little as {min(kernels):.2g}"
+    change = (
+        f"by up to {max(kernels):.3g} times its size" if regime == FEATURE else f"by as little as {min(kernels):.2g}"
+    )
     side = f"√h·α ≤ {max(xs):g}" if regime == FEATURE else f"√h·α ≥ {min(xs):g}"
     fitted = [law.measured for law in laws if law.name == f"kernel change, {regime} exponent"]
     law = f", with exponent {fitted[0]} in √h·α" if fitted and fitted[0].strip("-")[:1].isdigit() else ""
@@ -45,7 +47,9 @@ def _regime(rows: Rows, regime: str, laws: Sequence[Law]) -> str:
     error = ""
     if tested:
         low = min(tested, key=lambda row: row["error"])
-        error = f" Lowest test error {_percent(low['error'], low['error_sem'])}, at h = {low['h']}, √h·α = {low['x']:g}."
+        error = (
+            f" Lowest test error {_percent(low['error'], low['error_sem'])}, at h = {low['h']}, √h·α = {low['x']:g}."
+        )
     return f"{runs} runs at {side}: the kernel changes {change}{law}.{error}"
 
 
@@ -56,10 +60,10 @@ def _boundary(found: Mapping[float, Estimate]) -> str:
     if len(found) == 1:
         return f"The kernel change is 1 at √h·α = {each}; one width cannot say how that depends on h."
     x = np.array([estimate.value for estimate in found.values()])
-    spread = x.max() / x.min() - 1
+    spread, factor = x.max() / x.min() - 1, max(found) / min(found)
     return (
-        f"The kernel change is 1 at √h·α = {each}: within {spread:.0%} over a factor {max(found) / min(found):.3g} in h, "
-        f"where a boundary at a fixed α would move by {np.sqrt(max(found) / min(found)) - 1:.0%}."
+        f"The kernel change is 1 at √h·α = {each}: within {spread:.0%} over a factor {factor:.3g} in h, "
+        f"where a boundary at a fixed α would move by {np.sqrt(factor) - 1:.0%}."
     )
 
 
@@ -77,8 +81,8 @@ def _better(best: Sequence[Best], rows: Rows) -> str:
             parts.append(f"{name} at h = {each}")
     text = "; ".join(parts)
     return (
-        f"{text[0].upper()}{text[1:]}. In brackets: lowest mean test error of the feature regime minus that of the lazy "
-        f"one, paired over seeds; told apart beyond {ERRORS:g} standard errors."
+        f"{text[0].upper()}{text[1:]}. In brackets: lowest mean test error of the feature regime minus that of "
+        f"the lazy one, paired over seeds; told apart beyond {ERRORS:g} standard errors."
     )
 
 
@@ -108,7 +112,9 @@ def missing(group: Group, rows: Rows, columns: Columns) -> list[str]:
     if n := duplicates(table):
         said.append(f"{n} runs share h, √h·α and seed with another one; they count as further members of their cells.")
     if columns.thinned:
-        said.append(f"Of each history {columns.limit} observations are kept, even in log t; all are in the stored runs.")
+        said.append(
+            f"Of each history {columns.limit} observations are kept, even in log t; all are in the stored runs."
+        )
     return said
 
 
