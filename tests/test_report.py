@@ -35,15 +35,18 @@ def test_one_group_of_one_kind(whole):
     assert len(whole.entries) == len(whole.table) == len(XS) * 2 * 3
 
 
-def test_cells_have_means_and_regimes(rows):
+def test_cells_have_means_and_regimes(whole, rows):
     assert [(row["h"], row["x"]) for row in rows] == [(h, x) for h in (30, 100) for x in XS]
     for row in rows:
         assert row["done"] == row["asked"] == 3
         # Factors e^{0.05 g} of three seeds: four standard errors of their mean.
         assert row["kernel"] == pytest.approx(kernel_change(row["x"]), rel=4 * 0.05 / 3**0.5)
+        here = whole.table[(whole.table["h"] == row["h"]) & (whole.table["sqrt_h_alpha"] == row["x"])]["kernel_change"]
+        assert row["kernel"] == pytest.approx(np.exp(np.log(here).mean()), rel=1e-12)
         assert row["error"] == pytest.approx(planted_error(row["x"]), abs=1e-3)
         assert row["regime"] == ("feature" if row["x"] <= 10 else "lazy")
         assert row["alpha"] == pytest.approx(row["x"] / row["h"] ** 0.5)
+        assert row["a0"] / row["alpha"] == pytest.approx(row["x0"] / row["x"])
         assert row["a1"] / row["alpha"] == pytest.approx(row["x1"] / row["x"])
 
 
