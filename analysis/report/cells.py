@@ -119,19 +119,23 @@ def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
     means = part.groupby(X)["test/error"].mean().dropna() if len(part) else pd.Series(dtype=float)
     if not len(means):
         return {}
-    best = means.idxmin()
+    best, seeds = means.idxmin(), _by_seed(part)
     found = {}
     for x in means.index:
-        excess = _paired(part, x, best)
+        excess = _paired(seeds, x, best)
         # One seed cannot tell how large a difference chance makes.
         good = x == best or (np.isfinite(excess.sem) and not excess.told)
         found[x] = {"excess": means[x] - means[best], "good": bool(good), "best": x == best}
     return found
 
 
-def _paired(part: pd.DataFrame, one: float, other: float) -> Difference:
+def _by_seed(part: pd.DataFrame) -> pd.DataFrame:
+    """Test errors at one width: a row for each seed, a column for each √h·α."""
+    return part.pivot_table(index="seed", columns=X, values="test/error")
+
+
+def _paired(seeds: pd.DataFrame, one: float, other: float) -> Difference:
     """Of the test errors at two √h·α, over the seeds that both have: those share w₀."""
-    seeds = part.pivot_table(index="seed", columns=X, values="test/error")
     difference = (seeds[one] - seeds[other]).dropna()
     return Difference(float(difference.mean()), float(difference.sem()) if len(difference) > 1 else float("nan"))
 
@@ -147,7 +151,7 @@ def bests(group: Group, rows: Sequence[dict[str, Any]]) -> list[Best]:
                 lowest[regime] = min(here, key=lambda row: row["error"])["x"]
         if len(lowest) == 2:
             feature, lazy = lowest[FEATURE], lowest[LAZY]
-            found.append(Best(h, feature, lazy, _paired(group.table[group.table[H] == h], feature, lazy)))
+            found.append(Best(h, feature, lazy, _paired(_by_seed(group.table[group.table[H] == h]), feature, lazy)))
     return found
 
 

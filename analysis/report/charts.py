@@ -34,11 +34,13 @@ SQRT_H_ALPHA = "√h·α"
 
 
 def _log(channel: str, title: str, grid: bool = True) -> dict[str, Any]:
-    # Powers of ten alone, unless the axis spans less than two of them.
-    decades = f"log(domain('{channel}')[1] / domain('{channel}')[0]) / LN10"
-    ticks = alt.ExprRef(f"max(2, min(7, floor({decades})))")
-    axis = alt.Axis(title=title, labelExpr=POWERS, tickCount=ticks, labelOverlap="greedy", grid=grid)
+    axis = alt.Axis(title=title, labelExpr=POWERS, tickCount=_decades(channel), labelOverlap="greedy", grid=grid)
     return {"axis": axis, "scale": alt.Scale(type="log", nice=False)}
+
+
+def _decades(channel: str) -> alt.ExprRef:
+    """As many ticks as make them powers of ten alone, unless a scale spans less than two of them."""
+    return alt.ExprRef(f"max(2, min(7, floor(log(domain('{channel}')[1] / domain('{channel}')[0]) / LN10)))")
 
 
 def _linear(title: str, form: str) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def _gradient(field: str, scheme: str, *, log: bool, form: str) -> alt.Color:
     legend = alt.Legend(orient="top", title=None, gradientLength=alt.ExprRef("width - 30"), gradientThickness=10)
     if log:
         legend.labelExpr = POWERS
-        legend.tickCount = 6
+        legend.tickCount = _decades("color")
     else:
         legend.format = form
         legend.tickCount = 5

@@ -28,7 +28,7 @@ LINEAR = {"test/error": "percent", "train/error": "percent", "kernel/alignment":
 """Of these, what is drawn on a linear axis, and how it is written: it does not span decades."""
 MOST_OBSERVATIONS = 80
 """Of one curve; more would not be seen."""
-MOST_NUMBERS = 900_000
+MOST_NUMBERS = 1_200_000
 """Of all curves of the page, about 7 bytes each."""
 
 
@@ -66,9 +66,9 @@ def rounded(values: np.ndarray) -> list[float | None]:
 
 def limit_for(groups: Sequence[Group]) -> int:
     """Observations that each curve may keep so that the page stays small."""
-    runs = sum(len(group.table) for group in groups)
-    # A mean for each cell beside the members: at most twice the runs.
-    return max(8, min(MOST_OBSERVATIONS, MOST_NUMBERS // max(1, 2 * runs * (len(QUANTITIES) + 1))))
+    tables = [group.table for group in groups if len(group.table)]
+    lines = sum(len(table) + table.groupby([H, X]).ngroups for table in tables)  # members, and a mean for each cell
+    return max(8, min(MOST_OBSERVATIONS, MOST_NUMBERS // max(1, lines * (len(QUANTITIES) + 1))))
 
 
 def curves(group: Group, rows: Sequence[dict[str, Any]], limit: int) -> Columns:

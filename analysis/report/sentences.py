@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.fits import Estimate, Law
-from analysis.report.cells import ERRORS, FEATURE, LAZY, Best, Difference
+from analysis.report.cells import ERRORS, FEATURE, LAZY, Best
 from analysis.report.curves import Columns
 from analysis.report.groups import Group, duplicates, values
 from analysis.sweep import H, X
@@ -39,7 +39,7 @@ def _regime(rows: Rows, regime: str, laws: Sequence[Law]) -> str:
     change = (
         f"by up to {max(kernels):.3g} times its size" if regime == FEATURE else f"by as little as {min(kernels):.2g}"
     )
-    side = f"√h·α ≤ {max(xs):g}" if regime == FEATURE else f"√h·α ≥ {min(xs):g}"
+    side = f"√h·α ≤ {max(xs):.3g}" if regime == FEATURE else f"√h·α ≥ {min(xs):.3g}"
     fitted = [law.measured for law in laws if law.name == f"kernel change, {regime} exponent"]
     law = f", with exponent {fitted[0]} in √h·α" if fitted and fitted[0].strip("-")[:1].isdigit() else ""
     runs = sum(row["done"] for row in here)
@@ -48,7 +48,7 @@ def _regime(rows: Rows, regime: str, laws: Sequence[Law]) -> str:
     if tested:
         low = min(tested, key=lambda row: row["error"])
         error = (
-            f" Lowest test error {_percent(low['error'], low['error_sem'])}, at h = {low['h']}, √h·α = {low['x']:g}."
+            f" Lowest test error {_percent(low['error'], low['error_sem'])}, at h = {low['h']}, √h·α = {low['x']:.3g}."
         )
     return f"{runs} runs at {side}: the kernel changes {change}{law}.{error}"
 
@@ -63,7 +63,7 @@ def _boundary(found: Mapping[float, Estimate]) -> str:
     spread, factor = x.max() / x.min() - 1, max(found) / min(found)
     return (
         f"The kernel change is 1 at √h·α = {each}: within {spread:.0%} over a factor {factor:.3g} in h, "
-        f"where a boundary at a fixed α would move by {np.sqrt(factor) - 1:.0%}."
+        f"where a boundary at a fixed α would move by a factor {np.sqrt(factor):.3g}."
     )
 
 
@@ -77,7 +77,7 @@ def _better(best: Sequence[Best], rows: Rows) -> str:
         won = [one for one in best if one.winner == winner]
         if won:
             name = "neither by more than chance" if winner is None else f"{winner} training"
-            each = ", ".join(f"{one.h:g} ({_points(one.difference)})" for one in won)
+            each = ", ".join(f"{one.h:g} ({_percent(one.difference.value, one.difference.sem, '+')})" for one in won)
             parts.append(f"{name} at h = {each}")
     text = "; ".join(parts)
     return (
@@ -133,10 +133,8 @@ def _number(estimate: Estimate) -> str:
     return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
 
 
-def _percent(value: float, sem: float | None) -> str:
-    return f"{100 * value:.1f}{'' if sem is None else f' ± {100 * sem:.1f}'} %"
-
-
-def _points(difference: Difference) -> str:
-    error = f" ± {100 * difference.sem:.1f}" if np.isfinite(difference.sem) else ""
-    return f"{100 * difference.value:+.1f}{error} %"
+def _percent(value: float, sem: float | None, sign: str = "") -> str:
+    """A fraction in per cent, with more digits if its error is small."""
+    known = sem is not None and np.isfinite(sem)
+    digits = 2 if known and sem < 5e-4 else 1
+    return f"{100 * value:{sign}.{digits}f}{f' ± {100 * sem:.{digits}f}' if known else ''} %"

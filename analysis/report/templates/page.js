@@ -6,7 +6,7 @@
   const OUTPUTS = { "output/f_rms": ["‖f‖", "var(--o0)"], "output/df_rms": ["‖f − f₀‖", "var(--o1)"], "output/alpha_df_rms": ["α‖f − f₀‖", "var(--o2)"] };
   const GLYPHS = { circle: "●", square: "■", "triangle-up": "▲", diamond: "◆", cross: "✚", "triangle-down": "▼", "triangle-right": "▶" };
   const $ = (id) => document.getElementById(id);
-  const short = (v) => v == null ? "–" : Number(v.toPrecision(3)).toString().replace("e+", "e");
+  const short = (v) => v == null ? "–" : v && (Math.abs(v) >= 1e4 || Math.abs(v) < 1e-3) ? Number(v.toPrecision(3)).toExponential().replace("e+", "e") : String(Number(v.toPrecision(3)));
   const percent = (v) => v == null ? "–" : `${(100 * v).toFixed(2)} %`;
   const group = () => page.groups[state.group];
   const make = (tag, text, style = {}) => Object.assign(document.createElement(tag), { textContent: text ?? "" }, { style: Object.entries(style).map(([k, v]) => `${k}:${v}`).join(";") });
