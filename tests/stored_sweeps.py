@@ -72,7 +72,19 @@ def history(h, x, observations, factor):
     ]
 
 
-def plant(root, *, xs=XS, widths=(30, 100), seeds=3, observations=20, kernel=True, config=None, rng=0, **different):
+def plant(
+    root,
+    *,
+    xs=XS,
+    widths=(30, 100),
+    seeds=3,
+    observations=20,
+    kernel=True,
+    config=None,
+    rng=0,
+    outcome="converged",
+    **different,
+):
     """Store a complete sweep; ``different``: columns that are not those of ``SAME``."""
     random, store = np.random.default_rng(rng), Store(root)
     labels = np.array([1.0, -1.0] * 5)
@@ -83,7 +95,7 @@ def plant(root, *, xs=XS, widths=(30, 100), seeds=3, observations=20, kernel=Tru
                     factor = math.exp(0.05 * random.standard_normal())
                     rows = history(h, x, observations, factor)
                     summary = {
-                        "outcome": "converged",
+                        "outcome": outcome,
                         "t_half": 3.3 * min(x, 1.0),
                         "t_stop": 33 * min(x, 1.0),
                         "weights/change": factor * x ** (-1.0 if x > 1 else -0.25) / h**0.5,

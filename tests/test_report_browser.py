@@ -117,12 +117,19 @@ def test_alpha_instead_of_sqrt_h_alpha(opened):
         path = opened.find(marks("phase/kernel", "line"))[0].get_attribute("d")
         return [float(point.split(",")[0]) for point in re.findall(r"[-\d.]+,[-\d.]+", path)]
 
+    def left_ends():
+        return {
+            float(label.split(";")[0].removeprefix("left: ")) for label in cell_marks(opened, "phase/best").values()
+        }
+
+    assert len(left_ends()) == len(XS)  # the same for both widths
     at_x = boundary()
     assert max(at_x) - min(at_x) < 2  # pixels: one √h·α for both widths
     opened.find("[data-axis=a]")[0].click()
     opened.until("document.querySelector(\"[data-chart='phase/kernel']\").textContent.includes('output scale α')")
     at_alpha = boundary()
     assert max(at_alpha) - min(at_alpha) > 5  # α* ~ 1/√h
+    assert len(left_ends()) == 2 * len(XS)
     assert len(cell_marks(opened, "phase/kernel")) == len(WIDTHS) * len(XS) + 1
 
 
@@ -168,7 +175,7 @@ def test_it_prints_light_without_its_switches(browser, page):
 
 
 def test_texts_of_stored_files_are_texts(browser, tmp_path):
-    plant(tmp_path, xs=XS[3:6], seeds=2, dataset=HOSTILE)
+    plant(tmp_path, xs=XS[3:6], seeds=2, dataset=HOSTILE, outcome=HOSTILE)
     failed = columns(30, 1e7, 0, dataset=HOSTILE)
     ask(tmp_path, [failed])
     (tmp_path / "runs" / name(failed)).mkdir()
@@ -178,6 +185,7 @@ def test_texts_of_stored_files_are_texts(browser, tmp_path):
     assert browser.messages() == []
     assert browser.count("#what img") == 0
     assert f"ValueError: {HOSTILE}" in browser.text(".reasons")
+    assert HOSTILE in browser.text("#members")
 
 
 def test_each_part_of_a_mixed_folder_by_itself(browser, tmp_path):
