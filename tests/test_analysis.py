@@ -122,6 +122,7 @@ def test_every_figure_of_a_full_sweep(tmp_path, capsys):
     assert "Laws of the article" in shown
     assert "Outcomes: 72 converged" in shown
     assert "There is one" not in shown
+    assert f"python -m analysis report {tmp_path}" in shown
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from analysis.fits import Estimate, Law
+from analysis.missing import missing as lacks
 from analysis.report.cells import ERRORS, FEATURE, LAZY, Best
 from analysis.report.curves import Columns
-from analysis.report.groups import Group, duplicates, values
-from analysis.sweep import H, X
+from analysis.report.groups import Group, duplicates
 from feature_lazy.states import State
 
 Rows = Sequence[dict[str, Any]]
@@ -98,17 +98,9 @@ def missing(group: Group, rows: Rows, columns: Columns) -> list[str]:
         gap = sum(row["done"] == 0 for row in rows)
         empty = f"; {gap} cells of the phase diagram are still empty" if gap else ""
         said.append(f"{total - len(table)} of {total} runs are not complete: the figures show the others{empty}.")
-    if table["seed"].nunique() < 2:
-        said.append("There is one seed: no error bars, no ensemble, no variance; add seeds with seed.value=0,1,2.")
-    elif len({row["done"] for row in rows if row["done"]}) > 1:
+    if len({row["done"] for row in rows if row["done"]}) > 1:
         said.append("Not every cell has as many seeds as the others; error bars are of those that it has.")
-    if table["kernel_change"].isna().all():
-        said.append(
-            "The kernel change was not observed (observe.kernel.probe=0), so the two regimes cannot be told apart."
-        )
-    for column, name in ((H, "width"), (X, "√h·α")):
-        if len(values(group.entries, column)) < 2:
-            said.append(f"There is one {name}, so nothing can be said about how results depend on it.")
+    said += lacks(table)
     if n := duplicates(table):
         said.append(f"{n} runs share h, √h·α and seed with another one; they count as further members of their cells.")
     if columns.thinned:
