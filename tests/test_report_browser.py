@@ -200,7 +200,7 @@ def test_each_part_of_a_mixed_folder_by_itself(browser, tmp_path):
     browser.until("document.querySelector('#pick-h').value === '50'")
     browser.until(f'document.querySelectorAll("{marks("against/error", "symbol")}").length === 3')
     assert len(cell_marks(browser, "phase/kernel")) == 3 + 1
-    assert "There is one seed: no error bars" in browser.text("main")
+    assert "There is one seed: no value has an error" in browser.text("main")
     assert not browser.find("[data-chart='against/variance']")[0].is_displayed()
     assert browser.messages() == []
 
@@ -223,8 +223,8 @@ def test_an_empty_folder_says_so(browser, tmp_path):
 @pytest.mark.parametrize(
     ("sweep", "sentence"),
     [
-        ({"xs": XS[2:7], "seeds": 1}, "There is one seed: no error bars"),
-        ({"xs": XS[2:7], "seeds": 2, "kernel": False}, "The kernel change was not observed"),
+        ({"xs": XS[2:7], "seeds": 1}, "There is one seed: no value has an error"),
+        ({"xs": XS[2:7], "seeds": 2, "kernel": False}, "The kernel change was not measured"),
         ({"xs": (BOUNDARY,), "widths": (30,), "seeds": 1}, "There is one width"),
     ],
     ids=["one seed", "no kernel", "one run"],
