@@ -41,7 +41,7 @@ def _regime(rows: Rows, regime: str, laws: Sequence[Law]) -> str:
     )
     side = f"√h·α ≤ {max(xs):.3g}" if regime == FEATURE else f"√h·α ≥ {min(xs):.3g}"
     fitted = [law.measured for law in laws if law.name == f"kernel change, {regime} exponent"]
-    law = f", with exponent {fitted[0]} in √h·α" if fitted and fitted[0].strip("-")[:1].isdigit() else ""
+    law = f", with an exponent in √h·α of {fitted[0]}" if fitted and fitted[0].strip("-")[:1].isdigit() else ""
     runs = sum(row["done"] for row in here)
     tested = [row for row in here if row["error"] is not None]
     error = ""
