@@ -12,6 +12,6 @@ class SweepFigures(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """See ``Callback.on_multirun_end``; a failure here loses no run and is shown as one sentence."""
-        from analysis.report import summarise  # matplotlib and pandas: not needed while a sweep starts
+        from analysis.summary import summarise  # matplotlib and pandas: not needed while a sweep starts
 
         summarise(Path(config.output_dir))

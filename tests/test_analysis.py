@@ -10,7 +10,7 @@ from analysis import figures
 from analysis.__main__ import main
 from analysis.fits import laws
 from analysis.missing import missing
-from analysis.report import summarise
+from analysis.summary import summarise
 from analysis.sweep import differences, ensemble, over_seeds, parts, read
 from feature_lazy.errors import StoreError
 from feature_lazy.store import Store
@@ -122,6 +122,7 @@ def test_every_figure_of_a_full_sweep(tmp_path, capsys):
     assert "Laws of the article" in shown
     assert "Outcomes: 72 converged" in shown
     assert "There is one" not in shown
+    assert f"python -m analysis report {tmp_path}" in shown
 
 
 @pytest.mark.parametrize(

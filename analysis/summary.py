@@ -1,5 +1,6 @@
 """Table and figures of a results folder."""
 
+import shlex
 from pathlib import Path
 
 from analysis.figures import draw
@@ -19,4 +20,5 @@ def summarise(folder: Path) -> list[Path]:
     show(table)
     written = draw(table, folder / "figures")
     print(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")
+    print(f"All of it in one HTML file: python -m analysis report {shlex.quote(str(folder))}")
     return written

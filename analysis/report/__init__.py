@@ -1,0 +1,120 @@
+"""The report of a sweep: one HTML file that needs no network, ``python -m analysis report DIR``."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+from analysis.fits import Law, laws
+from analysis.report import page
+from analysis.report.cells import bests, boundaries, cells, not_done
+from analysis.report.charts import specifications
+from analysis.report.curves import LINEAR, QUANTITIES, curves, limit_for
+from analysis.report.groups import Group, constants, group, values
+from analysis.report.origin import commands, provenance
+from analysis.report.points import against, hue, infinite_width, tint
+from analysis.report.sentences import missing, unfit, verdicts
+from analysis.sweep import H, X
+from feature_lazy.errors import StoreError
+from feature_lazy.states import State, Survey, survey
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """Write the report of a results folder, however much of it is done.
+
+    Args:
+        folder: the results folder.
+        output: the file; ``folder/report.html`` if omitted.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        StoreError: it is no results folder, or the file cannot be written.
+    """
+    found = survey(folder)
+    groups = group(found)
+    limit = limit_for(groups)
+    parts = [_part(folder, one, limit) for one in groups]
+    payload = {"charts": specifications(), "linear": LINEAR, "groups": [data for data, _ in parts]}
+    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts]})
+    path = output or folder / "report.html"
+    try:
+        temporary = path.with_name(f".{path.name}.partial")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"The report {path} cannot be written ({error.strerror}).") from error
+    return path
+
+
+def _common(found: Survey) -> dict[str, Any]:
+    """What the template says of the whole folder."""
+    states = [(str(state), len(found.having(state))) for state in State]
+    unknown = [entry for entry in found.entries if not entry.columns]
+    return {
+        "folder": found.root.name or str(found.root),
+        "written": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "total": len(found.entries),
+        "states": [(state, count) for state, count in states if count],
+        "problems": [*found.problems, *(f"{entry.run_id}: {entry.state}, {entry.note}" for entry in unknown)],
+        "provenance": provenance(found.entries),
+    }
+
+
+def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data for the scripts, and text for the template, of one group."""
+    rows = cells(one)
+    columns = curves(one, rows, limit)
+    widths, xs = values(one.entries, H), values(one.entries, X)
+    law = laws(one.table) if len(one.table) else []
+    infinite = infinite_width(folder, one)
+    points = against(one, widths, infinite)
+    for row in rows:
+        row.update(hue=hue(widths, row["h"]), tint=tint(xs, row["x"]))
+    boundary = boundaries(one)
+    data = {
+        "cells": rows,
+        "boundary": [{"h": h, "x": at.value, "label": str(at)} for h, at in boundary.items()],
+        "quantities": {name: QUANTITIES[name] for name in columns.names},
+        "curves": columns.curves,
+        "against": points,
+    }
+    text = {
+        "name": one.name,
+        "differs": list(one.differs),
+        "verdicts": verdicts(rows, bests(one, rows), boundary, law),
+        "missing": missing(one, rows, columns),
+        "constants": constants(one.entries),
+        "grid": {"h": widths, "√h·α": xs, "seed": values(one.entries, "seed")},
+        "runs": len(one.entries),
+        "complete": len(one.table),
+        "unfit": unfit(one),
+        "not_done": not_done(one),
+        "cells": rows,
+        "laws": [_texts(entry) for entry in law],
+        "infinite": infinite,
+        "figures": sorted(points),
+        "commands": commands(folder, one.entries),
+    }
+    # Of the one large part every number is plain already.
+    return {**_plain(data), "columns": columns.columns}, text
+
+
+def _texts(law: Law) -> dict[str, str]:
+    """What of a law is to be read."""
+    values = {field.name: getattr(law, field.name) for field in dataclasses.fields(law)}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: numbers of NumPy as Python's, NaN and infinity as None."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))):
+        return None
+    return value.item() if hasattr(value, "item") and not isinstance(value, float) else value
