@@ -6,6 +6,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from feature_lazy.errors import StoreError
+
 
 class SweepFigures(Callback):
     """Works on all complete runs of ``output_dir``, also those of earlier sweeps."""
@@ -14,4 +16,7 @@ class SweepFigures(Callback):
         """See ``Callback.on_multirun_end``; a failure here loses no run and is shown as one sentence."""
         from analysis.summary import summarise  # matplotlib and pandas: not needed while a sweep starts
 
-        summarise(Path(config.output_dir))
+        try:
+            summarise(Path(config.output_dir))
+        except StoreError as error:
+            print(f"No figures yet: {error}")  # jobs that were only submitted, or all failed

@@ -1,24 +1,19 @@
-"""What concerns SLURM and needs none: how jobs are dealt out, settings, what its programs say, and their absence."""
+"""What concerns SLURM and needs none: how jobs are dealt out, what its programs say, and their absence."""
 
 import itertools
 import json
 import os
 import stat
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.slurm import follow, programs, queue, shared, site, submissions
+from feature_lazy.slurm import follow, programs, queue, shared, submissions
 from feature_lazy.slurm.packing import arrays, packs
-from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.submissions import Submission, assignments
-from tests.conftest import QUICK, ROOT, TINY
-
-STOCK = {"submitit_folder": "x/%A", "name": "train", "tasks_per_node": 1, "nodes": 1}
+from tests.conftest import QUICK, TINY
 
 
 @given(st.lists(st.integers(1, 9), max_size=40), st.integers(1, 12))
@@ -46,34 +41,11 @@ def test_arrays_hold_every_job_once_and_keep_the_limits(n_jobs, largest, paralle
     assert len(waited_for) == len(set(waited_for))
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"tasks_per_node": 2}, "hydra.launcher.tasks_per_node=2: every task would train the same"),
-        ({"nodes": 2}, "hydra.launcher.nodes=2"),
-        ({"pack": 0}, "hydra.launcher.pack=0: it must be at least 1"),
-        ({"side_by_side": 0}, "hydra.launcher.side_by_side=0"),
-        ({"max_num_timeout": -1}, "hydra.launcher.max_num_timeout=-1: it must be at least 0"),
-        ({"timeout_min": 2, "signal_delay_s": 120}, "a job of 2 minutes would be told to stop when it starts"),
-        ({"site_problem": "The site file is odd."}, "The site file is odd."),
-    ],
-)
-def test_settings_that_make_no_sense(values, words):
-    with pytest.raises(programs.SlurmError, match=words.replace(".", r"\.")):
-        Settings.of({**STOCK, **values})
-
-
-def test_settings_are_kept_for_the_next_submission():
-    settings = Settings.of({**STOCK, "pack": 3, "partition": "gpu", "_target_": "x", "mem_gb": 4})
-    assert Settings.of(settings.plain()) == settings
-    assert settings.for_submitit()["slurm_partition"] == "gpu"
-    assert settings.for_submitit()["mem_gb"] == 4
-    assert "slurm_pack" not in settings.for_submitit()
-
-
 def test_ids_as_slurm_takes_them():
     assert queue.compact(["12", "15_0", "15_2", "15_1", "15_7"]) == "12,15_[0-2,7]"
     assert programs.ranges([]) == ""
+    assert queue.expanded("15_[0-2,7%3]") == ["15_0", "15_1", "15_2", "15_7"]
+    assert [queue.expanded(job) for job in ("12", "15_3")] == [["12"], ["15_3"]]
 
 
 @pytest.fixture
@@ -95,14 +67,17 @@ def fake(tmp_path, monkeypatch):
 def test_states_of_waiting_running_and_ended_jobs(fake):
     fake("squeue", "7_1|RUNNING|None|node3\n7_2|PENDING|JobHeldUser|\n8|PENDING|Priority|")
     steps = "7_3|FAILED|1:0|node1\n7_3.batch|FAILED|1:0|node1\n7_3.0|OUT_OF_MEMORY|0:125|node1\n9.0|CANCELLED|0:9|node2"
-    fake("sacct", f"7_0|CANCELLED by 0|0:0|node1\n9|FAILED|9:0|node2\n{steps}\n7_1|REQUEUED|0:0|n")
-    found = queue.states(["7_0", "7_1", "7_2", "7_3", "8", "9", "10"])
+    fake(
+        "sacct",
+        f"7_0|CANCELLED by 0|0:0|node1\n9|FAILED|9:0|node2\n{steps}\n7_[10-12]|CANCELLED by 0|0:0|\n7_1|REQUEUED|0:0|n",
+    )
+    found = queue.states(["7_0", "7_1", "7_2", "7_3", "7_11", "8", "9", "10"])
     assert found["7_1"] == queue.JobState("RUNNING", True, "", "node3")
     assert found["7_2"].stuck
     assert not found["8"].stuck
     assert "2 PENDING (JobHeldUser); some will not start" in follow.summary([found["7_2"]] * 2)
     assert follow.summary([found["8"], found["7_1"]]) == "1 PENDING (Priority), 1 RUNNING"
-    assert (found["7_0"].name, found["7_3"].name) == ("CANCELLED", "OUT_OF_MEMORY")
+    assert [found[job].name for job in ("7_0", "7_11", "7_3")] == ["CANCELLED", "CANCELLED", "OUT_OF_MEMORY"]
     assert "signal 9" in queue.story(found["9"])
     assert "raise hydra.launcher.mem_gb" in queue.story(found["7_3"])
     assert "SLURM does not know how" in str(found["10"])
@@ -176,52 +151,6 @@ def test_submissions_are_read_back_and_damaged_ones_named(tmp_path):
         found, problems = submissions.read(tmp_path)
         assert len(found) == 2
         assert "damaged.json is damaged" in problems[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("all: {partition: [", "cannot be read"),
-        ("- 1", "must have sections"),
-        ("gpu: fast", "must have sections"),
-        ("gpus: {partition: fast}", "has a section gpus"),
-    ],
-)
-def test_site_file_that_cannot_be_used(tmp_path, monkeypatch, text, words):
-    path = tmp_path / "site.yaml"
-    path.write_text(text)
-    monkeypatch.setenv(site.SITE, str(path))
-    assert words in site.site("gpu")["site_problem"]
-    assert str(path) in site.site("gpu")["site_problem"]
-
-
-def _launcher(*overrides, **environment):
-    command = [sys.executable, "train.py", "--cfg", "hydra", "--package", "hydra.launcher", *overrides]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.stdout + done.stderr
-
-
-def test_site_file_wins_over_the_preset_and_the_command_line_over_both(tmp_path):
-    path = tmp_path / "site.yaml"
-    path.write_text("all: {account: physics, timeout_min: 7}\ngpu: {partition: fast}\ncpu: {partition: slow}\n")
-    shown = _launcher("hydra/launcher=slurm_gpu", "hydra.launcher.timeout_min=9", FEATURE_LAZY_SITE=str(path))
-    assert "partition: fast" in shown
-    assert "account: physics" in shown
-    assert "timeout_min: 9" in shown
-    assert "gpus_per_node: 1" in shown
-    assert "timeout_min: 7" in _launcher("hydra/launcher=slurm_cpu", FEATURE_LAZY_SITE=str(path))
-    path.write_text("all: {partitoin: fast}")
-    assert "partitoin" in _launcher("hydra/launcher=slurm_cpu", FEATURE_LAZY_SITE=str(path))
-    missing = _launcher("hydra/launcher=slurm_cpu", FEATURE_LAZY_SITE=str(tmp_path / "missing.yaml"))
-    assert "missing.yaml, which is no file" in " ".join(missing.split())
-
-
-def test_example_of_a_site_file_is_valid():
-    shown = _launcher("hydra/launcher=slurm_gpu", FEATURE_LAZY_SITE=str(ROOT / "slurm" / "site.yaml.example"))
-    assert "source slurm/env.sh" in shown
-    assert "timeout_min: 240" in shown
 
 
 @pytest.mark.parametrize(

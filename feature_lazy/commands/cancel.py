@@ -23,10 +23,12 @@ def call(options: argparse.Namespace) -> int:
 
     Raises:
         SlurmError: SLURM is not there, or refuses.
+        StoreError: that they were cancelled cannot be written down.
     """
     from feature_lazy.slurm.programs import ask, require
     from feature_lazy.slurm.queue import compact
     from feature_lazy.slurm.standing import standings, survey_with_slurm
+    from feature_lazy.slurm.submissions import note_cancelled
 
     require()
     root = Path(options.folder)
@@ -43,6 +45,7 @@ def call(options: argparse.Namespace) -> int:
         print(f"Jobs {compact(mixed)} also train runs that are not meant, and stay; widen --where or --state.")
     if whole and options.yes:
         ask("scancel", *whole)
+        note_cancelled(root, whole)
     verb = "cancelled" if options.yes else "would be cancelled (repeat with --yes)"
     print(f"{len(whole)} jobs{f' ({compact(whole)})' if whole else ''} {verb}")
     return 1 if mixed else 0

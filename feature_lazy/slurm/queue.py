@@ -78,8 +78,9 @@ def ended_jobs(job_ids: Collection[str]) -> dict[str, JobState]:
             continue
         name, state, exit_code, node = line.split("|")[:4]
         job, _, step = name.partition(".")
-        if job in job_ids and not step:
-            found[job] = JobState(state.split(" ")[0], False, _exit(exit_code), node)
+        if not step:
+            state_of_all = JobState(state.split(" ")[0], False, _exit(exit_code), node)
+            found |= {one: state_of_all for one in expanded(job) if one in job_ids}
         elif job in found and step == "0":  # the step that submitit starts
             found[job] = _with_step(found[job], state.split(" ")[0], _exit(exit_code))
     return found
@@ -117,6 +118,18 @@ def compact(job_ids: Collection[str]) -> str:
         number, _, index = job.partition("_")
         arrays.setdefault(number, []).extend([int(index)] if index else [])
     return ",".join(f"{n}_[{ranges(i)}]" if i else n for n, i in sorted(arrays.items(), key=lambda item: int(item[0])))
+
+
+def expanded(job: str) -> list[str]:
+    """The ids that SLURM means by one, as it writes those of an array that never started: ``15_[0-3,7%2]``."""
+    number, bracket, rest = job.partition("_[")
+    if not bracket:
+        return [job]
+    found = []
+    for part in rest.partition("]")[0].partition("%")[0].split(","):
+        first, _, last = part.partition("-")
+        found += [f"{number}_{index}" for index in range(int(first), int(last or first) + 1)]
+    return found
 
 
 def _exit(code: str) -> str:

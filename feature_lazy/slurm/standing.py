@@ -41,7 +41,12 @@ def standings(root: Path, run_ids: Collection[str] | None = None) -> tuple[dict[
         known = states({assignment.job for assignment in latest.values()})
     except SlurmError as error:
         return {}, [*problems, str(error)]
-    return {run: Standing(assignment, known[assignment.job]) for run, assignment in latest.items()}, problems
+    return {run: _standing(assignment, known[assignment.job]) for run, assignment in latest.items()}, problems
+
+
+def _standing(assignment: Assignment, state: JobState) -> Standing:
+    forgotten = not state.name and assignment.job in assignment.submission.cancelled
+    return Standing(assignment, JobState("CANCELLED") if forgotten else state)
 
 
 def survey_with_slurm(root: Path) -> Survey:

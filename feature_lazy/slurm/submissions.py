@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class Submission:
         snapshot: folder of the frozen source, relative to the results folder.
         jobs: run ids of each job, by SLURM's id.
         logs: standard error of each job, by SLURM's id.
+        cancelled: jobs that were cancelled from here; of tasks that never started SLURM keeps no account.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Submission:
     snapshot: str
     jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     logs: Mapping[str, str] = field(default_factory=dict)
+    cancelled: tuple[str, ...] = ()
 
     def plus(self, jobs: Mapping[str, tuple[str, ...]], logs: Mapping[str, str]) -> "Submission":
         """The same with more jobs."""
@@ -44,6 +46,17 @@ class Assignment:
     job: str
     log: str
     submission: Submission
+
+
+def note_cancelled(root: Path, jobs: Collection[str]) -> None:
+    """Write down which jobs were cancelled.
+
+    Raises:
+        StoreError: a submission cannot be written.
+    """
+    for submission in read(root)[0]:
+        if ours := set(jobs) & set(submission.jobs):
+            write(root, replace(submission, cancelled=tuple(sorted({*submission.cancelled, *ours}))))
 
 
 def new_name(root: Path) -> str:
@@ -86,7 +99,7 @@ def _parsed(values: dict[str, Any]) -> Submission:
     if values.pop("schema") != SCHEMA:
         raise ValueError("it is of another version")
     jobs = {str(job): tuple(map(str, runs)) for job, runs in values.pop("jobs").items()}
-    return Submission(jobs=jobs, **values)
+    return Submission(jobs=jobs, cancelled=tuple(map(str, values.pop("cancelled"))), **values)
 
 
 def assignments(submissions: list[Submission]) -> dict[str, Assignment]:
