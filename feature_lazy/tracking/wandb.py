@@ -78,11 +78,12 @@ class Wandb:
         try:
             run = self._init(cell)
         except Exception as error:
-            if not (self.online and self.fallback):
+            if self.runs or not (self.online and self.fallback):
                 raise
             self.online = False  # for the runs that follow, too: each would wait
             text = " ".join(redact(f"{type(error).__name__}: {error}").split())
             log.warning("W&B is not reached, runs are written offline (feature-lazy sync pushes them): %s", text)
+            self.wandb.teardown()  # else its process holds the run's id
             run = self._init(cell)
         run.define_metric("t")
         run.define_metric("*", step_metric="t")
