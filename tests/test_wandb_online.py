@@ -22,12 +22,17 @@ ONLINE = ("tracking=wandb", "tracking.mode=online")
 
 @pytest.fixture
 def server(nobody, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(sink, "SECONDS", 2)
     with WandbServer() as double:
         monkeypatch.setenv("WANDB_BASE_URL", double.url)
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         yield double
         nobody()  # while there is a server to answer
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Where the server never answers as it should, there is no use in waiting long."""
+    monkeypatch.setattr(sink, "SECONDS", 2)
 
 
 def online_run(server, stored):
@@ -71,14 +76,14 @@ def local(tmp_path, stored, caplog, sentence, nobody):  # noqa: F811
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
-def test_server_that_refuses(tiny, tmp_path, server, caplog, nobody, status):  # noqa: F811
+def test_server_that_refuses(impatient, tiny, tmp_path, server, caplog, nobody, status):  # noqa: F811
     server.failure = {"graphql": Failure(status)}
     [stored] = run(build(tiny(*QUICK, *ONLINE, "tracking.entity=nobody")))
     # Some versions of the client give up on 429 and 500, others wait for as long as they may.
     local(tmp_path, stored, caplog, "", nobody)
 
 
-def test_server_that_hangs(tiny, tmp_path, server, caplog, nobody):  # noqa: F811
+def test_server_that_hangs(impatient, tiny, tmp_path, server, caplog, nobody):  # noqa: F811
     server.failure = {"graphql": Failure(silent=600)}
     [stored] = run(build(tiny(*QUICK, *ONLINE)))
     local(tmp_path, stored, caplog, "", nobody)
@@ -91,7 +96,7 @@ def test_no_login(tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa:
     assert not server.requests
 
 
-def test_no_network(tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa: F811
+def test_no_network(impatient, tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa: F811
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     [stored] = run(build(tiny(*QUICK, *ONLINE)))
     local(tmp_path, stored, caplog, "127.0.0.1:9", nobody)
@@ -111,7 +116,7 @@ def test_id_that_exists_with_another_configuration(tiny, tmp_path, server, caplo
 
 
 @pytest.mark.parametrize("failure", [Failure(403), Failure(429), Failure(silent=600)], ids=["403", "429", "hangs"])
-def test_server_that_takes_no_history(tiny, server, failure, capfd):
+def test_server_that_takes_no_history(impatient, tiny, server, failure, capfd):
     """Then W&B says so itself; here it is told only where the end of the run runs into its time limit."""
     server.failure = {"stream": failure}
     [stored] = run(build(tiny(*QUICK, *ONLINE)))

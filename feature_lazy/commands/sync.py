@@ -7,6 +7,7 @@ that are being trained are left for another time. Log in first: wandb login, or 
 
 import argparse
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -75,23 +76,25 @@ def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str
 
     failures: dict[str, str] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    arrived, over = 0, threading.Event()
+
+    def send(parcel: "Parcel") -> str | None:
+        return "The others were not tried." if over.is_set() else sender.send(parcel)
+
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True) as bar, ThreadPoolExecutor(parallel) as pool:
         task = bar.add_task("runs", total=len(left))
-        futures = {pool.submit(sender.send, parcel): parcel for parcel in left}
-        arrived = 0
+        futures = {pool.submit(send, parcel): parcel for parcel in left}
         try:
             for future in as_completed(futures):
-                if future.cancelled():
-                    failures[futures[future].run_id] = "The others were not tried."
-                elif (reason := future.result()) is not None:
-                    failures[futures[future].run_id] = reason
-                else:
+                if (reason := future.result()) is None:
                     arrived += 1
+                else:
+                    failures[futures[future].run_id] = reason
                 bar.advance(task)
-                if not arrived and len(failures) == min(parallel, len(left)):
-                    pool.shutdown(wait=False, cancel_futures=True)
+                if not arrived and len(failures) >= parallel:
+                    over.set()
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            over.set()
             raise
     return failures
