@@ -215,7 +215,13 @@ def test_trackio_is_told_what_is_stored(tiny, monkeypatch):
             database.remove(self)
 
     database = []
-    api = types.SimpleNamespace(runs=lambda project: [one for one in database if one.project == project])
+
+    def runs(project):
+        if not database:
+            raise ValueError(f"Project {project!r} does not exist")
+        return [one for one in database if one.project == project]
+
+    api = types.SimpleNamespace(runs=runs)
     monkeypatch.setitem(sys.modules, "trackio", types.SimpleNamespace(Api=lambda: api, init=Run))
     run(build(tiny("alpha.value=1", "tracking=trackio", f"{SECOND}=9")))
     [stored] = run(build(tiny("alpha.value=1", "tracking=trackio")))

@@ -1,6 +1,7 @@
 """Trackio: a local database of runs with a dashboard of its own (``trackio show``)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from feature_lazy.cells import Cell
@@ -25,9 +26,10 @@ class Trackio:
 
     def start(self, cell: Cell, rows: Sequence[Row]) -> None:
         """See ``Tracker.start``."""
-        for old in self.trackio.Api().runs(self.project):
-            if old.name == cell.run_id:
-                old.delete()
+        with suppress(ValueError):  # the project has no run yet
+            for old in list(self.trackio.Api().runs(self.project)):
+                if old.name == cell.run_id:
+                    old.delete()
         self.runs[cell.run_id] = self.trackio.init(
             self.project,
             name=cell.run_id,

@@ -88,7 +88,7 @@ class Wandb:
         run.define_metric("t")
         run.define_metric("*", step_metric="t")
         self.runs[cell.run_id], self.best[cell.run_id] = run, math.inf
-        has = run.step  # 0 but of a run that the server knew
+        has = run.starting_step  # 0 but of a run that the server knew
         for step, row in enumerate(rows):
             self._log(cell, step, row, send=step >= has)
 
@@ -151,7 +151,7 @@ class Wandb:
             Exception: whatever W&B raises.
         """
         run = self._init(cell)
-        step = run.step
+        step = run.starting_step
         run.finish()
         return step
 
