@@ -138,7 +138,7 @@ class TrainingBatch:
                 # What was not chosen is of a moment that not all members have: it must not outlast its observations.
                 experiment.store.drop_checkpoints(cell.run_id, [saved[cell.run_id][0].path] if saved else [])
                 run.begin({**cell.description, "provenance": self.provenance.begin(run.path)}, history)
-                experiment.tracker.start(cell)
+                experiment.tracker.start(cell, history.rows)
             else:
                 run.history = history
         return State.concatenate(states)

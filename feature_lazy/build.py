@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from feature_lazy import config as schema
-from feature_lazy import losses, tracking
+from feature_lazy import losses
 from feature_lazy.architectures import Initialised
 from feature_lazy.build_dataset import build_dataset
+from feature_lazy.build_tracking import build_tracking
 from feature_lazy.cells import Cell, alpha, cells
 from feature_lazy.datasets.prepare import Dataset
 from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, method
@@ -20,6 +20,7 @@ from feature_lazy.networks import loss as make_loss
 from feature_lazy.networks import network as make_network
 from feature_lazy.probe import KernelCadence
 from feature_lazy.store import Store
+from feature_lazy.tracking import Trackers
 from feature_lazy.training import Dynamics, FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, Training
 from feature_lazy.validate import validate
 
@@ -77,7 +78,7 @@ class Experiment:
     checkpoint_every: float
     checkpoint_margin: float
     store: Store
-    tracker: tracking.Tracker
+    tracker: Trackers
 
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
@@ -126,7 +127,7 @@ def build(config: schema.Config) -> Experiment:
         checkpoint_every=config.checkpoint_every,
         checkpoint_margin=config.checkpoint_margin,
         store=Store(config.output_dir),
-        tracker=_tracker(config.tracking, Path(config.output_dir)),
+        tracker=build_tracking(config.tracking, Store(config.output_dir), cells(config)),
     )
 
 
@@ -168,11 +169,3 @@ def _cadence(observe: schema.Observe) -> KernelCadence:
 
 def _times(config: schema.Observe, scale: float) -> ObservationTimes:
     return GivenTimes(config.times) if config.kind == "times" else LogTimes(config.per_decade, config.first * scale)
-
-
-def _tracker(config: schema.Tracking, folder: Path) -> tracking.Tracker:
-    if not isinstance(config, schema.WandbTracking):
-        return tracking.NoTracker()
-    group = config.group or folder.resolve().name
-    wandb = tracking.WandbTracker(folder, mode=config.mode, project=config.project, entity=config.entity, group=group)
-    return tracking.Guarded(wandb)

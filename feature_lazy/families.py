@@ -8,6 +8,7 @@ from omegaconf import MISSING
 from feature_lazy.dataset_config import DATASETS, LABELS
 from feature_lazy.dynamics_config import Adam, FrozenKernel, GradientFlow, MomentumFlow, Sgd
 from feature_lazy.keys import kind, option
+from feature_lazy.tracking_config import TRACKING
 
 
 @dataclass
@@ -203,31 +204,6 @@ class EnsembleSeed(Seed):
     first: int = option(0, "seed of the first network", ge=0)
 
 
-@dataclass
-class Tracking:
-    """Where runs are shown; never whether or how they train."""
-
-    kind: str = MISSING
-
-
-@dataclass
-class NoTracking(Tracking):
-    """Stored runs only."""
-
-    kind: str = kind("none")
-
-
-@dataclass
-class WandbTracking(Tracking):
-    """Weights & Biases, one run for each cell."""
-
-    kind: str = kind("wandb")
-    mode: str = option("offline", "offline writes files to sync later", choices=("offline", "online"))
-    project: str = option("feature_lazy", "project name")
-    entity: str | None = option(None, "team or user; null: the account's default")
-    group: str | None = option(None, "groups runs; null: the name of output_dir")
-
-
 FAMILIES: dict[str, tuple[type, ...]] = {
     "dataset": DATASETS,
     "labels": LABELS,
@@ -238,6 +214,6 @@ FAMILIES: dict[str, tuple[type, ...]] = {
     "width": (UniformWidth, GeometricWidth),
     "seed": (SingleSeed, EnsembleSeed),
     "dynamics": (GradientFlow, MomentumFlow, FrozenKernel, Sgd, Adam),
-    "tracking": (NoTracking, WandbTracking),
+    "tracking": TRACKING,
 }
 """Groups whose options differ in their keys: every member of each family."""

@@ -14,6 +14,7 @@ from feature_lazy.progress import Progress, Silent
 from feature_lazy.runs import Run
 from feature_lazy.stopping import Stop
 from feature_lazy.store import Claims
+from feature_lazy.tracking import HURRY, PATIENCE
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,11 @@ def _ours(experiment: Experiment, pending: list[Cell], claims: Claims) -> list[C
 
 def _train(experiment: Experiment, cells: list[Cell], claims: Claims, progress: Progress) -> None:
     with Stop(experiment.checkpoint_margin) as stop:
-        for plan in plan_batches(experiment.store, cells, experiment.cells) if cells else []:
-            TrainingBatch(experiment, plan, claims.runs, progress, stop).train()
-            if stop.asked():
-                return
+        try:
+            for plan in plan_batches(experiment.store, cells, experiment.cells) if cells else []:
+                TrainingBatch(experiment, plan, claims.runs, progress, stop).train()
+                if stop.asked():
+                    return
+        finally:
+            # Inside: a signal that is obeyed afterwards may end the process at once.
+            experiment.tracker.close(HURRY if stop.asked() else PATIENCE)

@@ -80,13 +80,21 @@ class Run:
         Raises:
             DamagedRunError: the file is missing or damaged.
         """
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        return {name: np.array([row.get(name, np.nan) for row in self.rows]) for name in names}
+
+    @cached_property
+    def rows(self) -> list[dict[str, float]]:
+        """The observations one by one; what was not measured at one is not in it.
+
+        Raises:
+            DamagedRunError: the file is missing or damaged.
+        """
         data = self._read(HISTORY) if self.done else self._so_far()
         try:
-            rows = decode(data, whole=self.done)
+            return decode(data, whole=self.done)
         except (ValueError, TypeError, RecursionError) as error:
             raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error})") from error
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:

@@ -44,10 +44,18 @@ def register() -> None:
         root[group] = "???"
         for option in members(group):
             node = OmegaConf.structured(option)
-            for free in set(FREE) & set(node):
-                OmegaConf.set_struct(node[free], False)
+            _free(node)
             store.store(group=f"schema/{group}", name=option.__name__, node=node)
     store.store(group="schema", name="config", node=root, package="_global_")
+
+
+def _free(node: Any) -> None:
+    """Let the user's dictionaries in an option have any keys."""
+    for key in node:
+        if key in FREE:
+            OmegaConf.set_struct(node[key], False)
+        elif not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node[key]):
+            _free(node[key])
 
 
 def to_config(cfg: DictConfig) -> Config:

@@ -5,7 +5,17 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from feature_lazy.config import Cnn, Config, CustomArchitecture, CustomData, Flow, GeometricWidth, WideResnet
+from feature_lazy.config import (
+    Cnn,
+    Config,
+    CustomArchitecture,
+    CustomData,
+    CustomTracking,
+    Flow,
+    GeometricWidth,
+    SeveralTracking,
+    WideResnet,
+)
 from feature_lazy.data_rules import data_key, data_problems, pattern_shape
 from feature_lazy.errors import ConfigError
 from feature_lazy.geometry import Window, article_sides, sides
@@ -120,11 +130,15 @@ def image_problems(config: Config, shape: tuple[int, ...]) -> Iterator[str]:
 
 
 def _target_rules(config: Config) -> Iterator[str]:
-    for group, node in (("architecture", config.architecture), ("dataset", config.dataset)):
-        if not isinstance(node, CustomArchitecture | CustomData):
+    several = config.tracking if isinstance(config.tracking, SeveralTracking) else None
+    nodes = {"architecture": config.architecture, "dataset": config.dataset, "tracking": config.tracking}
+    if several is not None and "custom" in several.sinks:
+        nodes["tracking.custom"] = several.custom
+    for group, node in nodes.items():
+        if not isinstance(node, CustomArchitecture | CustomData | CustomTracking):
             continue
         if not node.target:
-            yield f"{group}.target: {group}=custom needs one, such as {group}.target=mypackage.Name."
+            yield f"{group}.target: a target of your own is needed, such as {group}.target=mypackage.Name."
             continue
         try:
             module_of(node.target)

@@ -87,9 +87,9 @@ REFUSED = {
     "28, … convolutions.",
     "architecture=wide_resnet width=geometric": "width=geometric: architecture=wide_resnet has one width; use "
     "width=uniform.",
-    "architecture=custom": "architecture.target: architecture=custom needs one, such as "
+    "architecture=custom": "architecture.target: a target of your own is needed, such as "
     "architecture.target=mypackage.Name.",
-    "dataset=custom": "dataset.target: dataset=custom needs one, such as dataset.target=mypackage.Name.",
+    "dataset=custom": "dataset.target: a target of your own is needed, such as dataset.target=mypackage.Name.",
     "architecture=custom architecture.target=nowhere.Net": "architecture.target=nowhere.Net: there is no module "
     "'nowhere' on Python's path: write package.module.Name, and set PYTHONPATH to the folder that holds the package.",
     "architecture=custom architecture.target=tests.toys": "architecture.target=tests.toys: 'tests.toys' is a module; "

@@ -1,6 +1,5 @@
 """A run from its configuration to its files: golden values, skipping, continuing, and what must not disturb it."""
 
-import logging
 import math
 
 import pytest
@@ -11,7 +10,6 @@ from feature_lazy.config import Config
 from feature_lazy.errors import ConfigError
 from feature_lazy.run import run
 from feature_lazy.runs import HISTORY, OUTPUTS
-from feature_lazy.tracking import Guarded, NoTracker
 from tests.conftest import QUICK
 from tests.test_config import EXPERIMENTS
 
@@ -176,24 +174,6 @@ def test_kink_is_a_named_outcome_and_done(tiny):
     assert stored.done
     assert stored.summary["outcome"] == "dt_floor"
     assert stored.summary["t_stop"] is None
-
-
-@pytest.mark.parametrize("moment", ["start", "log", "finish"])
-def test_failing_tracker_fails_no_run(tiny, tmp_path, caplog, moment):
-    class Failing(NoTracker):
-        pass
-
-    def fail(self, *arguments):
-        raise OSError("disk full")
-
-    setattr(Failing, moment, fail)
-    [plain] = train(tiny(*QUICK, f"output_dir={tmp_path / 'plain'}"))
-    experiment = build(tiny(*QUICK))
-    object.__setattr__(experiment, "tracker", Guarded(Failing()))
-    with caplog.at_level(logging.WARNING):
-        [stored] = run(experiment)
-    assert contents(stored) == contents(plain)
-    assert caplog.messages == ["Tracking stopped, training goes on: OSError: disk full"]
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -32,6 +32,7 @@ LAYERS = (
     {
         "keys",
         "families",
+        "tracking_config",
         "dataset_config",
         "data_rules",
         "dynamics_config",
@@ -60,7 +61,7 @@ LAYERS = (
         "output_check",
     },
     {"targets"},
-    {"networks", "build_dataset"},
+    {"networks", "build_dataset", "build_tracking"},
     {"build"},
     {"batch", "infinite_width"},
     {"run"},

@@ -11,7 +11,18 @@ from collections.abc import Sequence
 
 from feature_lazy.errors import FeatureLazyError
 
-COMMANDS: tuple[str, ...] = ("status", "retry", "cancel", "clean", "export", "verify", "data", "regime", "coord-check")
+COMMANDS: tuple[str, ...] = (
+    "status",
+    "retry",
+    "cancel",
+    "clean",
+    "export",
+    "verify",
+    "sync",
+    "data",
+    "regime",
+    "coord-check",
+)
 """Names of the commands, in the order of the help."""
 
 

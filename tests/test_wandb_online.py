@@ -1,0 +1,180 @@
+"""A real W&B client against a double of its server: what arrives, and what becomes of a run when it does not."""
+
+import logging
+import os
+import subprocess
+
+import psutil
+import pytest
+
+from feature_lazy.build import build
+from feature_lazy.cells import cells
+from feature_lazy.run import run
+from feature_lazy.tracking import wandb as sink
+from tests.conftest import QUICK
+from tests.processes import start, train
+from tests.test_tracking import said
+from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
+from tests.wandb_server import KEY, Failure, WandbServer
+
+ONLINE = ("tracking=wandb", "tracking.mode=online")
+
+
+@pytest.fixture
+def server(nobody, monkeypatch):  # noqa: F811
+    with WandbServer() as double:
+        monkeypatch.setenv("WANDB_BASE_URL", double.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        yield double
+        nobody()  # while there is a server to answer
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Where the server never answers as it should, there is no use in waiting long."""
+    monkeypatch.setattr(sink, "SECONDS", 2)
+
+
+def online_run(server, stored):
+    return server.runs["feature_lazy", stored.run_id]
+
+
+def arrived(server, stored):
+    """A run on the server has all that is stored of it, once."""
+    shown = online_run(server, stored)
+    agree(shown.history, stored)
+    assert {name: shown.summary[name] for name in stored.summary} == stored.summary
+    assert {name: shown.config[name]["value"] for name in stored.columns} == stored.columns
+    assert (shown.complete, shown.exitcode) == (True, 0)
+
+
+def test_run_is_shown_and_goes_on_as_one(tiny, server, caplog):
+    for budget in (5, 12, 10**6):
+        [stored] = run(build(tiny("alpha.value=1", *ONLINE, f"dynamics.max_steps={budget}")))
+    arrived(server, stored)
+    assert online_run(server, stored).about["groupName"] == "results"
+    assert server.requests["RunResumeStatus"] == 3
+    assert said(caplog) == []
+
+
+def test_server_that_is_busy_is_asked_again(tiny, server, caplog):
+    server.failure = {"graphql": Failure(429, times=1), "stream": Failure(429, times=1)}
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    arrived(server, stored)
+    assert said(caplog) == []
+
+
+def local(tmp_path, stored, caplog, sentence, nobody):  # noqa: F811
+    """The run is done, its W&B files are there, and one sentence says why they went no further."""
+    assert stored.done
+    [message] = said(caplog)
+    assert message.startswith("W&B is not reached, runs are written offline (feature-lazy sync pushes them): ")
+    assert sentence in message
+    nobody()
+    [[written]] = offline_runs(tmp_path / "results").values()
+    agree(written.rows, stored)
+
+
+@pytest.mark.parametrize("status", [403, 429, 500])
+def test_server_that_refuses(impatient, tiny, tmp_path, server, caplog, nobody, status):  # noqa: F811
+    server.failure = {"graphql": Failure(status)}
+    [stored] = run(build(tiny(*QUICK, *ONLINE, "tracking.entity=nobody")))
+    # Some versions of the client give up on 429 and 500, others wait for as long as they may.
+    local(tmp_path, stored, caplog, "", nobody)
+
+
+def test_server_that_hangs(impatient, tiny, tmp_path, server, caplog, nobody):  # noqa: F811
+    server.failure = {"graphql": Failure(silent=600)}
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    local(tmp_path, stored, caplog, "", nobody)
+
+
+def test_no_login(tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa: F811
+    monkeypatch.delenv("WANDB_API_KEY")
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    local(tmp_path, stored, caplog, "wandb login", nobody)
+    assert not server.requests
+
+
+def test_no_network(impatient, tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    local(tmp_path, stored, caplog, "127.0.0.1:9", nobody)
+
+
+def test_id_that_exists_with_another_configuration(tiny, tmp_path, server, caplog, nobody):  # noqa: F811
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    foreign = online_run(server, stored)
+    foreign.config["science"]["value"]["dataset"]["n_train"] = 21
+    before = dict(foreign.config)
+    caplog.clear()
+    [again] = run(build(tiny(*QUICK, *ONLINE, f"output_dir={tmp_path / 'again' / 'results'}")))
+    sentence = f"project 'feature_lazy' has a run {again.run_id} with another configuration; choose another"
+    local(tmp_path / "again", again, caplog, sentence, nobody)
+    assert foreign.config["science"] == before["science"]
+    assert len(foreign.history) == len(stored.rows)
+
+
+@pytest.mark.parametrize("failure", [Failure(403), Failure(429), Failure(silent=600)], ids=["403", "429", "hangs"])
+def test_server_that_takes_no_history(impatient, tiny, server, failure, capfd):
+    """Then W&B says so itself; here it is told only where the end of the run runs into its time limit."""
+    server.failure = {"stream": failure}
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    assert stored.done
+    assert online_run(server, stored).history == []
+    assert "Some run data will not be synced" in capfd.readouterr().err
+
+
+def train_and_kill_wandb(config, folder):
+    """Train, kill W&B's process after three observations, and write down what is said."""
+    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false")
+    logging.basicConfig(filename=folder / "log", format="%(name)s %(message)s")
+    log = sink.Wandb.log
+
+    def killing(self, cell, step, row):
+        if step == 3:
+            cores = [child for child in psutil.Process().children(recursive=True) if child.name() == "wandb-core"]
+            assert cores
+            for core in cores:
+                core.kill()
+                core.wait()
+        log(self, cell, step, row)
+
+    sink.Wandb.log = killing
+    train(config)
+
+
+def test_crash_of_wandb_fails_no_run(tiny, tmp_path, store):
+    config = tiny(*QUICK, "tracking=wandb")
+    process = start(train_and_kill_wandb, config, tmp_path)
+    process.join()
+    assert process.exitcode == 0
+    assert store.is_done(cells(config)[0].run_id)
+    said = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("feature_lazy.tracking")]
+    assert len(said) == 1
+    assert "Tracking by wandb stopped, training goes on: " in said[0]
+
+
+def test_full_disk_fails_no_run(tiny, tmp_path, nobody):  # noqa: F811
+    folder = tmp_path / "results" / "wandb"
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        [stored] = run(build(tiny(*QUICK, "tracking=wandb")))
+        assert stored.done
+        assert os.statvfs(folder).f_bavail == 0
+        nobody()
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_no_secret_in_any_file(tiny, tmp_path, server, nobody):  # noqa: F811
+    run(build(tiny(*QUICK, *ONLINE)))
+    server.failure = {"graphql": Failure(403)}
+    run(build(tiny(*QUICK, *ONLINE, "seed.value=1")))
+    nobody()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len([path for path in files if path.suffix == ".wandb"]) >= 2
+    assert [str(path) for path in files if KEY.encode() in path.read_bytes()] == []
