@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from feature_lazy.app import train
 from feature_lazy.errors import ConfigError
-from feature_lazy.schema import check_overrides, register
+from feature_lazy.schema import check_overrides, register, sized
 
 register()
 
@@ -20,6 +20,7 @@ def main(cfg: DictConfig) -> list[str]:
 
 if __name__ == "__main__":
     try:
+        sys.argv[1:] = sized(sys.argv[1:])
         check_overrides(sys.argv[1:])
     except ConfigError as error:
         sys.exit(str(error))

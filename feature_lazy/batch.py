@@ -68,7 +68,9 @@ class TrainingBatch:
             alpha=self.w0.new_full((len(self.cells),), experiment.alpha),
             w0=self.w0,
             memory_limit=experiment.memory_limit,
+            centred=experiment.centred,
         )
+        # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(experiment.alpha, self.flow.f0, experiment.precision_tol)
         self.training = experiment.dynamics.prepare(self.flow, self.w0)
         self.observer = Observer(
@@ -80,6 +82,7 @@ class TrainingBatch:
             w0=self.w0,
             n_test=experiment.observation.n_test,
             kernel=experiment.observation.kernel,
+            centred=experiment.centred,
         )
         self.events: list[Event] = [
             half_loss(experiment.loss, data.y_train, data.n_outputs),

@@ -53,6 +53,7 @@ class Experiment:
         cells: what is trained.
         dynamics: how the weights move.
         alpha: α, the same for all.
+        centred: whether F = α(f − f₀); else F = αf.
         time_scale: natural time min(1, √h·α) of the flow, in the article's t.
         dt_floor: smallest step over max(t, time_scale).
         precision_tol: largest α·ε·rms(f) that is accepted.
@@ -69,6 +70,7 @@ class Experiment:
     dynamics: Dynamics
     observation: Observation
     alpha: float
+    centred: bool
     time_scale: float
     dt_floor: float
     precision_tol: float
@@ -118,6 +120,7 @@ def build(config: schema.Config) -> Experiment:
         dynamics=_dynamics(dynamics),
         observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
         alpha=alpha(config),
+        centred=config.centred,
         time_scale=scale,
         dt_floor=dynamics.dt_floor if isinstance(dynamics, schema.Flow) else DT_FLOOR,
         precision_tol=dynamics.precision_tol,
@@ -164,7 +167,7 @@ def _device(name: str) -> torch.device:
 
 def _cadence(observe: schema.Observe) -> KernelCadence:
     kernel = observe.kernel
-    return KernelCadence(kernel.probe, kernel.every, kernel.layers, kernel.eigenvalues)
+    return KernelCadence(kernel.probe, kernel.every, kernel.layers, kernel.eigenvalues, kernel.matrices)
 
 
 def _times(config: schema.Observe, scale: float) -> ObservationTimes:

@@ -111,9 +111,11 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
 
 
 def scientific(node: Any) -> dict[str, Any]:
-    """Plain values of all fields that can change what is computed."""
+    """Plain values of all fields that can change what is computed; of later keys, those that are not at their default."""
     values = {
-        f.name: (f.type, getattr(node, f.name)) for f in dataclasses.fields(node) if f.metadata.get("science", True)
+        f.name: (f.type, getattr(node, f.name))
+        for f in dataclasses.fields(node)
+        if f.metadata.get("science", True) and not (f.metadata.get("later") and getattr(node, f.name) == f.default)
     }
     return {name: _plain(declared, value) for name, (declared, value) in values.items()}
 

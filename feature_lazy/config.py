@@ -181,6 +181,7 @@ class KernelObservation:
     layers: bool = option(False, "each weight's part of the kernel: its change and its share of the trace")
     eigenvalues: int = option(0, "how many of the largest eigenvalues are recorded", ge=0)
     final: bool = option(True, "kernel change on the whole train and test sets at the end")
+    matrices: bool = option(False, "store Θ of the probe set at the start and at the end (Fig. 8a–b)", later=True)
 
 
 @dataclass
@@ -211,6 +212,7 @@ class Config:
     seed: Seed = field(default_factory=SingleSeed)
     observe: Observe = field(default_factory=Observe)
     tracking: Tracking = field(default_factory=NoTracking, metadata={"science": False})
+    centred: bool = option(True, "F = α(f − f₀), eq. 6; false: F = αf (Fig. 15)", later=True)
     dtype: str = option("float64", "precision of the training", choices=("float64", "float32"))
     device: str = option("cpu", "cpu, cuda or cuda:N", science=False)
     threads: int = option(0, "CPU threads; 0: all cores, shared among parallel jobs", ge=0, science=False)

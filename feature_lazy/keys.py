@@ -12,6 +12,7 @@ def option(
     ge: float | None = None,
     choices: tuple[str, ...] | None = None,
     science: bool = True,
+    later: bool = False,
 ) -> Any:
     """Declare a configuration key.
 
@@ -22,8 +23,10 @@ def option(
         ge: values must be at least this.
         choices: the allowed words.
         science: whether the value can change what is computed.
+        later: a key of science that is part of a run's identity only where it differs from its default, so that runs
+            from before there was the key keep their ids.
     """
-    metadata = {"doc": doc, "gt": gt, "ge": ge, "choices": choices, "science": science}
+    metadata = {"doc": doc, "gt": gt, "ge": ge, "choices": choices, "science": science, "later": later}
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)

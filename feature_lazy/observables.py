@@ -83,6 +83,7 @@ class Observer:
         w0: Tensor,
         n_test: int,
         kernel: KernelCadence,
+        centred: bool = True,
     ) -> None:
         """Fix data and initial state.
 
@@ -95,9 +96,10 @@ class Observer:
             w0: initial weights, (M, N).
             n_test: test patterns used over time, the first ones.
             kernel: what is recorded of the kernel over time.
+            centred: whether F = α(f − f₀); else F = αf.
         """
         self.model, self.layout, self.dataset, self.loss = model, layout, dataset, loss
-        self.alpha, self.w0 = alpha, w0
+        self.alpha, self.w0, self.centred = alpha, w0, centred
         self.n_test = min(n_test, len(dataset.x_test))
         everyone = torch.arange(len(w0), device=w0.device)
         self.f0_train = model.f(w0, everyone, dataset.x_train)
@@ -119,8 +121,8 @@ class Observer:
         f_train = self.model.f(w, member, data.x_train)
         f_test = self.model.f(w, member, data.x_test[: self.n_test])
         scalars = {
-            **prefixed("train", fit(alpha[:, None] * (f_train - f0_train), data.y_train, self.loss)),
-            **prefixed("test", fit(alpha[:, None] * (f_test - f0_test), data.y_test[: self.n_test], self.loss)),
+            **prefixed("train", fit(self._predictor(f_train, f0_train, alpha), data.y_train, self.loss)),
+            **prefixed("test", fit(self._predictor(f_test, f0_test, alpha), data.y_test[: self.n_test], self.loss)),
             **prefixed("output", output_norms(f_test, f0_test, alpha)),
             **prefixed("output/train", output_norms(f_train, f0_train, alpha)),
             **prefixed("weights", weight_change(self.layout, w, self.w0[member])),
@@ -137,8 +139,8 @@ class Observer:
         labels = {"train": self.dataset.y_train, "test": self.dataset.y_test}
         f0 = {"train": self.f0_train[member], "test": self.f0_test[member]}
         x = {"train": self.dataset.x_train, "test": self.dataset.x_test}
-        alpha = self.alpha[member, None]
-        outputs = {f"F_{name}": alpha * (self.model.f(w, member, x[name]) - f0[name]) for name in x}
+        alpha = self.alpha[member]
+        outputs = {f"F_{name}": self._predictor(self.model.f(w, member, x[name]), f0[name], alpha) for name in x}
         initial = {f"f0_{name}": f0[name] for name in x}
         return outputs | initial | {f"y_{name}": y.expand(len(member), -1) for name, y in labels.items()}
 
@@ -149,14 +151,21 @@ class Observer:
         Returns:
             Fit on the whole test set, preactivations at t = 0 (``layer_speeds``) of a network whose layers are known,
             and with ``kernels`` the kernel change on the whole train and test sets; and the predictors behind it: F and
-            f₀ (1, P), or (1, P, C) of several outputs, and y (1, P).
+            f₀ (1, P), or (1, P, C) of several outputs, and y (1, P); with ``matrices`` Θ of the probe set at the start
+            and at the end, ``theta_start`` and ``theta_end`` (1, P·C, P·C).
         """
         outputs = self.predictors(member, w)
         scalars = prefixed("test", fit(outputs["F_test"], self.dataset.y_test, self.loss)) | self._at_start(member)
         if kernels:
             for name, x in (("train", self.dataset.x_train), ("test", self.dataset.x_test)):
                 scalars[f"kernel/change_{name}"] = kernel_change(self.model, w, self.w0[member], member, x)
-        return scalars, {name: self._by_pattern(name, values) for name, values in outputs.items()}
+        return scalars, {n: self._by_pattern(n, values) for n, values in outputs.items()} | self._matrices(member, w)
+
+    def _matrices(self, member: Tensor, w: Tensor) -> dict[str, Tensor]:
+        if self.probe is None or not self.probe.cadence.matrices:
+            return {}
+        end = self.model.kernel(w, member, self.probe.x)
+        return {"theta_start": self.probe.theta0[member], "theta_end": end}
 
     def _at_start(self, member: Tensor) -> Scalars:
         """Preactivations of the initial weights, and their speed under gradient flow (App. D, Fig. 11)."""
@@ -164,9 +173,15 @@ class Observer:
             return {}
         net, limit, w0, data = self.model.architecture, self.model.memory_limit, self.w0[member], self.dataset
         alpha = self.alpha[member]
-        flow = NetworkFlow(net, data.x_train, data.y_train, self.loss, alpha=alpha, w0=w0, memory_limit=limit)
+        flow = NetworkFlow(
+            net, data.x_train, data.y_train, self.loss, alpha=alpha, w0=w0, memory_limit=limit, centred=self.centred
+        )
         velocity, _ = flow.evaluate(w0, torch.arange(len(w0), device=w0.device))
         return prefixed("preactivations", layer_speeds(net, w0, velocity, data.x_test[: self.n_test], limit))
+
+    def _predictor(self, f: Tensor, f0: Tensor, alpha: Tensor) -> Tensor:
+        """F = α(f − f₀), or αf, for f and f₀ (k, P·C) and α (k,)."""
+        return alpha[:, None] * (f - f0 if self.centred else f)
 
     def _by_pattern(self, name: str, values: Tensor) -> Tensor:
         """Several outputs in an axis of their own, (k, P·C) → (k, P, C); one output and labels as they are."""

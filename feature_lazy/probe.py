@@ -21,12 +21,14 @@ class KernelCadence:
         every: at every how many observations, the first and the last always.
         layers: whether each weight's part of the kernel is followed too.
         eigenvalues: how many of the largest are recorded.
+        matrices: whether Θ at the start and at the end is stored.
     """
 
     patterns: int = 128
     every: int = 1
     layers: bool = False
     eigenvalues: int = 0
+    matrices: bool = False
 
 
 class KernelProbe:

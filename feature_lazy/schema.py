@@ -23,6 +23,11 @@ GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_data
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
 """What a command line may begin with, beside Hydra's own keys."""
 
+ARTICLE = "article/"
+"""Experiments that have sizes: ``article/NAME``, the small one being ``article/small/NAME``."""
+
+SIZES = ("article", "small")
+
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 FREE = ("kwargs",)
@@ -78,6 +83,7 @@ def composed(overrides: Sequence[str]) -> Config:
     """
     if not CONF.is_dir():
         raise ConfigError(f"there is no folder {CONF}: use a clone of the repository, installed with pip install -e.")
+    overrides = sized(overrides)
     check_overrides(overrides)
     register()
     try:
@@ -106,6 +112,32 @@ def _refuse_extra_keys(path: str, node: Any) -> None:
             _refuse(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({option.__name__})", keys)
         if not OmegaConf.is_missing(node, key):
             _refuse_extra_keys(f"{path}.{key}", node[key])
+
+
+def sized(arguments: Sequence[str]) -> list[str]:
+    """The same command line with ``experiment=article/fig3 size=small`` as ``experiment=article/small/fig3``.
+
+    The small experiment is a file of its own, because another data set is another option of a group: no value of a
+    configuration could stand for it. So the size is no part of a configuration, and of no run's identity.
+
+    Raises:
+        ConfigError: a size that there is not, or one without an experiment of the article.
+    """
+    size = [argument for argument in arguments if argument.startswith("size=")]
+    rest = [argument for argument in arguments if argument not in size]
+    if not size:
+        return rest
+    value, names = size[-1].partition("=")[2], "|".join(SIZES)
+    if value not in SIZES:
+        raise ConfigError(f"{size[-1]}: must be one of {', '.join(SIZES)}.")
+    own = [i for i, argument in enumerate(rest) if argument.lstrip("+").startswith(f"experiment={ARTICLE}")]
+    if not own:
+        raise ConfigError(
+            f"{size[-1]}: only the article's experiments have sizes: experiment=article/fig3 size={names}."
+        )
+    if value == "small":
+        rest[own[-1]] = rest[own[-1]].replace(ARTICLE, f"{ARTICLE}small/", 1)
+    return rest
 
 
 def check_overrides(arguments: Sequence[str]) -> None:

@@ -71,6 +71,8 @@ def _rules(config: Config) -> Iterator[str]:
     observe = config.observe
     if isinstance(config.dynamics, Flow) and config.dynamics.stepper == "tangent" and config.loss.kind == "hinge":
         yield "dynamics.stepper=tangent: needs a loss without kinks, and loss=hinge has one; use auto or article."
+    if not config.centred and config.dynamics.kind == "frozen_kernel":
+        yield "centred=false: dynamics=frozen_kernel starts from F = 0; leave centred=true."
     if observe.kernel.probe > config.dataset.n_test:
         yield f"observe.kernel.probe={observe.kernel.probe}: must be at most dataset.n_test={config.dataset.n_test}."
     if observe.kernel.eigenvalues > max(observe.kernel.probe, 0):

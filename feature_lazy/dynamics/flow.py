@@ -102,6 +102,7 @@ class NetworkFlow:
         alpha: Tensor,
         w0: Tensor,
         memory_limit: float = float("inf"),
+        centred: bool = True,
     ) -> None:
         """Fix what the flow depends on.
 
@@ -113,6 +114,7 @@ class NetworkFlow:
             alpha: α of each member, (M,).
             w0: initial weights of each member, (M, N).
             memory_limit: bytes for one chunk of patterns.
+            centred: false for F = αf: what is taken off f is then 0.
         """
         self.architecture = architecture
         self.x = x
@@ -121,7 +123,8 @@ class NetworkFlow:
         self.alpha = alpha
         self.memory_limit = memory_limit
         self.n_train, self.n_outputs = len(x), architecture.n_outputs
-        self.f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
+        f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
+        self.f0 = f0 if centred else torch.zeros_like(f0)
         self.flops = _flops(architecture, len(x))
 
     def weights(self, y: Tensor) -> Tensor:
