@@ -1,29 +1,65 @@
-"""``python -m analysis DIR``: table and figures of a sweep; ``python -m analysis report DIR``: one HTML file of it."""
+"""``python -m analysis``: figures of sweeps, those of the article, and a report in one HTML file."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.summary import summarise
 from feature_lazy.errors import FeatureLazyError
 
+COMMANDS = ("figures", "figure", "list", "report")
+FORMATS = ("pdf", "png", "pgf")
 
-def main() -> None:
-    """Summarise the results folder named on the command line, or write its report."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description="Table and figures of a sweep.")
-    parser.epilog = "python -m analysis report DIR [--output FILE] writes one HTML file that needs no network."
-    folder = {"type": Path, "help": "results folder, such as results/demo"}
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says; an error that the user can mend is one sentence."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] not in (*COMMANDS, "-h", "--help"):
+        given = ["figures", *given]  # python -m analysis DIR
+    options = _parser().parse_args(given)
     try:
-        if sys.argv[1:2] == ["report"]:
-            parser = argparse.ArgumentParser(prog="python -m analysis report", description="One HTML file of a sweep.")
-            parser.add_argument("folder", **folder)
-            parser.add_argument("--output", type=Path, help="the file to write (default: DIR/report.html)")
-            _report(parser.parse_args(sys.argv[2:]))
-        else:
-            parser.add_argument("folder", **folder)
-            summarise(parser.parse_args().folder)
+        options.call(options)
     except FeatureLazyError as error:
         sys.exit(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m analysis", description="Figures of sweeps.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    figures = commands.add_parser("figures", help="table and figures of any sweep; what 'python -m analysis DIR' does")
+    figures.add_argument("folder", type=Path, help="results folder, such as results/demo")
+    figures.set_defaults(call=_figures)
+    figure = commands.add_parser("figure", help="one figure or table of the article, with its data as CSV")
+    figure.add_argument("name", help="such as fig3; 'python -m analysis list' shows all")
+    figure.add_argument(
+        "folders", type=Path, nargs="*", metavar="DIR", help="results folders, such as results/article/fig3"
+    )
+    figure.add_argument("--output", type=Path, help="folder to write to; default: DIR/figures")
+    figure.add_argument(
+        "--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: all that can be written"
+    )
+    figure.set_defaults(call=_figure)
+    commands.add_parser("list", help="the article's figures and tables, and what each shows").set_defaults(call=_list)
+    report = commands.add_parser("report", help="one HTML file of a sweep, for any browser, without a network")
+    report.add_argument("folder", type=Path, help="results folder, such as results/demo")
+    report.add_argument("--output", type=Path, help="the file to write; default: DIR/report.html")
+    report.set_defaults(call=_report)
+    return parser
+
+
+def _figures(options: argparse.Namespace) -> None:
+    from analysis.summary import summarise
+
+    summarise(options.folder)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from analysis.figures.registry import draw_article
+
+    written, missing = draw_article(options.name, options.folders, options.output, options.formats)
+    for sentence in missing:
+        print(sentence)
+    print("Written: " + ", ".join(str(path) for path in written))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -31,6 +67,13 @@ def _report(options: argparse.Namespace) -> None:
 
     path = write_report(options.folder, options.output)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, for any browser, without a network")
+
+
+def _list(options: argparse.Namespace) -> None:
+    from analysis.figures.registry import described
+
+    for name, text in described():
+        print(f"{name:8}{text}")
 
 
 if __name__ == "__main__":

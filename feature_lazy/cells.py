@@ -111,7 +111,7 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
 
 
 def scientific(node: Any) -> dict[str, Any]:
-    """Plain values of all fields that can change what is computed; of later keys, those that are not at their default."""
+    """Plain values of all fields that can change what is computed; a later key only where it is not at its default."""
     values = {
         f.name: (f.type, getattr(node, f.name))
         for f in dataclasses.fields(node)

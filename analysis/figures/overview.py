@@ -1,12 +1,7 @@
-"""Figures of a sweep: each function takes the table of ``analysis.sweep.read`` and returns a matplotlib figure."""
+"""Figures of any sweep: each function takes the table of ``analysis.sweep.read`` and returns a matplotlib figure."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")  # files only: a cluster's login node has no display
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,50 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.axes import edges, guide
+from analysis.figures.style import COLOURS, SQRT_H_ALPHA, STYLE, look
 from analysis.fits import crossing
 from analysis.sweep import LIMIT, H, X, ensemble, over_seeds
-
-# It tells of fonts where a sweep tells of results.
-logging.getLogger("matplotlib").setLevel(logging.WARNING)
-
-SQRT_H_ALPHA = r"$\sqrt{h}\,\alpha$"
-STYLE = {
-    "figure.figsize": (5.6, 4.0),
-    "figure.constrained_layout.use": True,
-    "font.size": 10,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.25,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "savefig.dpi": 200,
-}
-# Okabe and Ito's colours, told apart by the colour-blind; markers and dashes tell them apart in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-
-def _look(index: int) -> dict[str, str]:
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
 
 
 def _against_x(axes: Axes, table: pd.DataFrame, column: str, ylabel: str) -> None:
     """A line with error bars over seeds for each width, both axes logarithmic."""
     means = over_seeds(table, column)
     for index, (h, group) in enumerate(means.groupby(H)):
-        axes.errorbar(group[X], group["mean"], group["sem"], label=f"h = {h}", ms=4, capsize=2, **_look(index))
+        axes.errorbar(group[X], group["mean"], group["sem"], label=f"h = {h}", ms=4, capsize=2, **look(index))
     axes.set(xscale="log", yscale="log", xlabel=SQRT_H_ALPHA, ylabel=ylabel)
     axes.legend()
-
-
-def _guide(axes: Axes, x: tuple[float, float], anchor: tuple[float, float], exponent: float) -> None:
-    """A dashed line of slope ``exponent`` through ``anchor``, labelled with it."""
-    xs = np.array(x)
-    ys = anchor[1] * (xs / anchor[0]) ** exponent
-    axes.plot(xs, ys, "k--", lw=1)
-    middle = np.sqrt(xs[0] * xs[1]), np.sqrt(ys[0] * ys[1])
-    axes.annotate(f"{exponent:.3g}", middle, xytext=(6, 6), textcoords="offset points")
 
 
 def phase_diagram(table: pd.DataFrame) -> Figure:
@@ -67,9 +31,9 @@ def phase_diagram(table: pd.DataFrame) -> Figure:
     heights = sorted(means[H].unique())
     limit = np.ceil(means["mean"].abs().max())
     mesh = None
-    for h, bottom, top in zip(heights, *_edges(np.array(heights)), strict=True):
+    for h, bottom, top in zip(heights, *edges(np.array(heights)), strict=True):
         row = means[means[H] == h].sort_values(X)
-        left, right = _edges(row[X].to_numpy() / np.sqrt(h))
+        left, right = edges(row[X].to_numpy() / np.sqrt(h))
         x = np.append(left, right[-1])
         mesh = axes.pcolormesh(x, [bottom, top], row["mean"].to_numpy()[None], cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes.set(xscale="log", yscale="log", xlabel=r"output scale $\alpha$", ylabel="width $h$")
@@ -83,23 +47,12 @@ def phase_diagram(table: pd.DataFrame) -> Figure:
     if found:
         h, x = (np.array(column, dtype=float) for column in zip(*found, strict=True))
         axes.plot(x / np.sqrt(h), h, "ko", label="kernel change = 1")
-        reach = np.array([_edges(np.array(heights))[0][0], _edges(np.array(heights))[1][-1]])
+        reach = np.array([edges(np.array(heights))[0][0], edges(np.array(heights))[1][-1]])
         law = rf"$\alpha^* = {np.exp(np.log(x).mean()):.3g}/\sqrt{{h}}$"
         axes.plot(np.exp(np.log(x).mean()) / np.sqrt(reach), reach, "k-", lw=1.5, label=law)
         axes.legend(loc="upper right", frameon=True)
     axes.set_title("feature training  ←   →  lazy training", fontsize=10)
     return figure
-
-
-def _edges(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper edges of cells around sorted positive centres, half way between them in logarithms."""
-    logs = np.log(centres)
-    if len(logs) == 1:
-        return centres / 1.5, centres * 1.5
-    middles = (logs[1:] + logs[:-1]) / 2
-    first, last = 2 * logs[0] - middles[0], 2 * logs[-1] - middles[-1]
-    edges = np.exp(np.concatenate([[first], middles, [last]]))
-    return edges[:-1], edges[1:]
 
 
 def kernel_change(table: pd.DataFrame) -> Figure:
@@ -109,11 +62,11 @@ def kernel_change(table: pd.DataFrame) -> Figure:
     axes.axhline(1, color="grey", lw=0.8)
     largest = over_seeds(table[table[H] == table[H].max()], "kernel_change").set_index(X)["mean"]
     if len(lazy := largest[largest.index >= 1e3]) > 1:
-        _guide(axes, (lazy.index[0], lazy.index[-1]), (lazy.index[0], 3 * lazy.iloc[0]), -1)
+        guide(axes, (lazy.index[0], lazy.index[-1]), (lazy.index[0], 3 * lazy.iloc[0]), -1)
     depth = table["L"].iloc[0]  # missing for a network whose layers are not known
     if pd.notna(depth) and len(feature := largest[largest.index <= 1.01e-1]) > 1:
         start = (feature.index[0], feature.iloc[0] / 4)
-        _guide(axes, (feature.index[0], feature.index[-1]), start, -2 * depth / (depth + 1))
+        guide(axes, (feature.index[0], feature.index[-1]), start, -2 * depth / (depth + 1))
     return figure
 
 
@@ -138,7 +91,7 @@ def test_error(table: pd.DataFrame) -> Figure:
     _against_x(axes, table, "test/error", "test error")
     statistics = ensemble(table)
     for index, (_, group) in enumerate(statistics.groupby(H) if len(statistics) else []):
-        axes.plot(group[X], group["error"], "--", ms=3, lw=1, **_look(index))
+        axes.plot(group[X], group["error"], "--", ms=3, lw=1, **look(index))
     if len(statistics):
         axes.plot([], [], "k--", label=f"mean of {int(statistics['n'].max())} networks")
     if LIMIT in table and pd.notna(limit := table[LIMIT].iloc[0]):
@@ -155,7 +108,7 @@ def variance(table: pd.DataFrame) -> Figure | None:
         return None
     figure, axes = plt.subplots()
     for index, (h, group) in enumerate(statistics.groupby(H)):
-        axes.plot(group[X], h * group["variance"], label=f"h = {h}", ms=4, **_look(index))
+        axes.plot(group[X], h * group["variance"], label=f"h = {h}", ms=4, **look(index))
     axes.set(xscale="log", yscale="log", xlabel=SQRT_H_ALPHA, ylabel=r"$h\,\mathrm{Var}\,F$")
     axes.legend()
     return figure

@@ -1,0 +1,35 @@
+"""What is drawn beside the data: guides of a slope, edges of cells, percentages."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+
+PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.3g} %")
+
+
+def guide(axes: Axes, x: tuple[float, float], anchor: tuple[float, float], exponent: float, text: str = "") -> None:
+    """A dashed line of slope ``exponent`` through ``anchor`` over a range of x, labelled with it.
+
+    Args:
+        axes: both logarithmic.
+        x: where it begins and ends.
+        anchor: a point on it.
+        exponent: its slope in logarithms.
+        text: its label; the exponent in three digits if empty.
+    """
+    xs = np.array(x)
+    ys = anchor[1] * (xs / anchor[0]) ** exponent
+    axes.plot(xs, ys, "k--", lw=1)
+    middle = np.sqrt(xs[0] * xs[1]), np.sqrt(ys[0] * ys[1])
+    axes.annotate(text or f"{exponent:.3g}", middle, xytext=(6, 6), textcoords="offset points")
+
+
+def edges(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper edges of cells around sorted positive centres, half way between them in logarithms."""
+    logs = np.log(centres)
+    if len(logs) == 1:
+        return centres / 1.5, centres * 1.5
+    middles = (logs[1:] + logs[:-1]) / 2
+    first, last = 2 * logs[0] - middles[0], 2 * logs[-1] - middles[-1]
+    bounds = np.exp(np.concatenate([[first], middles, [last]]))
+    return bounds[:-1], bounds[1:]

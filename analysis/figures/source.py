@@ -1,0 +1,148 @@
+"""The runs that a figure of the article is drawn from: of one folder or several, and of several kinds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.sweep import H, X
+from feature_lazy import load_sweep
+from feature_lazy.errors import StoreError
+from feature_lazy.plan import read_plans
+from feature_lazy.runs import Run
+
+KIND = (
+    "dataset",
+    "labels",
+    "P",
+    "architecture",
+    "parametrisation",
+    "L",
+    "activation",
+    "loss",
+    "beta",
+    "bias",
+    "centred",
+    "dynamics",
+    "frozen",
+    "eps_gradient",
+)
+"""Columns that tell kinds of runs apart; within a kind runs differ by h, √h·α and seed."""
+FLOWS = ("gradient_flow", "momentum_flow")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Complete runs of some results folders as one table, and what is missing there.
+
+    Attributes:
+        folders: where from.
+        table: as of ``Sweep.table``, with the run itself, ``kernel_change`` and the columns of ``KIND``.
+        notes: what was planned and is not complete, a sentence for each folder.
+    """
+
+    folders: tuple[Path, ...]
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def open_runs(folders: Sequence[Path]) -> Source:
+    """Read results folders; a run that several have counts once.
+
+    Raises:
+        StoreError: no complete run in a folder, or a damaged one.
+    """
+    tables, notes = [], []
+    for folder in folders:
+        try:
+            sweep = load_sweep(folder)
+        except StoreError as error:
+            unfinished = _unfinished(folder, set())
+            raise StoreError(" ".join([str(error), *unfinished])) from error
+        tables.append(sweep.table.assign(run=sweep.runs))
+        notes += _unfinished(folder, {run.run_id for run in sweep.runs})
+    table = pd.concat(tables, ignore_index=True).drop_duplicates("run_id")
+    facts = pd.DataFrame([_facts(run) for run in table["run"]], index=table.index)
+    table = pd.concat([table, facts], axis=1)
+    candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
+    change = table[candidates].bfill(axis=1).iloc[:, 0] if candidates else float("nan")
+    table = table.assign(kernel_change=change)
+    # Two sweeps may share cells and observe them differently: of such the one with the kernel is shown.
+    table = table.sort_values("kernel_change", na_position="last", kind="stable")
+    table = table.drop_duplicates([*(c for c in KIND if c in table), H, X, "seed"]).sort_values([H, X, "seed"])
+    return Source(tuple(folders), table, tuple(notes))
+
+
+def _facts(run: Run) -> dict[str, object]:
+    """What tells kinds of runs apart beside the columns that a run has."""
+    dynamics, config = run.config.get("dynamics", {}), run.config
+    frozen = dynamics.get("at", "") if run.columns.get("dynamics") == "frozen_kernel" else ""
+    return {
+        "beta": config.get("loss", {}).get("beta", 0.0),
+        "bias": config.get("architecture", {}).get("bias", 0.0),
+        "centred": config.get("centred", True),
+        "frozen": frozen,
+        "eps_gradient": dynamics.get("eps_gradient", 0.0) if dynamics.get("stepper") == "article" else 0.0,
+    }
+
+
+def _unfinished(folder: Path, complete: set[str]) -> list[str]:
+    """A sentence on the runs that were asked for in a folder and are not complete; nothing if there are none."""
+    planned = {run.run_id: run.columns for job in read_plans(folder)[0] for run in job.runs}
+    missing = [columns for run_id, columns in planned.items() if run_id not in complete]
+    if not missing:
+        return []
+    by_width: dict[int, set[float]] = {}
+    for columns in missing:
+        by_width.setdefault(columns[H], set()).add(columns[X])
+    where = "; ".join(f"h = {h}: √hα = {_span(sorted(xs))}" for h, xs in sorted(by_width.items()))
+    return [f"Missing in {folder.name}: {len(missing)} of {len(planned)} planned runs ({where})."]
+
+
+def _span(values: Sequence[float]) -> str:
+    return ", ".join(f"{v:g}" for v in values) if len(values) < 4 else f"{values[0]:g} … {values[-1]:g}"
+
+
+def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[str]]:
+    """The runs that fit their training set, and a sentence on those that do not.
+
+    Args:
+        table: runs.
+        unfit: fraction of training patterns with a margin below 1 up to which a run that did not converge is kept.
+    """
+    share = table["train/unfit"] / table["P"] if "train/unfit" in table else pd.Series(0.0, table.index)
+    # Unknown is not small: a run that ended in NaN has no share.
+    keep = (table["outcome"] == "converged") | ((share <= unfit) & (unfit > 0))
+    if keep.all():
+        return table, []
+    outcomes = ", ".join(f"{n} {name}" for name, n in table[~keep]["outcome"].value_counts().items())
+    what = f"with more than {unfit:.0%} of the patterns unfit" if unfit else "that did not fit their training set"
+    return table[keep], [f"Left out: {int((~keep).sum())} of {len(keep)} runs {what} ({outcomes})."]
+
+
+def one_kind(table: pd.DataFrame, vary: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
+    """The runs of the kind with most runs, and a sentence on the others that the panel cannot show with them.
+
+    Args:
+        table: runs.
+        vary: columns of ``KIND`` in which a panel may hold several values.
+    """
+    columns = [c for c in KIND if c in table and c not in vary and table[c].nunique(dropna=False) > 1]
+    if not columns or not len(table):
+        return table, []
+    kinds = [(key, group) for key, group in table.groupby(columns, dropna=False)]
+    key, chosen = max(kinds, key=lambda kind: len(kind[1]))
+    shown = ", ".join(f"{c} = {v}" for c, v in zip(columns, key, strict=True))
+    rest = len(table) - len(chosen)
+    return chosen, [f"Shown: {shown}; {rest} runs that differ in {', '.join(columns)} are left out."]
+
+
+def flows(table: pd.DataFrame) -> pd.DataFrame:
+    """Runs of networks trained by a flow."""
+    return table[table["dynamics"].isin(FLOWS)]
+
+
+def frozen(table: pd.DataFrame, at: str) -> pd.DataFrame:
+    """Runs under the kernel frozen at a moment."""
+    return table[table["frozen"] == at]

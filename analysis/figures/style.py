@@ -1,0 +1,49 @@
+"""How figures look: legible in grey and by the colour-blind, because no line is told from another by colour alone."""
+
+import logging
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only: a cluster's login node has no display
+
+# It tells of fonts where a sweep tells of results.
+logging.getLogger("matplotlib").setLevel(logging.WARNING)
+
+SQRT_H_ALPHA = r"$\sqrt{h}\,\alpha$"
+STYLE = {
+    "figure.figsize": (5.6, 4.0),
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.25,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+}
+PANELS = {
+    **STYLE,
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "legend.fontsize": 6.5,
+    "legend.labelspacing": 0.25,
+    "legend.handlelength": 2.2,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.6,
+    "errorbar.capsize": 1.5,
+    "pdf.fonttype": 42,  # text that can be selected and searched
+}
+"""Of the article's figures, of several panels across a page."""
+# Okabe and Ito's colours, told apart by the colour-blind; in this order neighbours differ in grey too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def look(index: int) -> dict[str, str]:
+    """Colour and marker of the index-th line; 49 pass before a pair comes back."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
+    }

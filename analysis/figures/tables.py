@@ -1,0 +1,127 @@
+"""Tables 1 and 2, as figures of text with their numbers as CSV."""
+
+import numpy as np
+import pandas as pd
+
+from analysis import fits
+from analysis.figures.panels import ERROR, X
+from analysis.figures.performance import begin, kind
+from analysis.figures.sheet import Sheet
+from analysis.figures.source import Source, flows
+from analysis.sweep import over_seeds
+
+CROSSOVER = 10.0
+"""√h·α between the regimes (Fig. 5a)."""
+NOT_FROZEN = ("gradient_flow", "momentum_flow", "sgd", "adam")
+ARTICLE = {"fully_connected pca": "feature", "fully_connected": "lazy", "cnn cifar10": "feature"}
+"""Which regime the article finds ahead."""
+
+
+def table1(source: Source) -> Sheet:
+    """Which regime is ahead, for each data set and network: the least test error of either."""
+    sheet, table = begin(
+        "table1", {"a": "least test error over α, mean of the seeds"}, source, unfit=0.04, columns=1, height=1.0
+    )
+    table = table[table["dynamics"].isin(NOT_FROZEN)]
+    columns = ("data", "network", "dynamics", "feature", "lazy", "ahead", "article")
+    rows = []
+    keys = ["dataset", "architecture", "L", "activation", "dynamics", "P"]
+    for (data, network, depth, activation, dynamics, p), group in table.groupby(keys, dropna=False):
+        own = kind(sheet, f"{data}, {network}", group)
+        feature, lazy = (_least(part) for part in (own[own[X] < CROSSOVER], own[own[X] >= CROSSOVER]))
+        name = f"{network}, {activation}, L = {depth:g}"
+        for regime, found in (("feature", feature), ("lazy", lazy)):
+            if found is None:
+                sheet.note(
+                    f"{data}, {network}: no run in the {regime} regime (√hα {'<' if regime == 'feature' else '≥'} 10)."
+                )
+            else:
+                sheet.record("a", f"{data}, P = {p}, {name}, {dynamics}", found[0], found[1], found[2], regime)
+        rows.append(
+            (
+                f"{data}, P = {p}",
+                name,
+                dynamics,
+                _text(feature),
+                _text(lazy),
+                _ahead(feature, lazy),
+                _expected(network, data),
+            )
+        )
+    write(sheet, columns, rows)
+    return sheet
+
+
+def _least(table: pd.DataFrame) -> tuple[float, float, float] | None:
+    """√h·α of the least mean test error, that error, and its standard error."""
+    means = over_seeds(table, ERROR)
+    if not len(means):
+        return None
+    best = means.loc[means["mean"].idxmin()]
+    return best[X], best["mean"], best["sem"] if best["n"] > 1 else np.nan
+
+
+def _text(found: tuple[float, float, float] | None) -> str:
+    if found is None:
+        return "–"
+    return f"{100 * found[1]:.2f}" + (f" ± {100 * found[2]:.2f}" if np.isfinite(found[2]) else "") + " %"
+
+
+def _ahead(feature: tuple[float, float, float] | None, lazy: tuple[float, float, float] | None) -> str:
+    """Which is ahead by more than twice the standard error of the difference."""
+    if feature is None or lazy is None:
+        return "–"
+    error = np.hypot(feature[2], lazy[2])
+    better = "feature" if feature[1] < lazy[1] else "lazy"
+    return (
+        better
+        if abs(feature[1] - lazy[1]) > 2 * error
+        else "neither, within 2 errors"
+        if np.isfinite(error)
+        else f"{better} (one seed)"
+    )
+
+
+def _expected(network: str, data: str) -> str:
+    if network == "cnn":
+        return ARTICLE["cnn cifar10"] if data.startswith("cifar10") else "–"
+    return ARTICLE.get(f"{network} pca" if " pca" in data else network, "–")
+
+
+def table2(source: Source) -> Sheet:
+    """Exponents of kernel and weight change in both regimes, beside the heuristic's."""
+    sheet, table = begin("table2", {"a": "exponents of √hα"}, source, columns=1, height=1.0)
+    table, rows = flows(table), []
+    for depth, group in table.dropna(subset=["L"]).groupby("L"):
+        own = kind(sheet, f"L = {depth:g}", group)
+        expected = {
+            ("kernel change", "kernel_change", "feature"): -2 * depth / (depth + 1),
+            ("kernel change", "kernel_change", "lazy"): -1.0,
+            ("weight change", "weights/change", "feature"): -1 / (depth + 1),
+            ("weight change", "weights/change", "lazy"): -1.0,
+        }
+        for (name, column, regime), theory in expected.items():
+            between = fits.FEATURE if regime == "feature" else fits.LAZY
+            found = fits.slope(own.dropna(subset=[column]), column, between)
+            if found is None:
+                sheet.note(f"L = {depth:g}: no two √hα for the {name} in the {regime} regime.")
+                continue
+            sheet.record(
+                "a", f"L = {depth:g}, {name}, {regime}", depth, found.value, found.error, f"theory {theory:.3f}"
+            )
+            rows.append((f"{depth:g}", name, regime, str(found).replace("-", "−"), f"{theory:.2f}".replace("-", "−")))
+    write(sheet, ("L", "of", "regime", "measured", "heuristic"), rows)
+    return sheet
+
+
+def write(sheet: Sheet, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Set the table in the only panel, and make the figure as high as it is."""
+    if not rows:
+        return
+    axes = sheet.axes["a"]
+    axes.set_axis_off()
+    grid = axes.table(rows, colLabels=columns, loc="center", cellLoc="left", edges="horizontal")
+    grid.auto_set_font_size(False)
+    grid.set_fontsize(6)
+    grid.auto_set_column_width(range(len(columns)))
+    sheet.figure.set_size_inches(6.8, 0.55 + 0.2 * len(rows))
