@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slurm lint format bench bench-solvers bench-kernels clean
+.PHONY: help demo test test-slurm lint format bench bench-solvers bench-kernels gallery clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,9 @@ bench-solvers: $(STAMP) ## work, time and error of every stepper against the art
 
 bench-kernels: $(STAMP) ## time, memory and flops of exact kernels against the usual ways
 	$(BIN)/python benchmarks/kernels.py --json benchmarks/results/kernels.json
+
+gallery: $(STAMP) ## train the small sweeps of all figures of the article, about an hour, and write docs/gallery.md
+	PYTHONPATH=. $(BIN)/python benchmarks/gallery.py
 
 clean: ## remove the virtual environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

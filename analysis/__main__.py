@@ -54,9 +54,14 @@ def _figures(options: argparse.Namespace) -> None:
 
 
 def _figure(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from analysis.figures.claims import finding
     from analysis.figures.registry import draw_article
 
     written, missing = draw_article(options.name, options.folders, options.output, options.formats)
+    says, found = finding(options.name, pd.read_csv(written[-1], dtype={"text": str}).fillna({"text": ""}))
+    print(f"The article: {says}\nHere: {found.seen}.")
     for sentence in missing:
         print(sentence)
     print("Written: " + ", ".join(str(path) for path in written))

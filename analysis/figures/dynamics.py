@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
+from matplotlib.lines import Line2D
 
 from analysis.figures.panels import H, X, by, by_width, by_x, observable, power
 from analysis.figures.performance import begin, kind, over_alpha
@@ -55,7 +56,7 @@ def slopes(sheet: Sheet, panel: str, feature: float | None, lazy: float | None =
     for part, exponent in ((left, feature), (right, lazy)):
         if exponent is not None and part["x"].nunique() > 1:
             ends = part["x"].min(), part["x"].max()
-            y = 3 * part.loc[part["x"] == ends[0], "y"].max()
+            y = 2 * part.loc[part["x"] == ends[0], "y"].max()
             sheet.guide(panel, ends, y, exponent, f"{exponent:.3g}".replace("-", "−"))
 
 
@@ -75,7 +76,8 @@ def _losses(sheet: Sheet, table: pd.DataFrame) -> None:
     for panel, label in (("c", "$t$"), ("d", "$t/t_1$")):
         sheet.decorate(panel, label, r"$\alpha^2\mathcal{L}$", "log-linear", ylim=(0, None))
         sheet.axes[panel].set_title(f"({panel}) loss, h = {rows[H].iloc[0]}")
-        sheet.figure.colorbar(ScalarMappable(scale, colours), ax=sheet.axes[panel], label=SQRT_H_ALPHA)
+    both = [sheet.axes["c"], sheet.axes["d"]]
+    sheet.figure.colorbar(ScalarMappable(scale, colours), ax=both, label=SQRT_H_ALPHA, pad=0.01, aspect=25)
 
 
 def fig9(source: Source) -> Sheet:
@@ -113,10 +115,10 @@ def averaged(table: pd.DataFrame, value: Callable[[pd.Series, dict[str, np.ndarr
     return pd.DataFrame({"t": GRID, "mean": stack.mean(0), "sem": sem}).dropna(subset=["mean"])
 
 
-def _curves(sheet: Sheet, panel: str, groups: dict, value: Callable, first: int = 0, **style: object) -> None:
+def _curves(sheet: Sheet, panel: str, groups: dict, value: Callable, **style: object) -> None:
     for index, (name, group) in enumerate(groups.items()):
         curve = averaged(group, value)
-        chosen = {**look(first + index), "marker": "", **style}
+        chosen = {**look(index), "markevery": 8, **style}
         sheet.line(panel, name, curve["t"], curve["mean"], style=chosen)
         mean, sem = curve["mean"].to_numpy(dtype=float), np.nan_to_num(curve["sem"].to_numpy(dtype=float))
         band = {"color": chosen["color"], "alpha": 0.2, "lw": 0}
@@ -141,11 +143,12 @@ def fig10(source: Source) -> Sheet:
     lazy = own[own[X] >= LAZY_X]
     lazy = lazy[lazy[X] == lazy[X].min()] if not np.isclose(lazy[X], 1e5).any() else lazy[np.isclose(lazy[X], 1e5)]
     for panel, exponent in (("c", 0.5), ("d", 0.0)):
-        for part, style in ((feature, {"ls": "-"}), (lazy, {"ls": "--"})):
-            names = {
-                f"{name}, {SQRT_H_ALPHA} = {power(float(part[X].iloc[0]))}": g for name, g in by_width(part).items()
-            }
-            _curves(sheet, panel, names, lambda row, run, e=exponent: run["output/alpha_df_rms"] * row[H] ** e, **style)
+        for part, style in ((feature, {"ls": "-"}), (lazy, {"ls": "--", "mfc": "white"})):
+            groups = {f"{name}, {SQRT_H_ALPHA} = {group[X].iloc[0]:g}": group for name, group in by_width(part).items()}
+            _curves(
+                sheet, panel, groups, lambda row, run, e=exponent: run["output/alpha_df_rms"] * row[H] ** e, **style
+            )
+        _two_regimes(sheet, panel, by_width(pd.concat([feature, lazy])), feature, lazy)
     for part, what in ((feature, f"√hα = {FEATURE_X:g}"), (lazy, f"√hα ≥ {LAZY_X:g}")):
         if not len(part):
             sheet.missing("c", f"No run has {what}.")
@@ -154,8 +157,18 @@ def fig10(source: Source) -> Sheet:
         sheet.decorate(panel, "$t/t_1$", label, xlim=(1e-2, 10))
     sheet.axes["a"].set_title(f"(a) growth, h = {h}")
     if len(first := sheet.data().query("panel == 'a' and 0.019 < x < 0.022")):
-        sheet.guide("a", (0.02, 0.2), 0.3 * first["y"].min(), 1, "1")
+        sheet.guide("a", (0.02, 0.2), 0.3 * first["y"].min(), 1, "1", above=False)
     return sheet
+
+
+def _two_regimes(sheet: Sheet, panel: str, widths: dict, feature: pd.DataFrame, lazy: pd.DataFrame) -> None:
+    """A legend that names widths by colour and regimes by dashes, in place of every pair of them."""
+    handles = [Line2D([], [], label=name, **look(index)) for index, name in enumerate(widths)]
+    for part, dashes in ((feature, "-"), (lazy, "--")):
+        if len(part):
+            label = f"{SQRT_H_ALPHA} = {power(float(part[X].iloc[0]))}"
+            handles.append(Line2D([], [], color="black", ls=dashes, label=label))
+    sheet.axes[panel].legend(handles=handles, loc="lower right")
 
 
 def fig11(source: Source) -> Sheet:

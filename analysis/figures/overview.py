@@ -24,8 +24,13 @@ def _against_x(axes: Axes, table: pd.DataFrame, column: str, ylabel: str) -> Non
     axes.legend()
 
 
-def phase_diagram(table: pd.DataFrame) -> Figure:
-    """Kernel change over α × h, white where it is 1, with the measured boundary and the law α* ~ 1/√h."""
+def phase_diagram(table: pd.DataFrame, colours: str = "RdBu_r") -> Figure:
+    """Kernel change over α × h, with the measured boundary and the law α* ~ 1/√h.
+
+    Args:
+        table: runs.
+        colours: a colour map; the default is white where the kernel change is 1, but for print in grey takes another.
+    """
     figure, axes = plt.subplots()
     means = over_seeds(table.assign(log=np.log10(table["kernel_change"])), "log")
     heights = sorted(means[H].unique())
@@ -35,7 +40,7 @@ def phase_diagram(table: pd.DataFrame) -> Figure:
         row = means[means[H] == h].sort_values(X)
         left, right = edges(row[X].to_numpy() / np.sqrt(h))
         x = np.append(left, right[-1])
-        mesh = axes.pcolormesh(x, [bottom, top], row["mean"].to_numpy()[None], cmap="RdBu_r", vmin=-limit, vmax=limit)
+        mesh = axes.pcolormesh(x, [bottom, top], row["mean"].to_numpy()[None], cmap=colours, vmin=-limit, vmax=limit)
     axes.set(xscale="log", yscale="log", xlabel=r"output scale $\alpha$", ylabel="width $h$")
     axes.set_yticks(heights, [str(h) for h in heights])
     axes.minorticks_off()

@@ -65,6 +65,7 @@ def errors(sheet: Sheet, panel: str, groups: Groups, *, axis: str = X, ensembles
         sheet.axes[panel].plot([], [], "k--", lw=0.8, label="mean of the ensemble")
     _one_seed(sheet, panel, groups, "no error bars" + (" and no ensemble" if ensembles else ""))
     sheet.decorate(panel, AXIS[axis], "test error", "log-linear")
+    sheet.axes[panel].margins(y=0.15)  # room for the legend
     sheet.axes[panel].yaxis.set_major_formatter(PERCENT)
 
 
@@ -78,12 +79,16 @@ def position(table: pd.DataFrame, axis: str) -> pd.Series:
 
 
 def rescaled_errors(sheet: Sheet, panel: str, table: pd.DataFrame) -> None:
-    """Test error rescaled to [0, 1] for each h, over √h·α > 0.1 (Fig. 3d)."""
+    """Test error rescaled to [0, 1] for each h, over √h·α > 0.1 (Fig. 3d).
+
+    What a seed adds at every √h·α alike shifts the curve, which rescaling takes off: error bars are those of the rest.
+    """
     for index, (h, group) in enumerate(table[table[X] > 0.1].groupby(H)):
         means = over_seeds(group, ERROR)
         low, high = means["mean"].min(), means["mean"].max()
         if high > low:
-            bars = _errors(means) / (high - low)
+            own = group[ERROR] - group.groupby("seed")[ERROR].transform("mean")
+            bars = _errors(over_seeds(group.assign(rest=own), "rest")) / (high - low)
             sheet.line(panel, f"h = {h}", means[X], (means["mean"] - low) / (high - low), bars, style=index)
     if not (table[X] > 0.1).any():
         sheet.missing(panel, "No run has √hα > 0.1.")

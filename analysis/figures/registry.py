@@ -53,7 +53,7 @@ def draw_article(
     """
     if name not in ARTICLE:
         raise ConfigError(f"{name}: there is no such figure; there are {', '.join(ARTICLE)}.")
-    if not folders and (name not in NEEDS_NO_RUN or output is None):
+    if not folders and not (name in NEEDS_NO_RUN and output):
         raise ConfigError(f"{name}: name a results folder, such as results/article/{name}.")
     with plt.rc_context(PANELS):
         sheet = fig2() if name in NEEDS_NO_RUN else ARTICLE[name](open_runs(folders))

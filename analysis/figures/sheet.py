@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from analysis.figures.axes import guide
+from analysis.figures.axes import guide, tidy
 from analysis.figures.style import look
 
 FORMATS = ("pdf", "png", "pgf")
@@ -92,9 +92,11 @@ class Sheet:
             {"figure": self.name, "panel": panel, "series": series, "x": x, "y": y, "error": error, "text": text}
         )
 
-    def guide(self, panel: str, x: tuple[float, float], y: float, exponent: float, text: str = "") -> None:
+    def guide(
+        self, panel: str, x: tuple[float, float], y: float, exponent: float, text: str = "", above: bool = True
+    ) -> None:
         """A dashed line of a slope that begins at (x[0], y), labelled; no part of the data."""
-        guide(self.axes[panel], x, (x[0], y), exponent, text)
+        guide(self.axes[panel], x, (x[0], y), exponent, text, above)
 
     def note(self, sentence: str) -> None:
         """Say something below the panels, once."""
@@ -121,6 +123,8 @@ class Sheet:
     def finish(self) -> None:
         """Write what is missing into empty panels, and all notes below."""
         filled = {row["panel"] for row in self._rows}
+        for axis in (axis for axes in self.axes.values() for axis in (axes.xaxis, axes.yaxis)):
+            tidy(axis)
         for panel, axes in self.axes.items():
             if panel in filled:
                 continue

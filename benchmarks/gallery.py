@@ -1,0 +1,139 @@
+"""Train every small sweep of the article that is not done, draw its figures, and write docs/gallery.md.
+
+python benchmarks/gallery.py [NAME …] [--jobs N] [--only-draw]
+
+Runs that are done are not trained again, so a gallery that was interrupted goes on when the command is repeated.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from analysis.figures.claims import finding
+from analysis.figures.registry import ARTICLE, draw_article
+from feature_lazy.errors import FeatureLazyError
+
+ROOT = Path(__file__).parent.parent
+SWEEPS = ROOT / "conf" / "experiment" / "article" / "small"
+RESULTS = Path("results/small")
+DOCS = Path("docs/gallery")
+RECORD = DOCS / "gallery.json"
+"""What was measured, by figure; the page is written from it."""
+FOLDERS = {"fig1": ("fig3",), "fig4": ("fig3", "fig4a"), "fig5": ("fig3",), "fig9": ("fig3",), "fig10": ("fig3",)}
+"""Results folders of figures that do not have one of their own."""
+HEAD = """# Gallery
+
+Every figure and table of the article at small size, as measured here. `make gallery` trains what is missing and writes
+this page; `experiment=article/NAME` without `size=small` is the article's own size. The data are in the packages:
+scikit-learn's digits, 5000 digits of MNIST and MNIST-1D stand for Fashion-MNIST, MNIST and CIFAR10. P is 50 to 400, so
+differences from the article may be of size as well as of substance: each is named.
+"""
+
+
+def sweeps_of(name: str) -> dict[str, list[str]]:
+    """Results folder → small experiments that fill it, for a figure."""
+    folders = {f: list[str]() for f in FOLDERS.get(name, (name,))}
+    for path in sorted(SWEEPS.glob("*.yaml")):
+        output = yaml.safe_load(path.read_text(encoding="utf-8")).get("output_dir", "")
+        if (folder := Path(output).name) in folders and output:
+            folders[folder].append(path.stem)
+    return {folder: names for folder, names in folders.items() if names}
+
+
+def train(experiment: str, jobs: int) -> float:
+    """Seconds of one small sweep, with what it prints.
+
+    Raises:
+        CalledProcessError: a job failed; the sweep has said which.
+    """
+    began = time.perf_counter()
+    command = [sys.executable, "train.py", f"experiment=article/{experiment}", "size=small"]
+    subprocess.run([*command, f"hydra.launcher.n_jobs={jobs}"], cwd=ROOT, check=True)
+    return time.perf_counter() - began
+
+
+def measured(name: str) -> dict:
+    """Draw one figure, and what is seen in it."""
+    folders = [ROOT / RESULTS / folder for folder in sweeps_of(name)]
+    written, notes = draw_article(name, folders, ROOT / RESULTS / "figures", ["png"])
+    (ROOT / DOCS).mkdir(parents=True, exist_ok=True)
+    for path in written:
+        if path.suffix == ".png":
+            shutil.copy(path, ROOT / DOCS / path.name)
+    data = pd.read_csv(ROOT / RESULTS / "figures" / f"{name}.csv", dtype={"text": str}).fillna({"text": ""})
+    says, found = finding(name, data)
+    return {"says": says, "seen": found.seen, "agrees": found.agrees, "notes": notes}
+
+
+def page(record: dict[str, dict], times: dict[str, float]) -> str:
+    """The gallery as Markdown."""
+    parts = [HEAD]
+    for name in (name for name in ARTICLE if name in record):
+        entry = record[name]
+        folders = sweeps_of(name)
+        verdict = {True: "As in the article", False: "**Differs from the article**", None: "Seen"}[entry["agrees"]]
+        commands = [
+            f"python train.py experiment=article/{experiment} size=small  # {_seconds(times.get(experiment))}"
+            for experiments in folders.values()
+            for experiment in experiments
+        ]
+        target = " ".join(str(RESULTS / folder) for folder in folders) or f"--output {RESULTS / 'figures'}"
+        commands.append(f"python -m analysis figure {name} {target}")
+        title = name.replace("fig", "Figure ").replace("table", "Table ")
+        lines = [f"## {title}", f"![{title}](gallery/{name}.png)", f"The article: {entry['says']}"]
+        lines.append(f"{verdict}: {entry['seen']}.")
+        lines += [f"*{note}*" for note in entry["notes"]]
+        parts.append("\n\n".join([*lines, "```sh\n" + "\n".join(commands) + "\n```"]))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _seconds(value: float | None) -> str:
+    return f"{value:.0f} s here" if value else "not timed"
+
+
+def _load(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, draw and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(ARTICLE), help="figures and tables; all if omitted")
+    parser.add_argument("--jobs", type=int, default=0, help="processes of a sweep; 0: one for each core")
+    parser.add_argument("--only-draw", action="store_true", help="train nothing")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(ARTICLE):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ARTICLE)}")
+    record, stamp = _load(ROOT / RECORD), ROOT / RESULTS / "seconds.json"
+    times = _load(stamp)
+    done: set[str] = set()
+    for name in options.names:
+        for experiment in (e for names in sweeps_of(name).values() for e in names if e not in done):
+            if options.only_draw:
+                continue
+            # Of a sweep that goes on, all parts count; one that is complete costs seconds.
+            seconds = train(experiment, options.jobs)
+            times[experiment] = max(seconds, times.get(experiment, 0.0))
+            stamp.write_text(json.dumps(times, indent=1), encoding="utf-8")
+            done.add(experiment)
+            print(f"{experiment}: {seconds:.0f} s", flush=True)
+        try:
+            record[name] = measured(name)
+        except FeatureLazyError as error:
+            print(f"{name}: {error}")
+            continue
+        (ROOT / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (ROOT / DOCS.with_suffix(".md")).write_text(page(record, times), encoding="utf-8")
+    print(f"Written: {DOCS.with_suffix('.md')}")
+
+
+if __name__ == "__main__":
+    main()
