@@ -30,7 +30,7 @@ def guide(
 
 
 def tidy(axis: Axis) -> None:
-    """Few labels on a logarithmic axis, so that none overlap: powers of ten; within two decades 2 and 5 times them too."""
+    """Few labels on a logarithmic axis, so that none overlap: powers of ten, and within two decades 2 and 5 times."""
     if axis.get_scale() != "log":
         return
     low, high = sorted(axis.get_view_interval())

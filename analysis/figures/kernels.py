@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.figures.panels import H, errors
+from analysis.figures.panels import H, X, errors
 from analysis.figures.performance import begin, kind
 from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows, frozen
@@ -20,7 +20,7 @@ def fig8(source: Source) -> Sheet:
     """Gram matrices at the start and at the end; test error of the network and of its frozen kernels against h."""
     titles = {"a": "Θ at the start", "b": "Θ at the end", "c": "fully connected, ReLU", "d": "CNN, ReLU"}
     sheet, table = begin("fig8", titles, source, unfit=UNFIT)
-    matrices = [row for _, row in source.table.iterrows() if row["run"].config["observe"]["kernel"].get("matrices")]
+    matrices = [row for _, row in source.table[source.table["matrices"]].iterrows()]
     for panel, moment in (("a", "start"), ("b", "end")):
         if matrices:
             _gram(sheet, panel, matrices[0], moment)
@@ -53,7 +53,9 @@ def _gram(sheet: Sheet, panel: str, row: pd.Series, moment: str) -> None:
 
 
 def _frozen(sheet: Sheet, panel: str, table: pd.DataFrame, experiment: str) -> None:
-    """Test error of the network and of the kernels frozen at its start and end, against h."""
+    """Test error of the network and of the kernels frozen at its start and end, against h, at the least √h·α."""
+    kernels = table[table["frozen"] != ""]
+    table = table[table[X] == (kernels if len(kernels) else table)[X].min()]
     parts = {
         "initial kernel": (frozen(table, "start"), f"{experiment}_kernel"),
         "final kernel": (frozen(table, "end"), f"{experiment}_kernel"),

@@ -102,17 +102,17 @@ def fig4(source: Source) -> Sheet:
     """Fluctuations over initialisations: Var F against h (slope −1) and √h·α; test error of the mean of an ensemble."""
     titles = {"a": "variance against h", "b": "variance against √hα", "c": "ensemble", "d": "ensemble against h"}
     sheet, table = begin("fig4", titles, source)
-    table = flows(table)
+    table = kind(sheet, "a–d", flows(table), "P")
     sizes = sorted(table["P"].unique())
     if len(sizes) < 2:
         sheet.missing("a", "The article's is of P = 1000, another sweep: experiment=article/fig4a.")
-    few = kind(sheet, "a", table[table["P"] == sizes[0]] if sizes else table)
+    few = table[table["P"] == sizes[0]] if sizes else table
     several = over_width(few)
     variances(sheet, "a", by_x(several), axis=H, factor=lambda t: t[H] ** 0.0)
     if len(several):
         sheet.axes["a"].set_ylabel(r"$\mathrm{Var}\,F$")
         below(sheet, "a", -1, "−1")
-    own = kind(sheet, "b–d", table[table["P"] == sizes[-1]] if sizes else table)
+    own = table[table["P"] == sizes[-1]] if sizes else table
     wide = over_alpha(own)
     variances(sheet, "b", by_width(wide))
     if len(wide):

@@ -23,8 +23,8 @@ def fig1(source: Source) -> Sheet:
     if not len(table):
         sheet.missing("a", "No run has a kernel change: observe.kernel.probe=128 records it.")
         return sheet
-    plt.close(sheet.figure)
     sheet.figure = overview.phase_diagram(table, "cividis")
+    plt.close(sheet.figure)
     sheet.axes["a"] = sheet.figure.axes[0]
     for _, row in over_seeds(table, "kernel_change").iterrows():
         sheet.record("a", f"h = {row[H]:g}", row[X] / np.sqrt(row[H]), row["mean"], row["sem"])

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from analysis.figures.axes import guide, tidy
@@ -47,7 +48,8 @@ class Sheet:
         self._said: dict[str, list[str]] = {}
         rows = -(-len(titles) // columns)
         size = (WIDTH if columns > 1 else WIDTH * 0.62, height * rows)
-        self.figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False)
+        self.figure = Figure(size)  # not of pyplot, which would keep it
+        grid = self.figure.subplots(rows, columns, squeeze=False)
         for spare in grid.flat[len(titles) :]:
             spare.remove()
         self.axes: dict[str, Axes] = dict(zip(titles, grid.flat, strict=False))
@@ -79,6 +81,8 @@ class Sheet:
             options: of ``Axes.errorbar``.
         """
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        if not len(x):
+            return
         bars = np.full(len(x), np.nan) if error is None else np.asarray(error, dtype=float)
         chosen = look(style) if isinstance(style, int) else dict(style)
         shown = np.nan_to_num(bars) if np.isfinite(bars).any() else None
@@ -109,9 +113,14 @@ class Sheet:
         self._said.setdefault(panel, []).append(sentence)
 
     def decorate(self, panel: str, xlabel: str, ylabel: str, scales: str = "log-log", **settings: Any) -> None:
-        """Name and scale the axes: ``scales`` is ``log-linear`` for a logarithmic x and a linear y."""
+        """Name and scale the axes, if there is data: ``scales`` is ``log-linear`` for a logarithmic x and a linear y."""
+        drawn = [row["y"] for row in self._rows if row["panel"] == panel]
+        if not drawn:
+            return
         xscale, _, yscale = scales.partition("-")
         axes = self.axes[panel]
+        if not max(drawn) > 0:
+            yscale = "linear"  # nothing to show on a logarithmic one
         axes.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel, **settings)
         if axes.get_legend_handles_labels()[1] and axes.get_legend() is None:
             axes.legend()
@@ -161,5 +170,4 @@ class Sheet:
             written.append(path)
         path = folder / f"{self.name}.csv"
         self.data().to_csv(path, index=False)
-        plt.close(self.figure)
         return [*written, path], left_out

@@ -77,12 +77,14 @@ def open_runs(folders: Sequence[Path]) -> Source:
 def _facts(run: Run) -> dict[str, object]:
     """What tells kinds of runs apart beside the columns that a run has."""
     dynamics, config = run.config.get("dynamics", {}), run.config
+    kernel = config.get("observe", {}).get("kernel", {})
     frozen = dynamics.get("at", "") if run.columns.get("dynamics") == "frozen_kernel" else ""
     return {
         "beta": config.get("loss", {}).get("beta", 0.0),
         "bias": config.get("architecture", {}).get("bias", 0.0),
         "centred": config.get("centred", True),
         "frozen": frozen,
+        "matrices": bool(kernel.get("matrices")),
         "eps_gradient": dynamics.get("eps_gradient", 0.0) if dynamics.get("stepper") == "article" else 0.0,
     }
 
