@@ -83,7 +83,7 @@ def test_planted_laws_are_found_in_what_is_drawn(sheets):
         assert table.loc[f"L = 3, {name}", "text"] == f"theory {-1.5 if 'feature' in name else -1.0:.3f}"
     assert table.loc["L = 3, weight change, feature", "y"] == pytest.approx(WEIGHTS, abs=1e-9)
     seen = {name: finding(name, sheet.data())[1] for name, sheet in sheets.items()}
-    assert seen["fig1"].seen == "kernel change passes 1 at √hα = " + ", ".join([f"{CROSSOVER:.3g}"] * 3)
+    assert seen["fig1"].seen == "kernel change passes 1 at √hα = " + ", ".join([f"{CROSSOVER:.3g}"] * 6)
     assert seen["fig5"].seen.startswith("kernel change: −1.50 in the feature regime, −1.00 in the lazy one")
     assert seen["fig9"].seen.startswith("weight change: −0.25 in the feature regime, −1.00 in the lazy one")
     assert seen["fig10"].seen.startswith("‖f − f₀‖ ~ t^1.00")

@@ -113,7 +113,7 @@ class Sheet:
         self._said.setdefault(panel, []).append(sentence)
 
     def decorate(self, panel: str, xlabel: str, ylabel: str, scales: str = "log-log", **settings: Any) -> None:
-        """Name and scale the axes, if there is data: ``scales`` is ``log-linear`` for a logarithmic x and a linear y."""
+        """Name and scale the axes, if there is data; ``log-linear`` is a logarithmic x and a linear y."""
         drawn = [row["y"] for row in self._rows if row["panel"] == panel]
         if not drawn:
             return
