@@ -99,6 +99,11 @@ def _seconds(value: float | None) -> str:
     return f"{value:.0f} s here" if value else "not timed"
 
 
+def _complete() -> int:
+    """Complete runs of all small sweeps."""
+    return sum(1 for _ in (ROOT / RESULTS).glob("*/runs/*/done"))
+
+
 def _load(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -119,10 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for experiment in (e for names in sweeps_of(name).values() for e in names if e not in done):
             if options.only_draw:
                 continue
-            # Of a sweep that goes on, all parts count; one that is complete costs seconds.
+            before = _complete()
             seconds = train(experiment, options.jobs)
-            times[experiment] = max(seconds, times.get(experiment, 0.0))
-            stamp.write_text(json.dumps(times, indent=1), encoding="utf-8")
+            if _complete() > before:  # of a sweep that goes on, all parts count; one that was done has no time
+                times[experiment] = times.get(experiment, 0.0) + seconds
+                stamp.write_text(json.dumps(times, indent=1), encoding="utf-8")
             done.add(experiment)
             print(f"{experiment}: {seconds:.0f} s", flush=True)
         try:

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis.figures.registry import ARTICLE
-from benchmarks.gallery import sweeps_of
+from benchmarks.gallery import page, sweeps_of
 from feature_lazy.app import train_config
 from feature_lazy.build import build
 from feature_lazy.cells import cells, scientific
@@ -98,6 +98,18 @@ def test_size_chooses_the_experiment_and_is_no_key_of_it():
 def test_size_without_meaning_is_refused(arguments, sentence):
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         sized(arguments.split())
+
+
+def test_gallery_shows_commands_and_says_plainly_what_differs():
+    entry = {"says": "It falls.", "seen": "it rises", "agrees": False, "notes": ["One seed: no error bars."]}
+    text = page({"fig9": entry, "fig2": {**entry, "agrees": True, "notes": []}}, {"fig3": 61.2})
+    assert text.index("Figure 2") < text.index("Figure 9")
+    assert "**Differs from the article**: it rises." in text
+    assert "As in the article: it rises." in text
+    assert "*One seed: no error bars.*" in text
+    assert "python train.py experiment=article/fig3 size=small  # 61 s here" in text
+    assert "python -m analysis figure fig9 results/small/fig3\n" in text
+    assert sweeps_of("fig4") == {"fig3": ["fig3", "fig3b", "fig3b_kernel"], "fig4a": ["fig4a"]}
 
 
 SHRUNKEN = ("dataset.n_train=20", "dataset.n_test=20", "seed.members=1", "observe.per_decade=1", "observe.n_test=20")

@@ -91,11 +91,10 @@ def fig2(data: pd.DataFrame) -> Finding:
 
 
 def fig3(data: pd.DataFrame) -> Finding:
-    """Which regime is ahead against α, at the largest width; the x of each width becomes √h·α."""
+    """Which regime is ahead against α, at every width; the x of each width becomes √h·α."""
     part = rows(data, "c")
     width = part["series"].str.extract(r"h = (\d+)")[0].astype(float)
-    part = part.assign(x=part["x"] * np.sqrt(width))
-    return Finding(regimes(part).seen, regimes(part[width == width.max()]).agrees)
+    return regimes(part.assign(x=part["x"] * np.sqrt(width)))
 
 
 def fig4(data: pd.DataFrame) -> Finding:
