@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra_plugins.feature_lazy_plugins.composer import Composer
 
 from analysis.figures.registry import ARTICLE
 from benchmarks.gallery import page, sweeps_of
@@ -17,7 +18,6 @@ from feature_lazy.errors import ConfigError
 from feature_lazy.runs import load_run
 from feature_lazy.schema import composed, sized
 from feature_lazy.validate import validate
-from hydra_plugins.feature_lazy_plugins.composer import Composer
 from tests.conftest import ROOT, TINY
 
 FOLDER = ROOT / "conf" / "experiment" / "article"

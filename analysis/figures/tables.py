@@ -94,6 +94,7 @@ def table2(source: Source) -> Sheet:
     table, rows = flows(table), []
     for depth, group in table.dropna(subset=["L"]).groupby("L"):
         own = kind(sheet, f"L = {depth:g}", group)
+        found_regimes = fits.regimes(own)
         expected = {
             ("kernel change", "kernel_change", "feature"): -2 * depth / (depth + 1),
             ("kernel change", "kernel_change", "lazy"): -1.0,
@@ -101,8 +102,8 @@ def table2(source: Source) -> Sheet:
             ("weight change", "weights/change", "lazy"): -1.0,
         }
         for (name, column, regime), theory in expected.items():
-            between = fits.FEATURE if regime == "feature" else fits.LAZY
-            found = fits.slope(own.dropna(subset=[column]), column, between)
+            between = getattr(found_regimes, regime) if found_regimes else None
+            found = fits.slope(own, column, between) if between else None
             if found is None:
                 sheet.note(f"L = {depth:g}: no two √hα for the {name} in the {regime} regime.")
                 continue
