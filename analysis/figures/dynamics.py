@@ -20,6 +20,8 @@ FEATURE_END, LAZY_BEGIN = 0.3, 1e3
 """√h·α at which the guides of the regimes end and begin: 1.5 and 2 decades from the crossover at 10."""
 GRID = np.logspace(-3, 1, 81)
 """t/t₁ on which curves of several seeds are averaged."""
+TINY = 1e-300
+"""In place of 0, which has no logarithm."""
 LAZY_X, FEATURE_X = 1e3, 1e-2
 
 
@@ -94,7 +96,7 @@ def fig9(source: Source) -> Sheet:
 
 
 def averaged(table: pd.DataFrame, value: Callable[[pd.Series, dict[str, np.ndarray]], np.ndarray]) -> pd.DataFrame:
-    """A curve over t/t₁, averaged over seeds on a common grid, in logarithms of t.
+    """A curve over t/t₁, averaged over seeds on a common grid; between observations straight in logarithms.
 
     Args:
         table: runs of one h and √h·α.
@@ -107,7 +109,8 @@ def averaged(table: pd.DataFrame, value: Callable[[pd.Series, dict[str, np.ndarr
     for _, row in table.dropna(subset=["t_half"]).iterrows():
         history = row["run"].history
         t, y = history["t"][1:] / row["t_half"], value(row, history)[1:]
-        curves.append(np.interp(np.log(GRID), np.log(t), y, left=np.nan, right=np.nan))
+        logs = np.interp(np.log(GRID), np.log(t), np.log(np.maximum(y, TINY)), left=np.nan, right=np.nan)
+        curves.append(np.exp(logs))
     if not curves:
         return pd.DataFrame(columns=["t", "mean", "sem"])
     stack = np.stack(curves)
