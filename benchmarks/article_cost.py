@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra_plugins.feature_lazy_plugins.composer import Composer
 
 from feature_lazy import config as schema
 from feature_lazy.activations import relu_activation
@@ -29,6 +28,7 @@ from feature_lazy.cells import seeds, sqrt_h_alpha
 from feature_lazy.data_rules import pattern_shape
 from feature_lazy.schema import register
 from feature_lazy.widths import widths
+from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 ROOT = Path(__file__).parent.parent
 ARTICLE = ROOT / "conf" / "experiment" / "article"

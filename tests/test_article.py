@@ -7,7 +7,6 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra_plugins.feature_lazy_plugins.composer import Composer
 
 from analysis.figures.registry import ARTICLE
 from benchmarks.gallery import page, sweeps_of
@@ -18,6 +17,7 @@ from feature_lazy.errors import ConfigError
 from feature_lazy.runs import load_run
 from feature_lazy.schema import composed, sized
 from feature_lazy.validate import validate
+from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT, TINY
 
 FOLDER = ROOT / "conf" / "experiment" / "article"
@@ -116,8 +116,6 @@ SHRUNKEN = ("dataset.n_train=20", "dataset.n_test=20", "seed.members=1", "observ
 KINDS = {
     "fig3": ("width.h=8", "observe.kernel.probe=10"),
     "fig3b_kernel": ("width.h=8",),
-    "fig6e_adam": ("width.h=8", "alpha.value=10"),
-    "fig7": ("width.h=8", "architecture.depth=2", "alpha.value=1e4"),
     "fig7b": ("width.h=2", "alpha.value=10", "dynamics.updates=3"),
     "fig8": ("dataset.n_train=4", "observe.kernel.probe=4", "dynamics.max_steps=1000", "dynamics.tolerance=10"),
     "fig8c_kernel": ("width.h=20", "architecture.depth=2", "alpha.value=1e4", "dynamics.at=end"),
