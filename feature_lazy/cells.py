@@ -140,8 +140,9 @@ def source_hashes(science: dict[str, Any]) -> list[str]:
 
 def targets(config: dict[str, Any]) -> list[str]:
     """Import paths of the user's own code in a configuration as plain values."""
-    found = (config.get(group, {}).get("target") for group in ("architecture", "dataset", "tracking"))
-    return [target for target in found if target]
+    groups = [config.get(group, {}) for group in ("architecture", "dataset", "tracking")]
+    groups.append(groups[-1].get("custom", {}))  # a tracker among several
+    return [target for group in groups if (target := group.get("target"))]
 
 
 def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:
