@@ -44,10 +44,11 @@ def running(tmp_path, train_py, monkeypatch):
 def check(folder, uninterrupted, starts, seconds=120):
     """It is done, was begun so often, and its history and outputs are those of the uninterrupted run."""
     wait_until(lambda: finished(folder) != set(), seconds, "the run is done")
+    # Its checkpoints go after it is done, and its job after that.
+    wait_until(lambda: set(states(folder).values()) == {"COMPLETED"}, 30, "the accounting says COMPLETED")
     assert science(folder) == uninterrupted
     [run] = [load_run(path.parent) for path in folder.glob("runs/*/done")]
     assert len(run.provenance["segments"]) >= starts
-    wait_until(lambda: set(states(folder).values()) == {"COMPLETED"}, 30, "the accounting says COMPLETED")
     assert len(submissions(folder)) == 1
 
 
@@ -90,11 +91,18 @@ def test_node_that_dies_without_a_signal(running, uninterrupted):
     try:
         wait_until(lambda: "RUNNING" not in squeue_of(job), 60, "the job leaves the dead node")
     finally:
-        # It comes back by itself if its daemon answers first.
-        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=False, capture_output=True)
+        resume(node)
     wait_until(lambda: held_or_running(job), 30, "the job is in the queue again")
     subprocess.run(["scontrol", "release", job], check=False, capture_output=True)
     check(folder, uninterrupted, starts=2)
+    # Its daemon lives and had the job still, so SLURM may have drained it when the job came back.
+    wait_until(lambda: resume(node) == "idle", 30, "the node is whole again")
+
+
+def resume(node):
+    """A node comes back by itself if its daemon answers first; its state."""
+    subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=False, capture_output=True)
+    return call("sinfo", "-h", "-N", "-n", node, "-p", "main", "-o", "%T").strip()
 
 
 def held_or_running(job):
