@@ -152,8 +152,9 @@ def test_report_tells_how_the_sweep_was_made_and_its_laws(tiny, capsys, tmp_path
     assert rows["dataset"] == "digits"
     assert "torch " in rows["versions"]
     assert rows["trained"].count("T") == rows["trained"].count(" … ") + 1
-    where, expected, measured = rows["kernel change, lazy exponent"].split(" | ")
+    where, expected, measured, verdict = rows["kernel change, lazy exponent"].split(" | ")
     assert (where.split(";")[0], expected) == ("Fig. 5a", "-1")
+    assert verdict in ("agrees", "differs")
     # Measured: −1.001; what is left of the next order at √h·α = 1e3.
     assert float(measured.split(" ± ")[0]) == pytest.approx(-1, abs=0.01)
 

@@ -21,8 +21,9 @@ def describe(folder: Path) -> str:
     facts = [(name, table[name].iloc[0]) for name in SETTING if name in table]
     rows = [*_sweep(table), *((name, str(value)) for name, value in facts if pd.notna(value)), *_making(runs)]
     text = _table(("sweep", "what it is"), rows)
-    measured = [(law.name, law.where, law.expected, law.measured) for law in laws(table)]
-    return f"{text}\n\n{_table(('law', 'where', 'expected', 'measured'), measured)}" if measured else text
+    measured = [(law.name, law.where, law.expected, law.measured, law.verdict) for law in laws(table)]
+    head = ("law", "where", "expected", "measured", "verdict")
+    return f"{text}\n\n{_table(head, measured)}" if measured else text
 
 
 def _sweep(table: pd.DataFrame) -> list[tuple[str, str]]:
