@@ -1,7 +1,8 @@
 """Several jobs at once in processes of their own, without Hydra: what ``feature-lazy retry`` and SLURM jobs do."""
 
-import logging
 import os
+import sys
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -10,10 +11,10 @@ from feature_lazy.cells import Cell, cells
 from feature_lazy.config import Config
 from feature_lazy.errors import FeatureLazyError
 from feature_lazy.failures import record
+from feature_lazy.progress import own_progress
+from feature_lazy.redaction import log_lines, redact
 from feature_lazy.store import Store
 from feature_lazy.workers import WorkerDiedError, Workers
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ class Part:
         return [cell for cell in cells(self.config) if cell.run_id in self.run_ids]
 
 
-def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0) -> list[str]:
+def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0, logs: bool = False) -> list[str]:
     """Train in processes of their own; a sentence for each job that failed, which no other notices.
 
     Args:
         parts: what to train.
         n_processes: how many at once.
         cores: cores that they share; all of this machine if 0.
+        logs: whether they write lines and tracebacks where this process does.
 
     Raises:
         KeyboardInterrupt: a person, or SIGTERM, stopped it; the processes have kept their state.
@@ -51,7 +53,7 @@ def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0) -> lis
     def train(part: Part) -> str | None:
         config = part.config if part.config.threads else replace(part.config, threads=threads)
         try:
-            return workers.run(work, Part(config, part.run_ids))
+            return workers.run(work, Part(config, part.run_ids), logs)
         except WorkerDiedError as error:
             if not error.stopped:
                 record(Store(config.output_dir), part.cells, str(error))
@@ -67,14 +69,17 @@ def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0) -> lis
     return [result for result in results if result]
 
 
-def work(part: Part) -> str | None:
+def work(part: Part, logs: bool = False) -> str | None:
     """Train in a worker process: None, or why it failed; the runs' ``error.txt`` has it all."""
     from feature_lazy.app import train_config
 
+    if logs:
+        log_lines()
+    own_progress()
     try:
         train_config(part.config, only=part.run_ids)
-    except FeatureLazyError as error:
-        return str(error)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        if logs:
+            print(redact(traceback.format_exc()), file=sys.stderr)
+        return str(error) if isinstance(error, FeatureLazyError) else f"{type(error).__name__}: {error}"
     return None

@@ -215,6 +215,12 @@ def read_snapshots(folder: Path) -> list[Snapshot]:
     return found
 
 
+def own_progress() -> None:
+    """Give this process a progress file of its own, where several inherited one."""
+    if (path := os.environ.get(PROGRESS_FILE)) and f".{os.getpid()}." not in path:
+        os.environ[PROGRESS_FILE] = str(Path(path).with_suffix(f".{os.getpid()}.json"))
+
+
 def progress_for(cells: Sequence[Cell], name: str, n_train: int) -> BatchProgress:
     """The sinks that fit where this process runs: log lines always, and a file for a parent or a live line."""
     sinks: list[Sink] = [LogLines()]

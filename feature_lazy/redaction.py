@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import sys
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 """Names of environment variables whose values are secrets."""
@@ -21,6 +22,13 @@ def redact(text: str) -> str:
 def printable(text: str) -> str:
     """A text from a file of somebody else's, without what would command a terminal."""
     return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+
+
+def log_lines() -> None:
+    """Log to standard output, dated, for processes that Hydra has not set up."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 class RedactingFormatter(logging.Formatter):

@@ -17,6 +17,9 @@ from feature_lazy.plan import Job, Planned, read_plans
 from feature_lazy.runs import DONE, HISTORY, DamagedRunError, Run, load_run
 from feature_lazy.store.lease import STALE, Sign, last_sign
 
+BUDGETS = ("max_steps", "time_budget")
+"""Outcomes of runs that a budget stopped: they go on when it is raised."""
+
 
 class State(StrEnum):
     """How a run stands."""
@@ -140,7 +143,7 @@ def _unfinished(folder: Path, run: Run | None, sign: Sign | None, now: float) ->
     if (why := reason(folder)) is not None:
         return State.FAILED, why
     outcome = run.summary.get("outcome") if run else None
-    if outcome in ("max_steps", "time_budget"):
+    if outcome in BUDGETS:
         return State.STOPPED, str(outcome)
     return State.INTERRUPTED, "" if outcome else "its process ended without a word"
 

@@ -1,5 +1,5 @@
-# What a job runs before Python starts, by `setup: [source slurm/env.sh]` in slurm/site.yaml; jobs start in the folder
-# that the command was given in. Change it for your cluster. Python itself is the one that submitted: its environment
+# What a job runs before Python starts, by `setup: [source $FEATURE_LAZY_SOURCE/slurm/env.sh]` in slurm/site.yaml; it is
+# frozen with the rest of the source. Jobs start in the folder that the command was given in. Change it for your cluster. Python itself is the one that submitted: its environment
 # must lie on a file system that the nodes see.
 
 # module purge && module load cuda        # only if the nodes need it; PyTorch brings its own CUDA

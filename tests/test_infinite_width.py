@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from analysis import figures
-from analysis.report import summarise
+from analysis.summary import summarise
 from analysis.sweep import LIMIT, read
 from feature_lazy import infinite_width
 from feature_lazy.activations import relu_activation

@@ -4,13 +4,14 @@ import itertools
 import json
 import os
 import stat
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.slurm import follow, programs, queue, shared, submissions
+from feature_lazy.slurm import follow, programs, queue, shared, standing, submissions
 from feature_lazy.slurm.packing import arrays, packs
 from feature_lazy.slurm.submissions import Submission, assignments
 from tests.conftest import QUICK, TINY
@@ -44,7 +45,7 @@ def test_arrays_hold_every_job_once_and_keep_the_limits(n_jobs, largest, paralle
 def test_ids_as_slurm_takes_them():
     assert queue.compact(["12", "15_0", "15_2", "15_1", "15_7"]) == "12,15_[0-2,7]"
     assert programs.ranges([]) == ""
-    assert queue.expanded("15_[0-2,7%3]") == ["15_0", "15_1", "15_2", "15_7"]
+    assert queue.expanded("15_[0-2,7,10-14:2%3]") == [f"15_{i}" for i in (0, 1, 2, 7, 10, 12, 14)]
     assert [queue.expanded(job) for job in ("12", "15_3")] == [["12"], ["15_3"]]
 
 
@@ -145,7 +146,10 @@ def test_submissions_are_read_back_and_damaged_ones_named(tmp_path):
     assert (found, problems) == ([first, second], [])
     latest = assignments(found)
     assert {run: latest[run].job for run in latest} == {"r1": "7_0", "r2": "8"}
-    assert submissions.new_name(tmp_path) not in {first.name, second.name}
+    third, fourth = (submissions.begin(tmp_path, {}, "sources/a").name for _ in range(2))
+    assert third != fourth
+    for name in (third, fourth):
+        (tmp_path / "slurm" / f"{name}.json").unlink()
     for text in ("", "[]", "{}", '{"schema": 2}', json.dumps({"schema": 1, "jobs": 3})):
         (tmp_path / "slurm" / "damaged.json").write_text(text)
         found, problems = submissions.read(tmp_path)
@@ -182,3 +186,43 @@ def test_file_system_of_a_folder_is_that_of_its_nearest_mount(monkeypatch, tmp_p
     assert shared.file_system(tmp_path / "a") == "nfs4"
     assert shared.file_system(tmp_path / "a" / "b" / "c") == "tmpfs"
     assert shared.file_system(tmp_path.resolve().parent) == "ext4"
+
+
+def test_commonest_refusal_of_a_large_sweep_gets_its_own_advice():
+    words = (
+        "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates "
+        "accounting/QOS policy (job submit limit, user's size and/or time limits)"
+    )
+    assert "raise hydra.launcher.pack" in programs.explained(words)
+    assert "timeout_min" not in programs.explained(words)
+
+
+def test_accounting_that_lags_says_nothing_of_an_ending(fake):
+    fake("squeue")
+    fake("sacct", "5|RUNNING|0:0|node1\n6|COMPLETED|0:0|node1")
+    assert queue.states(["5", "6"]) == {"5": queue.JobState(), "6": queue.JobState("COMPLETED", node="node1")}
+
+
+def test_queue_that_does_not_answer_is_not_an_empty_one(fake, tmp_path):
+    """Else the runs of waiting jobs would be submitted again."""
+    for name in ("sbatch", "srun"):
+        fake(name)
+    fake("squeue", error="slurm_load_jobs error: Socket timed out on send/recv operation", status=1)
+    submissions.write(tmp_path, Submission("a", {}, "sources/a", {"7": ("r1",)}))
+    with pytest.raises(programs.SlurmError, match="Socket timed out"):
+        standing.standings(tmp_path)
+    (tmp_path / "runs" / "r1").mkdir(parents=True)
+    assert "Socket timed out" in standing.survey_with_slurm(tmp_path).problems[0]
+    with pytest.raises(programs.SlurmError, match="Socket timed out"):
+        standing.survey_with_slurm(tmp_path, certain=True)
+    (tmp_path / "slurm" / "a.json").write_text("{")
+    with pytest.raises(programs.SlurmError, match="damaged"):
+        standing.standings(tmp_path)
+
+
+def test_a_persons_defaults_for_squeue_hide_no_job(fake, monkeypatch):
+    monkeypatch.setenv("SQUEUE_STATES", "R")
+    fake("squeue")
+    path = Path(os.environ["PATH"].split(os.pathsep)[0]) / "squeue"
+    path.write_text('#!/bin/sh\necho "7|${SQUEUE_STATES:-PENDING}|None|"\n')
+    assert queue.live_jobs()["7"].name == "PENDING"

@@ -25,27 +25,27 @@ def call(options: argparse.Namespace) -> int:
         SlurmError: SLURM is not there, or refuses.
         StoreError: that they were cancelled cannot be written down.
     """
+    from feature_lazy.slurm import submissions
     from feature_lazy.slurm.programs import ask, require
-    from feature_lazy.slurm.queue import compact
-    from feature_lazy.slurm.standing import standings, survey_with_slurm
-    from feature_lazy.slurm.submissions import note_cancelled
+    from feature_lazy.slurm.queue import compact, live_jobs
+    from feature_lazy.slurm.standing import survey_with_slurm
 
     require()
     root = Path(options.folder)
-    found = survey_with_slurm(root)
+    found = survey_with_slurm(root, certain=True)
     meant = {entry.run_id for entry in select(found, options.state, options.where)}
     done = {entry.run_id for entry in found.having(State.DONE)}
     jobs: dict[str, set[str]] = {}
-    for run_id, standing in standings(root)[0].items():
-        if standing.state.live:
-            jobs.setdefault(standing.assignment.job, set()).add(run_id)
+    live = live_jobs()
+    for submission in submissions.read(root)[0]:  # also earlier jobs of a run, should they live
+        jobs |= {job: set(runs) for job, runs in submission.jobs.items() if job in live}
     whole = [job for job, runs in jobs.items() if runs & meant and runs - done <= meant]
     mixed = [job for job, runs in jobs.items() if runs & meant and not runs - done <= meant]
     if mixed:
         print(f"Jobs {compact(mixed)} also train runs that are not meant, and stay; widen --where or --state.")
     if whole and options.yes:
         ask("scancel", *whole)
-        note_cancelled(root, whole)
+        submissions.note_cancelled(root, whole)
     verb = "cancelled" if options.yes else "would be cancelled (repeat with --yes)"
     print(f"{len(whole)} jobs{f' ({compact(whole)})' if whole else ''} {verb}")
     return 1 if mixed else 0

@@ -31,11 +31,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """Train; 1 if something failed again."""
+    """Train; 1 if something failed again.
+
+    Raises:
+        SlurmError: SLURM does not say what is in its queue, or refuses.
+    """
     from feature_lazy.slurm import submissions
     from feature_lazy.slurm.standing import survey_with_slurm
 
-    found = survey_with_slurm(Path(options.folder))
+    found = survey_with_slurm(Path(options.folder), certain=True)
     chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
     ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
@@ -58,7 +62,7 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Part]":
     """Jobs that train some runs: together what was together, stored where they are.
 
     Raises:
-        ConfigError: a configuration that this version does not know.
+        ConfigError: a configuration that this version does not know, or makes other runs of.
     """
     from feature_lazy.parallel import Part
     from feature_lazy.schema import from_plain
@@ -74,7 +78,15 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Part]":
                 f"{root / 'runs' / entry.run_id} does not say how it was trained; repeat the command that began it."
             )
         found.setdefault(key, (config, []))[1].append(entry.run_id)
-    return [Part(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
+    parts = [Part(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
+    for part in parts:
+        if gone := set(part.run_ids) - {cell.run_id for cell in part.cells}:
+            raise ConfigError(
+                f"{', '.join(sorted(gone))}: this source makes another run of that configuration (feature-lazy status "
+                "says why), so these cannot be trained any more; repeat the command for the new ones, or check out the "
+                "source that their manifests name."
+            )
+    return parts
 
 
 def _here(parts: "Sequence[Part]", n_jobs: int, root: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from feature_lazy.failures import reason, record
 from feature_lazy.parallel import Part
 from feature_lazy.slurm.follow import follow
-from feature_lazy.slurm.queue import compact
+from feature_lazy.slurm.queue import JobState, compact
 from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.standing import Standing, ending, standings
 from feature_lazy.slurm.submissions import Assignment, Submission
@@ -30,6 +30,7 @@ class Campaign:
         parts: the cells to train, none of them done.
         assigned: the job of each run, known after ``submit``.
         submission: what was submitted; None if all was in the queue already.
+        ended: how each job ended, known after ``wait``.
     """
 
     root: Path
@@ -37,17 +38,16 @@ class Campaign:
     parts: Sequence[Part]
     assigned: dict[str, Assignment] = field(default_factory=dict)
     submission: Submission | None = None
+    ended: dict[str, JobState] = field(default_factory=dict)
 
     def jobs(self) -> list[Job]:
         """The jobs that are to be submitted: all runs but those that the queue has already.
 
         Raises:
-            SlurmError: there is no SLURM here.
+            SlurmError: what is in the queue cannot be found out.
         """
         wanted = [run_id for part in self.parts for run_id in part.run_ids]
-        found, problems = standings(self.root, wanted)
-        for problem in problems:
-            log.warning("%s", problem)
+        found = standings(self.root, wanted)
         self.assigned = {run_id: standing.assignment for run_id, standing in found.items() if standing.state.live}
         if self.assigned:
             jobs = {assignment.job for assignment in self.assigned.values()}
@@ -65,7 +65,7 @@ class Campaign:
             StoreError: the results folder cannot be written.
         """
         submitter = Submitter(self.root, self.settings)
-        submitter.check()
+        submitter.check(jobs)
         self.submission = submitter.submit(jobs)
         for job, run_ids in self.submission.jobs.items():
             assignment = Assignment(job, self.submission.logs[job], self.submission)
@@ -94,16 +94,22 @@ class Campaign:
         names = {assignment.submission.name for assignment in self.assigned.values()}
         folders = [progress_folder(self.root, name) for name in sorted(names)]
         with display.watch(*folders):
-            ended = follow(runs_of_job, display.finished)
+            self.ended = follow(runs_of_job, display.finished)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        self._account({run: Standing(a, ended[a.job]) for run, a in self.assigned.items()})
+        self._account()
 
-    def _account(self, standings: dict[str, Standing]) -> None:
+    def _account(self) -> None:
+        """Leave a reason with every run whose job failed without one."""
         store = Store(self.root)
-        for part in self.parts:
-            for cell in part.cells:
-                standing = standings[cell.run_id]
-                silent = not store.is_done(cell.run_id) and reason(store.path(cell.run_id)) is None
-                if silent and standing.state.name != "CANCELLED":
-                    record(store, [cell], ending(standing))
+        for cell in (cell for part in self.parts for cell in part.cells):
+            standing = self.standing(cell.run_id)
+            silent = not store.is_done(cell.run_id) and reason(store.path(cell.run_id)) is None
+            # Of a job that COMPLETED the run was stopped by a budget, or left to another process.
+            if silent and standing.state.name not in ("CANCELLED", "COMPLETED"):
+                record(store, [cell], ending(standing))
+
+    def standing(self, run_id: str) -> Standing:
+        """The job of a run, and how it ended."""
+        assignment = self.assigned[run_id]
+        return Standing(assignment, self.ended.get(assignment.job, JobState()))

@@ -13,6 +13,8 @@ SOONEST, LATEST = 2.0, 30.0
 """Seconds between two questions to SLURM: a fiftieth of the time waited so far, within these."""
 CERTAIN = 2
 """How often in a row a job must be missing from the queue: one answer may come from a controller that is starting."""
+LAG = 30.0
+"""Seconds that the accounting may be behind the queue."""
 SAY_EVERY = 60.0
 """Seconds between two lines about the queue."""
 
@@ -40,8 +42,20 @@ def follow(job_ids: Collection[str], over: Callable[[str], None]) -> dict[str, J
             teller.say(summary([live[job] for job in missing if job in live]))
         if missing:
             time.sleep(min(LATEST, max(SOONEST, (time.monotonic() - begin) / 50)))
-    ended = ended_jobs(job_ids)
-    return {job: ended.get(job, JobState()) for job in job_ids}
+    return endings(job_ids)
+
+
+def endings(job_ids: Collection[str]) -> dict[str, JobState]:
+    """How jobs that have left the queue ended; the accounting is given ``LAG`` to hear of it."""
+    end = time.monotonic() + LAG
+    while True:
+        try:
+            ended = ended_jobs(job_ids)
+        except SlurmError:
+            return dict.fromkeys(job_ids, JobState())
+        if len(ended) == len(set(job_ids)) or time.monotonic() > end:
+            return {job: ended.get(job, JobState()) for job in job_ids}
+        time.sleep(SOONEST)
 
 
 def summary(jobs: Collection[JobState]) -> str:

@@ -14,6 +14,9 @@ PATIENCE = 60.0
 """Seconds to wait for an answer; a busy controller takes several."""
 
 ADVICE = {
+    r"AssocMaxSubmitJobLimit|MaxSubmitJob|submit limit": (
+        "more jobs than you may have in the queue: raise hydra.launcher.pack, or repeat the command when some are done"
+    ),
     r"invalid partition|Invalid partition": "set hydra.launcher.partition to one of: {partitions}",
     r"time limit": "lower hydra.launcher.timeout_min, or choose another partition; their limits are: {limits}",
     r"gres|Requested node configuration is not available|GRES": (
@@ -22,12 +25,9 @@ ADVICE = {
     ),
     r"account|association": "set hydra.launcher.account to one of yours: sacctmgr show assoc user=$USER",
     r"[Qq][Oo][Ss]": "check hydra.launcher.qos and its limits: sacctmgr show qos",
-    r"AssocMaxSubmitJobLimit|MaxSubmitJob|job limit": (
-        "more jobs than you may have in the queue: raise hydra.launcher.pack, or repeat the command when some are done"
-    ),
     r"[Uu]nable to contact|Connection refused|timed out": "the controller does not answer: try scontrol ping",
 }
-"""What to change, by what SLURM says."""
+"""What to change, by what SLURM says; the first that fits."""
 
 
 class SlurmError(FeatureLazyError):
@@ -59,8 +59,10 @@ def ask(*command: str) -> str:
     Raises:
         SlurmError: it fails, or does not answer in time.
     """
+    # A person's defaults for what these show would hide jobs from us.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_", "SINFO_"))}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
     except OSError as error:
         raise SlurmError(f"{command[0]} cannot be run ({error.strerror}).") from error
     except subprocess.TimeoutExpired as error:

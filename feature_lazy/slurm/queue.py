@@ -66,13 +66,16 @@ def live_jobs() -> dict[str, JobState]:
 
 
 def ended_jobs(job_ids: Collection[str]) -> dict[str, JobState]:
-    """How jobs ended, by id, as far as SLURM keeps account of it; of a requeued one the last time."""
+    """How jobs ended, by id, as far as SLURM keeps account of it; of a requeued one the last time.
+
+    The accounting lags: of a job that it thinks is running still, it does not know yet how it ended.
+
+    Raises:
+        SlurmError: there is no accounting here.
+    """
     numbers = sorted({int(job.partition("_")[0]) for job in job_ids})
     found: dict[str, JobState] = {}
-    try:
-        text = ask("sacct", "-n", "-P", "-j", ",".join(map(str, numbers)), "-o", "JobID,State,ExitCode,NodeList")
-    except SlurmError:
-        return {}  # there is no accounting here
+    text = ask("sacct", "-n", "-P", "-j", ",".join(map(str, numbers)), "-o", "JobID,State,ExitCode,NodeList")
     for line in text.splitlines():
         if line.count("|") < 3:
             continue
@@ -83,7 +86,7 @@ def ended_jobs(job_ids: Collection[str]) -> dict[str, JobState]:
             found |= {one: state_of_all for one in expanded(job) if one in job_ids}
         elif job in found and step == "0":  # the step that submitit starts
             found[job] = _with_step(found[job], state.split(" ")[0], _exit(exit_code))
-    return found
+    return {job: state for job, state in found.items() if state.name in OVER or state.name == "COMPLETED"}
 
 
 def _with_step(job: JobState, state: str, reason: str) -> JobState:
@@ -102,7 +105,10 @@ def states(job_ids: Collection[str]) -> dict[str, JobState]:
     """
     live = live_jobs()
     gone = {job for job in job_ids if job not in live}
-    ended = ended_jobs(gone) if gone else {}
+    try:
+        ended = ended_jobs(gone) if gone else {}
+    except SlurmError:
+        ended = {}
     return {job: live.get(job) or ended.get(job, JobState()) for job in job_ids}
 
 
@@ -121,14 +127,15 @@ def compact(job_ids: Collection[str]) -> str:
 
 
 def expanded(job: str) -> list[str]:
-    """The ids that SLURM means by one, as it writes those of an array that never started: ``15_[0-3,7%2]``."""
+    """The ids that SLURM means by one, as it writes those of an array that never started: ``15_[0-3,6-10:2%2]``."""
     number, bracket, rest = job.partition("_[")
     if not bracket:
         return [job]
     found = []
     for part in rest.partition("]")[0].partition("%")[0].split(","):
-        first, _, last = part.partition("-")
-        found += [f"{number}_{index}" for index in range(int(first), int(last or first) + 1)]
+        span, _, step = part.partition(":")
+        first, _, last = span.partition("-")
+        found += [f"{number}_{index}" for index in range(int(first), int(last or first) + 1, int(step or 1))]
     return found
 
 

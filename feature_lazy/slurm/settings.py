@@ -1,5 +1,6 @@
 """The launcher's settings as plain values: what is submitit's, and what is ours."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,7 @@ class Settings:
             raise SlurmError(str(problem))
         own = {f: values[f] for f in cls.__dataclass_fields__ if f in values}
         rest = {k: v for k, v in values.items() if k not in {*own, *OURS, "submitit_folder", "_target_"}}
-        settings = cls(folder=str(values["submitit_folder"]), executor=rest, **own)
+        settings = cls(folder=os.path.abspath(str(values["submitit_folder"])), executor=rest, **own)
         if problems := list(settings._problems()):
             raise SlurmError("\n".join(problems))
         return settings

@@ -13,7 +13,7 @@ from feature_lazy.revision import CHANGES, FROZEN, HOME, revision
 from feature_lazy.sources import source_files
 
 FOLDER = "sources"
-CHECKOUT = ("analysis", "conf", "hydra_plugins", "train.py")
+CHECKOUT = ("analysis", "conf", "hydra_plugins", "train.py", "slurm/env.sh")
 """What is copied beside the package, if it comes from a checkout: with it, a person can run the frozen copy."""
 
 

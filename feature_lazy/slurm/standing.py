@@ -24,24 +24,26 @@ class Standing:
         return f"job {self.assignment.job} {self.state}{where}"
 
 
-def standings(root: Path, run_ids: Collection[str] | None = None) -> tuple[dict[str, Standing], list[str]]:
-    """The latest job of each run that SLURM was given, and a sentence for whatever could not be found out.
+def standings(root: Path, run_ids: Collection[str] | None = None) -> dict[str, Standing]:
+    """The latest job of each run that SLURM was given; nothing where there is no SLURM.
 
     Args:
         root: the results folder.
         run_ids: the runs of interest; all if omitted.
+
+    Raises:
+        SlurmError: which jobs there are cannot be found out; to take that for none would train everything twice.
     """
     found, problems = submissions.read(root)
+    if problems:
+        raise SlurmError("\n".join(problems))
     latest = submissions.assignments(found)
     if run_ids is not None:
         latest = {run: latest[run] for run in run_ids if run in latest}
     if not latest or not available():
-        return {}, problems
-    try:
-        known = states({assignment.job for assignment in latest.values()})
-    except SlurmError as error:
-        return {}, [*problems, str(error)]
-    return {run: _standing(assignment, known[assignment.job]) for run, assignment in latest.items()}, problems
+        return {}
+    known = states({assignment.job for assignment in latest.values()})
+    return {run: _standing(assignment, known[assignment.job]) for run, assignment in latest.items()}
 
 
 def _standing(assignment: Assignment, state: JobState) -> Standing:
@@ -49,15 +51,26 @@ def _standing(assignment: Assignment, state: JobState) -> Standing:
     return Standing(assignment, JobState("CANCELLED") if forgotten else state)
 
 
-def survey_with_slurm(root: Path) -> Survey:
+def survey_with_slurm(root: Path, *, certain: bool = False) -> Survey:
     """How every run stands: by its files, and where they cannot tell, by its job.
+
+    Args:
+        root: the results folder.
+        certain: whether an answer from the files alone is none, where SLURM cannot be asked.
 
     Raises:
         StoreError: it is no results folder.
+        SlurmError: with ``certain``, which jobs there are cannot be found out.
     """
     found = survey(root)
     unfinished = [entry.run_id for entry in found.entries if entry.state not in (State.DONE, State.DAMAGED)]
-    jobs, problems = standings(root, unfinished) if unfinished else ({}, [])
+    problems: list[str] = []
+    try:
+        jobs = standings(root, unfinished) if unfinished else {}
+    except SlurmError as error:
+        if certain:
+            raise
+        jobs, problems = {}, [str(error)]
     entries = [joined(entry, jobs[entry.run_id]) if entry.run_id in jobs else entry for entry in found.entries]
     return Survey(root, entries, [*found.problems, *problems])
 

@@ -2,13 +2,15 @@
 
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from feature_lazy.errors import StoreError
-from feature_lazy.files import read_regular, write_atomically
+from feature_lazy.files import create_exclusively, read_regular, write_atomically
 
 FOLDER = "slurm"
 SCHEMA = 1
@@ -59,11 +61,19 @@ def note_cancelled(root: Path, jobs: Collection[str]) -> None:
             write(root, replace(submission, cancelled=tuple(sorted({*submission.cancelled, *ours}))))
 
 
-def new_name(root: Path) -> str:
-    """A name that no submission to this folder has."""
+def begin(root: Path, settings: dict[str, Any], snapshot: str) -> Submission:
+    """A submission without jobs so far, under a name that no other has.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
-    taken = {path.stem for path in (root / FOLDER).glob("*.json")}
-    return next(name for n in range(len(taken) + 1) if (name := f"{stamp}{f'-{n}' if n else ''}") not in taken)
+    names = (f"{stamp}{f'-{number}' if number else ''}" for number in count())
+    while True:
+        submission = Submission(next(names), settings, snapshot)
+        with _writing(_path(root, submission)):
+            if create_exclusively(_path(root, submission), _encoded(submission)):
+                return submission
 
 
 def write(root: Path, submission: Submission) -> None:
@@ -72,11 +82,29 @@ def write(root: Path, submission: Submission) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    path = root / FOLDER / f"{submission.name}.json"
+    with _writing(_path(root, submission)):
+        write_atomically(_path(root, submission), _encoded(submission))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the file that cannot be written.
+
+    Raises:
+        StoreError: instead of OSError.
+    """
     try:
-        write_atomically(path, json.dumps({"schema": SCHEMA, **asdict(submission)}, indent=1).encode())
+        yield
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def _path(root: Path, submission: Submission) -> Path:
+    return root / FOLDER / f"{submission.name}.json"
+
+
+def _encoded(submission: Submission) -> bytes:
+    return json.dumps({"schema": SCHEMA, **asdict(submission)}, indent=1).encode()
 
 
 def read(root: Path) -> tuple[list[Submission], list[str]]:

@@ -4,13 +4,16 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from feature_lazy.cells import targets
 from feature_lazy.parallel import Part
+from feature_lazy.runs import ERROR
 from feature_lazy.slurm import submissions
 from feature_lazy.slurm.packing import arrays, packs
 from feature_lazy.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
@@ -18,9 +21,12 @@ from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.shared import check_shared
 from feature_lazy.slurm.snapshot import freeze
 from feature_lazy.slurm.submissions import Submission
-from feature_lazy.slurm.task import ENDLESS, Task
+from feature_lazy.slurm.task import ENDLESS, JOB_START, Task
+from feature_lazy.store import Store
 
 log = logging.getLogger(__name__)
+SOURCE = "FEATURE_LAZY_SOURCE"
+"""Environment variable of a job: the folder of its frozen source, for lines such as ``source $…/slurm/env.sh``."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Submitter:
         require()
         self.root, self.settings = root, settings
 
-    def check(self) -> None:
+    def check(self, jobs: Sequence[Job]) -> None:
         """Ask SLURM whether it would take such a job, before anything is written.
 
         Raises:
@@ -69,6 +75,8 @@ class Submitter:
         """
         if doubt := check_shared(self.root):
             log.warning("%s", doubt)
+        if waste := self._idle_gpu(jobs):
+            log.warning("%s", waste)
         with outside_any_job():
             text = self._executor()._executor._make_submission_file_text("true", "check")
             path = self.root / submissions.FOLDER / f".check-{os.getpid()}.sh"
@@ -89,6 +97,16 @@ class Submitter:
                 )
             )
 
+    def _idle_gpu(self, jobs: Sequence[Job]) -> str | None:
+        """A sentence if GPUs are asked for that no cell uses, or the other way round."""
+        asked = any("gpu" in f"{key}={value}" for key, value in self.settings.executor.items() if value)
+        cuda = {part.config.device.startswith("cuda") for job in jobs for part in job.parts}
+        if asked and cuda == {False}:
+            return "Every job holds a GPU and trains on the CPU: add device=cuda, or use hydra/launcher=slurm_cpu."
+        if not asked and True in cuda:
+            return "device=cuda, and no job asks for a GPU: use hydra/launcher=slurm_gpu, or set hydra.launcher.gres."
+        return None
+
     def submit(self, jobs: Sequence[Job]) -> Submission:
         """Submit jobs, in as many arrays as SLURM needs.
 
@@ -100,12 +118,14 @@ class Submitter:
         """
         plain = [asdict(part.config) for job in jobs for part in job.parts]
         snapshot = freeze(self.root, sorted({target for config in plain for target in targets(config)}))
-        name = submissions.new_name(self.root)
-        settings = self.settings.plain()
-        submission = Submission(name, settings, str(snapshot.relative_to(self.root.absolute())))
+        began = time.time()
+        submission = submissions.begin(
+            self.root, self.settings.plain(), str(snapshot.relative_to(self.root.absolute()))
+        )
+        name = submission.name
         largest = largest_array()
         progress_folder(self.root, name).mkdir(parents=True, exist_ok=True)
-        tasks = [self._task(job, name, number) for number, job in enumerate(jobs)]
+        tasks = [self._task(job, snapshot, name, number) for number, job in enumerate(jobs)]
         first_of: list[str] = []
         for array in arrays(len(jobs), largest, self.settings.array_parallelism):
             after = first_of[array.after] if array.after is not None else None
@@ -118,9 +138,17 @@ class Submitter:
             logs = {job.job_id: str(job.paths.stderr) for job in handed}
             submission = submission.plus({i: jobs[m].run_ids for i, m in zip(ids, array.members, strict=True)}, logs)
             submissions.write(self.root, submission)
+            self._forget_failures([run_id for m in array.members for run_id in jobs[m].run_ids], before=began)
         return submission
 
-    def _task(self, job: Job, name: str, number: int) -> Task:
+    def _forget_failures(self, run_ids: Sequence[str], before: float) -> None:
+        """Remove why runs failed earlier: else that would be taken for what becomes of their new jobs."""
+        for path in (Store(self.root).path(run_id) / ERROR for run_id in run_ids):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
+
+    def _task(self, job: Job, snapshot: Path, name: str, number: int) -> Task:
         root = str(self.root.absolute())
         return Task(
             configs=[asdict(replace(part.config, output_dir=root)) for part in job.parts],
@@ -129,6 +157,7 @@ class Submitter:
             timeout_min=self.settings.timeout_min,
             signal_delay_s=self.settings.signal_delay_s,
             patience=self.settings.max_num_timeout,
+            source=str(snapshot),
             progress_file=str(progress_folder(self.root, name) / f"{number}.json"),
         )
 
@@ -140,7 +169,7 @@ class Submitter:
         """
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        executor = self._executor(_environment(snapshot))
+        executor = self._executor(snapshot)
         waits = {"slurm_dependency": f"afterany:{after}"} if after else {}
         executor.update_parameters(slurm_array_parallelism=parallelism, **waits)
         try:
@@ -149,8 +178,8 @@ class Submitter:
         except (FailedJobError, FailedSubmissionError) as error:
             raise SlurmError(explained(str(error))) from error
 
-    def _executor(self, setup: Sequence[str] = ()) -> Any:
-        """An executor with the launcher's settings, and more lines for the start of the job.
+    def _executor(self, snapshot: Path | None = None) -> Any:
+        """An executor with the launcher's settings, whose jobs run a frozen source.
 
         Raises:
             SlurmError: a setting that submitit does not know.
@@ -159,7 +188,8 @@ class Submitter:
 
         executor = submitit.AutoExecutor(folder=self.settings.folder, cluster="slurm", slurm_max_num_timeout=ENDLESS)
         values = self.settings.for_submitit()
-        values["slurm_setup"] = [*values.get("slurm_setup", ()), *setup]
+        before, after = _environment(snapshot) if snapshot else ([], [])
+        values["slurm_setup"] = [*before, *values.get("slurm_setup", ()), *after]
         try:
             executor.update_parameters(**values)
         except (NameError, AssertionError, ValueError) as error:
@@ -176,10 +206,15 @@ def largest_array() -> int:
     return int(setting("MaxArraySize") or 1001)
 
 
-def _environment(snapshot: Path) -> list[str]:
-    """What a job sets before Python starts: the frozen source first, and never the folder that it happens to be in."""
+def _environment(snapshot: Path) -> tuple[list[str], list[str]]:
+    """What a job sets before and after a person's own lines.
+
+    Its frozen source comes first on Python's path, and the folder that it happens to be in is not on it.
+    """
+    before = [f"export {JOB_START}=$(date +%s)", f"export {SOURCE}={shlex.quote(str(snapshot))}"]
     path = os.pathsep.join([str(snapshot), *filter(None, sys.path[:1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return [f"export PYTHONPATH={shlex.quote(path)}", "export PYTHONSAFEPATH=1"]
+    after = [f"export PYTHONPATH={shlex.quote(path)}", "export PYTHONSAFEPATH=1", "export SLURM_EXPORT_ENV=ALL"]
+    return before, after
 
 
 def progress_folder(root: Path, name: str) -> Path:

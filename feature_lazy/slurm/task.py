@@ -1,11 +1,10 @@
 """What runs in a SLURM job: the frozen configurations that it was given, from the frozen source."""
 
-import logging
 import os
 import signal
-import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.errors import ConfigError, FeatureLazyError
@@ -14,7 +13,10 @@ from feature_lazy.stopping import DEADLINE, StoppedError
 if TYPE_CHECKING:
     from feature_lazy.parallel import Part
 
-log = logging.getLogger(__name__)
+JOB_START = "FEATURE_LAZY_JOB_START"
+"""Environment variable: when the job began, in Unix seconds."""
+EARLY = 90
+"""Seconds that SLURM's signal may come before its time: up to 60 by its manual, and what it takes to answer."""
 ENDLESS = 10**6
 """Time-outs that submitit may count: how many are allowed is decided here, by progress."""
 
@@ -39,6 +41,7 @@ class Task:
         signal_delay_s: seconds before its end at which it is told.
         patience: time-outs in a row that may pass without progress.
         progress_file: where a waiting parent looks.
+        source: folder of the frozen source; empty for whatever is there.
         stalled: time-outs in a row that have.
         reached: how far the runs were at the last time-out.
         started: when this attempt began, in Unix seconds.
@@ -51,6 +54,7 @@ class Task:
     signal_delay_s: int
     patience: int
     progress_file: str
+    source: str = ""
     stalled: int = 0
     reached: float = -1.0
     started: float = 0.0
@@ -60,14 +64,19 @@ class Task:
 
         Raises:
             JobFailedError: runs of a job of several failed; the reasons are in it.
-            FeatureLazyError: the error of a job of one.
+            FeatureLazyError: the error of a job of one; or the source here is another one.
             StoppedError: something stopped it that is not for submitit.
         """
         from feature_lazy.progress import PROGRESS_FILE
+        from feature_lazy.redaction import log_lines
 
-        _to_log()
+        log_lines()
+        self._check_source()
         os.environ[PROGRESS_FILE] = self.progress_file
-        self.started = time.time()
+        # Modules are loaded, and Python is, before this line: minutes, from a busy file system.
+        self.started = float(os.environ.get(JOB_START) or time.time())
+        if self.reached < 0:
+            self.reached = self._progress()
         end = self.started + 60 * self.timeout_min
         parts = self._parts()
         # Only if nobody has told it by then: a process that keeps its state at the very end keeps none.
@@ -96,7 +105,7 @@ class Task:
         from submitit.helpers import DelayedSubmission
 
         now = self._progress()
-        if time.time() >= self.started + 60 * self.timeout_min - self.signal_delay_s - 30:
+        if time.time() >= self.started + 60 * self.timeout_min - self.signal_delay_s - EARLY:
             self.stalled = self.stalled + 1 if now <= self.reached else 0
             self.reached = max(now, self.reached)
         if self.stalled > self.patience:
@@ -108,8 +117,22 @@ class Task:
             raise StalledError(reason)
         return DelayedSubmission(self)
 
+    def _check_source(self) -> None:
+        """Make sure that this is the frozen source.
+
+        Raises:
+            ConfigError: it is another one.
+        """
+        from feature_lazy.revision import HOME
+
+        if self.source and Path(self.source).resolve() != HOME:
+            raise ConfigError(
+                f"The job runs {HOME} and not {self.source}, as it was submitted: the nodes do not get the variables "
+                "of the batch script. Unset SBATCH_EXPORT and SLURM_EXPORT_ENV, and what sets PYTHONPATH on the nodes."
+            )
+
     def _parts(self) -> "list[Part]":
-        """What to train, with the threads that this job has.
+        """What to train.
 
         Raises:
             ConfigError: the source here is not the one that the run ids were made with.
@@ -126,13 +149,13 @@ class Task:
                     f"{', '.join(sorted(unknown))} is not what this source makes of its configuration; it has changed "
                     "since the job was submitted. Cancel the job and repeat the command."
                 )
-            parts.append(Part(replace(config, threads=config.threads or _cores()), tuple(run_ids)))
+            parts.append(Part(config, tuple(run_ids)))
         return parts
 
     def _one(self, part: "Part") -> None:
         from feature_lazy.app import train_config
 
-        train_config(part.config, only=part.run_ids)
+        train_config(replace(part.config, threads=part.config.threads or _cores()), only=part.run_ids)
 
     def _several(self, parts: "list[Part]") -> None:
         """Train in processes of their own, so that one that is killed takes no other with it.
@@ -143,7 +166,6 @@ class Task:
         """
         from feature_lazy.parallel import train_all
 
-        shared = [replace(part, config=replace(part.config, threads=0)) for part in parts]
         asked: list[int] = []
 
         def stop(number: int, frame: Any) -> None:
@@ -153,7 +175,7 @@ class Task:
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGUSR2, signal.SIGTERM)}
         try:
-            failures = train_all(shared, self.side_by_side, cores=_cores())
+            failures = train_all(parts, self.side_by_side, cores=_cores(), logs=True)
         except KeyboardInterrupt:
             failures = []
         finally:
@@ -169,11 +191,11 @@ class Task:
         """Let submitit put the job back into the queue, or wait for what SLURM does next.
 
         Before a preemption SLURM sends SIGTERM, then perhaps SIGUSR2, then kills: a job that ended of itself in between
-        would have failed.
+        would have failed. Where it does not kill, the job asks for its next turn itself.
         """
-        if requeue:
-            signal.raise_signal(signal.SIGUSR2)
-        time.sleep(self.signal_delay_s)
+        if not requeue:
+            time.sleep(self.signal_delay_s)
+        signal.raise_signal(signal.SIGUSR2)
 
     def _progress(self) -> float:
         """A number that grows while the runs do: runs that are done, and steps in checkpoints."""
@@ -207,12 +229,3 @@ def _steps(store: Any, run_id: str) -> float:
 def _cores() -> int:
     """Cores that SLURM has given to this job."""
     return int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
-
-
-def _to_log() -> None:
-    """Lines to the job's ``.out``."""
-    from feature_lazy.redaction import RedactingFormatter
-
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -12,13 +12,14 @@ from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as StockLauncher
 
 from feature_lazy.cells import Cell
-from feature_lazy.errors import FeatureLazyError
+from feature_lazy.errors import FeatureLazyError, StoreError
 from feature_lazy.failures import reason as stored_reason
 from feature_lazy.parallel import Part
 from feature_lazy.slurm.campaign import Campaign
 from feature_lazy.slurm.preview import preview
 from feature_lazy.slurm.settings import Settings
 from feature_lazy.slurm.site import KINDS, site
+from feature_lazy.states import BUDGETS
 from feature_lazy.store import Store
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
@@ -130,11 +131,28 @@ class _Sweep:
     def _finish(self, job: Job, result: JobReturn) -> None:
         settled = job.settle()
         result.status, result._return_value = settled.status, settled._return_value
-        if result.status is JobStatus.UNKNOWN:
-            reasons = [stored_reason(self.store.path(c.run_id)) or "it was cancelled" for c in self._missing(job)]
-            ids = sorted({self.campaign.assigned[c.run_id].job for c in self._missing(job)})
-            text = f"{'; '.join(dict.fromkeys(reasons))} (SLURM job {', '.join(ids)})"
-            result.status, result.return_value = JobStatus.FAILED, CompactHydraException(text)
+        if result.status is not JobStatus.UNKNOWN:
+            return
+        reasons = [text for cell in self._missing(job) if (text := self._reason(cell))]
+        if reasons:
+            result.status = JobStatus.FAILED
+            result.return_value = CompactHydraException("; ".join(dict.fromkeys(reasons)))
+        else:  # as when they are trained here: a budget is no failure
+            result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in job.cells]
+
+    def _reason(self, cell: Cell) -> str:
+        """Why a run is not done; empty if a budget stopped it, which can be raised."""
+        standing = self.campaign.standing(cell.run_id)
+        try:
+            outcome = self.store.load(cell.run_id).summary.get("outcome")
+        except StoreError:
+            outcome = None
+        if outcome in BUDGETS and standing.state.name == "COMPLETED":
+            return ""
+        why = stored_reason(self.store.path(cell.run_id))
+        if why is None:
+            why = "it was cancelled" if standing.state.name == "CANCELLED" else "it was left to another process"
+        return f"{why} (SLURM job {standing.assignment.job})"
 
 
 def report(failed: Sequence[tuple[Job, JobReturn]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from feature_lazy.runs import load_run
 from tests.processes import science, train
 from tests.slurm.cluster import call, sbatch, squeue, wait_until
-from tests.slurm.sweeps import CPU, THEIRS, configuration, finished, job_of, states, submissions, their_folder
+from tests.slurm.sweeps import CPU, JOB, THEIRS, configuration, finished, job_of, states, submissions, their_folder
 
 RUN = (*THEIRS, "dynamics.stepper=article", "dynamics.eps_gradient=1e-2", "alpha.value=2", "checkpoint_every=1")
 ONE = ("-m", *CPU, "hydra.launcher.wait=false", *RUN)
@@ -144,3 +144,22 @@ def test_interrupted_parent_leaves_the_jobs_alone(tmp_path, start_train_py, test
     output, _ = parent.communicate(timeout=60)
     assert "The jobs go on" in output
     assert set(squeue(test_key).values()) == {"PENDING"}
+
+
+def test_job_that_times_out_without_progress_ends_with_the_reason(tmp_path, train_py, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(their_folder(tmp_path)))
+    monkeypatch.setenv("PASS_SECONDS", "30")
+    folder = tmp_path / "results"
+    short = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20", "hydra.launcher.max_num_timeout=0")
+    done = train_py(folder, "-m", *CPU, *short, *RUN)
+    assert done.returncode != 0
+    assert "ran out of its 1 minutes 1 times without getting further" in " ".join(done.stdout.split())
+    assert set(states(folder).values()) == {"FAILED"}
+
+
+def test_run_that_a_budget_stops_is_no_failure(tmp_path, train_py, cli):
+    folder = tmp_path / "results"
+    done = train_py(folder, "-m", *CPU, *JOB, "dynamics.max_steps=2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(folder.glob("runs/*/error.txt")) == []
+    assert "1 stopped: max_steps" in " ".join(cli("status", folder).stdout.split())
