@@ -17,6 +17,8 @@ DECADES = 3
 """How far beyond the bracket the crossing is looked for, a factor of ten at a time."""
 PATIENCE = 6
 """Known α from which on every second step halves the bracket, whatever the curve looks like."""
+NARROW = 0.5
+"""ln of the ratio of two α between which the curve is taken for a parabola: a quarter of a decade."""
 NEGLIGIBLE = 0.25
 """Part of the seeds' error below which that of the interpolation does not matter: no further α would help."""
 MOST = 10_000
@@ -69,7 +71,7 @@ class Found:
     Attributes:
         alpha: α*.
         shifts: by how much ln α* of each seed lies beside that of their mean, (n,).
-        bend: error in ln α* of the interpolation: how far the parabola's crossing is from the straight line's.
+        bend: error in ln α* of the interpolation: twice as far as a parabola's crossing is from the straight line's.
     """
 
     alpha: float
@@ -136,10 +138,12 @@ def decide(points: Points, target: Target) -> Ask | Found | Lost:
     falls = np.flatnonzero((mean[:-1] > 0) & (mean[1:] <= 0))
     if not len(falls):
         return _beyond(alphas, mean, target)
-    found = _crossing(x, y, int(falls[0]))
-    if 2 * found.error <= target.resolution or found.bend <= NEGLIGIBLE * found.seeds:
+    i = int(falls[0])
+    found = _crossing(x, y, i)
+    narrow = x[i + 1] - x[i] <= NARROW
+    if narrow and (2 * found.error <= target.resolution or found.bend <= NEGLIGIBLE * found.seeds):
         return found
-    return _between(alphas, int(falls[0]), found, target)
+    return _between(alphas, i, found, target)
 
 
 def _times(y: float) -> str:
@@ -166,10 +170,14 @@ def _beyond(alphas: list[float], mean: np.ndarray, target: Target) -> Ask | Lost
 
 def _between(alphas: list[float], i: int, found: Found, target: Target) -> Ask | Lost:
     """One more α between the i-th and the next: where the crossing seems to be, or in the middle."""
-    low, high = math.log(alphas[i]), math.log(alphas[i + 1])
-    # Not next to an end: a step that lands on the other side of the crossing closes the bracket.
+    low, high, place = math.log(alphas[i]), math.log(alphas[i + 1]), math.log(found.alpha)
+    if high - low > NARROW and found.bend < NARROW:
+        # Beyond the crossing as seen from the nearer end, so that it lies between two that are near.
+        step = max(found.bend, target.resolution / 2)
+        place += step if place - low < high - place else -step
+    # Not next to an end, for the same reason.
     margin = min(target.resolution, high - low) / 4
-    place = min(max(math.log(found.alpha), low + margin), high - margin)
+    place = min(max(place, low + margin), high - margin)
     if len(alphas) >= PATIENCE and len(alphas) % 2 == 0:
         place = (low + high) / 2
     alpha = float(f"{math.exp(place):.4g}")
@@ -181,8 +189,9 @@ def _between(alphas: list[float], i: int, found: Found, target: Target) -> Ask |
 def _crossing(x: np.ndarray, y: np.ndarray, i: int) -> Found:
     """The crossing of the mean over seeds between x[i] and x[i + 1]; x (X,), y (X, n).
 
-    By the parabola through both and a neighbour, the nearer to the crossing of two; its distance from the straight
-    line's crossing, the larger of two, is the error of the interpolation. Without a neighbour that is not known: ∞.
+    By the parabola through both and a neighbour, the nearer to the crossing of two. Twice its distance from the
+    crossing of the straight line, the larger of two, is the error of the interpolation: the curve may bend more here
+    than there. Without a neighbour that is not known: ∞.
     """
     mean = y.mean(1)
     width, slope = x[i + 1] - x[i], (mean[i + 1] - mean[i]) / (x[i + 1] - x[i])
@@ -195,6 +204,6 @@ def _crossing(x: np.ndarray, y: np.ndarray, i: int) -> Found:
         b = slope - bend * width
         places[abs(x[k] - x[i] - line)] = 2 * mean[i] / (-b + math.sqrt(max(b * b - 4 * bend * mean[i], 0.0)))
     place = places[min(places)] if places else line
-    error = max((abs(u - line) for u in places.values()), default=math.inf)
+    error = max((2 * abs(u - line) for u in places.values()), default=math.inf)
     there = y[i] + (y[i + 1] - y[i]) * place / width
     return Found(math.exp(x[i] + place), (there.mean() - there) / slope, error)

@@ -34,7 +34,7 @@ class BoundarySweeperConf:
     low: float = 1.0  # alpha.value at which it is likely above
     high: float = 1e3  # alpha.value at which it is likely below
     resolution: float = 0.2  # width of the 95 % interval of ln α* that is enough
-    max_runs: int = 60  # runs that each search may ask for in one command
+    max_runs: int = 200  # runs that each search may ask for in one command
     params: dict[str, str] = field(default_factory=dict)  # choices; every combination is a search
 
 
