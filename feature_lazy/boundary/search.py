@@ -58,10 +58,11 @@ class Search:
         self.state = decide(self.readings.points(), self.target)
         cost = len(self.asks) * len(self.readings.seeds)
         if self.trained + cost > self.max_runs:
-            tried = ", ".join(f"{alpha:.4g}" for alpha in sorted(self.readings.points())) or "no α"
+            tried = ", ".join(f"{alpha:.4g}" for alpha in sorted(self.readings.points()))
+            known = f"alpha.value = {tried}" if tried else "no α"
             self.state = Lost(
-                f"hydra.sweeper.max_runs={self.max_runs} is spent, with alpha.value = {tried} known; repeat the "
-                "command to go on, or raise it."
+                f"hydra.sweeper.max_runs={self.max_runs} is spent, with {known} known; repeat the command to go on, "
+                "or raise it."
             )
         else:
             self.trained += cost
