@@ -16,8 +16,8 @@ from hydra.types import HydraContext, RunMode
 
 from feature_lazy.app import train_config
 from feature_lazy.plan import read_plans
-from feature_lazy.schema import to_config
 from feature_lazy.sweep import load_sweep
+from hydra_plugins.feature_lazy_plugins._jobs import Planning
 from tests.conftest import QUICK, ROOT, TINY
 
 SMALL = ("dataset.n_train=10", "dataset.n_test=10", "observe.kernel.probe=5", "observe.per_decade=1")
@@ -25,12 +25,11 @@ JOB = (*TINY, *QUICK[1:], *SMALL, "seed=ensemble", "seed.members=2")
 TARGET = {"level": 0.1, "low": 10.0, "high": 1000.0}  # in the lazy regime, where training is quick
 
 
-class InThisProcess:
+class InThisProcess(Planning):
     """A launcher that trains here, and fails jobs that it is told to."""
 
-    def __init__(self, loader, master):
-        self.loader, self.master = loader, master
-        self.batches, self.broken = [], ()
+    def __init__(self, broken):
+        self.batches, self.broken = [], broken
 
     def launch(self, job_overrides, initial_job_idx):
         assert initial_job_idx == sum(map(len, self.batches))
@@ -40,8 +39,7 @@ class InThisProcess:
     def _run(self, job):
         if set(self.broken) & set(job):
             return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError("it is broken"))
-        config = to_config(self.loader.load_sweep_config(self.master, list(job)))
-        return JobReturn(status=JobStatus.COMPLETED, _return_value=train_config(config))
+        return JobReturn(status=JobStatus.COMPLETED, _return_value=train_config(self.composer.typed(job)))
 
     @property
     def asked(self):
@@ -68,8 +66,7 @@ def searching(tmp_path):
         sweeper = Plugins.instance().instantiate_sweeper(
             config=master, hydra_context=context, task_function=lambda config: None
         )
-        sweeper.launcher = InThisProcess(loader, master)
-        sweeper.launcher.broken = broken
+        sweeper.launcher = InThisProcess(broken)
         try:
             sweeper.sweep([*common, "width.h=8,12", *(one for one in overrides if one not in hydra)])
         except CompactHydraException as error:

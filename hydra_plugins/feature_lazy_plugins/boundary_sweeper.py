@@ -1,12 +1,12 @@
 """Find the α at which the kernel change crosses a value, of all combinations of the other choices at once."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
@@ -17,10 +17,8 @@ from feature_lazy.boundary import Lost, Search, Target, check, save, show, store
 from feature_lazy.config import Config
 from feature_lazy.errors import ConfigError, FeatureLazyError
 from feature_lazy.validate import validate
-from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins.checked_sweeper import CheckedSweeper
+from hydra_plugins.feature_lazy_plugins._checking import Checking
 
-log = logging.getLogger(__name__)
 ALPHA = "alpha.value"
 
 
@@ -38,7 +36,7 @@ class BoundarySweeperConf:
     params: dict[str, str] = field(default_factory=dict)  # choices; every combination is a search
 
 
-class BoundarySweeper(CheckedSweeper):
+class BoundarySweeper(Checking, BasicSweeper):
     """Searches all combinations of the other choices side by side, in rounds: one launch trains what all ask for.
 
     Stored runs are taken first, so a command that is repeated goes on where it was, and trains nothing when all is
@@ -85,13 +83,10 @@ class BoundarySweeper(CheckedSweeper):
         Raises:
             CompactHydraException: every problem once.
         """
-        assert self.hydra_context is not None
-        assert self.config is not None
-        composer = Composer(self.hydra_context.config_loader, self.config)
         problems: dict[str, None] = dict.fromkeys(self._misfits(combinations[0]))
         searches: list[Search] = []
         for overrides in [] if problems else combinations:
-            at = partial(_at, composer, overrides)
+            at = partial(self._at, overrides)
             try:
                 target = Target(**self.target)
                 for end in (target.low, target.high):
@@ -103,6 +98,9 @@ class BoundarySweeper(CheckedSweeper):
         if problems:
             raise CompactHydraException("\n".join(["Nothing was started:", *problems]))
         return searches
+
+    def _at(self, overrides: Sequence[str], alpha: float) -> Config:
+        return self.composer.typed(_job(overrides, alpha))
 
     def _misfits(self, overrides: Sequence[str]) -> Iterator[str]:
         """What no search can do, whatever its values."""
@@ -123,7 +121,7 @@ class BoundarySweeper(CheckedSweeper):
             search.begin(runs[search.readings.root])
         jobs = 0
         while open_ones := [search for search in searches if search.asks]:
-            batch = [[*search.overrides, f"{ALPHA}={a!r}"] for search in open_ones for a in search.asks]
+            batch = [_job(search.overrides, alpha) for search in open_ones for alpha in search.asks]
             self.validate_batch_is_legal(batch)
             results = iter(self.launcher.launch(batch, initial_job_idx=jobs))
             jobs += len(batch)
@@ -133,8 +131,8 @@ class BoundarySweeper(CheckedSweeper):
                 yield own
 
 
-def _at(composer: Composer, overrides: Sequence[str], alpha: float) -> Config:
-    return composer.typed([*overrides, f"{ALPHA}={alpha!r}"])
+def _job(overrides: Sequence[str], alpha: float) -> list[str]:
+    return [*overrides, f"{ALPHA}={alpha!r}"]
 
 
 ConfigStore.instance().store(
