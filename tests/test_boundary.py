@@ -63,6 +63,14 @@ def test_every_curve_is_crossed_with_few_points(name, star):
     assert len(points) <= (4 if name in ("bend", "straight") else 2 * math.log2(GRID) + 2)
 
 
+def test_jump_is_found_by_halving():
+    def jump(u):
+        return np.where(u < 0, 1e-3 - u * 1e-3, -8 - u)  # a line through both sides crosses next to one of them
+
+    _, points = search(noiseless(jump, 500.0), Target(1.0, 1.0, 1e3, 0.02))
+    assert len(points) <= 2 * math.log2(math.log(1e3) / 0.02)  # two steps for each halving
+
+
 def test_boundary_of_the_article_takes_a_tenth_of_the_grid():
     counts = [len(search(noiseless(bend, star))[1]) for star in np.geomspace(3, 300, 50)]
     assert np.mean(counts) <= GRID / 7
