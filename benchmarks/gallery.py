@@ -75,7 +75,8 @@ def measured(name: str) -> dict:
 
 def page(record: dict[str, dict], times: dict[str, float]) -> str:
     """The gallery as Markdown."""
-    parts = [HEAD]
+    left = [_title(name) for name in ARTICLE if name not in record]
+    parts = [HEAD, f"Not measured so far: {', '.join(left)}."] if left else [HEAD]
     for name in (name for name in ARTICLE if name in record):
         entry = record[name]
         folders = sweeps_of(name)
@@ -87,12 +88,16 @@ def page(record: dict[str, dict], times: dict[str, float]) -> str:
         ]
         target = " ".join(str(RESULTS / folder) for folder in folders) or f"--output {RESULTS / 'figures'}"
         commands.append(f"python -m analysis figure {name} {target}")
-        title = name.replace("fig", "Figure ").replace("table", "Table ")
+        title = _title(name)
         lines = [f"## {title}", f"![{title}](gallery/{name}.png)", f"The article: {entry['says']}"]
         lines.append(f"{verdict}: {entry['seen']}.")
         lines += [f"*{note}*" for note in entry["notes"]]
         parts.append("\n\n".join([*lines, "```sh\n" + "\n".join(commands) + "\n```"]))
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _title(name: str) -> str:
+    return name.replace("fig", "Figure ").replace("table", "Table ")
 
 
 def _seconds(value: float | None) -> str:
