@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from analysis import figures
+from analysis.figures import STYLE, overview
 from analysis.summary import summarise
 from analysis.sweep import LIMIT, read
 from feature_lazy import infinite_width
@@ -132,7 +132,7 @@ def test_line_is_left_out_with_one_sentence(tiny, tmp_path, caplog, monkeypatch)
 
 
 def test_line_is_drawn(tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(figures.STYLE, "savefig.dpi", 60)
+    monkeypatch.setitem(STYLE, "savefig.dpi", 60)
     stored = run(build(tiny("observe.kernel.probe=0")))
     folder = stored[0].path.parents[1]
     assert folder / "figures" / "test_error.png" in summarise(folder)
@@ -143,5 +143,5 @@ def test_line_is_drawn(tiny, tmp_path, monkeypatch):
 
 
 def labels(table):
-    figure = figures.test_error(table)
+    figure = overview.test_error(table)
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
