@@ -47,10 +47,10 @@ def job_of(folder: Path) -> str:
 
 
 def states(folder: Path) -> dict[str, str]:
-    """SLURM's word for each job of a results folder."""
+    """SLURM's word for each job of a results folder; the accounting may not have heard of one yet."""
     jobs = [job for submission in submissions(folder) for job in submission["jobs"]]
     known = sacct_states({job.partition("_")[0] for job in jobs})
-    return {job: known[job] for job in jobs}
+    return {job: known.get(job, "UNKNOWN") for job in jobs}
 
 
 def finished(folder: Path) -> set[str]:
