@@ -1,4 +1,4 @@
-"""One observable of a sweep as an array over width, √h·α and seed."""
+"""One observable of a sweep as an array over width, √h·α and seed, and the edges of the cells that show it."""
 
 from dataclasses import dataclass
 
@@ -42,3 +42,19 @@ class Grid:
         """The part with low ≤ √h·α ≤ high."""
         chosen = (self.x >= low) & (self.x <= high)
         return Grid(self.h, self.x[chosen], self.values[:, chosen])
+
+
+def edges(centres: np.ndarray, lone: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper edges of cells around sorted positive centres, half way between them in logarithms.
+
+    Args:
+        centres: in ascending order.
+        lone: factor to each edge where there is one centre only.
+    """
+    logs = np.log(centres)
+    if len(logs) == 1:
+        return centres / lone, centres * lone
+    middles = (logs[1:] + logs[:-1]) / 2
+    first, last = 2 * logs[0] - middles[0], 2 * logs[-1] - middles[-1]
+    bounds = np.exp(np.concatenate([[first], middles, [last]]))
+    return bounds[:-1], bounds[1:]

@@ -67,6 +67,12 @@ class Entry:
         patterns = self.columns.get("P") or 0
         return 1 - self.row["train/unfit"] / patterns if patterns and "train/unfit" in self.row else 0.0
 
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run: its share of that of those that were trained together; 0 where none is stored."""
+        provenance = self.run.provenance if self.run else {}
+        return float(provenance.get("wall_seconds") or 0.0) / max(1, int(provenance.get("trained_together") or 1))
+
 
 @dataclass(frozen=True)
 class Survey:

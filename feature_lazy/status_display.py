@@ -55,18 +55,10 @@ def time_to_go(found: Survey) -> float | None:
     """Seconds until all is done if as many runs train at once as do now, each as long as those that are done; rough."""
     left = found.having(State.RUNNING, State.QUEUED)
     running = len(found.having(State.RUNNING))
-    costs = [_seconds(entry) for entry in found.having(State.DONE)]
+    costs = [entry.seconds for entry in found.having(State.DONE)]
     if not left or not running or not costs:
         return None
     return sum(1 - entry.progress for entry in left) * sum(costs) / len(costs) / running
-
-
-def _seconds(entry: Entry) -> float:
-    """Wall time of a run, its share of that of those that were trained together."""
-    if entry.run is None:
-        return 0.0
-    provenance = entry.run.provenance
-    return float(provenance.get("wall_seconds") or 0.0) / max(1, int(provenance.get("trained_together") or 1))
 
 
 def _grid(entries: Sequence[Entry]) -> Table:

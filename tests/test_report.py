@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from analysis.grid import edges
 from analysis.report import write_report
-from analysis.report.cells import bests, boundaries, cells, edges, not_done
+from analysis.report.cells import bests, boundaries, cells, not_done
 from analysis.report.curves import MOST_OBSERVATIONS, curves, limit_for, mean, thin
 from analysis.report.groups import group
 from analysis.report.points import against

@@ -38,14 +38,3 @@ def tidy(axis: Axis) -> None:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(PLAIN)
     axis.set_minor_formatter(NullFormatter())
-
-
-def edges(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper edges of cells around sorted positive centres, half way between them in logarithms."""
-    logs = np.log(centres)
-    if len(logs) == 1:
-        return centres / 1.5, centres * 1.5
-    middles = (logs[1:] + logs[:-1]) / 2
-    first, last = 2 * logs[0] - middles[0], 2 * logs[-1] - middles[-1]
-    bounds = np.exp(np.concatenate([[first], middles, [last]]))
-    return bounds[:-1], bounds[1:]

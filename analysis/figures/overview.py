@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.axes import edges, guide
+from analysis.figures.axes import guide
 from analysis.figures.style import COLOURS, SQRT_H_ALPHA, STYLE, look
 from analysis.fits import crossing
+from analysis.grid import edges
 from analysis.sweep import LIMIT, H, X, ensemble, over_seeds
 
 

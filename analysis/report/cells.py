@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fits import Estimate, crossing
+from analysis.grid import edges
 from analysis.report.groups import Group
 from analysis.sweep import H, X
 from feature_lazy.states import State
@@ -77,24 +78,13 @@ def cells(group: Group) -> list[dict[str, Any]]:
         xs = np.array(sorted(x for other, x in asked if other == h))
         part = group.table[group.table[H] == h] if len(group.table) else group.table
         best = _against_best(part)
-        for x, x0, x1 in zip(xs.tolist(), *edges(xs), strict=True):
+        for x, x0, x1 in zip(xs.tolist(), *edges(xs, lone=3), strict=True):
             scale = alphas[h, x] / x
             place = {"h": h, "x": x, "alpha": x * scale, "x0": x0, "x1": x1, "a0": x0 * scale, "a1": x1 * scale}
             here = part[part[X] == x] if len(part) else part
             row = {"cell": len(found), **place, "asked": asked[h, x], "done": len(here), **_means(here)}
             found.append({**row, **best.get(x, {"excess": None, "good": False, "best": False})})
     return found
-
-
-def edges(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper edges of cells around sorted positive centres, half way between them in logarithms."""
-    logs = np.log(centres)
-    if len(logs) == 1:
-        return centres / 3, centres * 3
-    middles = (logs[1:] + logs[:-1]) / 2
-    first, last = 2 * logs[0] - middles[0], 2 * logs[-1] - middles[-1]
-    between = np.exp(np.concatenate([[first], middles, [last]]))
-    return between[:-1], between[1:]
 
 
 def _means(runs: pd.DataFrame) -> dict[str, Any]:

@@ -47,10 +47,4 @@ def _done(root: Path) -> list[tuple[float, Mapping[str, Any]]]:
         entries = survey(root).having(State.DONE)
     except StoreError:
         return []
-    found = []
-    for entry in entries:
-        provenance = entry.run.provenance if entry.run else {}
-        seconds = float(provenance.get("wall_seconds") or 0.0) / max(1, int(provenance.get("trained_together") or 1))
-        if seconds and entry.columns.get("P"):
-            found.append((seconds, entry.columns))
-    return found
+    return [(entry.seconds, entry.columns) for entry in entries if entry.seconds and entry.columns.get("P")]
