@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from feature_lazy.app import train
 from feature_lazy.errors import ConfigError
-from feature_lazy.schema import check_overrides, register, sized
+from feature_lazy.overrides import check_overrides, sized
+from feature_lazy.schema import register
 
 register()
 

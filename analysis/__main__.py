@@ -7,7 +7,7 @@ from pathlib import Path
 
 from feature_lazy.errors import FeatureLazyError
 
-COMMANDS = ("figures", "figure", "list", "report")
+COMMANDS = ("figures", "figure", "laws", "list", "report")
 FORMATS = ("pdf", "png", "pgf")
 
 
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
         "--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: all that can be written"
     )
     figure.set_defaults(call=_figure)
+    laws = commands.add_parser("laws", help="expected, measured ± error and verdict, of every kind of run in a folder")
+    laws.add_argument("folder", type=Path, help="results folder, such as results/demo")
+    laws.set_defaults(call=_laws)
     commands.add_parser("list", help="the article's figures and tables, and what each shows").set_defaults(call=_list)
     report = commands.add_parser("report", help="one HTML file of a sweep, for any browser, without a network")
     report.add_argument("folder", type=Path, help="results folder, such as results/demo")
@@ -65,6 +68,12 @@ def _figure(options: argparse.Namespace) -> None:
     for sentence in missing:
         print(sentence)
     print("Written: " + ", ".join(str(path) for path in written))
+
+
+def _laws(options: argparse.Namespace) -> None:
+    from analysis.table import show_laws
+
+    show_laws(options.folder)
 
 
 def _report(options: argparse.Namespace) -> None:

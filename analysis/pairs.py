@@ -82,11 +82,15 @@ def negligible(
 
 
 def centring_laws(table: pd.DataFrame, other: pd.DataFrame, column: str = "test/error") -> list[Law]:
-    """That removing f₀ matters at large α only (Fig. 15): F = α(f − f₀) in the first sweep, αf in the second."""
+    """That removing f₀ matters at large α only (Fig. 15): F = α(f − f₀) in the first sweep, αf in the second.
+
+    Where no kernel change was measured, the ends of the sweep stand for the regimes: its least and its largest √h·α.
+    """
     ranges: Regimes | None = regimes(table)
+    ends = {"feature": (0.0, float(table[X].min())), "lazy": (float(table[X].max()), np.inf)}
     rows = []
     for regime, nothing in (("feature", True), ("lazy", False)):
-        between = getattr(ranges, regime, None)
+        between = getattr(ranges, regime) if ranges else ends[regime]
         found = compare(table, other, column, between) if between else None
         where = "Fig. 15" + (f"; {words(between)}" if between else "")
         rows.append(_law(f"{column}: f₀ removed, {regime}", where, found, nothing=nothing))

@@ -18,6 +18,7 @@ __all__ = [
     "differences",
     "ensemble",
     "ensembles",
+    "fitted",
     "margins",
     "over_seeds",
     "parts",
@@ -104,6 +105,23 @@ def _read(folder: Path | str) -> pd.DataFrame:
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     table["kernel_change"] = table[candidates].bfill(axis=1).iloc[:, 0] if candidates else np.nan
     return table
+
+
+def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[str]]:
+    """The runs that fit their training set, and a sentence on those that do not.
+
+    Args:
+        table: runs.
+        unfit: fraction of training patterns with a margin below 1 up to which a run that did not converge is kept.
+    """
+    share = table["train/unfit"] / table["P"] if "train/unfit" in table else pd.Series(0.0, table.index)
+    # Unknown is not small: a run that ended in NaN has no share.
+    keep = (table["outcome"] == "converged") | ((share <= unfit) & (unfit > 0))
+    if keep.all():
+        return table, []
+    outcomes = ", ".join(f"{n} {name}" for name, n in table[~keep]["outcome"].value_counts().items())
+    what = f"with more than {unfit:.0%} of the patterns unfit" if unfit else "that did not fit their training set"
+    return table[keep], [f"Left out: {int((~keep).sum())} of {len(keep)} runs {what} ({outcomes})."]
 
 
 def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -1,12 +1,16 @@
 """A sweep on the terminal: kernel change over √h·α × h, outcomes, and the laws that it shows."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from analysis.fits import laws
+from analysis.contrasts import contrasts
+from analysis.fits import Law, laws
 from analysis.missing import missing
-from analysis.sweep import H, X, over_seeds
+from analysis.sweep import H, X, over_seeds, parts
 
 
 def grid(table: pd.DataFrame) -> Table:
@@ -29,22 +33,35 @@ def grid(table: pd.DataFrame) -> Table:
     return result
 
 
-def law_table(table: pd.DataFrame) -> Table:
+def law_table(found: Sequence[Law], title: str = "Laws of the article") -> Table:
     """Each law of the article, its expected and its measured value with its 95 % error bar, and whether they agree."""
     caption = "±: 95 % over seeds; one law in twenty differs by chance"
-    result = Table(title="Laws of the article", caption=caption)
+    result = Table(title=title, caption=caption)
     for column in ("law", "where", "expected", "measured", "verdict"):
         result.add_column(column)
-    for law in laws(table):
+    for law in found:
         result.add_row(law.name, law.where, law.expected, law.measured, law.verdict)
     return result
+
+
+def show_laws(folder: Path) -> None:
+    """Print the laws of every kind of run in a folder, and of what the kinds differ in.
+
+    Raises:
+        StoreError: no complete run, or a damaged one.
+    """
+    console, found = Console(), parts(folder)
+    for name, table in found.items():
+        console.print(law_table(laws(table), name or "Laws of the article"))
+    if twins := contrasts(pd.concat(found.values())):
+        console.print(law_table(twins, "What ought not to matter"))
 
 
 def show(table: pd.DataFrame) -> None:
     """Print the sweep, and what it lacks."""
     console = Console()
     console.print(grid(table))
-    console.print(law_table(table))
+    console.print(law_table(laws(table)))
     outcomes = table["outcome"].value_counts()
     for sentence in missing(table):
         console.print(sentence)

@@ -56,6 +56,7 @@ class Experiment:
         centred: whether F = α(f − f₀); else F = αf.
         time_scale: natural time min(1, √h·α) of the flow, in the article's t.
         dt_floor: smallest step over max(t, time_scale).
+        t_end: end at the latest, over time_scale; 0: none.
         precision_tol: largest α·ε·rms(f) that is accepted.
         max_steps: budget of one member.
         time_budget: budget in seconds.
@@ -73,6 +74,7 @@ class Experiment:
     centred: bool
     time_scale: float
     dt_floor: float
+    t_end: float
     precision_tol: float
     max_steps: int
     time_budget: float
@@ -90,10 +92,11 @@ class Experiment:
 
     def limits(self, training: Training) -> Limits:
         """Floors and budgets of a batch of cells made ready for training."""
+        scale = torch.full_like(training.dt, self.time_scale)
         return Limits(
             self.dt_floor,
-            torch.full_like(training.dt, self.time_scale),
-            t_end=training.t_end,
+            scale,
+            t_end=scale * self.t_end if self.t_end else training.t_end,
             max_steps=self.max_steps,
             time_budget=self.time_budget,
         )
@@ -108,6 +111,7 @@ def build(config: schema.Config) -> Experiment:
     """
     validate(config)
     dynamics, observe = config.dynamics, config.observe
+    flow = dynamics if isinstance(dynamics, schema.Flow) else None
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     dataset = build_dataset(config.dataset, config.labels).to(dtype, device)
     network = make_network(config, dataset)
@@ -122,7 +126,8 @@ def build(config: schema.Config) -> Experiment:
         alpha=alpha(config),
         centred=config.centred,
         time_scale=scale,
-        dt_floor=dynamics.dt_floor if isinstance(dynamics, schema.Flow) else DT_FLOOR,
+        dt_floor=flow.dt_floor if flow else DT_FLOOR,
+        t_end=flow.t_end if flow else 0.0,
         precision_tol=dynamics.precision_tol,
         max_steps=dynamics.max_steps,
         time_budget=dynamics.time_budget,

@@ -29,6 +29,9 @@ class Flow(Dynamics):
     tolerance: float = option(1e-2, "error of a step over its change, for every stepper but article", gt=0)
     dt_init: float = option(1.0, "first step to try, over the flow's natural time, min(1, √h·α) of the network", gt=0)
     dt_floor: float = option(1e-10, "smallest step, over max(t, min(1, √h·α))", gt=0)
+    t_end: float = option(
+        0.0, "end at the latest, over min(1, √h·α); 0: only where every pattern is fit", ge=0, later=True
+    )
 
 
 @dataclass

@@ -4,13 +4,9 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,16 +15,6 @@ from feature_lazy.errors import ConfigError
 
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type))
 """Names of the configuration groups that are part of ``Config``."""
-
-TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
-"""What a command line may begin with, beside Hydra's own keys."""
-
-ARTICLE = "article/"
-"""Experiments that have sizes: ``article/NAME``, the small one being ``article/small/NAME``."""
-
-SIZES = ("article", "small")
-
-CONF = Path(__file__).resolve().parents[1] / "conf"
 
 FREE = ("kwargs",)
 """Dictionaries whose keys are the user's."""
@@ -75,24 +61,6 @@ def to_config(cfg: DictConfig) -> Config:
         raise ConfigError(str(error)) from error
 
 
-def composed(overrides: Sequence[str]) -> Config:
-    """The configuration that ``python train.py`` makes of its overrides, for other commands.
-
-    Raises:
-        ConfigError: what ``train.py`` refuses, or there is no folder ``conf`` beside the package.
-    """
-    if not CONF.is_dir():
-        raise ConfigError(f"there is no folder {CONF}: use a clone of the repository, installed with pip install -e.")
-    overrides = sized(overrides)
-    check_overrides(overrides)
-    register()
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return to_config(compose("train", list(overrides)))
-    except HydraException as error:
-        raise ConfigError(f"{error}") from error
-
-
 def _objects(cfg: DictConfig) -> dict[str, Any]:
     """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
     nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}
@@ -106,76 +74,15 @@ def _refuse_extra_keys(path: str, node: Any) -> None:
     if not OmegaConf.is_dict(node) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
         return  # a value, or a dictionary whose keys are free
     option = typing.cast(type, OmegaConf.get_type(node))
-    keys = _keys((option,))
+    keys = keys_of((option,))
     for key in node:
         if key not in keys:
-            _refuse(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({option.__name__})", keys)
+            refuse_key(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({option.__name__})", keys)
         if not OmegaConf.is_missing(node, key):
             _refuse_extra_keys(f"{path}.{key}", node[key])
 
 
-def sized(arguments: Sequence[str]) -> list[str]:
-    """The same command line with ``experiment=article/fig3 size=small`` as ``experiment=article/small/fig3``.
-
-    The small experiment is a file of its own, because another data set is another option of a group: no value of a
-    configuration could stand for it. So the size is no part of a configuration, and of no run's identity.
-
-    Raises:
-        ConfigError: a size that there is not, or one without an experiment of the article.
-    """
-    size = [argument for argument in arguments if argument.startswith("size=")]
-    rest = [argument for argument in arguments if argument not in size]
-    if not size:
-        return rest
-    value, names = size[-1].partition("=")[2], "|".join(SIZES)
-    if value not in SIZES:
-        raise ConfigError(f"{size[-1]}: must be one of {', '.join(SIZES)}.")
-    own = [i for i, argument in enumerate(rest) if argument.lstrip("+").startswith(f"experiment={ARTICLE}")]
-    if not own:
-        raise ConfigError(
-            f"{size[-1]}: only the article's experiments have sizes: experiment=article/fig3 size={names}."
-        )
-    if value == "small":
-        rest[own[-1]] = rest[own[-1]].replace(ARTICLE, f"{ARTICLE}small/", 1)
-    return rest
-
-
-def check_overrides(arguments: Sequence[str]) -> None:
-    """Refuse a command line that sets a key which no option has, and say which keys there are.
-
-    Hydra refuses it too, but suggests to append it with ``+``, which the typed schema would refuse again.
-
-    Raises:
-        ConfigError: an unknown key; the message names it, the nearest key and all keys beside it.
-    """
-    try:
-        overrides = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
-    except HydraException:
-        return  # Hydra reports bad syntax better, when it parses the same line.
-    for override in overrides:
-        path = override.key_or_group.removeprefix("+").split(".")
-        if path[0] == "hydra" or "/" in path[0]:
-            continue  # Hydra's own settings have a schema of their own.
-        if path[0] not in TOP_LEVEL:
-            _refuse(override.input_line or "", path[0], "the configuration", TOP_LEVEL)
-        if path[0] in GROUPS and len(path) > 1:
-            _check_path(override.input_line or "", path)
-
-
-def _check_path(line: str, path: Sequence[str]) -> None:
-    types: tuple[type, ...] = members(path[0])
-    for depth, key in enumerate(path[1:], start=1):
-        keys = _keys(types)
-        if key not in keys:
-            _refuse(line, key, f"'{'.'.join(path[:depth])}'", keys)
-        if key in FREE:
-            return
-        types = keys[key]
-        if depth + 1 < len(path) and not types:
-            _refuse(line, path[depth + 1], f"'{'.'.join(path[: depth + 1])}', which is a value", [])
-
-
-def _keys(types: Sequence[type]) -> dict[str, tuple[type, ...]]:
+def keys_of(types: Sequence[type]) -> dict[str, tuple[type, ...]]:
     """Keys of all the given dataclasses, each with the dataclass of its value, if it is one."""
     return {
         f.name: (f.type,) if isinstance(f.type, type) and dataclasses.is_dataclass(f.type) else ()
@@ -184,7 +91,18 @@ def _keys(types: Sequence[type]) -> dict[str, tuple[type, ...]]:
     }
 
 
-def _refuse(line: str, key: str, where: str, allowed: Sequence[str] | dict[str, Any]) -> typing.NoReturn:
+def refuse_key(line: str, key: str, where: str, allowed: Sequence[str] | dict[str, Any]) -> typing.NoReturn:
+    """Refuse a key that is not there.
+
+    Args:
+        line: what was given.
+        key: its key that is unknown.
+        where: what should have had it, as a noun.
+        allowed: the keys that there are.
+
+    Raises:
+        ConfigError: always, with the nearest key and all keys.
+    """
     near = difflib.get_close_matches(key, list(allowed), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     keys = f" Its keys: {', '.join(allowed)}." if allowed else ""

@@ -14,8 +14,8 @@ from feature_lazy.app import train_config
 from feature_lazy.build import build
 from feature_lazy.cells import cells, scientific
 from feature_lazy.errors import ConfigError
+from feature_lazy.overrides import composed, sized
 from feature_lazy.runs import load_run
-from feature_lazy.schema import composed, sized
 from feature_lazy.validate import validate
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT, TINY

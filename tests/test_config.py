@@ -10,7 +10,8 @@ from hydra.errors import HydraException
 
 from feature_lazy.errors import ConfigError
 from feature_lazy.memory import parse_bytes
-from feature_lazy.schema import GROUPS, check_overrides, documented_keys, members
+from feature_lazy.overrides import check_overrides
+from feature_lazy.schema import GROUPS, documented_keys, members
 from feature_lazy.validate import validate
 from tests.conftest import ROOT
 
@@ -155,6 +156,22 @@ def test_unknown_key_is_refused_with_the_nearest(override, fragments):
     assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
 
 
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("seed=3", ["'seed' is one of ensemble, single", "Did you mean seed.value=3?"]),
+        ("seed=range(4)", ["seed.value=range(4)?"]),
+        ("+alpha=0.1,1", ["raw, rescaled", "alpha.value=0.1,1?"]),
+        ("width=null", ["geometric, uniform"]),
+        ("dataset=5", ["digits, "]),
+    ],
+)
+def test_number_in_place_of_an_option_is_refused_with_the_key_that_was_meant(override, fragments):
+    with pytest.raises(ConfigError) as refusal:
+        check_overrides([override])
+    assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
+
+
 @pytest.mark.parametrize("overrides", ["seed=ensemble +seed.value=3", "width=uniform +width.growth=2"])
 def test_key_of_another_option_is_never_ignored(configure, overrides):
     """Hydra itself proposes the ``+`` when a key does not fit the chosen option."""
@@ -169,7 +186,18 @@ def test_key_of_another_option_is_never_ignored(configure, overrides):
 
 @pytest.mark.parametrize(
     "override",
-    ["width.h=3", "+experiment=demo", "hydra/launcher=basic", "hydra.verbose=true", "loss.target=2", "-m", "--cfg"],
+    [
+        "width.h=3",
+        "width='uniform'",
+        "seed=single,ensemble",
+        "~hydra",
+        "+experiment=demo",
+        "hydra/launcher=basic",
+        "hydra.verbose=true",
+        "loss.target=2",
+        "-m",
+        "--cfg",
+    ],
 )
 def test_known_key_passes(override):
     check_overrides([override])

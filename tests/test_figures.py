@@ -9,7 +9,8 @@ from analysis.__main__ import main
 from analysis.figures import registry
 from analysis.figures.claims import CLAIMS, finding
 from analysis.figures.registry import ARTICLE, draw_article
-from analysis.figures.source import fitted, one_kind, open_runs
+from analysis.figures.source import one_kind, open_runs
+from analysis.sweep import fitted
 from feature_lazy.errors import ConfigError, StoreError
 from feature_lazy.plan import write_plan
 from tests.planted_figures import CROSSOVER, FEATURE, LAZY, WEIGHTS, everything, plant

@@ -90,5 +90,12 @@ def test_centring_matters_at_large_alpha_only():
     assert "√hα ≥ 1" in lazy.where
     feature, lazy = centring_laws(table, moved(table, 0.3 - late))
     assert (feature.verdict, lazy.verdict) == (DIFFERS, DIFFERS)
-    none = centring_laws(table.assign(kernel_change=math.nan), table)
-    assert {law.verdict for law in none} == {CANNOT_TELL}
+
+
+def test_ends_of_a_sweep_stand_for_regimes_that_were_not_measured():
+    table = errors()
+    at_the_end = np.where(table["sqrt_h_alpha"] == table["sqrt_h_alpha"].max(), 0.3, 0.0)
+    feature, lazy = centring_laws(table.assign(kernel_change=math.nan), moved(table, at_the_end))
+    assert (feature.verdict, lazy.verdict) == (AGREES, AGREES)
+    assert (feature.where, lazy.where) == ("Fig. 15; √hα ≤ 0.0001", "Fig. 15; √hα ≥ 1e+05")
+    assert lazy.estimate.value == pytest.approx(-0.3, abs=0.01)

@@ -176,6 +176,22 @@ def test_kink_is_a_named_outcome_and_done(tiny):
     assert stored.summary["t_stop"] is None
 
 
+def test_flow_that_never_fits_ends_where_it_is_told(tiny):
+    """t_end is in natural times min(1, √h·α): here α = 0.1 of them √h to the article's t."""
+    config = tiny("alpha.value=0.1", "dynamics.t_end=0.5", *QUICK)
+    scale = build(config).time_scale
+    assert scale < 1
+    [stored] = train(config)
+    assert (stored.done, stored.summary["outcome"]) == (True, "t_end")
+    assert stored.summary["t"] == pytest.approx(0.5 * scale, rel=1e-12)
+
+
+def test_flow_without_an_end_is_the_run_that_it_was_before_there_was_one(tiny):
+    assert build(tiny()).cells[0].run_id == build(tiny("dynamics.t_end=0")).cells[0].run_id
+    assert "t_end" not in build(tiny()).cells[0].config["dynamics"]
+    assert build(tiny("dynamics.t_end=1")).cells[0].config["dynamics"]["t_end"] == 1
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_runs_shrunken(tiny, experiment):
     for stored in train(tiny(f"experiment={experiment}", "dynamics.max_steps=20")):

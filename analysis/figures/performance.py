@@ -4,8 +4,9 @@ import pandas as pd
 
 from analysis.figures.panels import ALPHA, H, X, by_width, by_x, errors, rescaled_errors, variances
 from analysis.figures.sheet import Sheet
-from analysis.figures.source import FLOWS, Source, fitted, flows, frozen, one_kind
+from analysis.figures.source import FLOWS, Source, flows, frozen, one_kind
 from analysis.figures.style import look
+from analysis.sweep import fitted
 
 CIFAR = ("cifar10", "cifar10_colour", "mnist1d")
 """CIFAR10, and what stands for it at small size."""

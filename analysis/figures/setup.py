@@ -5,9 +5,9 @@ import numpy as np
 
 from analysis.figures import overview
 from analysis.figures.sheet import Sheet
-from analysis.figures.source import Source, fitted, flows, one_kind
+from analysis.figures.source import Source, flows, one_kind
 from analysis.figures.style import look
-from analysis.sweep import H, X, over_seeds
+from analysis.sweep import H, X, fitted, over_seeds
 
 HINGES = {"hinge": np.inf, r"soft hinge, $\beta = 20$": 20.0, r"$\beta = 5$": 5.0, r"$\beta = 1$": 1.0}
 MARGINS = (-0.7, 1.5)

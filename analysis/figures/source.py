@@ -106,23 +106,6 @@ def _span(values: Sequence[float]) -> str:
     return ", ".join(f"{v:g}" for v in values) if len(values) < 4 else f"{values[0]:g} … {values[-1]:g}"
 
 
-def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[str]]:
-    """The runs that fit their training set, and a sentence on those that do not.
-
-    Args:
-        table: runs.
-        unfit: fraction of training patterns with a margin below 1 up to which a run that did not converge is kept.
-    """
-    share = table["train/unfit"] / table["P"] if "train/unfit" in table else pd.Series(0.0, table.index)
-    # Unknown is not small: a run that ended in NaN has no share.
-    keep = (table["outcome"] == "converged") | ((share <= unfit) & (unfit > 0))
-    if keep.all():
-        return table, []
-    outcomes = ", ".join(f"{n} {name}" for name, n in table[~keep]["outcome"].value_counts().items())
-    what = f"with more than {unfit:.0%} of the patterns unfit" if unfit else "that did not fit their training set"
-    return table[keep], [f"Left out: {int((~keep).sum())} of {len(keep)} runs {what} ({outcomes})."]
-
-
 def one_kind(table: pd.DataFrame, vary: Sequence[str] = ()) -> tuple[pd.DataFrame, list[str]]:
     """The runs of the kind with most runs, and a sentence on the others that the panel cannot show with them.
 

@@ -37,7 +37,7 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.coordinates import coordinate_check
     from feature_lazy.errors import ConfigError
     from feature_lazy.networks import loss, network
-    from feature_lazy.schema import composed
+    from feature_lazy.overrides import composed
     from feature_lazy.validate import validate
 
     config = composed(options.overrides)

@@ -37,8 +37,8 @@ def call(options: argparse.Namespace) -> int:
 
     from feature_lazy.build import build
     from feature_lazy.cells import sqrt_h_alpha
+    from feature_lazy.overrides import composed
     from feature_lazy.regimes import regime
-    from feature_lazy.schema import composed
 
     config = composed(options.overrides)
     if config.threads:
