@@ -58,7 +58,7 @@ def _laws(table: pd.DataFrame, contrast: Contrast) -> Iterator[Law]:
     groups = {key: values for key, values in groups.items() if len(values) > 1}
     for values in groups.values():
         usual = [one for one in values.values() if contrast.usual(one[0])]
-        if len(usual) != 1:
+        if not usual:
             continue
         reference = table.iloc[usual[0][1]]
         label = _label(reference) if len(groups) > 1 else ""

@@ -48,6 +48,19 @@ def test_the_command_trains_the_same_runs_again(tiny, configure, tmp_path):
     assert sorted(again) == sorted(entry.run_id for entry in part.entries)
 
 
+BIAS = {"architecture": {"kind": "fully_connected", "bias": 0.1}, "dynamics": {"kind": "gradient_flow"}}
+NONE = BIAS | {"architecture": {"kind": "fully_connected", "bias": 0.0}}
+
+
+@pytest.mark.parametrize(("other", "there"), [(BIAS, True), (NONE | {"loss": {"kind": "mse"}}, False)])
+def test_what_ought_not_to_matter_is_judged_across_groups(tmp_path, other, there):
+    plant(tmp_path, xs=XS[2:5], config=NONE)
+    plant(tmp_path, xs=XS[2:5], config=other, rng=1)
+    text = write_report(tmp_path).read_text()
+    assert ("What ought not to matter" in text) == there
+    assert ("<td>test/error: bias 0.1</td><td>Fig. 16</td>" in text) == there
+
+
 def test_data_cannot_end_their_script():
     text = as_json({"name": "</script><!--\u2028"})
     assert "<" not in text

@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from analysis.contrasts import contrasts
 from analysis.fits import Law, laws
 from analysis.report import page
 from analysis.report.cells import bests, boundaries, cells, not_done
@@ -39,7 +42,9 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     limit = limit_for(groups)
     parts = [_part(folder, one, limit) for one in groups]
     payload = {"charts": specifications(), "linear": LINEAR, "groups": [data for data, _ in parts]}
-    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts]})
+    tables = [one.table for one in groups if len(one.table)]
+    twins = [_texts(law) for law in contrasts(pd.concat(tables))] if len(tables) > 1 else []
+    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts], "contrasts": twins})
     path = output or folder / "report.html"
     try:
         temporary = path.with_name(f".{path.name}.partial")
