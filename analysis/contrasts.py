@@ -61,16 +61,16 @@ def _laws(table: pd.DataFrame, contrast: Contrast) -> Iterator[Law]:
         if not usual:
             continue
         reference = table.iloc[usual[0][1]]
-        label = _label(reference) if len(groups) > 1 else ""
+        label = _label(reference, table.iloc[[i for one in groups.values() for _, rows in one.values() for i in rows]])
         for value, rows in values.values():
             if not contrast.usual(value):
                 yield from contrast.judge(table.iloc[rows], reference, contrast.name.format(value) + label)
 
 
-def _label(table: pd.DataFrame) -> str:
-    """What kind of runs these are, where a folder has several."""
-    first = table.iloc[0]
-    return "; " + ", ".join(str(first[name]) for name in SETTING[:4] if name in table)
+def _label(part: pd.DataFrame, whole: pd.DataFrame) -> str:
+    """What tells runs from the other kinds that have the same contrast; empty if there is one kind."""
+    names = [name for name in SETTING if name in whole and name != "dynamics" and whole[name].nunique() > 1]
+    return "".join(f", {name} = {part[name].iloc[0]}" for name in names)
 
 
 def _bias(config: Config) -> float | None:

@@ -137,7 +137,8 @@ def _collapse_verdict(with_x: Collapse, with_alpha: Collapse) -> str:
 def _preactivations(table: pd.DataFrame) -> list[Law]:
     """‖ż‖ ~ 1/(α√h) at t = 0 in every layer: √h·α·‖ż‖ has exponent 0 in h. In α it is exact by definition."""
     rows = []
-    for column in [name for name in table if name.startswith("preactivations/") and name.endswith("/speed")]:
+    columns = [name for name in table if name.startswith("preactivations/") and name.endswith("/speed")]
+    for column in (name for name in columns if table[name].notna().any()):
         found = width_slope(table.assign(speed=table[column] * table[X]), "speed", (0.0, np.inf))
         name = f"√hα × preactivation speed against h, {column.split('/')[1]}"
         rows.append(judged(name, "Fig. 11, eq. 22; all √hα", Expected(0), found, lacks="two widths"))

@@ -66,8 +66,10 @@ def parts(folder: Path | str) -> dict[str, pd.DataFrame]:
     names = list(differences(table))
     if not names:
         return {"": table}
-    settings = _settings(table)[names].astype(str)
-    groups = settings.apply(lambda row: ", ".join(f"{name} = {row[name]}" for name in names), axis=1)
+    rows = _settings(table)[names].to_dict("records")
+    # A key that an option does not have is no part of its runs' name.
+    labels = [", ".join(f"{name} = {value}" for name, value in row.items() if pd.notna(value)) for row in rows]
+    groups = pd.Series(labels, index=table.index)
     return {str(label): part for label, part in table.groupby(groups, sort=False)}
 
 

@@ -34,14 +34,22 @@ def grid(table: pd.DataFrame) -> Table:
 
 
 def law_table(found: Sequence[Law], title: str = "Laws of the article") -> Table:
-    """Each law of the article, its expected and its measured value with its 95 % error bar, and whether they agree."""
+    """Each law that was measured: expected, measured value with its 95 % error bar, and whether they agree."""
     caption = "±: 95 % over seeds; one law in twenty differs by chance"
     result = Table(title=title, caption=caption)
     for column in ("law", "where", "expected", "measured", "verdict"):
         result.add_column(column)
-    for law in found:
+    for law in (law for law in found if law.estimate is not None):
         result.add_row(law.name, law.where, law.expected, law.measured, law.verdict)
     return result
+
+
+def unmeasured(found: Sequence[Law]) -> list[str]:
+    """A sentence for each thing that a sweep lacks, with the laws that it cannot show for want of it."""
+    by_need: dict[str, list[str]] = {}
+    for law in (law for law in found if law.estimate is None):
+        by_need.setdefault(law.measured, []).append(law.name)
+    return [f"{need[0].upper()}{need[1:]}: {'; '.join(names)}." for need, names in by_need.items()]
 
 
 def show_laws(folder: Path) -> None:
@@ -52,17 +60,26 @@ def show_laws(folder: Path) -> None:
     """
     console, found = Console(), parts(folder)
     for name, table in found.items():
-        console.print(law_table(laws(table), name or "Laws of the article"))
+        _print_laws(console, laws(table), name or "Laws of the article")
     if twins := contrasts(pd.concat(found.values())):
-        console.print(law_table(twins, "What ought not to matter"))
+        _print_laws(console, twins, "What ought not to matter")
 
 
 def show(table: pd.DataFrame) -> None:
     """Print the sweep, and what it lacks."""
     console = Console()
     console.print(grid(table))
-    console.print(law_table(laws(table)))
+    _print_laws(console, laws(table), "Laws of the article")
     outcomes = table["outcome"].value_counts()
     for sentence in missing(table):
         console.print(sentence)
     console.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))
+
+
+def _print_laws(console: Console, found: Sequence[Law], title: str) -> None:
+    if any(law.estimate is not None for law in found):
+        console.print(law_table(found, title))
+    else:
+        console.print(f"{title}: none is measured")
+    for sentence in unmeasured(found):
+        console.print(sentence, highlight=False, style="dim")

@@ -181,6 +181,15 @@ def test_runs_that_differ_in_a_key_that_is_no_column_are_not_mixed(tmp_path):
     assert sorted(parts(tmp_path)) == ["architecture.bias = 0.0", "architecture.bias = 0.1"]
 
 
+def test_key_that_an_option_does_not_have_is_not_in_the_name_of_its_runs(tmp_path):
+    plant(tmp_path, xs=(1.0,), config={"dynamics": {"kind": "frozen_kernel", "at": "end"}})
+    plant(tmp_path, xs=(2.0,), config={"dynamics": {"kind": "gradient_flow"}})
+    assert sorted(parts(tmp_path)) == [
+        "dynamics.kind = frozen_kernel, dynamics.at = end",
+        "dynamics.kind = gradient_flow",
+    ]
+
+
 def test_sweep_of_one_kind_is_one_part(tmp_path):
     (label, part), *others = parts(plant(tmp_path, xs=(1.0,))).items()
     assert (label, others) == ("", [])
