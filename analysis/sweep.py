@@ -69,7 +69,7 @@ def parts(folder: Path | str) -> dict[str, pd.DataFrame]:
     rows = _settings(table)[names].to_dict("records")
     # A key that an option does not have is no part of its runs' name.
     labels = [", ".join(f"{name} = {value}" for name, value in row.items() if pd.notna(value)) for row in rows]
-    groups = pd.Series(labels, index=table.index)
+    groups = pd.Series([label or "otherwise" for label in labels], index=table.index)
     return {str(label): part for label, part in table.groupby(groups, sort=False)}
 
 
@@ -83,14 +83,17 @@ def differences(table: pd.DataFrame) -> dict[str, list]:
     columns = [name for name in SETTING if name in settings and settings[name].nunique() > 1]
     keys = [name for name in settings if name not in SETTING]
     found = columns + [key for key in keys if _differs(settings, key, columns)]
-    return {name: sorted(settings[name].dropna().unique()) for name in found}
+    known = {name: settings[name].dropna() for name in found}
+    return {name: [*sorted(v.unique()), *(["not set"] if len(v) < len(settings) else [])] for name, v in known.items()}
 
 
 def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
-    values = settings[key].astype(str)
-    if values.nunique() < 2:
+    # A key that some runs do not have differs too: centred=false is stored, and centred=true is not.
+    values = settings[key].astype(object).where(settings[key].notna(), None).astype(str)
+    if values.nunique(dropna=False) < 2:
         return False
-    return bool(not columns or (values.groupby([settings[name] for name in columns]).nunique() > 1).any())
+    groups = values.groupby([settings[name] for name in columns]) if columns else None
+    return groups is None or bool((groups.nunique(dropna=False) > 1).any())
 
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:

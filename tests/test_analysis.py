@@ -190,6 +190,15 @@ def test_key_that_an_option_does_not_have_is_not_in_the_name_of_its_runs(tmp_pat
     ]
 
 
+def test_key_that_only_some_runs_have_makes_a_mixture(tmp_path):
+    """F = αf is stored as centred = false, and F = α(f − f₀) as nothing, as it was before there was a choice."""
+    plant(tmp_path, xs=(1.0,), config={"dtype": "float64"})
+    plant(tmp_path, xs=(2.0,), config={"dtype": "float64", "centred": False})
+    with pytest.raises(StoreError, match="mixes runs with centred = False, not set; figures need one"):
+        read(tmp_path)
+    assert sorted(parts(tmp_path)) == ["centred = False", "otherwise"]
+
+
 def test_sweep_of_one_kind_is_one_part(tmp_path):
     (label, part), *others = parts(plant(tmp_path, xs=(1.0,))).items()
     assert (label, others) == ("", [])
