@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.__main__ import main
 from analysis.contrasts import contrasts
 from analysis.verdict import AGREES, DIFFERS
-from tests.stored_sweeps import plant
 from tests.test_pairs import errors, moved
 
 FLOW = {"kind": "gradient_flow", "stepper": "auto", "tolerance": 1e-2}
@@ -87,25 +85,3 @@ def test_runs_that_fit_nothing_do_not_count():
     assert contrasts(together(runs(errors()), broken)) == []
     broken["train/unfit"] = 0.01 * broken["P"]
     assert len(contrasts(together(runs(errors()), broken))) == 1
-
-
-def test_laws_of_every_kind_of_run_in_a_folder(tmp_path, capsys, monkeypatch):
-    """What ``figures`` refuses to show together, ``laws`` judges apart, and then the difference."""
-    monkeypatch.setenv("COLUMNS", "300")
-    for bias in (0.0, 0.1):
-        plant(tmp_path, config={"architecture": {"kind": "fully_connected", "bias": bias}}, rng=int(10 * bias))
-    main(["laws", str(tmp_path)])
-    kinds, judged = capsys.readouterr().out.split("What ought not to matter")
-    assert kinds.count("kernel change, lazy exponent") == 2
-    assert "architecture.bias = 0.0" in kinds
-    assert "architecture.bias = 0.1" in kinds
-    assert judged.count("test/error: bias 0.1") == 1
-    assert "within the scatter of seeds" in judged
-
-
-def test_laws_of_one_kind_of_run(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
-    main(["laws", str(plant(tmp_path))])
-    printed = capsys.readouterr().out
-    assert "Laws of the article" in printed
-    assert "What ought not to matter" not in printed

@@ -8,7 +8,6 @@ import pytest
 
 from analysis.fits import Law, laws
 from analysis.missing import missing
-from analysis.table import law_table, unmeasured
 from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS
 from tests.planted import SPEED, XS, sweep
 
@@ -198,24 +197,6 @@ def test_variance_against_the_number_of_patterns():
     law = by_name(table)["variance against P, lazy"]
     assert law.verdict == AGREES
     assert law.estimate.value == pytest.approx(0.5, abs=0.05)
-
-
-def test_table_on_the_terminal_has_the_verdicts(planted):
-    found = laws(planted)
-    shown = law_table(found)
-    assert [column.header for column in shown.columns] == ["law", "where", "expected", "measured", "verdict"]
-    assert set(shown.columns[4].cells) == {AGREES, CANNOT_TELL}
-    assert unmeasured(found) == []
-
-
-def test_what_a_sweep_cannot_show_is_one_sentence_for_each_thing_that_it_lacks(planted):
-    found = laws(planted[planted["h"] == 30])
-    rows = list(law_table(found).columns[0].cells)
-    said = unmeasured(found)
-    assert "Needs a kernel change through 1 at two widths: α* against h." in said
-    assert len(said) == len(set(said)) < len(found) - len(rows)
-    for law in found:
-        assert (law.name in rows) == (not any(law.name in sentence for sentence in said)), law.name
 
 
 def test_layers_that_no_run_has_are_no_laws(planted):
