@@ -17,8 +17,12 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from analysis.contrasts import contrasts
 from analysis.figures.claims import finding
 from analysis.figures.registry import ARTICLE, draw_article
+from analysis.figures.source import flows
+from analysis.laws import laws
+from analysis.sweep import parts
 from feature_lazy.errors import FeatureLazyError
 
 ROOT = Path(__file__).parent.parent
@@ -29,12 +33,30 @@ RECORD = DOCS / "gallery.json"
 """What was measured, by figure; the page is written from it."""
 FOLDERS = {"fig1": ("fig3",), "fig4": ("fig3", "fig4a"), "fig5": ("fig3",), "fig9": ("fig3",), "fig10": ("fig3",)}
 """Results folders of figures that do not have one of their own."""
+LAWS = {
+    "fig3": ("kernel change", "half-loss time", "weight change", "α*", "collapse", "output", "1 −", "single error"),
+    "fig4a": ("variance",),
+    "table2": ("kernel change, feature", "weight change, feature"),
+    "fig12": ("kernel change, lazy", "kernel change, feature", "kernel change, middle"),
+    "fig11": ("√hα × preactivation",),
+    "fig14": ("variance against P",),
+    **dict.fromkeys(("fig8", "fig13", "fig15", "fig16"), ("test/error",)),
+}
+"""Results folder → beginnings of the names of the laws that its sweep is made for."""
 HEAD = """# Gallery
 
 Every figure and table of the article at small size, as measured here. `make gallery` trains what is missing and writes
 this page; `experiment=article/NAME` without `size=small` is the article's own size. The data are in the packages:
 scikit-learn's digits, 5000 digits of MNIST and MNIST-1D stand for Fashion-MNIST, MNIST and CIFAR10. P is 50 to 400, so
 differences from the article may be of size as well as of substance: each is named.
+"""
+
+LAWS_HEAD = """## The laws
+
+What the sweeps below say of the laws that they are made for, as `python -m analysis laws results/small/NAME` says it.
+±: 95 % over seeds; one law in twenty differs by chance. An exponent of the article's heuristics (2L/(L + 1), 1/(L + 1))
+may be off by 20 %, as it is in the article.
+
 """
 
 
@@ -73,10 +95,34 @@ def measured(name: str) -> dict:
     return {"says": says, "seen": found.seen, "agrees": found.agrees, "notes": notes}
 
 
+def laws_of(folder: str) -> list[dict[str, str]]:
+    """The laws that a sweep is made for, as it shows them: of its trained networks, and of what its runs differ in."""
+    whole = pd.concat(parts(ROOT / RESULTS / folder).values())
+    found = [*laws(flows(whole)), *contrasts(whole)]
+    names = ("name", "where", "expected", "measured", "verdict")
+    return [
+        {"sweep": folder} | {name: getattr(law, name) for name in names}
+        for law in found
+        if law.name.startswith(LAWS[folder]) and law.estimate is not None
+    ]
+
+
+def law_table(rows: Sequence[dict[str, str]]) -> str:
+    """Laws as Markdown."""
+    head = ("law", "sweep", "where", "expected", "measured", "verdict")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        values = [row["name"], row["sweep"], *(row[name] for name in head[2:])]
+        lines.append("| " + " | ".join(value.replace("|", "\\|") for value in values) + " |")
+    return "\n".join(lines)
+
+
 def page(record: dict[str, dict], times: dict[str, float]) -> str:
     """The gallery as Markdown."""
     left = [_title(name) for name in ARTICLE if name not in record]
-    parts = [HEAD, f"Not measured so far: {', '.join(left)}."] if left else [HEAD]
+    sections = [HEAD, f"Not measured so far: {', '.join(left)}."] if left else [HEAD]
+    if found := [row for folder in LAWS for row in record.get("laws", {}).get(folder, [])]:
+        sections.append(LAWS_HEAD + law_table(found))
     for name in (name for name in ARTICLE if name in record):
         entry = record[name]
         folders = sweeps_of(name)
@@ -92,8 +138,8 @@ def page(record: dict[str, dict], times: dict[str, float]) -> str:
         lines = [f"## {title}", f"![{title}](gallery/{name}.png)", f"The article: {entry['says']}"]
         lines.append(f"{verdict}: {entry['seen']}.")
         lines += [f"*{note}*" for note in entry["notes"]]
-        parts.append("\n\n".join([*lines, "```sh\n" + "\n".join(commands) + "\n```"]))
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+        sections.append("\n\n".join([*lines, "```sh\n" + "\n".join(commands) + "\n```"]))
+    return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
 def _title(name: str) -> str:
@@ -138,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{experiment}: {seconds:.0f} s", flush=True)
         try:
             record[name] = measured(name)
+            for folder in LAWS.keys() & sweeps_of(name).keys():
+                record.setdefault("laws", {})[folder] = laws_of(folder)
         except FeatureLazyError as error:
             print(f"{name}: {error}")
             continue
