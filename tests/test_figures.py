@@ -196,24 +196,14 @@ def test_one_kind_takes_the_larger(tmp_path):
     assert len(one_kind(table, ["P"])[0]) == 5
 
 
-def test_all_formats_are_written_and_pgf_says_why_not(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("analysis.figures.sheet.shutil.which", lambda name: None)
+def test_all_formats_are_written(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("analysis.figures.pgf.shutil.which", lambda name: None)
     written, sentences = draw_article("fig9", [folder], tmp_path)
     assert [path.name for path in written] == ["fig9.pdf", "fig9.png", "fig9.csv"]
     assert (tmp_path / "fig9.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "fig9.png").read_bytes().startswith(b"\x89PNG")
-    assert sentences[-1].startswith("PGF is left out: matplotlib measures its text with LaTeX")
+    assert sentences[-1].startswith("PGF is left out: matplotlib measures its text with LaTeX, and none of xelatex, ")
     assert list(pd.read_csv(tmp_path / "fig9.csv")) == ["figure", "panel", "series", "x", "y", "error", "text"]
-
-
-def test_pgf_is_asked_of_the_latex_that_is_there(folder, tmp_path, monkeypatch):
-    kinds = []
-    monkeypatch.setattr("analysis.figures.sheet.shutil.which", lambda name: name if name == "pdflatex" else None)
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda self, path, **_: kinds.append(path.suffix))
-    written, sentences = draw_article("fig9", [folder], tmp_path, ["pgf"])
-    assert kinds == [".pgf"]
-    assert written[0].suffix == ".pgf"
-    assert not [sentence for sentence in sentences if "PGF" in sentence]
 
 
 def test_command_line(folder, tmp_path, capsys):

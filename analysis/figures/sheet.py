@@ -1,12 +1,10 @@
 """A figure of several panels that keeps what it draws: the CSV beside a figure is the figure's own data."""
 
-import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,11 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from analysis.figures.axes import guide, tidy
+from analysis.figures.pgf import save_pgf
 from analysis.figures.style import look
 
 FORMATS = ("pdf", "png", "pgf")
-TEX = ("xelatex", "lualatex", "pdflatex")
-"""What can measure text for PGF, in matplotlib's order of preference."""
 WIDTH = 6.8
 """Of a figure across a page, in inches."""
 CHARACTERS = 140
@@ -157,15 +154,13 @@ class Sheet:
         self.finish()
         folder.mkdir(parents=True, exist_ok=True)
         written, left_out = [], []
-        tex = next((name for name in TEX if shutil.which(name)), None)
         for kind in formats:
-            if kind == "pgf" and tex is None:
-                left_out.append(
-                    f"PGF is left out: matplotlib measures its text with LaTeX, and none of {', '.join(TEX)} is here."
-                )
-                continue
             path = folder / f"{self.name}.{kind}"
-            with plt.rc_context({"pgf.texsystem": tex} if kind == "pgf" else {}):
+            if kind == "pgf":
+                if why := save_pgf(self.figure, path):
+                    left_out.append(why)
+                    continue
+            else:
                 self.figure.savefig(path)
             written.append(path)
         path = folder / f"{self.name}.csv"
