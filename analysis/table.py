@@ -12,6 +12,9 @@ from analysis.fits import Law, laws
 from analysis.missing import missing
 from analysis.sweep import H, X, over_seeds, parts
 
+WIDE = 120
+"""Characters of a terminal in which most laws stand on one line."""
+
 
 def grid(table: pd.DataFrame) -> Table:
     """Mean kernel change and test error over seeds: a row for each √h·α, two columns for each width."""
@@ -33,14 +36,20 @@ def grid(table: pd.DataFrame) -> Table:
     return result
 
 
-def law_table(found: Sequence[Law], title: str = "Laws of the article") -> Table:
-    """Each law that was measured: expected, measured value with its 95 % error bar, and whether they agree."""
+def law_table(found: Sequence[Law], title: str = "Laws of the article", *, narrow: bool = False) -> Table:
+    """Each law that was measured: expected, measured value with its 95 % error bar, and whether they agree.
+
+    Args:
+        found: laws.
+        title: of the table.
+        narrow: leave out where in the article a law stands, and on what part of the sweep it was measured.
+    """
     caption = "±: 95 % over seeds; one law in twenty differs by chance"
     result = Table(title=title, caption=caption)
-    for column in ("law", "where", "expected", "measured", "verdict"):
+    for column in ("law", *(() if narrow else ("where",)), "expected", "measured", "verdict"):
         result.add_column(column)
     for law in (law for law in found if law.estimate is not None):
-        result.add_row(law.name, law.where, law.expected, law.measured, law.verdict)
+        result.add_row(law.name, *(() if narrow else (law.where,)), law.expected, law.measured, law.verdict)
     return result
 
 
@@ -78,7 +87,7 @@ def show(table: pd.DataFrame) -> None:
 
 def _print_laws(console: Console, found: Sequence[Law], title: str) -> None:
     if any(law.estimate is not None for law in found):
-        console.print(law_table(found, title))
+        console.print(law_table(found, title, narrow=console.width < WIDE))
     else:
         console.print(f"{title}: none is measured")
     for sentence in unmeasured(found):

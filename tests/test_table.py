@@ -33,6 +33,13 @@ def test_what_a_sweep_cannot_show_is_one_sentence_for_each_thing_that_it_lacks(p
         assert (law.name in rows) == (not any(law.name in sentence for sentence in said)), law.name
 
 
+@pytest.mark.parametrize(("columns", "shown"), [("119", False), ("120", True)])
+def test_a_narrow_terminal_leaves_out_where_a_law_stands(tmp_path, capsys, monkeypatch, columns, shown):
+    monkeypatch.setenv("COLUMNS", columns)
+    main(["laws", str(plant(tmp_path, seeds=2))])
+    assert ("Fig. 5a" in capsys.readouterr().out) == shown
+
+
 def test_laws_of_every_kind_of_run_in_a_folder(tmp_path, capsys, monkeypatch):
     """What ``figures`` refuses to show together, ``laws`` judges apart, and then the difference."""
     monkeypatch.setenv("COLUMNS", "300")
