@@ -1,14 +1,17 @@
 """Cost of the article's sweeps in GPU-hours, by formula: the numbers in the headers of conf/experiment/article.
 
 python benchmarks/article_cost.py [--teraflops 5] [--small]
+python benchmarks/article_cost.py --measure results/small      # after make gallery: how many gradients other kinds take
 
 One gradient of a member costs 3 forward passes over its P patterns, each 2N flops of a fully connected network with N
 weights: 6·P·N. How many gradients a flow takes to converge was measured (benchmarks/results/solvers.json, mnist5k,
-P = 1000, h = 200, ``auto`` and ``article``) and is interpolated in log √h·α; what it would be at P = 10000, at another
-depth or on principal components is not known, and may be several times as many. ε_∇ a hundred times as fine takes ten
-times the gradients, since an accepted step changes the gradient by √ε_∇. Minibatch dynamics count all their updates, an
-upper bound. Kernels on whole sets cost 2P² (fan-in + fan-out) flops a layer, twice. The sustained speed of one GPU in
-float64 is an assumption: 5 teraflops, about half of an A100's peak without tensor cores; small networks reach less.
+P = 1000, h = 200, ``auto`` and ``article``) and is interpolated in log √h·α. Other kinds of network and data take other
+numbers: the ratio was measured in the small sweeps, by architecture, activation and whether patterns are principal
+components (benchmarks/results/gradients.json), and is interpolated likewise. What it is at P = 10000 is not known. ε_∇
+a hundred times as fine takes ten times the gradients, since an accepted step changes the gradient by √ε_∇. Minibatch
+dynamics count all their updates, an upper bound. Kernels on whole sets cost 2P² (fan-in + fan-out) flops a layer,
+twice. The sustained speed of one GPU in float64 is an assumption: 5 teraflops, about half of an A100's peak without
+tensor cores; small networks reach less.
 """
 
 import argparse
@@ -21,42 +24,74 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from analysis.sweep import X
 from feature_lazy import config as schema
+from feature_lazy import load_sweep
 from feature_lazy.activations import relu_activation
 from feature_lazy.architectures import Convolutional, FullyConnected, WideResnet
 from feature_lazy.cells import seeds, sqrt_h_alpha
 from feature_lazy.data_rules import pattern_shape
-from feature_lazy.schema import register
+from feature_lazy.schema import from_plain, register
 from feature_lazy.widths import widths
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 ROOT = Path(__file__).parent.parent
 ARTICLE = ROOT / "conf" / "experiment" / "article"
 MEASURED = json.loads((ROOT / "benchmarks" / "results" / "solvers.json").read_text(encoding="utf-8"))
+RATIO_FILE = ROOT / "benchmarks" / "results" / "gradients.json"
+RATIOS: dict[str, dict[str, float]] = json.loads(RATIO_FILE.read_text(encoding="utf-8")) if RATIO_FILE.exists() else {}
 EPS = 1e-4
 """ε_∇ of the measurement."""
 
 
 def gradients(config: schema.Config) -> float:
     """Gradients of the whole training set to convergence, of one member."""
-    dynamics = config.dynamics
+    dynamics, x = config.dynamics, math.log(sqrt_h_alpha(config))
     if isinstance(dynamics, schema.Minibatch):
         return dynamics.updates * dynamics.batch / config.dataset.n_train
-    article = isinstance(dynamics, schema.GradientFlow) and dynamics.stepper == "article"
+    if isinstance(dynamics, schema.GradientFlow) and dynamics.stepper == "article":
+        return fully_connected(x, "article") * math.sqrt(EPS / dynamics.eps_gradient)
+    flow = fully_connected(x) * ratio(kind(config.architecture.kind, config.activation.kind, config.dataset), x)
+    if isinstance(dynamics, schema.FrozenKernel):
+        return fully_connected(math.inf) + (flow if dynamics.at == "end" else 0.0)  # the training before
+    return flow
+
+
+def fully_connected(x: float, stepper: str = "auto") -> float:
+    """Gradients of a fully connected softplus network on images at ln √h·α = x."""
     rows = [
         (math.log(row["sqrt_h_alpha"]), math.log(row["gradient_equivalents"]))
         for row in MEASURED
-        if row["dataset"] == "mnist5k"
-        and row["until"] == "convergence"
-        and row["stepper"] == ("article" if article else "auto")
+        if (row["dataset"], row["until"], row["stepper"]) == ("mnist5k", "convergence", stepper)
     ]
-    x, y = np.array(sorted(rows)).T
-    lazy = isinstance(dynamics, schema.FrozenKernel)
-    at = x[-1] if lazy else math.log(sqrt_h_alpha(config))
-    count = math.exp(np.interp(at, x, y))
-    if lazy and dynamics.at == "end":  # the training before
-        count += math.exp(np.interp(math.log(sqrt_h_alpha(config)), x, y))
-    return count * (math.sqrt(EPS / dynamics.eps_gradient) if article else 1.0)
+    return math.exp(np.interp(x, *np.array(sorted(rows)).T))
+
+
+def kind(architecture: str, activation: str, dataset: schema.Dataset) -> str:
+    """What the number of gradients depends on."""
+    components = isinstance(dataset, schema.Images) and dataset.pca.components
+    return f"{architecture}, {activation}" + (", principal components" if components else "")
+
+
+def ratio(name: str, x: float) -> float:
+    """Gradients of a kind of network at ln √h·α = x over those of a fully connected softplus network on images."""
+    rows = sorted((math.log(float(at)), math.log(value)) for at, value in RATIOS.get(name, {}).items())
+    return math.exp(np.interp(x, *np.array(rows).T)) if rows else 1.0
+
+
+def measure(results: Path) -> dict[str, dict[float, float]]:
+    """Ratios, by kind and √h·α, from stored runs of gradient flow by ``auto``; the geometric mean of those alike."""
+    logs: dict[str, dict[float, list[float]]] = {}
+    for folder in sorted(path for path in results.iterdir() if (path / "runs").is_dir()):
+        for run in load_sweep(folder).runs:
+            config = from_plain(run.config)
+            if not isinstance(config.dynamics, schema.GradientFlow) or config.dynamics.stepper != "auto":
+                continue
+            name, x = kind(config.architecture.kind, config.activation.kind, config.dataset), run.columns[X]
+            taken = run.summary["gradient_equivalents"] / fully_connected(math.log(x))
+            logs.setdefault(name, {}).setdefault(x, []).append(math.log(taken))
+    logs.pop("fully_connected, softplus", None)  # solvers.json has it at a larger P
+    return {name: {x: round(math.exp(np.mean(v)), 3) for x, v in sorted(by.items())} for name, by in logs.items()}
 
 
 def forward_flops(config: schema.Config) -> tuple[float, float]:
@@ -102,8 +137,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teraflops", type=float, default=5.0, help="sustained speed of one GPU in float64")
     parser.add_argument("--small", action="store_true", help="the small sweeps")
+    parser.add_argument("--measure", type=Path, help="folder with the results of the small sweeps")
     options = parser.parse_args()
     register()
+    if options.measure:
+        RATIO_FILE.write_text(json.dumps(measure(options.measure), indent=1) + "\n", encoding="utf-8")
+        return
     for path in sorted((ARTICLE / "small" if options.small else ARTICLE).glob("*.yaml")):
         if "output_dir" not in path.read_text(encoding="utf-8"):
             continue  # another name of a sweep
