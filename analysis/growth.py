@@ -12,11 +12,17 @@ from feature_lazy.runs import Run
 EARLY = (0.01, 0.2)
 """Times over t_½ between which the output grows in proportion to t."""
 EVERYWHERE = (0.0, np.inf)
-SLOPE, BEND, AT_HALF, BEFORE = COLUMNS = ("growth/slope", "growth/bend", "growth/at_half", "growth/before")
+SLOPE, BEND, AMPLITUDE, AT_HALF, BEFORE = COLUMNS = (
+    "growth/slope",
+    "growth/bend",
+    "growth/amplitude",
+    "growth/at_half",
+    "growth/before",
+)
 
 
 def growth_laws(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
-    """Early slope of ‖f − f₀‖ against t, its size ~ √h at t_½, and when it has grown to √h."""
+    """Early slope of ‖f − f₀‖ against t, its size ~ √h at t_½/5 and at t_½, and when it has grown to √h."""
     where, lacks = "Fig. 10, eq. 32", "a kernel change through 1"
     deep = table.head(0)
     if ranges:
@@ -24,10 +30,11 @@ def growth_laws(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
         deep = table[table[X] <= ranges.deep[1]]
     deep = with_growth(deep)
     early, bends = mean(deep, SLOPE, EVERYWHERE), mean(deep, BEND, EVERYWHERE)
-    at_half = width_slope(deep, AT_HALF, EVERYWHERE)
+    sizes = {"t½/5": width_slope(deep, AMPLITUDE, EVERYWHERE), "t½": width_slope(deep, AT_HALF, EVERYWHERE)}
+    two = f"{lacks}, of two widths"
     return [
         judged("output growth, early exponent of t", where, Expected(1), early, bends=bends, lacks=lacks),
-        judged("output at t½ against h", where, Expected(0.5), at_half, lacks=f"{lacks}, of two widths"),
+        *(judged(f"output at {t} against h", where, Expected(0.5), found, lacks=two) for t, found in sizes.items()),
         above_zero("1 − t/t½ at which the output is √h", where, mean(deep, BEFORE, EVERYWHERE), lacks),
     ]
 
@@ -36,7 +43,8 @@ def with_growth(table: pd.DataFrame) -> pd.DataFrame:
     """The table with columns from histories, NaN where a run has no t_½ or too few observations before it.
 
     ``growth/slope``: exponent of ‖f − f₀‖ ~ t^s over 0.01 … 0.2 t_½, and ``growth/bend`` half of its change over these
-    times; ``growth/at_half``: ‖f − f₀‖ at t_½; ``growth/before``: 1 − t/t_½ at which ‖f − f₀‖ first reaches √h. All
+    times; ``growth/amplitude``: ‖f − f₀‖ at 0.2 t_½, ``growth/at_half``: at t_½, where it takes off and seeds scatter
+    more; ``growth/before``: 1 − t/t_½ at which ‖f − f₀‖ first reaches √h. All
     linear in logarithms between observations.
     """
     rows = [_growth(run, h, half) for run, h, half in zip(table["run"], table[H], table["t_half"], strict=True)]
@@ -60,4 +68,5 @@ def _growth(run: Run, h: float, t_half: float) -> tuple[float, ...]:
     if len(above) and above[0] > 0:
         i = above[0]
         before = 1 - np.exp(np.interp(np.log(h) / 2, size[i - 1 : i + 1], t[i - 1 : i + 1]))
-    return slope, curvature * np.ptp(u), np.exp(np.interp(0.0, t, size)), before
+    amplitude, at_half = np.exp(np.interp([np.log(EARLY[1]), 0.0], t, size))
+    return slope, curvature * np.ptp(u), amplitude, at_half, before

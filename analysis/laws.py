@@ -44,6 +44,7 @@ def laws(table: pd.DataFrame) -> list[Law]:
     ranges = regimes(table)
     return [
         *_exponents(scaled, ranges),
+        *_prefactors(table, ranges),
         *_boundary(table),
         *_collapses(scaled),
         *_preactivations(table),
@@ -87,6 +88,18 @@ def _exponent(
         text = in_words(found) if found else f"needs {lacks}"
         return Law(name, where, "depends on L, which is not known", text, CANNOT_TELL, found)
     return judged(name, where, expected, found, bends=bends, lacks=lacks)
+
+
+def _prefactors(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
+    """How the kernel change goes with h at fixed √h·α: not at all where it collapses (Fig. 5a)."""
+    rows = []
+    for regime in ("lazy", "feature"):
+        between = getattr(ranges, regime, None)
+        found = width_slope(table, "kernel_change", between) if between else None
+        where = "Fig. 5a" + (f"; {words(between)}" if between else "")
+        lacks = f"two widths in the {regime} regime"
+        rows.append(judged(f"kernel change against h, {regime}", where, Expected(0), found, lacks=lacks))
+    return rows
 
 
 def _boundary(table: pd.DataFrame) -> list[Law]:
@@ -135,11 +148,17 @@ def _collapse_verdict(with_x: Collapse, with_alpha: Collapse) -> str:
 
 
 def _preactivations(table: pd.DataFrame) -> list[Law]:
-    """‖ż‖ ~ 1/(α√h) at t = 0 in every layer: √h·α·‖ż‖ has exponent 0 in h. In α it is exact by definition."""
-    rows = []
+    """‖ż‖ ~ 1/(α√h) at t = 0 in every hidden layer: √h·α·‖ż‖ has exponent 0 in h. In α it is exact by definition.
+
+    The last weight's z is the output, ‖ḟ‖ ~ Θ/α: there the exponent is ½.
+    """
     columns = [name for name in table if name.startswith("preactivations/") and name.endswith("/speed")]
-    for column in (name for name in columns if table[name].notna().any()):
+    columns = sorted((name for name in columns if table[name].notna().any()), key=lambda name: (len(name), name))
+    rows = []
+    for column in columns:
         found = width_slope(table.assign(speed=table[column] * table[X]), "speed", (0.0, np.inf))
-        name = f"√hα × preactivation speed against h, {column.split('/')[1]}"
-        rows.append(judged(name, "Fig. 11, eq. 22; all √hα", Expected(0), found, lacks="two widths"))
+        output = column == columns[-1] and len(columns) > 1
+        where, expected = ("Θ ~ 1", 0.5) if output else ("Fig. 11, eq. 22", 0.0)
+        name = "√hα × output speed" if output else f"√hα × preactivation speed in {column.split('/')[1]}"
+        rows.append(judged(f"{name} against h", f"{where}; all √hα", Expected(expected), found, lacks="two widths"))
     return rows

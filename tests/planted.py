@@ -8,7 +8,7 @@ import pandas as pd
 XS = 10.0 ** np.arange(-4, 6)
 WIDTHS = (30, 100, 300)
 STAR, FEATURE, LAZY, WEIGHTS = 11.0, -1.5, -1.0, -0.25
-SPEED = "preactivations/W0/speed"
+SPEED, OUTPUT = "preactivations/W0/speed", "preactivations/W1/speed"
 
 
 def kernel_change(x):
@@ -54,7 +54,7 @@ def sweep(rng=0, *, seeds=3, widths=WIDTHS, xs=XS, sd=0.05, star=lambda h: 1.0, 
     rows["weights/change"] = noisy(np.where(x > 1, x**LAZY, x**WEIGHTS) / np.sqrt(h))
     rows["t_half"] = noisy(3.3 * np.minimum(x, 1.0))
     rows["test/error"] = 0.1 + 0.05 / (1 + x / scale) + 0.01 * sd * random.standard_normal(len(x))
-    rows[SPEED] = noisy(1 / x)
+    rows[SPEED], rows[OUTPUT] = noisy(1 / x), noisy(np.sqrt(h) / x)
     rows = rows.assign(**{"L": 3, "P": 20, "activation": "softplus", **columns})
     if not runs:
         return rows

@@ -9,7 +9,7 @@ import pytest
 from analysis.fits import Law, laws
 from analysis.missing import missing
 from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS
-from tests.planted import SPEED, XS, sweep
+from tests.planted import OUTPUT, SPEED, XS, sweep
 
 GAIN = "single error less error of the mean"
 
@@ -43,8 +43,8 @@ def test_planted_laws_agree(planted):
     verdicts = {name: law.verdict for name, law in by_name(planted).items()}
     assert verdicts.pop(GAIN) == CANNOT_TELL
     assert set(verdicts.values()) == {AGREES}
-    # Exponents 7; crossings 3 and their slope; collapses 4; one layer's preactivations; growth 3; variance 2.
-    assert len(verdicts) == 7 - 1 + 4 + 4 + 1 + 3 + 2
+    # Exponents 6; kernel change against h 2; crossings 3 and their slope; collapses 4; speeds 2; growth 4; variance 2.
+    assert len(verdicts) == 6 + 2 + 4 + 4 + 2 + 4 + 2
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,17 @@ def test_exponent_that_is_off_differs(planted, column, power, law):
 
 def test_laws_of_the_width_differ_where_they_are_broken():
     moved = sweep(1, seeds=5, sd=0.02, star=lambda h: (h / 100) ** 0.5)
-    moved[SPEED] *= moved["h"] ** 0.1
+    moved[[SPEED, OUTPUT]] *= moved[["h"]].to_numpy() ** 0.1
     found = by_name(moved)
     for name in (
         "α* against h",
         "kernel change = 1, h = 30",
         "collapse of kernel change",
         "collapse of test error, rescaled",
-        "√hα × preactivation speed against h, W0",
+        "kernel change against h, lazy",
+        "kernel change against h, feature",
+        "√hα × preactivation speed in W0 against h",
+        "√hα × output speed against h",
     ):
         assert found[name].verdict == DIFFERS, name
     assert found["α* against h"].estimate.value == pytest.approx(0, abs=0.02)
@@ -85,6 +88,7 @@ def test_laws_of_the_width_differ_where_they_are_broken():
         "variance against h, lazy",
         "variance against h, feature",
         "output growth, early exponent of t",
+        "output at t½/5 against h",
         "output at t½ against h",
     ):
         assert found[name].verdict == DIFFERS, name
@@ -127,7 +131,7 @@ def test_one_seed_gives_values_and_no_verdict(planted):
         (lambda t: t[t["h"] == 30], "α* against h", "a kernel change through 1 at two widths"),
         (lambda t: t[t["h"] == 30], "collapse of kernel change", "two widths"),
         (lambda t: t[t["h"] == 30], "variance against h, lazy", "two widths in the lazy regime"),
-        (lambda t: t[t["h"] == 30], "√hα × preactivation speed against h, W0", "two widths"),
+        (lambda t: t[t["h"] == 30], "√hα × preactivation speed in W0 against h", "two widths"),
         (lambda t: t[t["seed"] == 0], GAIN, "two seeds"),
         (lambda t: t[t["sqrt_h_alpha"] > 1e-1], "output growth, early exponent of t", "runs at √hα ≤ 0.011"),
         (lambda t: t.assign(kernel_change=np.nan), "weight change, lazy exponent", "a lazy regime"),
