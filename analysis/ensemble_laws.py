@@ -8,17 +8,22 @@ import pandas as pd
 
 from analysis.ensembles import Ensemble
 from analysis.estimate import Estimate, estimate, jackknife
-from analysis.regimes import Regimes, regimes, words
+from analysis.regimes import ASSUMED, Regimes, regimes, words
 from analysis.sweep import ensembles
 from analysis.verdict import Expected, Law, above_zero, judged
 
 
 def ensemble_laws(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
-    """The variance's exponent of h in each regime, and what the mean of an ensemble gains."""
+    """The variance's exponent of h in each regime, and what the mean of an ensemble gains.
+
+    Args:
+        table: runs.
+        ranges: the regimes; None where no kernel change was measured: then they are where they are ``ASSUMED``.
+    """
     found = ensembles(table)
     rows = []
     for name in ("lazy", "feature"):
-        between = getattr(ranges, name) if ranges else None
+        between = getattr(ranges, name) if ranges else ASSUMED[name]
         part = [one for one in found if between and between[0] <= one.x <= between[1]]
         where = "Fig. 4a–b, eq. 17" + (f"; {words(between)}" if between else "")
         lacks = f"two widths in the {name} regime, each with two seeds"
@@ -44,8 +49,9 @@ def pattern_law(table: pd.DataFrame) -> Law:
     lines: dict[tuple[int, float], list[tuple[float, Ensemble]]] = {}
     for p, part in table.groupby("P"):
         ranges = regimes(part)
-        for one in ensembles(part) if ranges and ranges.lazy else []:
-            if one.x >= ranges.lazy[0]:
+        lazy = ranges.lazy if ranges else ASSUMED["lazy"]
+        for one in ensembles(part) if lazy else []:
+            if one.x >= lazy[0]:
                 lines.setdefault((one.h, one.x), []).append((float(p), one))
     return above_zero("variance against P, lazy", "Fig. 14", _slope(list(lines.values())), "two P in the lazy regime")
 

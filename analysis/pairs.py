@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.estimate import Estimate
 from analysis.exponents import mean
-from analysis.regimes import Between, Regimes, regimes, words
+from analysis.regimes import ASSUMED, Between, Regimes, regimes, words
 from analysis.sweep import H, X, over_seeds
 from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS, Law
 
@@ -84,13 +84,12 @@ def negligible(
 def centring_laws(table: pd.DataFrame, other: pd.DataFrame, column: str = "test/error") -> list[Law]:
     """That removing f₀ matters at large α only (Fig. 15): F = α(f − f₀) in the first sweep, αf in the second.
 
-    Where no kernel change was measured, the ends of the sweep stand for the regimes: its least and its largest √h·α.
+    Where no kernel change was measured, regimes are where they are ``ASSUMED``.
     """
     ranges: Regimes | None = regimes(table)
-    ends = {"feature": (0.0, float(table[X].min())), "lazy": (float(table[X].max()), np.inf)}
     rows = []
     for regime, nothing in (("feature", True), ("lazy", False)):
-        between = getattr(ranges, regime) if ranges else ends[regime]
+        between = getattr(ranges, regime) if ranges else ASSUMED[regime]
         found = compare(table, other, column, between) if between else None
         where = "Fig. 15" + (f"; {words(between)}" if between else "")
         rows.append(_law(f"{column}: f₀ removed, {regime}", where, found, nothing=nothing))

@@ -20,6 +20,8 @@ NEAR, STEEPEST = 3.0, 2.0
 """How much less than x*/(√h·α) the kernel change is in the lazy regime, and the steepest exponent below x*."""
 ABOVE = 1 + 1e-9
 """A value of the grid that lies on a bound is within it, whatever rounding has made of x*."""
+ASSUMED: dict[str, Between] = {"feature": (0.0, 0.1 * ABOVE), "lazy": (1e3 / ABOVE, float("inf"))}
+"""Where a kernel change was not measured: two decades from √h·α = 10, near which it is 1 in the article and here."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from analysis.ensemble_laws import variance_slope
+from analysis.ensemble_laws import ensemble_laws, pattern_law, variance_slope
 from analysis.ensembles import Ensemble, margins
 from analysis.sweep import ensemble, ensembles
+from analysis.verdict import AGREES
 from tests.planted import sweep
 
 RANDOM = np.random.default_rng(0)
@@ -75,3 +77,16 @@ def test_standard_error_of_a_single_network():
     assert row["single"] == 0.25
     # Errors 0, ½, 0, ½: standard deviation ¼·√(4/3), over √4.
     assert row["single_sem"] == pytest.approx(0.25 * (4 / 3) ** 0.5 / 2)
+
+
+def test_without_a_kernel_change_regimes_are_assumed():
+    """The variance is 1/h where they are, and 1/h² between them, where nobody looks."""
+    table = sweep(2, seeds=5)
+    between = table[(table["sqrt_h_alpha"] > 0.1) & (table["sqrt_h_alpha"] < 1e3)]
+    for run, h in zip(between["run"], between["h"], strict=True):
+        run.outputs["F_test"] = run.outputs["y_test"] + (run.outputs["F_test"] - run.outputs["y_test"]) / h**0.5
+    lazy, feature, _ = ensemble_laws(table.assign(kernel_change=np.nan), None)
+    assert (lazy.verdict, feature.verdict) == (AGREES, AGREES)
+    assert (lazy.where, feature.where) == ("Fig. 4a–b, eq. 17; √hα ≥ 1e+03", "Fig. 4a–b, eq. 17; √hα ≤ 0.1")
+    grown = pd.concat([table.assign(P=20), table.assign(P=40)])
+    assert pattern_law(grown.assign(kernel_change=np.nan)).estimate.value == pytest.approx(0, abs=1e-9)
