@@ -1,6 +1,7 @@
 """The article's experiments: every sweep is valid, small ones are small, and one cell of each kind trains."""
 
 import itertools
+import math
 import re
 
 import pytest
@@ -50,6 +51,12 @@ def test_every_job_is_valid_at_both_sizes(name):
     folders = {c.output_dir for c in article}, {c.output_dir for c in small}
     assert all(len(folder) == 1 for folder in folders)
     assert folders[1].pop() == folders[0].pop().replace("results/article", "results/small")
+    for size, jobs in (("", article), ("small/", small)):
+        [asked] = {len(cells(config)) for config in jobs}
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            master = compose("train", [f"experiment=article/{size}{name}"], return_hydra_config=True)
+        values = [len(str(one).split(",")) for one in master.hydra.sweeper.params.values()]
+        assert f"# Cost:     {math.prod(values) * asked} runs, " in (FOLDER / f"{size}{name}.yaml").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SWEEPS])
@@ -102,7 +109,17 @@ def test_size_without_meaning_is_refused(arguments, sentence):
 
 def test_gallery_shows_commands_and_says_plainly_what_differs():
     entry = {"says": "It falls.", "seen": "it rises", "agrees": False, "notes": ["One seed: no error bars."]}
-    text = page({"fig9": entry, "fig2": {**entry, "agrees": True, "notes": []}}, {"fig3": 61.2})
+    law = {
+        "sweep": "fig3",
+        "name": "‖w‖",
+        "where": "Fig. 9",
+        "expected": "−1",
+        "measured": "−0.5",
+        "verdict": "differs",
+    }
+    record = {"fig9": entry, "fig2": {**entry, "agrees": True, "notes": []}, "laws": {"fig3": [law]}}
+    text = page(record, {"fig3": 61.2})
+    assert "| ‖w‖ | fig3 | Fig. 9 | −1 | −0.5 | differs |" in text
     assert text.index("Figure 2") < text.index("Figure 9")
     assert "**Differs from the article**: it rises." in text
     assert "As in the article: it rises." in text
