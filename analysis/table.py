@@ -11,6 +11,7 @@ from analysis.contrasts import contrasts
 from analysis.fits import Law, laws
 from analysis.missing import missing
 from analysis.sweep import H, X, over_seeds, parts
+from analysis.verdict import unmeasured
 
 WIDE = 120
 """Characters of a terminal in which most laws stand on one line."""
@@ -51,14 +52,6 @@ def law_table(found: Sequence[Law], title: str = "Laws of the article", *, narro
     for law in (law for law in found if law.estimate is not None):
         result.add_row(law.name, *(() if narrow else (law.where,)), law.expected, law.measured, law.verdict)
     return result
-
-
-def unmeasured(found: Sequence[Law]) -> list[str]:
-    """A sentence for each thing that a sweep lacks, with the laws that it cannot show for want of it."""
-    by_need: dict[str, list[str]] = {}
-    for law in (law for law in found if law.estimate is None):
-        by_need.setdefault(law.measured, []).append(law.name)
-    return [f"{need[0].upper()}{need[1:]}: {'; '.join(names)}." for need, names in by_need.items()]
 
 
 def show_laws(folder: Path) -> None:

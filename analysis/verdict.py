@@ -1,5 +1,6 @@
 """A law, what is expected of it, what is measured, and whether the two agree."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,14 @@ def above_zero(name: str, where: str, found: Estimate | None, lacks: str) -> Law
     if abs(found.value) > found.error:
         verdict = AGREES if found.value > 0 else DIFFERS
     return Law(name, where, "above 0", in_words(found), verdict, found, 0.0)
+
+
+def unmeasured(found: Sequence[Law]) -> list[str]:
+    """A sentence for each thing that a sweep lacks, with the laws that it cannot show for want of it."""
+    by_need: dict[str, list[str]] = {}
+    for law in (law for law in found if law.estimate is None):
+        by_need.setdefault(law.measured, []).append(law.name)
+    return [f"{need[0].upper()}{need[1:]}: {'; '.join(names)}." for need, names in by_need.items()]
 
 
 def in_words(found: Estimate) -> str:

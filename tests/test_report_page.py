@@ -61,6 +61,13 @@ def test_what_ought_not_to_matter_is_judged_across_groups(tmp_path, other, there
     assert ("<td>test/error: bias 0.1</td><td>Fig. 16</td>" in text) == there
 
 
+def test_laws_that_a_grid_cannot_show_are_sentences_below_the_others(tmp_path):
+    text = write_report(plant(tmp_path, widths=(30,))).read_text()
+    assert "<td>kernel change, lazy exponent</td>" in text
+    assert "<li>Needs a kernel change through 1 at two widths: α* against h.</li>" in text
+    assert "<td>α* against h</td>" not in text
+
+
 def test_data_cannot_end_their_script():
     text = as_json({"name": "</script><!--\u2028"})
     assert "<" not in text

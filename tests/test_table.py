@@ -4,8 +4,8 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.laws import laws
-from analysis.table import law_table, unmeasured
-from analysis.verdict import AGREES, CANNOT_TELL
+from analysis.table import law_table
+from analysis.verdict import AGREES, CANNOT_TELL, unmeasured
 from tests.planted import sweep
 from tests.stored_sweeps import plant
 

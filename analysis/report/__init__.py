@@ -18,6 +18,7 @@ from analysis.report.origin import commands, provenance
 from analysis.report.points import against, hue, infinite_width, tint
 from analysis.report.sentences import missing, unfit, verdicts
 from analysis.sweep import H, X
+from analysis.verdict import unmeasured
 from feature_lazy.errors import StoreError
 from feature_lazy.states import State, Survey, survey
 
@@ -43,7 +44,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     parts = [_part(folder, one, limit) for one in groups]
     payload = {"charts": specifications(), "linear": LINEAR, "groups": [data for data, _ in parts]}
     tables = [one.table for one in groups if len(one.table)]
-    twins = [_texts(law) for law in contrasts(pd.concat(tables))] if len(tables) > 1 else []
+    twins = [_texts(law) for law in contrasts(pd.concat(tables)) if law.estimate is not None] if len(tables) > 1 else []
     text = page.render(payload, {**_common(found), "groups": [text for _, text in parts], "contrasts": twins})
     path = output or folder / "report.html"
     try:
@@ -99,7 +100,8 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
         "unfit": unfit(one),
         "not_done": not_done(one),
         "cells": rows,
-        "laws": [_texts(entry) for entry in law],
+        "laws": [_texts(entry) for entry in law if entry.estimate is not None],
+        "unmeasured": unmeasured(law),
         "infinite": infinite,
         "figures": sorted(points),
         "commands": commands(folder, one.entries),
