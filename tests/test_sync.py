@@ -12,7 +12,6 @@ from feature_lazy.plan import write_plan
 from feature_lazy.run import run
 from feature_lazy.runs import HISTORY, load_run
 from feature_lazy.sweep import load_sweep
-from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
 from tests.processes import start, train, wait_for
 from tests.test_wandb_online import ONLINE, arrived, online_run, server  # noqa: F401 - a fixture
@@ -149,15 +148,3 @@ def test_mean_of_an_ensemble_is_sent_when_it_has_its_members(tiny, tmp_path, ser
     assert first["train/loss"] == pytest.approx(sum(one.rows[0]["train/loss"] for one in members) / 3, rel=1e-14)
     assert shown.config["seeds"]["value"] == [0, 1, 2]
     assert shown.summary["outcome"] == "converged"
-
-
-def test_artifacts_are_files_of_the_run(tiny, tmp_path, nobody, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
-    import wandb
-
-    added = []
-    monkeypatch.setattr(wandb.Artifact, "add_file", lambda self, path, name: added.append((path, name)))
-    job = ("tracking=wandb", "tracking.artifacts=[outputs.safetensors,missing]")
-    [stored] = run(build(tiny(*QUICK, *job)))
-    assert added == [(str(stored.path / "outputs.safetensors"), "outputs.safetensors")]
-    assert sink.offline_folders(tmp_path / "results", stored.run_id)

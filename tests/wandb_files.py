@@ -10,13 +10,14 @@ import pytest
 
 @dataclass
 class Written:
-    """One run's file: the record of the run, configuration, history, summary and metrics."""
+    """One run's file: the record of the run, configuration, history, summary, metrics and artifacts."""
 
     about: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)
     rows: list = field(default_factory=list)
     summary: dict = field(default_factory=dict)
     metrics: list = field(default_factory=list)
+    artifacts: list = field(default_factory=list)
     closed: bool = False
 
 
@@ -40,6 +41,8 @@ def inspect(path):
                 written.summary |= record["summary"]["update"]
             case "metric":
                 written.metrics.append(record["metric"])
+            case "artifact":
+                written.artifacts.append(record["artifact"] | {"metadata": json.loads(record["artifact"]["metadata"])})
             case "exit":
                 written.closed = True
     return written

@@ -20,6 +20,8 @@ from feature_lazy.redaction import redact
 log = logging.getLogger(__name__)
 SECONDS = 20
 """How long W&B may try to reach its server at the start, and again at the end, of a run."""
+UPLOAD = 600
+"""Seconds that the artifacts of a run may take; the end of a training waits for them no longer than for the rest."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Wandb:
         import wandb
 
         self.wandb, self.root, self.place, self.online, self.fallback = wandb, root, place, online, fallback
-        self.folder = folder or root
+        self.folder, self.uploads = folder or root, True
         self.runs: dict[str, Any] = {}
         self.best: dict[str, float] = {}
         self.steps: dict[str, int] = {}
@@ -134,15 +136,25 @@ class Wandb:
             self.runs[cell.run_id].log({**row, **log10_t}, step=step)
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
-        """See ``Tracker.finish``; the smallest test error is added to the summary."""
+        """See ``Tracker.finish``; the smallest test error is added to the summary.
+
+        Raises:
+            Exception: whatever W&B raises; of artifacts only without ``fallback``.
+        """
         run, best = self.runs.pop(cell.run_id, None), self.best.pop(cell.run_id, math.inf)
         if run is None:
             return
         try:
             run.summary.update({**summary, **({"test/error_min": best} if math.isfinite(best) else {})})
-            self._artifacts(cell, run)
+            refusal = self._upload(cell, run)
         finally:
             run.finish()
+        if refusal is not None:
+            if not self.fallback:
+                raise refusal
+            self.uploads = False  # of the runs that follow, too: each would wait
+            text = " ".join(redact(f"{type(refusal).__name__}: {refusal}").split())
+            log.warning("W&B takes no artifacts, training goes on (feature-lazy sync sends them): %s", text)
 
     def reached(self, cell: Cell) -> int:
         """How many observations of a run the server has.
@@ -155,17 +167,26 @@ class Wandb:
         run.finish()
         return step
 
-    def _artifacts(self, cell: Cell, run: Any) -> None:
+    def _upload(self, cell: Cell, run: Any) -> Exception | None:
+        """Upload the artifacts of a run; why not, if it fails."""
         folder = self.root / "runs" / cell.run_id
         found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
-        if found:
+        if not (found and self.uploads):
+            return None
+        try:
             artifact = self.wandb.Artifact(f"run-{cell.run_id}", type="run", metadata=dict(cell.columns))
             for path in found:
-                if path.is_dir():
-                    artifact.add_dir(str(path), name=path.name)
-                else:
-                    artifact.add_file(str(path), name=path.name)
-            run.log_artifact(artifact)
+                for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                    if file.is_file():
+                        name = file.relative_to(path.parent).as_posix()
+                        # Else W&B copies all to the user's home, where space may be scarce, and leaves it there.
+                        artifact.add_file(str(file), name=name, policy="immutable", skip_cache=True)
+            logged = run.log_artifact(artifact)
+            if self.online:
+                logged.wait(UPLOAD)  # nothing else says that it has failed
+        except Exception as error:
+            return error
+        return None
 
 
 def group_key(cell: Cell) -> str:
