@@ -9,6 +9,7 @@ import pytest
 
 from feature_lazy.build import build
 from feature_lazy.cells import cells
+from feature_lazy.commands import main
 from feature_lazy.run import run
 from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
@@ -18,6 +19,7 @@ from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixt
 from tests.wandb_server import KEY, Failure, WandbServer
 
 ONLINE = ("tracking=wandb", "tracking.mode=online")
+TAKES_NONE = "W&B takes no runs, they are written offline (feature-lazy sync sends them): "
 
 
 @pytest.fixture
@@ -68,19 +70,62 @@ def local(tmp_path, stored, caplog, sentence, nobody):  # noqa: F811
     """The run is done, its W&B files are there, and one sentence says why they went no further."""
     assert stored.done
     [message] = said(caplog)
-    assert message.startswith("W&B is not reached, runs are written offline (feature-lazy sync pushes them): ")
+    assert message.startswith(TAKES_NONE)
     assert sentence in message
     nobody()
     [[written]] = offline_runs(tmp_path / "results").values()
     agree(written.rows, stored)
 
 
-@pytest.mark.parametrize("status", [403, 429, 500])
+@pytest.mark.parametrize("status", [429, 500])
 def test_server_that_refuses(impatient, tiny, tmp_path, server, caplog, nobody, status):  # noqa: F811
     server.failure = {"graphql": Failure(status)}
-    [stored] = run(build(tiny(*QUICK, *ONLINE, "tracking.entity=nobody")))
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
     # Some versions of the client give up on 429 and 500, others wait for as long as they may.
     local(tmp_path, stored, caplog, "", nobody)
+
+
+KEY_IS_WRONG = "the server does not accept the API key; log in again by wandb login --relogin, or set WANDB_API_KEY"
+MAY_NOT = "the account may not write to project 'feature_lazy' of 'others'; choose another by tracking.entity=NAME"
+NO_SUCH = "the server has no project 'feature_lazy' of 'others'; choose another by tracking.entity=NAME"
+REFUSALS = {
+    "401": ("graphql", Failure(401, message="user is not logged in"), KEY_IS_WRONG),
+    "401 at the run": ("UpsertBucket", Failure(401, message="user is not logged in"), KEY_IS_WRONG),
+    "403": ("graphql", Failure(403, message="no"), MAY_NOT),
+    "403 at the run": ("UpsertBucket", Failure(403, message="permission denied"), MAY_NOT),
+    "404": ("UpsertBucket", Failure(404, message="entity others not found during upsertBucket"), NO_SUCH),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refusal_says_what_to_do(tiny, tmp_path, server, caplog, capsys, nobody, refusal):  # noqa: F811
+    request, failure, sentence = REFUSALS[refusal]
+    server.failure = {request: failure}
+    job = tiny(*QUICK, *ONLINE, "tracking.entity=others", "seed=ensemble", "seed.members=2", "observe.kernel.probe=0")
+    stored = run(build(job))
+    assert all(one.done for one in stored)
+    [message] = said(caplog)
+    assert message.startswith(TAKES_NONE + sentence)
+    assert failure.message in message
+    assert server.requests.total() <= 2  # the second run does not try
+    nobody()
+    for one in stored:
+        [written] = offline_runs(tmp_path / "results")[one.run_id]
+        agree(written.rows, one)
+    assert main(["sync", str(tmp_path / "results")]) == 1
+    # Once for both runs.
+    assert capsys.readouterr().err.count(sentence) == 1
+    server.failure = {}
+    nobody()  # the command is called again, in another process
+    assert main(["sync", str(tmp_path / "results")]) == 0
+    for one in stored:
+        arrived(server, one)
+
+
+def test_key_that_is_none_says_what_to_do(tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("WANDB_API_KEY", "too short")
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    local(tmp_path, stored, caplog, KEY_IS_WRONG, nobody)
 
 
 def test_server_that_hangs(impatient, tiny, tmp_path, server, caplog, nobody):  # noqa: F811

@@ -15,7 +15,7 @@ from typing import Any
 
 from feature_lazy.cells import Cell
 from feature_lazy.history import Row
-from feature_lazy.redaction import redact
+from feature_lazy.tracking.refusals import reason
 
 log = logging.getLogger(__name__)
 SECONDS = 20
@@ -83,8 +83,8 @@ class Wandb:
             if self.runs or not (self.online and self.fallback):
                 raise
             self.online = False  # for the runs that follow, too: each would wait
-            text = " ".join(redact(f"{type(error).__name__}: {error}").split())
-            log.warning("W&B is not reached, runs are written offline (feature-lazy sync pushes them): %s", text)
+            why = reason(error, self.place)
+            log.warning("W&B takes no runs, they are written offline (feature-lazy sync sends them): %s", why)
             self.wandb.teardown()  # else its process holds the run's id
             run = self._init(cell)
         run.define_metric("t")
@@ -153,8 +153,8 @@ class Wandb:
             if not self.fallback:
                 raise refusal
             self.uploads = False  # of the runs that follow, too: each would wait
-            text = " ".join(redact(f"{type(refusal).__name__}: {refusal}").split())
-            log.warning("W&B takes no artifacts, training goes on (feature-lazy sync sends them): %s", text)
+            why = reason(refusal, self.place)
+            log.warning("W&B takes no artifacts, training goes on (feature-lazy sync sends them): %s", why)
 
     def reached(self, cell: Cell) -> int:
         """How many observations of a run the server has.
