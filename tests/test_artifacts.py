@@ -9,7 +9,7 @@ from feature_lazy.build import build
 from feature_lazy.cells import cells
 from feature_lazy.commands import main
 from feature_lazy.run import run
-from feature_lazy.tracking import wandb as sink
+from feature_lazy.tracking import artifacts
 from tests.conftest import QUICK
 from tests.test_tracking import said
 from tests.test_wandb_online import ONLINE, arrived, impatient, server  # noqa: F401 - fixtures
@@ -107,7 +107,7 @@ def test_refused_upload_fails_no_run(planted, tmp_path, server, caplog, capsys, 
 
 
 def test_upload_that_hangs_is_left_with_the_run(planted, server, impatient, caplog, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(sink, "UPLOAD", 2)
+    monkeypatch.setattr(artifacts, "UPLOAD", 2)
     server.failure = {"CreateArtifact": Failure(silent=600)}
     [stored] = run(build(planted(*ONLINE)))
     assert stored.done

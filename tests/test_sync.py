@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -12,11 +14,12 @@ from feature_lazy.plan import write_plan
 from feature_lazy.run import run
 from feature_lazy.runs import HISTORY, load_run
 from feature_lazy.sweep import load_sweep
+from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
 from tests.processes import start, train, wait_for
-from tests.test_wandb_online import ONLINE, arrived, online_run, server  # noqa: F401 - a fixture
+from tests.test_wandb_online import ONLINE, arrived, kill_wandb, online_run, server  # noqa: F401 - a fixture
 from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
-from tests.wandb_server import Failure
+from tests.wandb_server import KEY, Failure
 
 CELLS = 3
 SEEDS = 10
@@ -119,6 +122,34 @@ def test_server_out_of_reach_is_not_tried_for_every_run(tiny, tmp_path, server, 
     assert "403" in captured.err
     assert "The others were not tried." in captured.err
     assert server.requests["RunResumeStatus"] < 9
+
+
+def sync_and_kill_wandb(folder, environment):
+    """Send runs, and kill W&B's process when the first has begun; write down what is said."""
+    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false", **environment)
+    log = sink.Wandb._log
+
+    def killing(self, *arguments, **options):
+        if not killed:
+            killed.append(kill_wandb())
+        log(self, *arguments, **options)
+
+    killed = []
+    sink.Wandb._log = killing
+    with (folder / "said").open("w") as said, redirect_stderr(said):
+        sys.exit(main(["sync", str(folder / "results"), "--parallel", "1"]))
+
+
+def test_crash_of_wandb_leaves_what_is_sent_later(tiny, tmp_path, server, capsys):  # noqa: F811
+    stored = run(build(tiny(*QUICK, "tracking=wandb", "seed=ensemble", "seed.members=2")))
+    process = start(sync_and_kill_wandb, tmp_path, {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY})
+    process.join()
+    assert process.exitcode == 1
+    assert "W&B's own process has ended; feature-lazy sync sends what is missing" in (tmp_path / "said").read_text()
+    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert "2 sent" in capsys.readouterr().out
+    for one in stored:
+        arrived(server, one)
 
 
 def test_runs_without_wandb_are_sent_if_asked_for(tiny, tmp_path, server, capsys):  # noqa: F811

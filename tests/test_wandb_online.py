@@ -170,34 +170,48 @@ def test_server_that_takes_no_history(impatient, tiny, server, failure, capfd):
     assert "Some run data will not be synced" in capfd.readouterr().err
 
 
-def train_and_kill_wandb(config, folder):
-    """Train, kill W&B's process after three observations, and write down what is said."""
-    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false")
+def kill_wandb():
+    """Kill W&B's own process, a child of this one."""
+    cores = [child for child in psutil.Process().children(recursive=True) if child.name() == "wandb-core"]
+    assert cores
+    for core in cores:
+        core.kill()
+        core.wait()
+
+
+def train_and_kill_wandb(configs, folder, environment):
+    """Train, kill W&B's process after three observations of the first run, and write down what is said."""
+    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false", **environment)
     logging.basicConfig(filename=folder / "log", format="%(name)s %(message)s")
     log = sink.Wandb.log
 
     def killing(self, cell, step, row):
-        if step == 3:
-            cores = [child for child in psutil.Process().children(recursive=True) if child.name() == "wandb-core"]
-            assert cores
-            for core in cores:
-                core.kill()
-                core.wait()
+        if step == 3 and cell.seed == configs[0].seed.value:
+            kill_wandb()
         log(self, cell, step, row)
 
     sink.Wandb.log = killing
-    train(config)
+    for config in configs:
+        train(config)
 
 
-def test_crash_of_wandb_fails_no_run(tiny, tmp_path, store):
-    config = tiny(*QUICK, "tracking=wandb")
-    process = start(train_and_kill_wandb, config, tmp_path)
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_crash_of_wandb_fails_no_run_and_the_next_one_is_tracked(tiny, tmp_path, store, server, mode):
+    configs = [tiny(*QUICK, "tracking=wandb", f"tracking.mode={mode}", f"seed.value={seed}") for seed in (0, 1)]
+    account = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    process = start(train_and_kill_wandb, configs, tmp_path, account)
     process.join()
     assert process.exitcode == 0
-    assert store.is_done(cells(config)[0].run_id)
+    first, second = [store.load(cells(config)[0].run_id) for config in configs]
+    assert first.done
     said = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("feature_lazy.tracking")]
     assert len(said) == 1
     assert "Tracking by wandb stopped, training goes on: " in said[0]
+    if mode == "online":
+        arrived(server, second)
+    else:
+        [written] = offline_runs(tmp_path / "results")[second.run_id]
+        agree(written.rows, second)
 
 
 def test_full_disk_fails_no_run(tiny, tmp_path, nobody):  # noqa: F811

@@ -21,6 +21,10 @@ KNOWN = (
         r"entity .* not found",
         "the server has no {where}; choose another by tracking.entity=NAME, in sync by --entity NAME",
     ),
+    (
+        r"MailboxClosedError|Connection lost",
+        "W&B's own process has ended; feature-lazy sync sends what is missing",
+    ),
 )
 """What W&B says, as a pattern, and what that means."""
 

@@ -9,19 +9,19 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from feature_lazy.cells import Cell
 from feature_lazy.history import Row
+from feature_lazy.tracking.artifacts import upload
 from feature_lazy.tracking.refusals import reason
 
 log = logging.getLogger(__name__)
 SECONDS = 20
 """How long W&B may try to reach its server at the start, and again at the end, of a run."""
-UPLOAD = 600
-"""Seconds that the artifacts of a run may take; the end of a training waits for them no longer than for the rest."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Wandb:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            run = self._init(cell)
+            run = self._begin(cell)
         except Exception as error:
             if self.runs or not (self.online and self.fallback):
                 raise
             self.online = False  # for the runs that follow, too: each would wait
             why = reason(error, self.place)
             log.warning("W&B takes no runs, they are written offline (feature-lazy sync sends them): %s", why)
-            self.wandb.teardown()  # else its process holds the run's id
+            self._end_process()  # it holds the run's id
             run = self._init(cell)
         run.define_metric("t")
         run.define_metric("*", step_metric="t")
@@ -93,6 +93,27 @@ class Wandb:
         has = run.starting_step  # 0 but of a run that the server knew
         for step, row in enumerate(rows):
             self._log(cell, step, row, send=step >= has)
+
+    def _begin(self, cell: Cell) -> Any:
+        """A run; if W&B's own process has crashed under an earlier job, by another one.
+
+        Raises:
+            TakenError: the server has another run with this id.
+        """
+        try:
+            return self._init(cell)
+        except (self.wandb.errors.Error, TakenError):  # what W&B, or this module, has found
+            raise
+        except Exception:
+            if self.runs or not self.fallback:  # sync has runs in other threads
+                raise
+            self._end_process()
+            return self._init(cell)
+
+    def _end_process(self) -> None:
+        """End W&B's own process; the next run begins one."""
+        with suppress(Exception, SystemExit):  # it fails, or exits with the code of a process that has crashed
+            self.wandb.teardown()
 
     def _init(self, cell: Cell) -> Any:
         config = {**cell.columns, "label": cell.label, "cell": group_key(cell), "science": cell.config}
@@ -146,7 +167,9 @@ class Wandb:
             return
         try:
             run.summary.update({**summary, **({"test/error_min": best} if math.isfinite(best) else {})})
-            refusal = self._upload(cell, run)
+            folder = self.root / "runs" / cell.run_id
+            found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
+            refusal = upload(run, cell, found, wait=self.online) if found and self.uploads else None
         finally:
             run.finish()
         if refusal is not None:
@@ -166,27 +189,6 @@ class Wandb:
         step = run.starting_step
         run.finish()
         return step
-
-    def _upload(self, cell: Cell, run: Any) -> Exception | None:
-        """Upload the artifacts of a run; why not, if it fails."""
-        folder = self.root / "runs" / cell.run_id
-        found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
-        if not (found and self.uploads):
-            return None
-        try:
-            artifact = self.wandb.Artifact(f"run-{cell.run_id}", type="run", metadata=dict(cell.columns))
-            for path in found:
-                for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                    if file.is_file():
-                        name = file.relative_to(path.parent).as_posix()
-                        # Else W&B copies all to the user's home, where space may be scarce, and leaves it there.
-                        artifact.add_file(str(file), name=name, policy="immutable", skip_cache=True)
-            logged = run.log_artifact(artifact)
-            if self.online:
-                logged.wait(UPLOAD)  # nothing else says that it has failed
-        except Exception as error:
-            return error
-        return None
 
 
 def group_key(cell: Cell) -> str:
