@@ -53,7 +53,7 @@ class Parcel:
     @property
     def content(self) -> dict[str, Any]:
         """What tells it from what had been sent of it before."""
-        return {run.run_id: [len(run.rows), run.summary.get("outcome")] for run in self.runs}
+        return {run.run_id: [len(run.rows), *map(run.summary.get, ("outcome", "t", "steps"))] for run in self.runs}
 
     def show(self, tracker: Tracker) -> None:
         """Show it to a tracker.

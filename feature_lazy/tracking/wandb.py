@@ -154,7 +154,8 @@ class Wandb:
         self.best[cell.run_id] = min(self.best[cell.run_id], row.get("test/error", math.inf))
         if send:
             log10_t = {"log10_t": math.log10(row["t"])} if row["t"] > 0 else {}
-            self.runs[cell.run_id].log({**row, **log10_t}, step=step)
+            # At once: else W&B keeps the row for later, and its values replace those of the summary, such as t.
+            self.runs[cell.run_id].log({**row, **log10_t}, step=step, commit=True)
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
         """See ``Tracker.finish``; the smallest test error is added to the summary.
