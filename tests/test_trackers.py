@@ -1,5 +1,6 @@
 """``Trackers`` without a training: what they pass on, in which words they give up, and how they end."""
 
+import json
 import logging
 import math
 import threading
@@ -9,6 +10,7 @@ import pytest
 
 from feature_lazy.cells import cells
 from feature_lazy.tracking import Trackers
+from feature_lazy.tracking.tensorboard import TensorBoard
 from tests import trackers
 from tests.test_tracking import calls, said  # noqa: F401 - a fixture
 from tests.trackers import Recorder
@@ -124,3 +126,20 @@ def test_all_are_told_whoever_fails(cell, calls, caplog):  # noqa: F811
         whole(tracker, cell)
         tracker.close()
     assert [call[:2] for call in calls] == [(name, call) for call in ("start", "log", "finish") for name in "ab"]
+
+
+def test_tensorboard_has_columns_and_summary_as_soon_as_a_run_has_ended(cell, tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    tracker = TensorBoard(tmp_path)
+    tracker.start(cell, [])
+    tracker.log(cell, 0, {"t": 1.0})
+    tracker.finish(cell, {"outcome": "converged"})
+    assert tracker.open == {}
+    events = reader.EventAccumulator(str(tmp_path / cell.run_id))
+    events.Reload()
+    texts = {name: events.Tensors(f"{name}/text_summary")[0] for name in ("run", "summary")}
+    told = {name: text.tensor_proto.string_val[0].decode() for name, text in texts.items()}
+    label, columns = told["run"].split("\n\n")
+    assert (label, json.loads(columns)) == (cell.label, cell.columns)
+    assert json.loads(told["summary"]) == {"outcome": "converged"}
+    assert [(event.step, event.value) for event in events.Scalars("t")] == [(0, 1.0)]
