@@ -29,6 +29,9 @@ def train_all(configs, home):
     os.environ.update(HOME=str(home), WANDB_ERROR_REPORTING="false")
     for config in configs:
         train(config)
+    import wandb
+
+    wandb.teardown()  # which writes what is in buffers; such a process calls nothing at its exit
 
 
 def stopped(configs, tmp_path, number):

@@ -193,6 +193,9 @@ def train_and_kill_wandb(configs, folder, environment):
     sink.Wandb.log = killing
     for config in configs:
         train(config)
+    import wandb
+
+    wandb.teardown()  # which writes what is in buffers; such a process calls nothing at its exit
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])

@@ -44,6 +44,30 @@ def test_smallest_error_is_that_of_all_rows(pair, tmp_path, server):  # noqa: F8
     assert shown.summary["test/error_min"] == 0.1
 
 
+def test_label_of_a_run_that_goes_on_is_the_present_one(pair, tmp_path, server):  # noqa: F811
+    for _ in range(2):
+        one = tracker(tmp_path, online=True)
+        one.start(pair[0], ROWS)
+        one.finish(pair[0], SUMMARY)
+        shown = online_run(server, pair[0]).config["label"]
+        assert shown["value"] == "√hα=1 h=8 seed=0"
+        shown["value"] = "of an earlier version"
+
+
+def test_folder_that_is_linked_is_left_alone(pair, tmp_path, nobody):  # noqa: F811
+    run_id = pair[0].run_id
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "results" / "wandb" / f"offline-run-20000101_000000-{run_id}"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    one = tracker(tmp_path)
+    one.start(pair[0], [])
+    whole(one, pair[0], ROWS)
+    nobody()
+    assert link.is_symlink()
+    assert len(offline_runs(tmp_path / "results")[run_id]) == 1
+
+
 def failing(monkeypatch, function, *errors):
     """Let a function of W&B raise errors, one at each call, before it does what it does."""
     import wandb
