@@ -115,9 +115,10 @@ def test_upload_that_hangs_is_left_with_the_run(planted, server, impatient, capl
     assert said(caplog) == ["Tracking by wandb stopped, training goes on: TimeoutError: Timed out finishing run."]
 
 
-def test_offline_they_are_in_the_file_of_wandb(planted, tmp_path, nobody):  # noqa: F811
+def test_offline_they_are_in_the_file_of_wandb(planted, tmp_path, nobody, caplog):  # noqa: F811
     [stored] = run(build(planted("tracking=wandb")))
     nobody()
+    assert said(caplog) == []
     [[written]] = offline_runs(tmp_path / "results").values()
     [artifact] = written.artifacts
     assert (artifact["name"], artifact["type"]) == (f"run-{stored.run_id}", "run")

@@ -156,6 +156,7 @@ def test_id_that_exists_with_another_configuration(tiny, tmp_path, server, caplo
     [again] = run(build(tiny(*QUICK, *ONLINE, f"output_dir={tmp_path / 'again' / 'results'}")))
     sentence = f"project 'feature_lazy' has a run {again.run_id} with another configuration; choose another"
     local(tmp_path / "again", again, caplog, sentence, nobody)
+    assert server.requests["RunResumeStatus"] == 2  # once for each
     assert foreign.config["science"] == before["science"]
     assert len(foreign.history) == len(stored.rows)
 
