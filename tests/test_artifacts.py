@@ -63,6 +63,13 @@ def test_files_and_folders_are_uploaded_with_the_run(planted, tmp_path, server, 
     assert unexpected(tmp_path / "home") == []
 
 
+def test_run_that_has_none_of_them_has_no_artifact(tiny, server, caplog):  # noqa: F811
+    [stored] = run(build(tiny(*QUICK, *ONLINE, "tracking.artifacts=[missing]")))
+    assert said(caplog) == []
+    arrived(server, stored)
+    assert server.artifacts.versions == []
+
+
 def test_members_have_an_artifact_each(planted, server, caplog):  # noqa: F811
     stored = run(build(planted(*ONLINE, "seed=ensemble", "seed.members=2", "observe.kernel.probe=0")))
     assert said(caplog) == []
