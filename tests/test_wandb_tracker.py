@@ -6,7 +6,9 @@ import subprocess
 import pytest
 
 from feature_lazy.cells import cells
+from feature_lazy.tracking import wandb as sink
 from feature_lazy.tracking.wandb import Place, Wandb
+from tests.processes import wait_for
 from tests.test_wandb_online import online_run, server  # noqa: F401 - a fixture
 from tests.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
 
@@ -124,6 +126,23 @@ def test_run_is_closed_though_its_summary_is_refused(pair, tmp_path, nobody, mon
     with pytest.raises(TypeError):
         one.finish(pair[0], {3: object(), **SUMMARY})
     assert closed == [True]
+
+
+def test_button_that_stops_a_run_stops_nothing(pair, tmp_path, server, monkeypatch):  # noqa: F811
+    stopping = pytest.importorskip("wandb.sdk.lib.run_stopping")
+    # W&B asks every 15 s.
+    monkeypatch.setitem(stopping.RunStopChecker.__init__.__kwdefaults__, "poll_interval", 0.05)
+    pressed = []
+    monkeypatch.setattr(sink, "_go_on", lambda: pressed.append(True))
+    server.stopped = True
+    one = tracker(tmp_path, online=True)
+    try:
+        one.start(pair[0], ROWS)
+        wait_for(lambda: pressed)
+        one.finish(pair[0], SUMMARY)
+    except KeyboardInterrupt:  # which would end all tests
+        pytest.fail("W&B has interrupted the process")
+    assert len(online_run(server, pair[0]).history) == len(ROWS)
 
 
 def test_offline_run_says_nothing(pair, tmp_path, nobody, capfd):  # noqa: F811

@@ -2,7 +2,7 @@
 
 Served: who is logged in, a run begun, resumed and given its configuration and group, its history and summary as they
 stream in, its end, its artifacts (tests/wandb_artifacts.py says how far); and failures on demand (a status for every
-request, with how many of them, or no answer at all).
+request, with how many of them, or no answer at all; the button that stops a run).
 History is kept by line number, as the client's offsets say, so that a line sent twice is one line, and a step sent
 under two lines is two.
 
@@ -53,6 +53,7 @@ class WandbServer:
         self.artifacts = Artifacts()
         self.requests: Counter[str] = Counter()
         self.failure: dict[str, Failure] = {}
+        self.stopped = False
         self.lock = threading.RLock()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: Handler(self, *arguments))
         self.http.daemon_threads = True
@@ -181,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         if kind == "stream":
             self.double.stream(parts[-3], parts[-2], body)
-            self._answer({"exitcode": None, "limits": {}})
+            self._answer({"exitcode": None, "limits": {}, "stopped": self.double.stopped})
         elif (found := self.double.graphql(name, body.get("variables") or {})) is not None:
             self._answer({"data": found})
         else:
