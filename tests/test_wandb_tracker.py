@@ -9,8 +9,10 @@ from feature_lazy.cells import cells
 from feature_lazy.tracking import wandb as sink
 from feature_lazy.tracking.wandb import Place, Wandb
 from tests.processes import wait_for
+from tests.test_tracking import said
 from tests.test_wandb_online import online_run, server  # noqa: F401 - a fixture
 from tests.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
+from tests.wandb_server import KEY, Failure
 
 ROWS = [{"t": float(t), "test/error": error} for t, error in enumerate((0.5, 0.1, 0.3))]
 SUMMARY = {"outcome": "converged", "t": 2.0}
@@ -143,6 +145,15 @@ def test_button_that_stops_a_run_stops_nothing(pair, tmp_path, server, monkeypat
     except KeyboardInterrupt:  # which would end all tests
         pytest.fail("W&B has interrupted the process")
     assert len(online_run(server, pair[0]).history) == len(ROWS)
+
+
+def test_refusal_that_repeats_the_key_hides_it(pair, tmp_path, server, caplog):  # noqa: F811
+    server.failure = {"UpsertBucket": Failure(403, message=f"permission denied for {KEY}")}
+    one = tracker(tmp_path, online=True)
+    one.start(pair[0], [])
+    whole(one, pair[0], ROWS)
+    [message] = said(caplog)
+    assert message.endswith("(CommError: permission denied for ***)")
 
 
 def test_offline_run_says_nothing(pair, tmp_path, nobody, capfd):  # noqa: F811
