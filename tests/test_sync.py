@@ -18,7 +18,7 @@ from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
 from tests.processes import start, train, wait_for
 from tests.test_wandb_online import ONLINE, arrived, kill_wandb, online_run, server  # noqa: F401 - a fixture
-from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
+from tests.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
 from tests.wandb_server import KEY, Failure
 
 CELLS = 3
@@ -26,7 +26,7 @@ SEEDS = 10
 
 
 def train_all(configs, home):
-    os.environ.update(HOME=str(home), WANDB_ERROR_REPORTING="false")
+    settle(home)
     for config in configs:
         train(config)
     import wandb
@@ -129,7 +129,7 @@ def test_server_out_of_reach_is_not_tried_for_every_run(tiny, tmp_path, server, 
 
 def sync_and_kill_wandb(folder, environment):
     """Send runs, and kill W&B's process when the first has begun; write down what is said."""
-    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false", **environment)
+    settle(folder / "home", environment)
     log = sink.Wandb._log
 
     def killing(self, *arguments, **options):

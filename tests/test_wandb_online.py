@@ -15,7 +15,7 @@ from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
 from tests.processes import start, train
 from tests.test_tracking import said
-from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
+from tests.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
 from tests.wandb_server import KEY, Failure, WandbServer
 
 ONLINE = ("tracking=wandb", "tracking.mode=online")
@@ -182,7 +182,7 @@ def kill_wandb():
 
 def train_and_kill_wandb(configs, folder, environment):
     """Train, kill W&B's process after three observations of the first run, and write down what is said."""
-    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false", **environment)
+    settle(folder / "home", environment)
     logging.basicConfig(filename=folder / "log", format="%(name)s %(message)s")
     log = sink.Wandb.log
 

@@ -64,6 +64,13 @@ def agree(rows, stored):
             assert row[name] == (value if value == value else "NaN"), name
 
 
+def settle(home, environment=()):
+    """The same for a process of its own, which may have inherited the way to another one's W&B; and an environment."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        del os.environ[name]
+    os.environ.update(HOME=str(home), WANDB_ERROR_REPORTING="false", **dict(environment))
+
+
 @pytest.fixture
 def nobody(monkeypatch, tmp_path):
     """No account and no settings of the machine; call it to end W&B's own process, which writes the files."""
