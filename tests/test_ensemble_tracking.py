@@ -61,6 +61,56 @@ def test_one_that_has_ended_stays_as_it_is_and_times_of_one_alone_are_left_out(p
     assert summary["t"] == 3.0
 
 
+def test_before_its_end_a_member_is_what_was_observed_then(pair, calls):
+    tracker, one, other = pair
+    tracker.log(one, 1, {"t": 5.0, "x": 2.0})
+    tracker.finish(one, {"outcome": "converged", "t": 5.0})
+    tracker.log(other, 1, {"t": 3.0, "x": 4.0})  # the first was not observed there, and had not ended
+    tracker.log(other, 2, {"t": 5.0, "x": 6.0})
+    assert [(row["t"], row["x"]) for row in shown(calls)] == [(5.0, 4.0)]
+
+
+def test_rows_are_counted_from_the_first(pair, calls):
+    tracker, one, other = pair
+    for step in (1, 2, 3):
+        tracker.log(one, step, {"t": float(step), "x": 1.0})
+    tracker.log(other, 1, {"t": 1.0, "x": 1.0})
+    tracker.log(other, 2, {"t": 3.0, "x": 1.0})
+    assert [(call[3], call[4]["t"]) for call in calls if call[1] == "log"] == [(1, 1.0), (2, 3.0)]
+
+
+def test_end_of_a_member_shows_what_waited_for_it(pair, calls):
+    tracker, one, other = pair
+    tracker.log(one, 1, {"t": 1.0, "x": 2.0})
+    assert shown(calls) == []
+    tracker.finish(other, {"outcome": "max_steps", "t": 0.0})
+    assert [(row["t"], row["x"]) for row in shown(calls)] == [(1.0, 1.0)]
+
+
+def test_summary_joins_numbers_and_nothing_else(pair, calls):
+    tracker, one, other = pair
+    tracker.finish(one, {"outcome": "converged", "t": 0.0, "fits": True, "only": 1.0, "x": 1})
+    tracker.finish(other, {"outcome": "converged", "t": 0.0, "fits": False, "x": 3})
+    numbers = {"x": 2.0, "x/sem": 1.0, "x/seed3": 1.0, "x/seed4": 3.0}
+    assert calls[-1][1:] == ("finish", tracker.ensemble.run_id, {"outcome": "converged", "t": 0.0, **numbers})
+
+
+def test_member_that_has_not_begun_may_end(tiny, calls):
+    members = cells(tiny("seed=ensemble", "seed.members=2"))
+    MeanTracker(Recorder(), members, lambda _: None).finish(members[0], {"outcome": "failed", "t": 0.0})
+    assert calls == []
+
+
+def test_ensemble_is_the_cell_of_its_members_without_their_seeds(tiny):
+    members = cells(tiny("seed=ensemble", "seed.members=2", "seed.first=3"))
+    ensemble = Ensemble.of(members)
+    rest = {name: value for name, value in members[0].columns.items() if name != "seed"}
+    assert ensemble.columns == {**rest, "members": 2, "seeds": [3, 4]}
+    assert ensemble.config == {name: value for name, value in members[1].config.items() if name != "seed"}
+    # The same members have the same id, and others another.
+    assert Ensemble.of(members).run_id == ensemble.run_id != Ensemble.of(members[:1]).run_id
+
+
 def test_ensemble_of_one_run_has_no_error(tiny, calls):
     [cell] = cells(tiny())
     tracker = MeanTracker(Recorder(), [cell], lambda _: None)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -15,18 +17,21 @@ from feature_lazy.sweep import load_sweep
 from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
 from tests.processes import start, train, wait_for
-from tests.test_wandb_online import ONLINE, arrived, online_run, server  # noqa: F401 - a fixture
-from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
-from tests.wandb_server import Failure
+from tests.test_wandb_online import ONLINE, arrived, kill_wandb, online_run, server  # noqa: F401 - a fixture
+from tests.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
+from tests.wandb_server import KEY, Failure
 
 CELLS = 3
 SEEDS = 10
 
 
 def train_all(configs, home):
-    os.environ.update(HOME=str(home), WANDB_ERROR_REPORTING="false")
+    settle(home)
     for config in configs:
         train(config)
+    import wandb
+
+    wandb.teardown()  # which writes what is in buffers; such a process calls nothing at its exit
 
 
 def stopped(configs, tmp_path, number):
@@ -122,6 +127,34 @@ def test_server_out_of_reach_is_not_tried_for_every_run(tiny, tmp_path, server, 
     assert server.requests["RunResumeStatus"] < 9
 
 
+def sync_and_kill_wandb(folder, environment):
+    """Send runs, and kill W&B's process when the first has begun; write down what is said."""
+    settle(folder / "home", environment)
+    log = sink.Wandb._log
+
+    def killing(self, *arguments, **options):
+        if not killed:
+            killed.append(kill_wandb())
+        log(self, *arguments, **options)
+
+    killed = []
+    sink.Wandb._log = killing
+    with (folder / "said").open("w") as said, redirect_stderr(said):
+        sys.exit(main(["sync", str(folder / "results"), "--parallel", "1"]))
+
+
+def test_crash_of_wandb_leaves_what_is_sent_later(tiny, tmp_path, server, capsys):  # noqa: F811
+    stored = run(build(tiny(*QUICK, "tracking=wandb", "seed=ensemble", "seed.members=2")))
+    process = start(sync_and_kill_wandb, tmp_path, {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY})
+    process.join()
+    assert process.exitcode == 1
+    assert "W&B's own process has ended; feature-lazy sync sends what is missing" in (tmp_path / "said").read_text()
+    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert "2 sent" in capsys.readouterr().out
+    for one in stored:
+        arrived(server, one)
+
+
 def test_runs_without_wandb_are_sent_if_asked_for(tiny, tmp_path, server, capsys):  # noqa: F811
     [stored] = run(build(tiny(*QUICK)))
     assert main(["sync", str(tmp_path / "results")]) == 0
@@ -149,15 +182,3 @@ def test_mean_of_an_ensemble_is_sent_when_it_has_its_members(tiny, tmp_path, ser
     assert first["train/loss"] == pytest.approx(sum(one.rows[0]["train/loss"] for one in members) / 3, rel=1e-14)
     assert shown.config["seeds"]["value"] == [0, 1, 2]
     assert shown.summary["outcome"] == "converged"
-
-
-def test_artifacts_are_files_of_the_run(tiny, tmp_path, nobody, monkeypatch):  # noqa: F811
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))
-    import wandb
-
-    added = []
-    monkeypatch.setattr(wandb.Artifact, "add_file", lambda self, path, name: added.append((path, name)))
-    job = ("tracking=wandb", "tracking.artifacts=[outputs.safetensors,missing]")
-    [stored] = run(build(tiny(*QUICK, *job)))
-    assert added == [(str(stored.path / "outputs.safetensors"), "outputs.safetensors")]
-    assert sink.offline_folders(tmp_path / "results", stored.run_id)

@@ -224,11 +224,12 @@ def test_trackio_is_told_what_is_stored(tiny, monkeypatch):
     api = types.SimpleNamespace(runs=runs)
     monkeypatch.setitem(sys.modules, "trackio", types.SimpleNamespace(Api=lambda: api, init=Run))
     run(build(tiny("alpha.value=1", "tracking=trackio", f"{SECOND}=9")))
-    [stored] = run(build(tiny("alpha.value=1", "tracking=trackio")))
-    [shown] = database
-    assert (shown.project, shown.name, shown.finished) == ("feature_lazy", stored.run_id, True)
-    assert shown.rows == list(enumerate(stored.rows))
-    assert shown.config["summary"] == stored.summary
+    stored = [run(build(tiny("alpha.value=1", "tracking=trackio", f"seed.value={seed}")))[0] for seed in (1, 0)]
+    for one, shown in zip(stored, database, strict=True):
+        assert (shown.project, shown.name, shown.finished) == ("feature_lazy", one.run_id, True)
+        assert shown.rows == list(enumerate(one.rows))
+        label = f"√hα=1 h=8 seed={one.columns['seed']}"
+        assert shown.config == {**one.columns, "label": label, "summary": one.summary}
 
 
 def test_sync_is_a_command(capsys):

@@ -9,15 +9,17 @@ import pytest
 
 from feature_lazy.build import build
 from feature_lazy.cells import cells
+from feature_lazy.commands import main
 from feature_lazy.run import run
 from feature_lazy.tracking import wandb as sink
 from tests.conftest import QUICK
 from tests.processes import start, train
 from tests.test_tracking import said
-from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
+from tests.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
 from tests.wandb_server import KEY, Failure, WandbServer
 
 ONLINE = ("tracking=wandb", "tracking.mode=online")
+TAKES_NONE = "W&B takes no runs, they are written offline (feature-lazy sync sends them): "
 
 
 @pytest.fixture
@@ -68,19 +70,62 @@ def local(tmp_path, stored, caplog, sentence, nobody):  # noqa: F811
     """The run is done, its W&B files are there, and one sentence says why they went no further."""
     assert stored.done
     [message] = said(caplog)
-    assert message.startswith("W&B is not reached, runs are written offline (feature-lazy sync pushes them): ")
+    assert message.startswith(TAKES_NONE)
     assert sentence in message
     nobody()
     [[written]] = offline_runs(tmp_path / "results").values()
     agree(written.rows, stored)
 
 
-@pytest.mark.parametrize("status", [403, 429, 500])
+@pytest.mark.parametrize("status", [429, 500])
 def test_server_that_refuses(impatient, tiny, tmp_path, server, caplog, nobody, status):  # noqa: F811
     server.failure = {"graphql": Failure(status)}
-    [stored] = run(build(tiny(*QUICK, *ONLINE, "tracking.entity=nobody")))
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
     # Some versions of the client give up on 429 and 500, others wait for as long as they may.
     local(tmp_path, stored, caplog, "", nobody)
+
+
+KEY_IS_WRONG = "the server does not accept the API key; log in again by wandb login --relogin, or set WANDB_API_KEY"
+MAY_NOT = "the account may not write to project 'feature_lazy' of 'others'; choose another by tracking.entity=NAME"
+NO_SUCH = "the server has no project 'feature_lazy' of 'others'; choose another by tracking.entity=NAME"
+REFUSALS = {
+    "401": ("graphql", Failure(401, message="user is not logged in"), KEY_IS_WRONG),
+    "401 at the run": ("UpsertBucket", Failure(401, message="user is not logged in"), KEY_IS_WRONG),
+    "403": ("graphql", Failure(403, message="no"), MAY_NOT),
+    "403 at the run": ("UpsertBucket", Failure(403, message="permission denied"), MAY_NOT),
+    "404": ("UpsertBucket", Failure(404, message="entity others not found during upsertBucket"), NO_SUCH),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_refusal_says_what_to_do(tiny, tmp_path, server, caplog, capsys, nobody, refusal):  # noqa: F811
+    request, failure, sentence = REFUSALS[refusal]
+    server.failure = {request: failure}
+    job = tiny(*QUICK, *ONLINE, "tracking.entity=others", "seed=ensemble", "seed.members=2", "observe.kernel.probe=0")
+    stored = run(build(job))
+    assert all(one.done for one in stored)
+    [message] = said(caplog)
+    assert message.startswith(TAKES_NONE + sentence)
+    assert failure.message in message
+    assert server.requests.total() <= 2  # the second run does not try
+    nobody()
+    for one in stored:
+        [written] = offline_runs(tmp_path / "results")[one.run_id]
+        agree(written.rows, one)
+    assert main(["sync", str(tmp_path / "results")]) == 1
+    # Once for both runs.
+    assert capsys.readouterr().err.count(sentence) == 1
+    server.failure = {}
+    nobody()  # the command is called again, in another process
+    assert main(["sync", str(tmp_path / "results")]) == 0
+    for one in stored:
+        arrived(server, one)
+
+
+def test_key_that_is_none_says_what_to_do(tiny, tmp_path, server, caplog, nobody, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("WANDB_API_KEY", "too short")
+    [stored] = run(build(tiny(*QUICK, *ONLINE)))
+    local(tmp_path, stored, caplog, KEY_IS_WRONG, nobody)
 
 
 def test_server_that_hangs(impatient, tiny, tmp_path, server, caplog, nobody):  # noqa: F811
@@ -111,6 +156,7 @@ def test_id_that_exists_with_another_configuration(tiny, tmp_path, server, caplo
     [again] = run(build(tiny(*QUICK, *ONLINE, f"output_dir={tmp_path / 'again' / 'results'}")))
     sentence = f"project 'feature_lazy' has a run {again.run_id} with another configuration; choose another"
     local(tmp_path / "again", again, caplog, sentence, nobody)
+    assert server.requests["RunResumeStatus"] == 2  # once for each
     assert foreign.config["science"] == before["science"]
     assert len(foreign.history) == len(stored.rows)
 
@@ -125,34 +171,51 @@ def test_server_that_takes_no_history(impatient, tiny, server, failure, capfd):
     assert "Some run data will not be synced" in capfd.readouterr().err
 
 
-def train_and_kill_wandb(config, folder):
-    """Train, kill W&B's process after three observations, and write down what is said."""
-    os.environ.update(HOME=str(folder / "home"), WANDB_ERROR_REPORTING="false")
+def kill_wandb():
+    """Kill W&B's own process, a child of this one."""
+    cores = [child for child in psutil.Process().children(recursive=True) if child.name() == "wandb-core"]
+    assert cores
+    for core in cores:
+        core.kill()
+        core.wait()
+
+
+def train_and_kill_wandb(configs, folder, environment):
+    """Train, kill W&B's process after three observations of the first run, and write down what is said."""
+    settle(folder / "home", environment)
     logging.basicConfig(filename=folder / "log", format="%(name)s %(message)s")
     log = sink.Wandb.log
 
     def killing(self, cell, step, row):
-        if step == 3:
-            cores = [child for child in psutil.Process().children(recursive=True) if child.name() == "wandb-core"]
-            assert cores
-            for core in cores:
-                core.kill()
-                core.wait()
+        if step == 3 and cell.seed == configs[0].seed.value:
+            kill_wandb()
         log(self, cell, step, row)
 
     sink.Wandb.log = killing
-    train(config)
+    for config in configs:
+        train(config)
+    import wandb
+
+    wandb.teardown()  # which writes what is in buffers; such a process calls nothing at its exit
 
 
-def test_crash_of_wandb_fails_no_run(tiny, tmp_path, store):
-    config = tiny(*QUICK, "tracking=wandb")
-    process = start(train_and_kill_wandb, config, tmp_path)
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_crash_of_wandb_fails_no_run_and_the_next_one_is_tracked(tiny, tmp_path, store, server, mode):
+    configs = [tiny(*QUICK, "tracking=wandb", f"tracking.mode={mode}", f"seed.value={seed}") for seed in (0, 1)]
+    account = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    process = start(train_and_kill_wandb, configs, tmp_path, account)
     process.join()
     assert process.exitcode == 0
-    assert store.is_done(cells(config)[0].run_id)
+    first, second = [store.load(cells(config)[0].run_id) for config in configs]
+    assert first.done
     said = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("feature_lazy.tracking")]
     assert len(said) == 1
     assert "Tracking by wandb stopped, training goes on: " in said[0]
+    if mode == "online":
+        arrived(server, second)
+    else:
+        [written] = offline_runs(tmp_path / "results")[second.run_id]
+        agree(written.rows, second)
 
 
 def test_full_disk_fails_no_run(tiny, tmp_path, nobody):  # noqa: F811

@@ -10,13 +10,14 @@ import pytest
 
 @dataclass
 class Written:
-    """One run's file: the record of the run, configuration, history, summary and metrics."""
+    """One run's file: the record of the run, configuration, history, summary, metrics and artifacts."""
 
     about: dict = field(default_factory=dict)
     config: dict = field(default_factory=dict)
     rows: list = field(default_factory=list)
     summary: dict = field(default_factory=dict)
     metrics: list = field(default_factory=list)
+    artifacts: list = field(default_factory=list)
     closed: bool = False
 
 
@@ -40,6 +41,8 @@ def inspect(path):
                 written.summary |= record["summary"]["update"]
             case "metric":
                 written.metrics.append(record["metric"])
+            case "artifact":
+                written.artifacts.append(record["artifact"] | {"metadata": json.loads(record["artifact"]["metadata"])})
             case "exit":
                 written.closed = True
     return written
@@ -59,6 +62,13 @@ def agree(rows, stored):
     for row, known in zip(rows, stored.rows, strict=True):
         for name, value in known.items():
             assert row[name] == (value if value == value else "NaN"), name
+
+
+def settle(home, environment=()):
+    """The same for a process of its own, which may have inherited the way to another one's W&B; and an environment."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        del os.environ[name]
+    os.environ.update(HOME=str(home), WANDB_ERROR_REPORTING="false", **dict(environment))
 
 
 @pytest.fixture

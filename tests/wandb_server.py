@@ -1,11 +1,12 @@
 """A double of the W&B server on the loopback interface, as far as a client needs one to log runs.
 
 Served: who is logged in, a run begun, resumed and given its configuration and group, its history and summary as they
-stream in, its end; and failures on demand (a status for every request, with how many of them, or no answer at all).
+stream in, its end, its artifacts (tests/wandb_artifacts.py says how far); and failures on demand (a status for every
+request, with how many of them, or no answer at all; the button that stops a run).
 History is kept by line number, as the client's offsets say, so that a line sent twice is one line, and a step sent
 under two lines is two.
 
-Left out: files and artifacts (their upload is agreed to and leads nowhere), sweeps, reports, the public API for
+Left out: files of a run (their upload is agreed to and leads nowhere), sweeps, reports, the public API for
 reading, console logs, any check of permissions beyond the key, quotas, and whatever the real server does to data that
 it has taken.
 """
@@ -14,7 +15,11 @@ import json
 import re
 import threading
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+from tests.wandb_artifacts import Artifacts
 
 KEY = "0123456789abcdef" * 2 + "01234567"
 ENTITY = "lab"
@@ -23,8 +28,8 @@ ENTITY = "lab"
 class Failure:
     """What the server does instead of answering: a status for the next ``times`` requests, or silence for a while."""
 
-    def __init__(self, status=0, times=10**9, silent=0.0):
-        self.status, self.times, self.silent = status, times, silent
+    def __init__(self, status=0, times=10**9, silent=0.0, message="refused by the double"):
+        self.status, self.times, self.silent, self.message = status, times, silent, message
 
 
 class StoredRun:
@@ -45,12 +50,15 @@ class WandbServer:
 
     def __init__(self):
         self.runs: dict[tuple[str, str], StoredRun] = {}
+        self.artifacts = Artifacts()
         self.requests: Counter[str] = Counter()
         self.failure: dict[str, Failure] = {}
+        self.stopped = False
         self.lock = threading.RLock()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: Handler(self, *arguments))
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}"
+        self.artifacts.url = self.url
         self.ending = threading.Event()
 
     def __enter__(self):
@@ -64,14 +72,16 @@ class WandbServer:
         self.thread.join()
         self.http.server_close()
 
-    def fails(self, kind):
-        """The failure that a request of some kind meets now: ``graphql`` or ``stream``; None if it is answered."""
+    def fails(self, *kinds):
+        """The failure that a request meets now: that of its kind (``graphql``, ``stream`` or ``storage``) or of its
+        operation; None if it is answered.
+        """
         with self.lock:
-            failure = self.failure.get(kind)
-            if failure is None or failure.times <= 0:
-                return None
-            failure.times -= 1
-            return failure
+            for failure in (self.failure.get(kind) for kind in kinds):
+                if failure is not None and failure.times > 0:
+                    failure.times -= 1
+                    return failure
+        return None
 
     def graphql(self, name, variables):
         """Answer an operation."""
@@ -88,7 +98,7 @@ class WandbServer:
                     return {"serverInfo": {"features": []}}
                 case "CreateRunFiles":
                     return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": []}}
-        return None
+            return self.artifacts.answer(name, variables)
 
     def _resume(self, variables):
         project, entity = variables["project"], variables.get("entity") or ENTITY
@@ -155,8 +165,12 @@ class Handler(BaseHTTPRequestHandler):
         self.double = server
         super().__init__(*arguments)
 
+    def handle(self):
+        with suppress(ConnectionError):  # a client that is killed
+            super().handle()
+
     def do_POST(self):
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        data = self._read()
         parts = self.path.strip("/").split("/")  # files/ENTITY/PROJECT/RUN/file_stream
         kind = {"graphql": "graphql", "file_stream": "stream"}.get(parts[-1])
         if kind is None:  # telemetry
@@ -164,24 +178,39 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = json.loads(data)
         name = kind if kind == "stream" else re.findall(r"(?:query|mutation) (\w+)", body["query"])[0]
-        with self.double.lock:
-            self.double.requests[name] += 1
-        failure = self.double.fails(kind)
-        if failure is not None and failure.silent:
-            self.double.ending.wait(failure.silent)
-            self.close_connection = True
-        elif failure is not None:
-            self._answer({"errors": [{"message": "refused by the double"}]}, failure.status)
-        elif kind == "stream":
+        if self._fails(kind, name):
+            return
+        if kind == "stream":
             self.double.stream(parts[-3], parts[-2], body)
-            self._answer({"exitcode": None, "limits": {}})
+            self._answer({"exitcode": None, "limits": {}, "stopped": self.double.stopped})
         elif (found := self.double.graphql(name, body.get("variables") or {})) is not None:
             self._answer({"data": found})
         else:
             self._answer({"errors": [{"message": f"the double has no {name}"}]})
 
+    def do_PUT(self):
+        data = self._read()
+        if not self._fails("storage", "storage"):
+            with self.double.lock:
+                self.double.artifacts.put(unquote(self.path).removeprefix("/storage/"), data)
+            self._answer({})
+
     def do_GET(self):
         self._answer({})
+
+    def _read(self):
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _fails(self, kind, name):
+        with self.double.lock:
+            self.double.requests[name] += 1
+        failure = self.double.fails(kind, name)
+        if failure is not None and failure.silent:
+            self.double.ending.wait(failure.silent)
+            self.close_connection = True
+        elif failure is not None:
+            self._answer({"errors": [{"message": failure.message}]}, failure.status)
+        return failure is not None
 
     def _answer(self, value, status=200):
         data = json.dumps(value).encode()

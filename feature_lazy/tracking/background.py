@@ -81,6 +81,8 @@ class Trackers:
             log.warning(
                 "Tracking by %s has not ended after %g s, and is left behind; runs are stored.", names, patience
             )
+            for one in self.guarded:
+                one.broken = True  # so that its end, whenever it comes, is not told
             self.guarded = []
         self.thread = None
 

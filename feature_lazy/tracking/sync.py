@@ -10,11 +10,11 @@ from typing import Any
 from feature_lazy.cells import Cell
 from feature_lazy.errors import StoreError
 from feature_lazy.files import read_regular, write_atomically
-from feature_lazy.redaction import redact
 from feature_lazy.runs import Run
 from feature_lazy.states import Entry, Survey
 from feature_lazy.tracking.ensemble import Ensemble, MeanTracker
 from feature_lazy.tracking.interface import Tracker
+from feature_lazy.tracking.refusals import reason
 from feature_lazy.tracking.replay import cell_of, replay
 from feature_lazy.tracking.wandb import Place, Wandb, offline_folders
 
@@ -53,7 +53,7 @@ class Parcel:
     @property
     def content(self) -> dict[str, Any]:
         """What tells it from what had been sent of it before."""
-        return {run.run_id: [len(run.rows), run.summary.get("outcome")] for run in self.runs}
+        return {run.run_id: [len(run.rows), *map(run.summary.get, ("outcome", "t", "steps"))] for run in self.runs}
 
     def show(self, tracker: Tracker) -> None:
         """Show it to a tracker.
@@ -146,7 +146,7 @@ class Sender:
             for folder in offline_folders(self.root, parcel.run_id):
                 (folder / f"run-{parcel.run_id}.wandb.synced").touch()  # what `wandb sync` leaves, and looks for
         except Exception as error:
-            return " ".join(redact(f"{type(error).__name__}: {error}").split())
+            return reason(error, parcel.place)
         return None
 
     def _note(self, parcel: Parcel) -> Path:

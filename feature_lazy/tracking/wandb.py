@@ -9,13 +9,15 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from feature_lazy.cells import Cell
 from feature_lazy.history import Row
-from feature_lazy.redaction import redact
+from feature_lazy.tracking.artifacts import upload
+from feature_lazy.tracking.refusals import reason
 
 log = logging.getLogger(__name__)
 SECONDS = 20
@@ -63,7 +65,7 @@ class Wandb:
         import wandb
 
         self.wandb, self.root, self.place, self.online, self.fallback = wandb, root, place, online, fallback
-        self.folder = folder or root
+        self.folder, self.uploads = folder or root, True
         self.runs: dict[str, Any] = {}
         self.best: dict[str, float] = {}
         self.steps: dict[str, int] = {}
@@ -76,14 +78,14 @@ class Wandb:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            run = self._init(cell)
+            run = self._begin(cell)
         except Exception as error:
             if self.runs or not (self.online and self.fallback):
                 raise
             self.online = False  # for the runs that follow, too: each would wait
-            text = " ".join(redact(f"{type(error).__name__}: {error}").split())
-            log.warning("W&B is not reached, runs are written offline (feature-lazy sync pushes them): %s", text)
-            self.wandb.teardown()  # else its process holds the run's id
+            why = reason(error, self.place)
+            log.warning("W&B takes no runs, they are written offline (feature-lazy sync sends them): %s", why)
+            self._end_process()  # it holds the run's id
             run = self._init(cell)
         run.define_metric("t")
         run.define_metric("*", step_metric="t")
@@ -91,6 +93,27 @@ class Wandb:
         has = run.starting_step  # 0 but of a run that the server knew
         for step, row in enumerate(rows):
             self._log(cell, step, row, send=step >= has)
+
+    def _begin(self, cell: Cell) -> Any:
+        """A run; if W&B's own process has crashed under an earlier job, by another one.
+
+        Raises:
+            TakenError: the server has another run with this id.
+        """
+        try:
+            return self._init(cell)
+        except (self.wandb.errors.Error, TakenError):  # what W&B, or this module, has found
+            raise
+        except Exception:
+            if self.runs or not self.fallback:  # sync has runs in other threads
+                raise
+            self._end_process()
+            return self._init(cell)
+
+    def _end_process(self) -> None:
+        """End W&B's own process; the next run begins one."""
+        with suppress(Exception, SystemExit):  # it fails, or exits with the code of a process that has crashed
+            self.wandb.teardown()
 
     def _init(self, cell: Cell) -> Any:
         config = {**cell.columns, "label": cell.label, "cell": group_key(cell), "science": cell.config}
@@ -131,18 +154,31 @@ class Wandb:
         self.best[cell.run_id] = min(self.best[cell.run_id], row.get("test/error", math.inf))
         if send:
             log10_t = {"log10_t": math.log10(row["t"])} if row["t"] > 0 else {}
-            self.runs[cell.run_id].log({**row, **log10_t}, step=step)
+            # At once: else W&B keeps the row for later, and its values replace those of the summary, such as t.
+            self.runs[cell.run_id].log({**row, **log10_t}, step=step, commit=True)
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
-        """See ``Tracker.finish``; the smallest test error is added to the summary."""
+        """See ``Tracker.finish``; the smallest test error is added to the summary.
+
+        Raises:
+            Exception: whatever W&B raises; of artifacts only without ``fallback``.
+        """
         run, best = self.runs.pop(cell.run_id, None), self.best.pop(cell.run_id, math.inf)
         if run is None:
             return
         try:
             run.summary.update({**summary, **({"test/error_min": best} if math.isfinite(best) else {})})
-            self._artifacts(cell, run)
+            folder = self.root / "runs" / cell.run_id
+            found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
+            refusal = upload(run, cell, found, wait=self.online) if found and self.uploads else None
         finally:
             run.finish()
+        if refusal is not None:
+            if not self.fallback:
+                raise refusal
+            self.uploads = False  # of the runs that follow, too: each would wait
+            why = reason(refusal, self.place)
+            log.warning("W&B takes no artifacts, training goes on (feature-lazy sync sends them): %s", why)
 
     def reached(self, cell: Cell) -> int:
         """How many observations of a run the server has.
@@ -154,18 +190,6 @@ class Wandb:
         step = run.starting_step
         run.finish()
         return step
-
-    def _artifacts(self, cell: Cell, run: Any) -> None:
-        folder = self.root / "runs" / cell.run_id
-        found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
-        if found:
-            artifact = self.wandb.Artifact(f"run-{cell.run_id}", type="run", metadata=dict(cell.columns))
-            for path in found:
-                if path.is_dir():
-                    artifact.add_dir(str(path), name=path.name)
-                else:
-                    artifact.add_file(str(path), name=path.name)
-            run.log_artifact(artifact)
 
 
 def group_key(cell: Cell) -> str:
