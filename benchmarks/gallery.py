@@ -43,8 +43,6 @@ LAWS = {
     **dict.fromkeys(("fig8", "fig13", "fig15", "fig16"), ("test/error",)),
 }
 """Results folder → beginnings of the names of the laws that its sweep is made for."""
-NARROWEST = {"fig3": 100}
-"""Least width whose runs count for the laws of a folder: that of the article's sweep, where a sweep has others."""
 HEAD = """# Gallery
 
 Every figure and table of the article at small size, as measured here. `make gallery` trains what is missing and writes
@@ -57,14 +55,15 @@ LAWS_HEAD = """## The laws
 
 What the sweeps below say of the laws that they are made for, as `python -m analysis laws results/small/NAME` says it.
 ±: 95 % over seeds; one law in twenty differs by chance. An exponent of the article's heuristics (2L/(L + 1), 1/(L + 1))
-may be off by 20 %, as it is in the article. Widths below the article's least, 100, are left out of fig3: of h = 30 the
-kernel changes by a third more at every √hα of the feature regime.
+may be off by 20 %, as it is in the article. Widths below the least of the article's own sweep are left out: they show
+what is beyond leading order in 1/h, as h = 30 does, whose kernel changes by a third more than that of h = 100 at every
+√hα of the feature regime.
 
-**In the lazy regime the kernel change falls with h at fixed √hα**, about as h^−½, up to h = 1000 (6.5e-5 at √hα = 1e4,
-1.4e-4 at h = 300): it goes as 1/(hα) rather than as 1/(√hα), and that is why its curves do not collapse. To first order
-in 1/α each neuron's share has the sign of its last weight, so shares add up to 1/√h of their number (O₃ ~ 1/h: Dyer and
-Gur-Ari, arXiv:1909.11304). The authors' code shows the same: 3.3e-4 at h = 30 and 2.2e-4 at h = 100. The exponent of α
-stays −1, and where the kernel change is 1 it does not depend on h.
+**In the lazy regime the kernel change falls with h at fixed √hα**, as h^(−0.57 ± 0.15) over h = 30 … 300 of fig3, and
+on to h = 1000 (6.5e-5 at √hα = 1e4, 1.4e-4 at h = 300): it goes as 1/(hα) rather than as 1/(√hα), and that is why its
+curves do not collapse. To first order in 1/α each neuron's share has the sign of its last weight, so shares add up to
+1/√h of their number (O₃ ~ 1/h: Dyer and Gur-Ari, arXiv:1909.11304). The authors' code shows the same: 3.3e-4 at h = 30
+and 2.2e-4 at h = 100. The exponent of α stays −1, and where the kernel change is 1 it does not depend on h.
 
 """
 
@@ -104,11 +103,17 @@ def measured(name: str) -> dict:
     return {"says": says, "seen": found.seen, "agrees": found.agrees, "notes": notes}
 
 
+def least_width(name: str) -> int:
+    """Of the article's own sweep; 0 where it asks for one width."""
+    sweep = yaml.safe_load((SWEEPS.parent / f"{name}.yaml").read_text(encoding="utf-8"))["hydra"]["sweeper"]["params"]
+    return min((int(h) for h in str(sweep.get("width.h", 0)).split(",")), default=0)
+
+
 def laws_of(folder: str) -> list[dict[str, str]]:
     """The laws that a sweep is made for, as it shows them: of its trained networks, and of what its runs differ in."""
     whole = pd.concat(parts(ROOT / RESULTS / folder).values())
     networks = flows(whole)
-    found = [*laws(networks[networks[H] >= NARROWEST.get(folder, 0)]), *contrasts(whole)]
+    found = [*laws(networks[networks[H] >= least_width(folder)]), *contrasts(whole)]
     names = ("name", "where", "expected", "measured", "verdict")
     return [
         {"sweep": folder} | {name: getattr(law, name) for name in names}
