@@ -121,8 +121,8 @@ def write(sheet: Sheet, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -
         return
     axes = sheet.axes["a"]
     axes.set_axis_off()
-    grid = axes.table(rows, colLabels=columns, loc="center", cellLoc="left", edges="horizontal")
+    grid = axes.table(rows, colLabels=columns, loc="upper left", cellLoc="left", edges="horizontal")
     grid.auto_set_font_size(False)
     grid.set_fontsize(6)
     grid.auto_set_column_width(range(len(columns)))
-    sheet.figure.set_size_inches(6.8, 0.55 + 0.2 * len(rows))
+    sheet.figure.set_size_inches(6.8, 0.65 + 0.25 * len(rows))
