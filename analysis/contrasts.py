@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.pairs import centring_laws, negligible
-from analysis.sweep import GRID, SETTING, fitted
+from analysis.sweep import GRID, differences, fitted
 from analysis.verdict import Law
 
+CENTRED = "f₀ removed"
 Config = dict[str, Any]
 UNFIT = 0.01
 """Fraction of unfit patterns up to which a run counts, as in Fig. 8d: a kernel of small rank fits no more."""
@@ -44,7 +45,7 @@ def contrasts(table: pd.DataFrame) -> list[Law]:
     Args:
         table: runs of any kinds, as ``analysis.sweep.parts`` gives them, together.
     """
-    table, _ = fitted(table, UNFIT)
+    table = fitted(table, UNFIT)[0].reset_index(drop=True)  # tables of several kinds count from 0 each
     return [law for contrast in CONTRASTS for law in _laws(table, contrast)]
 
 
@@ -55,22 +56,24 @@ def _laws(table: pd.DataFrame, contrast: Contrast) -> Iterator[Law]:
         if (value := contrast.pop(config)) is not None:
             same = groups.setdefault(json.dumps(config, sort_keys=True), {})
             same.setdefault(str(value), (value, []))[1].append(i)
-    groups = {key: values for key, values in groups.items() if len(values) > 1}
+    pairs = []
     for values in groups.values():
-        usual = [one for one in values.values() if contrast.usual(one[0])]
-        if not usual:
-            continue
-        reference = table.iloc[usual[0][1]]
-        label = _label(reference, table.iloc[[i for one in groups.values() for _, rows in one.values() for i in rows]])
-        for value, rows in values.values():
-            if not contrast.usual(value):
-                yield from contrast.judge(table.iloc[rows], reference, contrast.name.format(value) + label)
+        usual = [rows for value, rows in values.values() if contrast.usual(value)]
+        if usual and len(values) > 1:
+            pairs.append((table.iloc[usual[0]], [one for one in values.values() if not contrast.usual(one[0])]))
+    if not pairs:
+        return
+    names = list(differences(pd.concat([reference for reference, _ in pairs])))
+    for reference, others in pairs:
+        label = "".join(f", {name} = {_value(reference, name)}" for name in names)
+        for value, rows in others:
+            yield from contrast.judge(table.iloc[rows], reference, contrast.name.format(value) + label)
 
 
-def _label(part: pd.DataFrame, whole: pd.DataFrame) -> str:
-    """What tells runs from the other kinds that have the same contrast; empty if there is one kind."""
-    names = [name for name in SETTING if name in whole and name != "dynamics" and whole[name].nunique() > 1]
-    return "".join(f", {name} = {part[name].iloc[0]}" for name in names)
+def _value(table: pd.DataFrame, name: str) -> Any:
+    """A column, or a key of the configuration, of runs that have it in common."""
+    keys = pd.json_normalize(table["run"].iloc[0].config)
+    return next((one[name].iloc[0] for one in (table, keys) if name in one), "not set")
 
 
 def _bias(config: Config) -> float | None:
@@ -87,8 +90,9 @@ def _eps(config: Config) -> float | None:
 
 
 def _kernel(config: Config) -> str | None:
-    """Moment of a frozen kernel, or ``flow`` of the network itself; how each was integrated is left aside."""
-    dynamics = config.pop("dynamics", {})
+    """Moment of a frozen kernel, or ``flow`` of the network itself; both by the same stepper and tolerance."""
+    dynamics = config.get("dynamics", {})
+    config["dynamics"] = {name: dynamics.get(name) for name in ("stepper", "tolerance")}
     if dynamics.get("kind") == "frozen_kernel":
         return "end" if dynamics["at"] == "end" else None
     return "flow" if dynamics.get("kind") == "gradient_flow" else None
@@ -99,12 +103,12 @@ def _negligible(where: str) -> Judge:
 
 
 def _removed(table: pd.DataFrame, usual: pd.DataFrame, name: str) -> list[Law]:
-    return centring_laws(usual, table)
+    return centring_laws(usual, table, label=name.removeprefix(CENTRED))
 
 
 CONTRASTS = (
     Contrast("kernel of the end", _kernel, lambda value: value == "flow", _negligible("Fig. 8c–d")),
     Contrast("ε_∇ = {:g}", _eps, lambda value: value == 1e-4, _negligible("Fig. 13")),
-    Contrast("f₀ removed", _centred, bool, _removed),
+    Contrast(CENTRED, _centred, bool, _removed),
     Contrast("bias {:g}", _bias, lambda value: value == 0, _negligible("Fig. 16")),
 )

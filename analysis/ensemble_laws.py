@@ -8,24 +8,19 @@ import pandas as pd
 
 from analysis.ensembles import Ensemble
 from analysis.estimate import Estimate, estimate, jackknife
-from analysis.regimes import ASSUMED, Regimes, regimes, words
+from analysis.regimes import range_of
 from analysis.sweep import ensembles
 from analysis.verdict import Expected, Law, above_zero, judged
 
 
-def ensemble_laws(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
-    """The variance's exponent of h in each regime, and what the mean of an ensemble gains.
-
-    Args:
-        table: runs.
-        ranges: the regimes; None where no kernel change was measured: then they are where they are ``ASSUMED``.
-    """
+def ensemble_laws(table: pd.DataFrame) -> list[Law]:
+    """The variance's exponent of h in each regime, and what the mean of an ensemble gains."""
     found = ensembles(table)
     rows = []
     for name in ("lazy", "feature"):
-        between = getattr(ranges, name) if ranges else ASSUMED[name]
+        between, text = range_of(table, name)
         part = [one for one in found if between and between[0] <= one.x <= between[1]]
-        where = "Fig. 4a–b, eq. 17" + (f"; {words(between)}" if between else "")
+        where = "Fig. 4a–b, eq. 17" + (f"; {text}" if text else "")
         lacks = f"two widths in the {name} regime, each with two seeds"
         rows.append(judged(f"variance against h, {name}", where, Expected(-1), variance_slope(part), lacks=lacks))
     return [*rows, _gain(found)]
@@ -47,13 +42,14 @@ def pattern_law(table: pd.DataFrame) -> Law:
         table: of several P, all else the same.
     """
     lines: dict[tuple[int, float], list[tuple[float, Ensemble]]] = {}
+    where = "Fig. 14"
     for p, part in table.groupby("P"):
-        ranges = regimes(part)
-        lazy = ranges.lazy if ranges else ASSUMED["lazy"]
+        lazy, text = range_of(part, "lazy")
+        where = f"Fig. 14; {text}" if text else where
         for one in ensembles(part) if lazy else []:
             if one.x >= lazy[0]:
                 lines.setdefault((one.h, one.x), []).append((float(p), one))
-    return above_zero("variance against P, lazy", "Fig. 14", _slope(list(lines.values())), "two P in the lazy regime")
+    return above_zero("variance against P, lazy", where, _slope(list(lines.values())), "two P in the lazy regime")
 
 
 def _slope(lines: Sequence[Sequence[tuple[float, Ensemble]]]) -> Estimate | None:

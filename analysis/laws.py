@@ -49,7 +49,7 @@ def laws(table: pd.DataFrame) -> list[Law]:
         *_collapses(scaled),
         *_preactivations(table),
         *growth_laws(table, ranges),
-        *ensemble_laws(table, ranges),
+        *ensemble_laws(table),
     ]
 
 
@@ -80,7 +80,8 @@ def _exponent(
     table: pd.DataFrame, name: str, where: str, expected: Expected, column: str, between: Between | None, regime: str
 ) -> Law:
     if between is None:
-        lacks = f"a {regime} regime, which the kernel change does not show"
+        known = np.isfinite(table["kernel_change"]).any()
+        lacks = f"a {regime} regime, which the kernel change does not show" if known else "a kernel change"
         return judged(name, where, expected, None, lacks=lacks)
     found, bends = slope(table, column, between), bend(table, column, between)
     where, lacks = f"{where}; {words(between)}", f"two values of √hα with {words(between)}"
@@ -97,7 +98,7 @@ def _prefactors(table: pd.DataFrame, ranges: Regimes | None) -> list[Law]:
         between = getattr(ranges, regime, None)
         found = width_slope(table, "kernel_change", between) if between else None
         where = "Fig. 5a" + (f"; {words(between)}" if between else "")
-        lacks = f"two widths in the {regime} regime"
+        lacks = f"a kernel change at two widths in the {regime} regime"
         rows.append(judged(f"kernel change against h, {regime}", where, Expected(0), found, lacks=lacks))
     return rows
 

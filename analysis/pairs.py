@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.estimate import Estimate
 from analysis.exponents import mean
-from analysis.regimes import ASSUMED, Between, Regimes, regimes, words
+from analysis.regimes import Between, range_of
 from analysis.sweep import H, X, over_seeds
 from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS, Law
 
@@ -81,18 +81,23 @@ def negligible(
     return _law(f"{column}: {what}", where, compare(table, other, column), nothing=True)
 
 
-def centring_laws(table: pd.DataFrame, other: pd.DataFrame, column: str = "test/error") -> list[Law]:
+def centring_laws(
+    table: pd.DataFrame, other: pd.DataFrame, column: str = "test/error", *, label: str = ""
+) -> list[Law]:
     """That removing f₀ matters at large α only (Fig. 15): F = α(f − f₀) in the first sweep, αf in the second.
 
-    Where no kernel change was measured, regimes are where they are ``ASSUMED``.
+    Args:
+        table: first sweep.
+        other: second one.
+        column: what is compared.
+        label: added to the name.
     """
-    ranges: Regimes | None = regimes(table)
     rows = []
     for regime, nothing in (("feature", True), ("lazy", False)):
-        between = getattr(ranges, regime) if ranges else ASSUMED[regime]
+        between, text = range_of(table, regime)
         found = compare(table, other, column, between) if between else None
-        where = "Fig. 15" + (f"; {words(between)}" if between else "")
-        rows.append(_law(f"{column}: f₀ removed, {regime}", where, found, nothing=nothing))
+        where = "Fig. 15" + (f"; {text}" if text else "")
+        rows.append(_law(f"{column}: f₀ removed, {regime}{label}", where, found, nothing=nothing))
     return rows
 
 

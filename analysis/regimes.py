@@ -20,8 +20,8 @@ NEAR, STEEPEST = 3.0, 2.0
 """How much less than x*/(√h·α) the kernel change is in the lazy regime, and the steepest exponent below x*."""
 ABOVE = 1 + 1e-9
 """A value of the grid that lies on a bound is within it, whatever rounding has made of x*."""
-ASSUMED: dict[str, Between] = {"feature": (0.0, 0.1 * ABOVE), "lazy": (1e3 / ABOVE, float("inf"))}
-"""Where a kernel change was not measured: two decades from √h·α = 10, near which it is 1 in the article and here."""
+ASSUMED: dict[str, Between] = {"feature": (0.0, 0.1 * ABOVE), "lazy": (1e3 / ABOVE, np.inf)}
+"""See ``range_of``."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,31 @@ def _local_exponents(x: np.ndarray, logs: np.ndarray) -> tuple[np.ndarray, np.nd
     mean = weighted_mean(np.ones((1, logs.shape[1])), logs)[0]
     here = np.isfinite(mean)
     return x[here], np.diff(mean[here]) / np.diff(np.log(x[here]))
+
+
+def range_of(table: pd.DataFrame, regime: str) -> tuple[Between | None, str]:
+    """Where a regime is, and that in words.
+
+    By the sweep's own kernel change; where none was measured, the regimes are assumed two decades from √h·α = 10, near
+    which it is 1 in the article and here. Of ReLU no lazy regime is assumed, which begins where a sweep's patterns stop
+    to flip; a frozen kernel is lazy at every √h·α.
+
+    Args:
+        table: runs of one kind.
+        regime: ``feature`` or ``lazy``.
+
+    Returns:
+        None and no words where it has no such regime.
+    """
+    if "dynamics" in table and (table["dynamics"] == "frozen_kernel").all():
+        return ((0.0, np.inf), "all √hα, the kernel is frozen") if regime == "lazy" else (None, "")
+    if (measured := regimes(table)) is not None:
+        between = getattr(measured, regime)
+        return between, words(between) if between else ""
+    if regime == "lazy" and "activation" in table and (table["activation"] == "relu").any():
+        return None, ""
+    between = ASSUMED[regime]
+    return between, f"{words(between)}, assumed"
 
 
 def words(between: Between) -> str:

@@ -53,8 +53,12 @@ def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
     return table
 
 
-def parts(folder: Path | str) -> dict[str, pd.DataFrame]:
+def parts(folder: Path | str, *, mixed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """The tables that ``read`` would have given of each part of a mixed folder, by what tells them apart.
+
+    Args:
+        folder: results folder.
+        mixed: what may differ within a part besides α, width and seed, as in ``read``.
 
     Returns:
         Such as ``{"P = 20, L = 2": table}``; one table without a name if nothing does.
@@ -63,7 +67,7 @@ def parts(folder: Path | str) -> dict[str, pd.DataFrame]:
         StoreError: no complete run.
     """
     table = _read(folder)
-    names = list(differences(table))
+    names = [name for name in differences(table) if name not in mixed]
     if not names:
         return {"": table}
     rows = _settings(table)[names].to_dict("records")

@@ -13,6 +13,7 @@ from analysis.missing import missing
 from analysis.sweep import H, X, over_seeds, parts
 from analysis.verdict import unmeasured
 
+TITLE = "Laws of the article"
 WIDE = 120
 """Characters of a terminal in which most laws stand on one line."""
 
@@ -37,7 +38,7 @@ def grid(table: pd.DataFrame) -> Table:
     return result
 
 
-def law_table(found: Sequence[Law], title: str = "Laws of the article", *, narrow: bool = False) -> Table:
+def law_table(found: Sequence[Law], title: str = TITLE, *, narrow: bool = False) -> Table:
     """Each law that was measured: expected, measured value with its 95 % error bar, and whether they agree.
 
     Args:
@@ -55,33 +56,34 @@ def law_table(found: Sequence[Law], title: str = "Laws of the article", *, narro
 
 
 def show_laws(folder: Path) -> None:
-    """Print the laws of every kind of run in a folder, and of what the kinds differ in.
+    """Print the laws of every kind of run in a folder, those across depths and P, and of what the kinds differ in.
 
     Raises:
         StoreError: no complete run, or a damaged one.
     """
-    console, found = Console(), parts(folder)
-    for name, table in found.items():
-        _print_laws(console, laws(table), name or "Laws of the article")
-    if twins := contrasts(pd.concat(found.values())):
-        _print_laws(console, twins, "What ought not to matter")
+    console, tables = Console(), parts(folder, mixed=("L", "P"))
+    found = {name: laws(table) for name, table in tables.items()}
+    for name, own in found.items():
+        if any(law.estimate is not None for law in own):
+            console.print(law_table(own, name or TITLE, narrow=console.width < WIDE))
+    if twins := contrasts(pd.concat(tables.values())):
+        console.print(law_table(twins, "What ought not to matter", narrow=console.width < WIDE))
+    _print_needs(console, [law for own in found.values() for law in own])
 
 
 def show(table: pd.DataFrame) -> None:
     """Print the sweep, and what it lacks."""
     console = Console()
     console.print(grid(table))
-    _print_laws(console, laws(table), "Laws of the article")
+    found = laws(table)
+    console.print(law_table(found, narrow=console.width < WIDE))
+    _print_needs(console, found)
     outcomes = table["outcome"].value_counts()
     for sentence in missing(table):
         console.print(sentence)
     console.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))
 
 
-def _print_laws(console: Console, found: Sequence[Law], title: str) -> None:
-    if any(law.estimate is not None for law in found):
-        console.print(law_table(found, title, narrow=console.width < WIDE))
-    else:
-        console.print(f"{title}: none is measured")
+def _print_needs(console: Console, found: Sequence[Law]) -> None:
     for sentence in unmeasured(found):
         console.print(sentence, highlight=False, style="dim")

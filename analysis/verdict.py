@@ -1,5 +1,6 @@
 """A law, what is expected of it, what is measured, and whether the two agree."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ def judged(
     It agrees if the expected value lies within the error bar; an exponent that provably bends over its range has all
     values from one end of the range to the other, so that much is added, and ``NUMERICAL``.
     One law in twenty differs by chance.
-    It cannot be told without an error bar, or with one wider than half of the expected value (¼ if that is 0).
+    It cannot be told without an error bar, or where one that holds it is wider than half of it (¼ if it is 0).
 
     Args:
         name: see ``Law``.
@@ -89,10 +90,13 @@ def above_zero(name: str, where: str, found: Estimate | None, lacks: str) -> Law
 
 
 def unmeasured(found: Sequence[Law]) -> list[str]:
-    """A sentence for each thing that a sweep lacks, with the laws that it cannot show for want of it."""
-    by_need: dict[str, list[str]] = {}
-    for law in (law for law in found if law.estimate is None):
-        by_need.setdefault(law.measured, []).append(law.name)
+    """A sentence for each thing that runs lack, with the laws that none of them shows for want of it at any P and L."""
+    names = [re.sub(r", [LP] = [^,]*", "", law.name) for law in found]
+    measured = {name for name, law in zip(names, found, strict=True) if law.estimate is not None}
+    by_need: dict[str, dict[str, None]] = {}
+    for name, law in zip(names, found, strict=True):
+        if name not in measured:
+            by_need.setdefault(law.measured, {})[name] = None
     return [f"{need[0].upper()}{need[1:]}: {'; '.join(names)}." for need, names in by_need.items()]
 
 
@@ -106,8 +110,10 @@ def in_words(found: Estimate) -> str:
 
 
 def _verdict(expected: Expected, found: Estimate, extra: float) -> str:
-    resolution = abs(expected.value) / 2 or 0.25
-    if not found.error <= resolution:
+    if not np.isfinite(found.error):
         return CANNOT_TELL
     allowed = found.error + extra + expected.slack * abs(expected.value) + NUMERICAL
-    return AGREES if abs(found.value - expected.value) <= allowed else DIFFERS
+    if abs(found.value - expected.value) > allowed:
+        return DIFFERS
+    resolution = abs(expected.value) / 2 or 0.25
+    return AGREES if found.error <= resolution else CANNOT_TELL

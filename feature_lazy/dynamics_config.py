@@ -30,7 +30,10 @@ class Flow(Dynamics):
     dt_init: float = option(1.0, "first step to try, over the flow's natural time, min(1, √h·α) of the network", gt=0)
     dt_floor: float = option(1e-10, "smallest step, over max(t, min(1, √h·α))", gt=0)
     t_end: float = option(
-        0.0, "end at the latest, over min(1, √h·α); 0: only where every pattern is fit", ge=0, later=True
+        0.0,
+        "end at the latest, over min(1, √h·α), without what frozen_kernel trains before; 0: where every pattern is fit",
+        ge=0,
+        later=True,
     )
 
 

@@ -1,6 +1,7 @@
 """Command lines of overrides: sizes of experiments, and errors that help before Hydra meets them."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def sized(arguments: Sequence[str]) -> list[str]:
             f"{size[-1]}: only the article's experiments have sizes: experiment=article/fig3 size={names}."
         )
     if value == "small":
-        rest[own[-1]] = rest[own[-1]].replace(ARTICLE, f"{ARTICLE}small/", 1)
+        rest[own[-1]] = re.sub(rf"(?<=[=,]){ARTICLE}(?!small/)", f"{ARTICLE}small/", rest[own[-1]])
     return rest
 
 
@@ -116,11 +117,18 @@ def _check_choice(override: Override) -> None:
     Raises:
         ConfigError: it is none; the message has the options, and the key that was meant.
     """
-    sweep = override.is_sweep_override()
-    values = list(override.sweep_iterator(Transformer.identity)) if sweep else [override.value()]
-    group, line = override.key_or_group.removeprefix("+"), override.input_line or ""
+    if override.is_choice_sweep() or override.is_range_sweep():
+        values = list(override.sweep_iterator(Transformer.identity))
+    elif override.is_interval_sweep():
+        values = [0.0]
+    elif override.is_sweep_override():
+        return  # a glob: it matches names of options
+    else:
+        values = [override.value()]
     if all(isinstance(value, (str, list, QuotedString)) for value in values):
         return
+    group, line = override.key_or_group.removeprefix("+"), override.input_line or ""
     options = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
-    meant = f" Did you mean {KNOBS[group]}={line.partition('=')[2]}?" if group in KNOBS else ""
+    number = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    meant = f" Did you mean {KNOBS[group]}={line.partition('=')[2]}?" if number and group in KNOBS else ""
     raise ConfigError(f"{line}: {group!r} is one of {options}.{meant}")

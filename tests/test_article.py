@@ -88,6 +88,9 @@ def test_size_chooses_the_experiment_and_is_no_key_of_it():
     assert sized(["size=small", "+experiment=article/fig3", "a=1"]) == ["+experiment=article/small/fig3", "a=1"]
     assert sized(["experiment=article/fig3", "size=article"]) == ["experiment=article/fig3"]
     assert sized(["experiment=demo"]) == ["experiment=demo"]
+    both = ["experiment=article/small/fig3,article/small/fig9"]
+    assert sized(["experiment=article/fig3,article/fig9", "size=small"]) == both
+    assert sized([*both, "size=small"]) == both
     by_size = composed(["experiment=article/fig3", "size=small"])
     assert by_size == composed(["experiment=article/small/fig3"])
     assert by_size.dataset.kind == "digits"

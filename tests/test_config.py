@@ -162,7 +162,7 @@ def test_unknown_key_is_refused_with_the_nearest(override, fragments):
         ("seed=3", ["'seed' is one of ensemble, single", "Did you mean seed.value=3?"]),
         ("seed=range(4)", ["seed.value=range(4)?"]),
         ("+alpha=0.1,1", ["raw, rescaled", "alpha.value=0.1,1?"]),
-        ("width=null", ["geometric, uniform"]),
+        ("width=interval(1,3)", ["geometric, uniform", "width.h=interval(1,3)?"]),
         ("dataset=5", ["digits, "]),
     ],
 )
@@ -170,6 +170,13 @@ def test_number_in_place_of_an_option_is_refused_with_the_key_that_was_meant(ove
     with pytest.raises(ConfigError) as refusal:
         check_overrides([override])
     assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
+
+
+def test_what_would_be_refused_again_is_not_proposed():
+    for override in ("width=null", "seed=true", "alpha={value:3}"):
+        with pytest.raises(ConfigError, match="is one of") as refusal:
+            check_overrides([override])
+        assert "Did you mean" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("overrides", ["seed=ensemble +seed.value=3", "width=uniform +width.growth=2"])

@@ -85,8 +85,18 @@ def test_without_a_kernel_change_regimes_are_assumed():
     between = table[(table["sqrt_h_alpha"] > 0.1) & (table["sqrt_h_alpha"] < 1e3)]
     for run, h in zip(between["run"], between["h"], strict=True):
         run.outputs["F_test"] = run.outputs["y_test"] + (run.outputs["F_test"] - run.outputs["y_test"]) / h**0.5
-    lazy, feature, _ = ensemble_laws(table.assign(kernel_change=np.nan), None)
+    lazy, feature, _ = ensemble_laws(table.assign(kernel_change=np.nan))
     assert (lazy.verdict, feature.verdict) == (AGREES, AGREES)
-    assert (lazy.where, feature.where) == ("Fig. 4a–b, eq. 17; √hα ≥ 1e+03", "Fig. 4a–b, eq. 17; √hα ≤ 0.1")
+    assert (lazy.where, feature.where) == (
+        "Fig. 4a–b, eq. 17; √hα ≥ 1e+03, assumed",
+        "Fig. 4a–b, eq. 17; √hα ≤ 0.1, assumed",
+    )
     grown = pd.concat([table.assign(P=20), table.assign(P=40)])
     assert pattern_law(grown.assign(kernel_change=np.nan)).estimate.value == pytest.approx(0, abs=1e-9)
+
+
+def test_a_frozen_kernel_is_lazy_everywhere():
+    lazy, feature, _ = ensemble_laws(sweep(2, seeds=5, dynamics="frozen_kernel"))
+    assert lazy.verdict == AGREES
+    assert lazy.where == "Fig. 4a–b, eq. 17; all √hα, the kernel is frozen"
+    assert feature.estimate is None

@@ -132,7 +132,7 @@ def test_one_seed_gives_values_and_no_verdict(planted):
         (lambda t: t[t["h"] == 30], "√hα × preactivation speed in W0 against h", "two widths"),
         (lambda t: t[t["seed"] == 0], GAIN, "two seeds"),
         (lambda t: t[t["sqrt_h_alpha"] > 1e-1], "output growth, early exponent of t", "runs at √hα ≤ 0.011"),
-        (lambda t: t.assign(kernel_change=np.nan), "weight change, lazy exponent", "a lazy regime"),
+        (lambda t: t.assign(kernel_change=np.nan), "weight change, lazy exponent", "a kernel change"),
         (lambda t: t.drop(columns="t_half"), "half-loss time, lazy exponent", "two values of √hα"),
         (lambda t: t.assign(activation="relu"), "kernel change, middle exponent", "a middle regime"),
     ],
