@@ -19,10 +19,9 @@ def dashboard(home, *arguments, timeout=20, **environment):
     ``timeout``: seconds to wait for an answer of the server, in place of the real ones.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "NETRC"))}
-    code = f"""import sys
-from analysis.dashboard import __main__, account
+    code = f"""from analysis.dashboard import __main__, account
 account.TIMEOUT = {timeout}
-sys.exit(__main__.main())"""
+__main__.leave(__main__.main())"""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
