@@ -65,9 +65,9 @@ def show_laws(folder: Path) -> None:
     found = {name: laws(table) for name, table in tables.items()}
     for name, own in found.items():
         if any(law.estimate is not None for law in own):
-            console.print(law_table(own, name or TITLE, narrow=console.width < WIDE))
+            _print_laws(console, own, name or TITLE)
     if twins := contrasts(pd.concat(tables.values())):
-        console.print(law_table(twins, "What ought not to matter", narrow=console.width < WIDE))
+        _print_laws(console, twins, "What ought not to matter")
     _print_needs(console, [law for own in found.values() for law in own])
 
 
@@ -76,12 +76,16 @@ def show(table: pd.DataFrame) -> None:
     console = Console()
     console.print(grid(table))
     found = laws(table)
-    console.print(law_table(found, narrow=console.width < WIDE))
+    _print_laws(console, found, TITLE)
     _print_needs(console, found)
     outcomes = table["outcome"].value_counts()
     for sentence in missing(table):
         console.print(sentence)
     console.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))
+
+
+def _print_laws(console: Console, found: Sequence[Law], title: str) -> None:
+    console.print(law_table(found, title, narrow=console.width < WIDE))
 
 
 def _print_needs(console: Console, found: Sequence[Law]) -> None:

@@ -3,13 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from analysis.contrasts import UNFIT
 from analysis.figures.panels import H, X, errors
 from analysis.figures.performance import begin, kind
 from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows, frozen
 
-UNFIT = 0.01
-"""Fraction of unfit patterns up to which the article keeps a run of Fig. 8d."""
 SHOWN = (0.1, 1.9)
 """Range of the grey scale, in root mean squares of Θ."""
 MATRIX_PIXELS = 128

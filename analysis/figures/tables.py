@@ -8,6 +8,7 @@ from analysis.figures.panels import ERROR, X
 from analysis.figures.performance import begin, kind
 from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows
+from analysis.figures.variants import UNFIT
 from analysis.sweep import over_seeds
 
 CROSSOVER = 10.0
@@ -20,7 +21,7 @@ ARTICLE = {"fully_connected pca": "feature", "fully_connected": "lazy", "cnn cif
 def table1(source: Source) -> Sheet:
     """Which regime is ahead, for each data set and network: the least test error of either."""
     sheet, table = begin(
-        "table1", {"a": "least test error over α, mean of the seeds"}, source, unfit=0.04, columns=1, height=1.0
+        "table1", {"a": "least test error over α, mean of the seeds"}, source, unfit=UNFIT, columns=1, height=1.0
     )
     table = table[table["dynamics"].isin(NOT_FROZEN)]
     columns = ("data", "network", "dynamics", "feature", "lazy", "ahead", "article")
