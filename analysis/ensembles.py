@@ -1,4 +1,4 @@
-"""Statistics over networks that differ by their initial weights alone (spec §4, eqs. 15–17)."""
+"""Statistics over networks that differ by their initial weights alone (eqs. 15–17)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

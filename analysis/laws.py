@@ -1,4 +1,4 @@
-"""The laws of the article that a sweep can show (spec §5), each with its error and a verdict."""
+"""The laws of the article that a sweep can show, each with its error and a verdict."""
 
 from dataclasses import replace
 

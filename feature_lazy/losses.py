@@ -3,7 +3,7 @@
 Labels say which kind of outputs they are for: y = ±1, floating point, for one output with the margin m = F·y; class
 ranks 0 … C − 1, integers, for C outputs with the margin m = F_y − max_{c≠y} F_c. The C outputs of a pattern lie side by
 side. ``stop_margin`` is the margin beyond which a pattern counts as fit: 1 in the article; a loss that only approaches
-m = 1 stops a tolerance below it (spec §1 and §3). Real labels have ``SquaredError`` and a margin of its own.
+m = 1 stops a tolerance below it. Real labels have ``SquaredError`` and a margin of its own.
 """
 
 import math
@@ -75,7 +75,6 @@ class Classification:
     """Labels are ±1 or classes, and what counts as fit is the margin by which the right answer wins."""
 
     def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.margin``."""
         return margins(outputs, labels)
 
 
@@ -92,7 +91,6 @@ class SoftHinge(Classification):
         return self.beta / 4
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.__call__``."""
         return softplus(1 - outputs * labels, self.beta)
 
 
@@ -104,7 +102,6 @@ class Hinge(Classification):
     curvature: float = math.inf
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.__call__``."""
         return torch.relu(1 - outputs * labels)
 
 
@@ -121,7 +118,6 @@ class QuadraticHinge(Classification):
         return 1 - self.margin_tol
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.__call__``."""
         return 0.5 * torch.relu(1 - outputs * labels) ** 2
 
 
@@ -145,7 +141,6 @@ class Mse(Classification):
         return min(1.0, self.target - self.margin_tol)
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.__call__``."""
         if labels.is_floating_point():
             return 0.5 * (self.target - outputs * labels) ** 2
         own, each = _own_class(outputs, labels)
@@ -161,7 +156,6 @@ class CrossEntropy(Classification):
     """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.__call__``."""
         own, each = _own_class(outputs, labels)
         return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)
 
@@ -183,9 +177,7 @@ class SquaredError:
         return 1 - self.margin_tol
 
     def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.margin``."""
         return 1 - (labels - outputs).abs()
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """See ``Loss.__call__``."""
         return 0.5 * (labels - outputs) ** 2

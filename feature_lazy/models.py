@@ -48,17 +48,14 @@ class NetworkModel:
     memory_limit: float = float("inf")
 
     def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
-        """See ``Model.f``."""
         return outputs_in_chunks(self.architecture, w, x, self.memory_limit)
 
     def kernel(self, w: Tensor, member: Tensor, x: Tensor, x2: Tensor | None = None) -> Tensor:
-        """See ``Model.kernel``."""
         params = self.architecture.layout.unflatten(w)
         # A member that has diverged is observed as it is, and does not end the others.
         return tangent_kernel(self.architecture, params, x, x2, memory_limit=self.memory_limit, check_finite=False)
 
     def layer_kernels(self, w: Tensor, member: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """See ``Model.layer_kernels``."""
         params = self.architecture.layout.unflatten(w)
         return layer_kernels(self.architecture, params, x, memory_limit=self.memory_limit, check_finite=False)
 
@@ -90,7 +87,6 @@ class LinearisedModel:
 
     @property
     def memory_limit(self) -> float:
-        """See ``Model.memory_limit``."""
         return self.network.memory_limit
 
     def kernel(self, w: Tensor, member: Tensor, x: Tensor, x2: Tensor | None = None) -> Tensor:
@@ -98,7 +94,6 @@ class LinearisedModel:
         return self.network.kernel(self.w_frozen[member], member, x, x2)
 
     def layer_kernels(self, w: Tensor, member: Tensor, x: Tensor) -> dict[str, Tensor]:
-        """See ``Model.layer_kernels``."""
         return self.network.layer_kernels(self.w_frozen[member], member, x)
 
 

@@ -1,4 +1,4 @@
-"""What is measured along a run (spec §4): pure functions of weights, named ``group/name``. Nothing here writes."""
+"""What is measured along a run: pure functions of weights, named ``group/name``. Nothing here writes."""
 
 import math
 from collections.abc import Mapping

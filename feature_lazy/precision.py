@@ -8,7 +8,7 @@ from feature_lazy.observables import rms
 
 
 def check_precision(alpha: float, f0: Tensor, tolerance: float) -> None:
-    """Refuse a dtype in which F drowns in the rounding of f − f₀; F is of order 1 when training stops (spec §3).
+    """Refuse a dtype in which F drowns in the rounding of f − f₀; F is of order 1 when training stops.
 
     Args:
         alpha: output scale.

@@ -98,12 +98,10 @@ class BatchProgress:
         self.started = time.monotonic()
 
     def observed(self, cell: Cell, row: Mapping[str, float]) -> None:
-        """See ``Progress.observed``."""
         self.rows[cell.run_id] = row
         self._show()
 
     def finished(self, cell: Cell, summary: Mapping[str, Any]) -> None:
-        """See ``Progress.finished``."""
         self.left.discard(cell.run_id)
         log.info(
             "%s: %s at t = %.4g after %d steps, kernel change %s",
@@ -155,7 +153,6 @@ class LogLines:
         self.last = time.monotonic()
 
     def show(self, snapshot: Snapshot) -> None:
-        """See ``Sink.show``."""
         if time.monotonic() - self.last >= LOG_EVERY:
             self.last = time.monotonic()
             log.info("%s", snapshot.line())
@@ -175,11 +172,9 @@ class LiveLine:
         self.live.start()
 
     def show(self, snapshot: Snapshot) -> None:
-        """See ``Sink.show``."""
         self.live.update(snapshot.line())
 
     def close(self) -> None:
-        """See ``Sink.close``."""
         self.live.stop()
 
 
@@ -200,7 +195,6 @@ class SnapshotFile:
             log.debug("progress file %s cannot be written", self.path)
 
     def close(self) -> None:
-        """See ``Sink.close``."""
         self.path.unlink(missing_ok=True)
 
 

@@ -35,5 +35,4 @@ class RedactingFormatter(logging.Formatter):
     """A log formatter that lets no secret through, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """See ``logging.Formatter.format``."""
         return redact(super().format(record))

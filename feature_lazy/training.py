@@ -92,7 +92,6 @@ class GradientFlow:
     dt_init: float = 1.0
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
-        """See ``Dynamics.prepare``."""
         return Training(flow, self.method, w0, self.dt_init * time_scale(flow), _network(flow))
 
 
@@ -113,7 +112,6 @@ class MomentumDynamics:
     dt_init: float = 1.0
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
-        """See ``Dynamics.prepare``."""
         tau = relaxation_time(self.c, self.kappa, sqrt_h_alpha(flow))
         system = MomentumFlow(flow, tau.to(w0))
         return Training(system, self.method, system.at_rest(w0), self.dt_init * tau, _network(flow))

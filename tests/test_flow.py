@@ -62,7 +62,7 @@ def test_velocity_is_minus_the_gradient_of_the_loss(loss):
 
 
 def test_outputs_move_by_the_tangent_kernel():
-    """dF/dt(x) = −(1/P) Σ_ν Θ(x, x_ν) ∂ℓ/∂F_ν, without α (spec §3): flow and kernel hold the same gradient."""
+    """dF/dt(x) = −(1/P) Σ_ν Θ(x, x_ν) ∂ℓ/∂F_ν, without α: flow and kernel hold the same gradient."""
     w, loss = elsewhere(), SoftHinge()
     velocity, outputs = flow(loss).evaluate(w, ALL)
     jacobian = torch.stack([torch.func.jacrev(network)(w)[m, :, m] for m in range(3)])

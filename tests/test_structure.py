@@ -102,7 +102,7 @@ LIGHT = (
     "progress",
     "progress_bar",
 )
-MAX_LINES = 250
+MAX_LINES = 500
 MAX_FUNCTION_LINES = 50
 
 PACKAGES = ("feature_lazy", "analysis", "hydra_plugins")
@@ -205,6 +205,43 @@ def test_functions_are_small(path):
             documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
             begin = (first.end_lineno if documented else node.lineno - 1) + 1
             assert node.end_lineno - begin + 1 <= MAX_FUNCTION_LINES, f"{path.name}: {node.name}"
+
+
+def classes():
+    """Every class of the package as (file, definition)."""
+    for path in (ROOT / "feature_lazy").rglob("*.py"):
+        yield from ((path, node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+
+
+def documented(node):
+    methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+    return {item.name for item in methods if ast.get_docstring(item)}
+
+
+def test_a_method_without_docstring_overrides_one_that_has():
+    """Overrides need none; a base class or a protocol says what such a method does."""
+    interfaces = set()
+    inherited = {}
+    for _, node in classes():
+        bases = {ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases}
+        inherited.setdefault(node.name, set()).update(bases)
+        if bases & {"Protocol", "ABC"}:
+            interfaces |= documented(node)
+    by_name = {}
+    for _, node in classes():
+        by_name.setdefault(node.name, set()).update(documented(node))
+    for path, node in classes():
+        known, waiting = set(interfaces), list(inherited[node.name])
+        if not inherited[node.name] <= {*inherited, "Protocol", "ABC", "StrEnum", "Enum", "Exception"}:
+            continue  # a library's class says it
+        while waiting:
+            base = waiting.pop()
+            known |= by_name.get(base, set())
+            waiting += inherited.get(base, set()) - {base}
+        for item in node.body:
+            if isinstance(item, ast.FunctionDef) and not item.name.startswith("_") and not node.name.startswith("_"):
+                silent = item.name not in documented(node) | known
+                assert not silent, f"{path.relative_to(ROOT)}: {node.name}.{item.name} has no docstring"
 
 
 def documents():

@@ -200,7 +200,7 @@ def test_minibatches_go_through_the_training_set():
 
 
 def test_units_of_the_authors():
-    """lr = lr_authors·α/√h; ε = ε_authors·√h/α (spec §3)."""
+    """lr = lr_authors·α/√h; ε = ε_authors·√h/α."""
     h = NETWORK.last_fan_in
     sgd = MinibatchDynamics("sgd", 0.1).prepare(flow(), W0)
     torch.testing.assert_close(sgd.system.unit, 0.1 * ALPHA / h**0.5)

@@ -1,4 +1,4 @@
-"""From training to verdicts: laws of spec §5 in a sweep that is really trained, small enough for every run of CI."""
+"""Laws of the article, from training to verdicts, in a sweep that is really trained and small enough for CI."""
 
 import pytest
 

@@ -69,7 +69,6 @@ class Convolutional(GaussianNetwork):
 
     @property
     def layers(self) -> list[LayerShape]:
-        """See ``Layered.layers``."""
         shapes = list(self.layout.shapes.values())
         convolutions = [
             LayerShape(math.prod(shape[1:]), shape[0], side**2)

@@ -63,7 +63,6 @@ class FullyConnected(GaussianNetwork):
 
     @property
     def layers(self) -> list[LayerShape]:
-        """See ``Layered.layers``."""
         return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
 
     @property

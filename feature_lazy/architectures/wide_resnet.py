@@ -118,7 +118,6 @@ class WideResnet(GaussianNetwork):
 
     @property
     def layers(self) -> Sequence[LayerShape]:
-        """See ``Layered.layers``."""
         found = []
         for conv in self.convolutions:
             fan_in = conv.fan_in * conv.window.size**2

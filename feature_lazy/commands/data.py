@@ -139,11 +139,9 @@ class _RichBar:
         self.total = 0
 
     def update(self, n: int) -> None:
-        """See ``cache.ProgressBar.update``."""
         self.progress.update(self.task, advance=n, total=self.total or None)
 
     def reset(self) -> None:
-        """See ``cache.ProgressBar.reset``."""
         self.progress.reset(self.task)
 
     def close(self) -> None:

@@ -70,7 +70,6 @@ class Parity(Labels):
         return list(names)
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """See ``Labels.values``."""
         return 2.0 * (np.searchsorted(names, classes) % 2) - 1.0
 
 
@@ -98,11 +97,9 @@ class OneVsRest(Labels):
         return sorted(names)
 
     def cycle(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.cycle``."""
         return [name for other in names if other != self.positive for name in (other, self.positive)]
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """See ``Labels.values``."""
         return np.where(classes == self.positive, 1.0, -1.0)
 
 
@@ -133,11 +130,9 @@ class Pairs(Labels):
         return used
 
     def cycle(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.cycle``."""
         return [name for pair in zip(self.minus, self.plus, strict=True) for name in pair]
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """See ``Labels.values``."""
         return np.where(np.isin(classes, self.plus), 1.0, -1.0)
 
 
@@ -154,15 +149,12 @@ class RandomLabels(Labels):
     seed: int
 
     def in_use(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.in_use``."""
         return sorted(names)
 
     def cycle(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.cycle``."""
         return list(names)
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """See ``Labels.values``."""
         coins = 2.0 * stream(self.seed, "labels").integers(0, 2, size=-(-len(classes) // 2)) - 1.0
         return np.stack([coins, -coins], axis=1).ravel()[: len(classes)]
 
@@ -189,11 +181,9 @@ class Regression(Labels):
         return sorted(names)
 
     def cycle(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.cycle``."""
         return list(names)
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """See ``Labels.values``."""
         if targets is not None:
             return targets
         n = len(names)
@@ -205,11 +195,9 @@ class Classes(Labels):
     """The class itself, by its rank among the sorted classes in use: 0 … C − 1, for a network with C outputs."""
 
     def unit(self, names: Sequence[int]) -> int:
-        """See ``Labels.unit``."""
         return len(names)
 
     def n_outputs(self, names: Sequence[int]) -> int:
-        """See ``Labels.n_outputs``."""
         return len(names)
 
     def in_use(self, names: Sequence[int]) -> list[int]:
@@ -223,9 +211,7 @@ class Classes(Labels):
         return sorted(names)
 
     def cycle(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.cycle``."""
         return list(names)
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """See ``Labels.values``."""
         return np.searchsorted(names, classes).astype(np.int64)

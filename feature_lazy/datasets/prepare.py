@@ -1,4 +1,4 @@
-"""Split, scale and label (spec §2; section 2 of the article)."""
+"""Split, scale and label, as section 2 of the article does."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace

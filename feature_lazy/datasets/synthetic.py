@@ -56,11 +56,9 @@ class Gaussian:
 
     @property
     def n_classes(self) -> int:
-        """See ``Law.n_classes``."""
         return 2
 
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """See ``Law.patterns``."""
         return rng.standard_normal((n, self.dim))
 
 
@@ -78,7 +76,6 @@ class TeacherStudent(Gaussian):
     hidden: int
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """See ``Law.label``."""
         from scipy.special import erf
 
         w = stream(seed, "synthetic", "teacher").standard_normal((self.hidden, self.dim)) / np.sqrt(self.dim)
@@ -103,7 +100,6 @@ class Stripe(Gaussian):
     interfaces: tuple[float, ...]
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """See ``Law.label``."""
         return np.searchsorted(self.interfaces, x[:, 0]).astype(np.int64) % 2, None
 
 
@@ -123,15 +119,12 @@ class SparseParity:
 
     @property
     def n_classes(self) -> int:
-        """See ``Law.n_classes``."""
         return 2
 
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """See ``Law.patterns``."""
         return 2.0 * rng.integers(0, 2, size=(n, self.dim)) - 1.0
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """See ``Law.label``."""
         return (x[:, : self.order].prod(axis=1) > 0).astype(np.int64), None
 
 
@@ -154,7 +147,6 @@ class Spheres(Gaussian):
         return self.shells
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """See ``Law.label``."""
         from scipy.special import gammaincinv
 
         # |x|² follows χ²_d, whose quantiles are twice those of a Γ(d/2).

@@ -31,7 +31,6 @@ class SmoothController:
     per_octave: int = 16
 
     def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
-        """See ``Controller.decide``."""
         accepted = trial.error < 1
         e, k = trial.error.clamp(min=1e-8), trial.order
         last = state.last_error.clamp(min=1e-8).nan_to_num(nan=1.0)

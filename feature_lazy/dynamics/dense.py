@@ -31,12 +31,10 @@ class Hermite:
     velocity: Tensor
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.at``."""
         dt = self.state.dt[rows]
         return hermite(theta, dt, (self.state.y[rows], self.state.velocity[rows]), (self.y[rows], self.velocity[rows]))
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.outputs``."""
         return self.system.outputs(self.at(rows, theta), self.state.member[rows])
 
 

@@ -25,7 +25,7 @@ class Event:
 
 
 def half_loss(loss: Loss, labels: Tensor, n_outputs: int = 1) -> Event:
-    """t_½: the mean loss on the training set falls below half of its value at F = 0 (spec §4)."""
+    """t_½: the mean loss on the training set falls below half of its value at F = 0 (Fig. 5b)."""
     dtype = labels.dtype if labels.is_floating_point() else torch.float64
     rest = torch.zeros(1, len(labels) * n_outputs, dtype=dtype, device=labels.device)
     half = 0.5 * float(loss(rest, labels).mean())
@@ -33,5 +33,5 @@ def half_loss(loss: Loss, labels: Tensor, n_outputs: int = 1) -> Event:
 
 
 def converged(loss: Loss, labels: Tensor) -> Event:
-    """t_stop: every training pattern has a margin above the loss's stop margin (spec §3)."""
+    """t_stop: every training pattern has a margin above the loss's stop margin (section 3)."""
     return Event("t_stop", lambda outputs: loss.stop_margin - loss.margin(outputs, labels).amin(1), terminal=True)

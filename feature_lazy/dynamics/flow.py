@@ -74,15 +74,12 @@ class NetworkTangent:
     memory_limit: float
 
     def kernel(self) -> Tensor:
-        """See ``Tangent.kernel``."""
         return self.linear.kernel(self.memory_limit)
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """See ``Tangent.pull_back``."""
         return self.linear.pull_back(a / self.alpha[:, None])
 
     def select(self, rows: Tensor) -> "NetworkTangent":
-        """See ``Tangent.select``."""
         return NetworkTangent(self.linear.select(rows), self.outputs[rows], self.alpha[rows], self.memory_limit)
 
 
@@ -179,24 +176,20 @@ class NetworkFlow:
         return self._predictor(f, member)
 
     def linearise(self, y: Tensor, member: Tensor) -> "NetworkTangent":
-        """See ``TangentSystem.linearise``."""
         params = self.architecture.layout.unflatten(y)
         linear = first_order(self.architecture, params, self._x(member), self.memory_limit)
         predictor = self._predictor(linear.outputs, member)
         return NetworkTangent(linear, predictor, self.alpha[member], self.memory_limit)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        """See ``TangentSystem.push``."""
         return push(self.loss, outputs, self._labels(member), self.n_train)
 
     @property
     def kernel_fits(self) -> bool:
-        """See ``TangentSystem.kernel_fits``."""
         return KERNELS_HELD * (self.x.shape[-2] * self.n_outputs) ** 2 * self.x.element_size() <= self.memory_limit
 
     @property
     def stiffness(self) -> float:
-        """See ``TangentSystem.stiffness``."""
         return self.loss.curvature / self.n_train
 
     def laziness(self, member: Tensor) -> Tensor:

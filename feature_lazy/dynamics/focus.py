@@ -78,11 +78,9 @@ class WholeOutputs:
     dense: Dense
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.at``."""
         return self.dense.at(rows, theta)
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.outputs``."""
         return self.system.outputs(self.at(rows, theta), self.member[rows])
 
 
@@ -104,7 +102,6 @@ class Focused:
         return self.stepper.memory
 
     def begin(self, system: System, state: State) -> State:
-        """See ``Stepper.begin``."""
         return self.stepper.begin(system, state)
 
     def step(self, system: Any, state: State) -> Trial:
@@ -116,7 +113,6 @@ class Focused:
         return in_groups(state, active(system, state.outputs, state.member), step)
 
     def report(self, state: State) -> dict[str, float | str]:
-        """See ``Stepper.report``."""
         return self.stepper.report(state)
 
 
@@ -161,9 +157,7 @@ class MergedDense:
         return torch.cat([values for _, values in found])[order]
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.at``."""
         return self._gather("at", rows, theta)
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.outputs``."""
         return self._gather("outputs", rows, theta)

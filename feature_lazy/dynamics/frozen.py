@@ -39,7 +39,6 @@ class FrozenKernelFlow:
         self._now = (theta, outputs, bend)
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """See ``System.outputs``."""
         if len(member) != len(self._rows) or not torch.equal(member, self._rows):
             # Kernels are large: they are gathered when members leave, and not at every evaluation.
             bend = None if self.bend is None else self.bend.select(member)
@@ -50,7 +49,6 @@ class FrozenKernelFlow:
         return outputs if bend is None else bend.added_to(outputs, y)
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``System.evaluate``."""
         outputs = self.outputs(y, member)
         return self.push(outputs, member), outputs
 

@@ -46,17 +46,14 @@ class LinearisedFlow:
 
     @property
     def kernel_fits(self) -> bool:
-        """See ``TangentSystem.kernel_fits``."""
         return self.flow.kernel_fits
 
     @property
     def n_outputs(self) -> int:
-        """See ``TangentSystem.n_outputs``."""
         return self.flow.n_outputs
 
     @property
     def stiffness(self) -> float:
-        """See ``TangentSystem.stiffness``."""
         return self.flow.stiffness
 
     def laziness(self, member: Tensor) -> Tensor:
@@ -64,7 +61,6 @@ class LinearisedFlow:
         return torch.full_like(member, torch.inf, dtype=torch.float64)
 
     def weights(self, y: Tensor) -> Tensor:
-        """See ``WeightSystem.weights``."""
         return y
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
@@ -78,15 +74,12 @@ class LinearisedFlow:
         return self._jacobian(member).pull_back(push), outputs
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        """See ``TangentSystem.push``."""
         return self.flow.push(outputs, member)
 
     def linearise(self, y: Tensor, member: Tensor) -> "FrozenTangent":
-        """See ``TangentSystem.linearise``."""
         return FrozenTangent(self, self.outputs(y, member), member)
 
     def restricted(self, member: Tensor, patterns: Tensor) -> "LinearisedFlow":
-        """See ``TangentSystem.restricted``."""
         part = copy.copy(self)
         part.flow, part.w0 = self.flow.restricted(member, patterns), self.w0[member]
         part.linear, part.theta = self._jacobian(member).on(patterns), None
@@ -121,14 +114,11 @@ class FrozenTangent:
         self.system, self.outputs, self.member = system, outputs, member
 
     def kernel(self) -> Tensor:
-        """See ``Tangent.kernel``."""
         return self.system.kernel(self.member)
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """See ``Tangent.pull_back``."""
         alpha = self.system.flow.alpha[self.member, None]
         return self.system.linear.select(self.member).pull_back(a / alpha)
 
     def select(self, rows: Tensor) -> "FrozenTangent":
-        """See ``Tangent.select``."""
         return FrozenTangent(self.system, self.outputs[rows], self.member[rows])

@@ -44,7 +44,6 @@ class Sgd:
     slots: int = 0
 
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, member: Tensor) -> Tensor:
-        """See ``Optimiser.update``."""
         return torch.addcmul(y, gradient, self.lr[member, None].to(y), value=-1)
 
 
@@ -64,7 +63,6 @@ class Adam:
     slots: int = 2
 
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, member: Tensor) -> Tensor:
-        """See ``Optimiser.update``."""
         w, m, v = y.chunk(3, dim=1)
         b1, b2 = self.betas
         m, v = torch.lerp(m, gradient, 1 - b1), torch.lerp(v, gradient.square(), 1 - b2)
@@ -102,7 +100,6 @@ class MinibatchTraining:
         return torch.cat([w0, w0.new_zeros(len(w0), self.optimiser.slots * w0.shape[1])], dim=1)
 
     def weights(self, y: Tensor) -> Tensor:
-        """See ``WeightSystem.weights``."""
         return y[:, : y.shape[1] // (1 + self.optimiser.slots)]
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
@@ -145,7 +142,6 @@ class Updates(SingleMethod):
     """A step is a block of updates; its length is rounded to a whole number of them."""
 
     def step(self, system: MinibatchTraining, state: State) -> Trial:
-        """See ``Stepper.step``."""
         unit = system.unit[state.member]
         first, counts = (state.t / unit).round().long(), (state.dt / unit).round().long().clamp(min=1)
         replay = Replay(system, state, first, counts)
@@ -200,7 +196,6 @@ class Replay:
         return self.after(rows, (theta * self.counts[rows] + 1e-6).floor().long())
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.outputs``."""
         return self.system.outputs(self.at(rows, theta), self.state.member[rows])
 
 
@@ -208,6 +203,5 @@ class AcceptFinite:
     """Blocks keep their length; one that is not finite is rejected, and with it the run, because no other would do."""
 
     def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
-        """See ``Controller.decide``."""
         finite = trial.error.isfinite()
         return finite, torch.where(finite, state.dt, 0.0)

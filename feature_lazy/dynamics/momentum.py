@@ -31,7 +31,6 @@ class MomentumFlow:
         return torch.cat([w0, torch.zeros_like(w0)], dim=1)
 
     def weights(self, y: Tensor) -> Tensor:
-        """See ``WeightSystem.weights``."""
         return y.chunk(2, dim=1)[0]
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
@@ -47,5 +46,5 @@ class MomentumFlow:
 
 
 def relaxation_time(c: float, kappa: float, sqrt_h_alpha: Tensor) -> Tensor:
-    """Τ = c·min(√h·α, κ), in the article's t (spec §3)."""
+    """τ = c·min(√h·α, κ), in the article's t (Fig. 14)."""
     return c * sqrt_h_alpha.clamp(max=kappa)

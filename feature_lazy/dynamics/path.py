@@ -37,7 +37,7 @@ class Path:
     complete: Tensor
 
     def end(self) -> Tensor:
-        """A at dt, (E, P)."""
+        """a at dt, (E, P)."""
         return ends(self.a)
 
     def moments(self, direction: Tensor) -> list[Tensor]:

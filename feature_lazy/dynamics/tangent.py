@@ -55,7 +55,6 @@ class TangentDense:
     mismatch: Tensor
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.at``."""
         a = self._a(rows, theta)
         moments = []
         for s, row in zip(self._seconds(rows, theta), rows.tolist(), strict=True):
@@ -107,7 +106,6 @@ class TangentExponential(SingleMethod):
     memory = Chebyshev2.memory
 
     def step(self, system: TangentSystem, state: State) -> Trial:
-        """See ``Stepper.step``."""
         return self._step(system, state) if system.kernel_fits else Chebyshev2(self.tolerance).step(system, state)
 
     def _step(self, system: TangentSystem, state: State) -> Trial:

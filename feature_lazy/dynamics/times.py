@@ -28,7 +28,6 @@ class LogTimes:
     first: float
 
     def between(self, start: float, stop: float) -> list[float]:
-        """See ``ObservationTimes.between``."""
         # ``first`` is a product such as 1e-3·√h·α, whose rounding must not cost the time that it means.
         begin = self.first * (1 - 1e-9)
         low = max(start, begin)
@@ -44,7 +43,6 @@ class EveryStep:
     """The end of every accepted step: for solutions that are needed everywhere."""
 
     def between(self, start: float, stop: float) -> list[float]:
-        """See ``ObservationTimes.between``."""
         return [stop]
 
 
@@ -56,5 +54,4 @@ class GivenTimes:
         self.times = sorted(set(times))
 
     def between(self, start: float, stop: float) -> list[float]:
-        """See ``ObservationTimes.between``."""
         return self.times[bisect.bisect_right(self.times, start) : bisect.bisect_right(self.times, stop)]

@@ -81,12 +81,10 @@ class ClosedForm:
         self._dual, self._scale = activation.dual, activation.factor**2
 
     def marginals(self, q: Tensor) -> Marginals:
-        """See ``Expectations.marginals``."""
         moment = self._scale * self._dual(q, q, torch.ones_like(q))[0]
         return Marginals(q, moment, q.new_empty(2, 0, len(q)), 0.0)
 
     def joint(self, rows: Marginals, columns: Marginals, rho: Tensor) -> tuple[Tensor, Tensor]:
-        """See ``Expectations.joint``."""
         values, slopes = self._dual(rows.variance[:, None], columns.variance, rho)
         return self._scale * values, self._scale * slopes
 

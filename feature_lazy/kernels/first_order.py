@@ -83,12 +83,10 @@ class MatrixFree:
         return free
 
     def select(self, members: Tensor) -> "MatrixFree":
-        """See ``FirstOrder.select``."""
         x = self.x if self.x.dim() == 2 else self.x[members]
         return MatrixFree(self.architecture, self.w[members], x, self.outputs[members], self.memory_limit)
 
     def on(self, patterns: Tensor) -> "MatrixFree":
-        """See ``FirstOrder.on``."""
         member = torch.arange(len(patterns), device=patterns.device)[:, None]
         x = self.x[patterns] if self.x.dim() == 2 else self.x[member, patterns]
         outputs = self.outputs.gather(1, places(patterns, self.architecture.n_outputs))
@@ -96,7 +94,6 @@ class MatrixFree:
 
     @torch.enable_grad()
     def push_forward(self, v: Tensor) -> Tensor:
-        """See ``FirstOrder.push_forward``."""
         w, parts = self.w.clone().requires_grad_(), []
         for chunk in self._chunks():
             parts.append(push_forward(self._f(w, chunk), w, v))
@@ -104,7 +101,6 @@ class MatrixFree:
 
     @torch.enable_grad()
     def pull_back(self, a: Tensor) -> Tensor:
-        """See ``FirstOrder.pull_back``."""
         w, total = self.w.clone().requires_grad_(), torch.zeros_like(self.w)
         for chunk in self._chunks():
             total += pull_back(self._f(w, chunk), w, a[:, span(chunk, self.architecture.n_outputs)])

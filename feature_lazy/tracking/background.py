@@ -56,15 +56,12 @@ class Trackers:
         self.thread: threading.Thread | None = None
 
     def start(self, cell: Cell, rows: Sequence[Row]) -> None:
-        """See ``Tracker.start``."""
         self._put("start", cell, [_storable(row) for row in rows])
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        """See ``Tracker.log``."""
         self._put("log", cell, step, _storable(row))
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
-        """See ``Tracker.finish``."""
         self._put("finish", cell, dict(summary))
 
     def close(self, patience: float = PATIENCE) -> None:

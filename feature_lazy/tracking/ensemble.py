@@ -83,7 +83,6 @@ class MeanTracker:
             member.add(row)
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        """See ``Tracker.log``."""
         self.members[cell.run_id].add(row)
         self._show()
 

@@ -23,11 +23,9 @@ class JsonLines:
         write_atomically(self._path(cell), b"".join(lines))
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        """See ``Tracker.log``."""
         append(self._path(cell), _step(step, row))
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
-        """See ``Tracker.finish``."""
         append(self._path(cell), _line({"summary": dict(summary)}))
 
     def _path(self, cell: Cell) -> Path:

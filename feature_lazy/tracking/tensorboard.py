@@ -29,7 +29,6 @@ class TensorBoard:
         self.open: dict[str, SummaryWriter] = {}
 
     def start(self, cell: Cell, rows: Sequence[Row]) -> None:
-        """See ``Tracker.start``."""
         folder = self.folder / cell.run_id
         for path in folder.glob("events.out.tfevents.*"):
             path.unlink()
@@ -39,7 +38,6 @@ class TensorBoard:
             self.log(cell, step, row)
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        """See ``Tracker.log``."""
         for name, value in row.items():
             self.open[cell.run_id].add_scalar(name, value, step)
 

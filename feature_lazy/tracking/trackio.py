@@ -25,7 +25,6 @@ class Trackio:
         self.runs: dict[str, Any] = {}
 
     def start(self, cell: Cell, rows: Sequence[Row]) -> None:
-        """See ``Tracker.start``."""
         with suppress(ValueError):  # the project has no run yet
             for old in list(self.trackio.Api().runs(self.project)):
                 if old.name == cell.run_id:
@@ -43,7 +42,6 @@ class Trackio:
             self.log(cell, step, row)
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        """See ``Tracker.log``."""
         self.runs[cell.run_id].log(dict(row), step=step)
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:

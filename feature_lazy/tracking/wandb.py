@@ -145,7 +145,6 @@ class Wandb:
         return run
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        """See ``Tracker.log``."""
         self._log(cell, step, row, send=True)
 
     def _log(self, cell: Cell, step: int, row: Row, *, send: bool) -> None:
