@@ -5,10 +5,10 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from feature_lazy.app import train
-from feature_lazy.errors import ConfigError
-from feature_lazy.overrides import check_overrides, sized
-from feature_lazy.schema import register
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.runs.app import train
+from feature_lazy.settings.overrides import check_overrides, sized
+from feature_lazy.settings.schema import register
 
 register()
 

@@ -1,1 +1,1 @@
-"""From stored runs to tables, fits and figures. Runs are read through ``feature_lazy.runs`` only."""
+"""From stored runs to tables, fits and figures. Runs are read through ``feature_lazy.runs.reading`` only."""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from feature_lazy.errors import FeatureLazyError
+from feature_lazy.core.errors import FeatureLazyError
 
 COMMANDS = ("figures", "figure", "laws", "list", "report")
 FORMATS = ("pdf", "png", "pgf")

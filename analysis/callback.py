@@ -6,7 +6,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from feature_lazy.errors import StoreError
+from feature_lazy.core.errors import StoreError
 
 
 class SweepFigures(Callback):

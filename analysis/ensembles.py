@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from analysis.estimate import weighted_mean
-from feature_lazy.runs import Run
+from feature_lazy.runs.reading import Run
 
 
 def margins(predictor: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ def estimate(statistic: Statistic, seeds: int) -> Estimate:
     about their own mean: too small by (n − 1)/n, which is put right. A bootstrap of 3 seeds has 10 different samples,
     three of which are one seed thrice; below 8 seeds the jackknife is taken, which for what is linear in the seeds is
     the same without chance (Efron and Stein, 1981). The error bar is Student's quantile with n − 1 degrees of freedom
-    times the standard error: 4.3 of them for 3 seeds, 2.8 for 5. ``tests/test_coverage.py`` holds it to 95 %.
+    times the standard error: 4.3 of them for 3 seeds, 2.8 for 5. ``tests/study/test_coverage.py`` holds it to 95 %.
 
     Args:
         statistic: see ``Statistic``.

@@ -7,7 +7,7 @@ from analysis.exponents import mean, width_slope
 from analysis.regimes import Regimes, words
 from analysis.sweep import H, X
 from analysis.verdict import Expected, Law, above_zero, judged
-from feature_lazy.runs import Run
+from feature_lazy.runs.reading import Run
 
 EARLY = (0.01, 0.2)
 """Times over t_½ between which the output grows in proportion to t."""

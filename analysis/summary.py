@@ -6,7 +6,7 @@ from pathlib import Path
 from analysis.figures import draw
 from analysis.sweep import LIMIT, read
 from analysis.table import show
-from feature_lazy.infinite_width import stored_test_error
+from feature_lazy.study.infinite_width import stored_test_error
 
 
 def summarise(folder: Path) -> list[Path]:

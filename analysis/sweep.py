@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.ensembles import Ensemble, margins
 from feature_lazy import load_sweep
-from feature_lazy.errors import StoreError
+from feature_lazy.core.errors import StoreError
 
 __all__ = [
     "LIMIT",

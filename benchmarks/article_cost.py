@@ -25,14 +25,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis.sweep import X
-from feature_lazy import config as schema
 from feature_lazy import load_sweep
-from feature_lazy.activations import relu_activation
-from feature_lazy.architectures import Convolutional, FullyConnected, WideResnet
-from feature_lazy.cells import seeds, sqrt_h_alpha
-from feature_lazy.data_rules import pattern_shape
-from feature_lazy.schema import from_plain, register
-from feature_lazy.widths import widths
+from feature_lazy.data.rules import pattern_shape
+from feature_lazy.networks import Convolutional, FullyConnected, WideResnet
+from feature_lazy.networks.activations import relu_activation
+from feature_lazy.networks.widths import widths
+from feature_lazy.settings import config as schema
+from feature_lazy.settings.cells import seeds, sqrt_h_alpha
+from feature_lazy.settings.schema import from_plain, register
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 ROOT = Path(__file__).parent.parent

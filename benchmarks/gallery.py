@@ -23,7 +23,7 @@ from analysis.figures.registry import ARTICLE, draw_article
 from analysis.figures.source import flows
 from analysis.laws import laws
 from analysis.sweep import H, parts
-from feature_lazy.errors import FeatureLazyError
+from feature_lazy.core.errors import FeatureLazyError
 
 ROOT = Path(__file__).parent.parent
 SWEEPS = ROOT / "conf" / "experiment" / "article" / "small"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import Convolutional, FullyConnected
 from feature_lazy.kernels import empirical_kernel, tangent_kernel
 from feature_lazy.kernels.factors import kernel_flops
+from feature_lazy.networks import Convolutional, FullyConnected
+from feature_lazy.networks.activations import softplus_activation
 
 PHI = softplus_activation(5.0)
 SIDE = 28

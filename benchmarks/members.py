@@ -12,11 +12,11 @@ import time
 
 import torch
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import FullyConnected
-from feature_lazy.datasets.prepare import prepare
+from feature_lazy.data.prepare import prepare
 from feature_lazy.dynamics import Limits, LogTimes, NetworkFlow, converged, integrate, method, start
-from feature_lazy.losses import SoftHinge
+from feature_lazy.dynamics.losses import SoftHinge
+from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.activations import softplus_activation
 
 MEMBERS = 20
 CASES = (("digits", 256, 30, 10**6), ("digits", 1000, 256, 12))

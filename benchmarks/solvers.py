@@ -20,9 +20,7 @@ import torch
 from scipy.integrate import DOP853
 from scipy.optimize import brentq
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import FullyConnected
-from feature_lazy.datasets.prepare import prepare
+from feature_lazy.data.prepare import prepare
 from feature_lazy.dynamics import (
     STEPPERS,
     GivenTimes,
@@ -36,7 +34,9 @@ from feature_lazy.dynamics import (
     method,
     start,
 )
-from feature_lazy.losses import SoftHinge
+from feature_lazy.dynamics.losses import SoftHinge
+from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.activations import softplus_activation
 
 SHORT = 0.8
 """The other end, over the time of convergence: there no method is helped by the stop."""

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import FullyConnected
-from feature_lazy.datasets.prepare import prepare
+from feature_lazy.data.prepare import prepare
 from feature_lazy.dynamics import NetworkFlow
+from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.kernels import tangent_kernel
-from feature_lazy.losses import SoftHinge
+from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.activations import softplus_activation
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Config": "feature_lazy.config",
-    "follow": "feature_lazy.trajectory",
-    "load_run": "feature_lazy.runs",
-    "load_sweep": "feature_lazy.sweep",
-    "regime": "feature_lazy.regimes",
+    "Config": "feature_lazy.settings.config",
+    "follow": "feature_lazy.measure.follow",
+    "load_run": "feature_lazy.runs.reading",
+    "load_sweep": "feature_lazy.runs.sweep",
+    "regime": "feature_lazy.measure.regime",
     "tangent_kernel": "feature_lazy.kernels",
 }
 

@@ -10,9 +10,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from hypothesis import settings
 
-from feature_lazy.config import Config
-from feature_lazy.schema import register, to_config
-from feature_lazy.store import Store
+from feature_lazy.runs.store import Store
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.schema import register, to_config
 
 ROOT = Path(__file__).parents[1]
 TINY = (

@@ -4,9 +4,9 @@ import os
 
 import torch
 
-from feature_lazy.activations import softplus_activation
-from feature_lazy.architectures import FullyConnected
 from feature_lazy.kernels import TiledKernel, kernel_on_disk, tangent_kernel
+from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.activations import softplus_activation
 
 D, P, TILE = 3, 40, 4
 TILES = 55

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from feature_lazy.store import Store
+from feature_lazy.runs.store import Store
 from tests.stored import save
 
 Y = np.array([1.0, -1.0] * 8)

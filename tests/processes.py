@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from feature_lazy.app import train_config
-from feature_lazy.build import build  # noqa: F401 - imported once by the server, and not by every child
 from feature_lazy.dynamics import integrate  # noqa: F401
-from feature_lazy.runs import HISTORY, OUTPUTS, load_run
+from feature_lazy.runs.app import train_config
+from feature_lazy.runs.build import build  # noqa: F401 - imported once by the server, and not by every child
+from feature_lazy.runs.reading import HISTORY, OUTPUTS, load_run
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload([__name__, "tests.kernel_folders"])

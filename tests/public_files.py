@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 
-from feature_lazy.datasets.registry import IDX_NAMES, Mirror, RemoteFile
+from feature_lazy.data.registry import IDX_NAMES, Mirror, RemoteFile
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from feature_lazy.history import History
-from feature_lazy.store import Batch
+from feature_lazy.runs.history import History
+from feature_lazy.runs.store import Batch
 
 DESCRIPTION = {
     "config": {"alpha": {"kind": "rescaled", "value": 0.1}, "observe": {"times": [1.0, 2.0]}},

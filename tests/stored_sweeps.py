@@ -7,9 +7,9 @@ from unittest import mock
 
 import numpy as np
 
-from feature_lazy.history import History
-from feature_lazy.plan import Job, Planned, _write
-from feature_lazy.store import Store
+from feature_lazy.runs.history import History
+from feature_lazy.runs.plan import Job, Planned, _write
+from feature_lazy.runs.store import Store
 
 XS = tuple(10.0 ** np.arange(-3, 6))
 SAME = {

@@ -7,100 +7,27 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Each layer imports itself and earlier ones only (docs/architecture.md).
-LAYERS = (
-    {
-        "errors",
-        "files",
-        "seeds",
-        "params",
-        "outputs",
-        "memory",
-        "geometry",
-        "parametrisation",
-        "redaction",
-        "environment",
-        "workers",
-    },
-    {"activations", "losses"},
-    {"architectures", "datasets", "kernels"},
-    {"dynamics"},
-    {"models", "preactivations"},
-    {"coordinates", "training", "probe", "observables", "precision"},
-    {"trajectory"},
-    {"regimes"},
-    {
-        "keys",
-        "families",
-        "tracking_config",
-        "dataset_config",
-        "data_rules",
-        "dynamics_config",
-        "config",
-        "schema",
-        "overrides",
-        "validate",
-        "cells",
-        "history",
-        "widths",
-        "sources",
-        "runs",
-        "sweep",
-        "store",
-        "stopping",
-        "failures",
-        "states",
-        "batches",
-        "plan",
-        "boundary",
-        "tracking",
-        "revision",
-        "provenance",
-        "progress",
-        "progress_bar",
-        "sweep_display",
-        "status_display",
-        "output_check",
-    },
-    {"targets"},
-    {"networks", "build_dataset", "build_tracking"},
-    {"build"},
-    {"batch", "infinite_width"},
-    {"run"},
-    {"app"},
-    {"parallel"},
-    {"slurm"},
-    {"commands"},
-)
-LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
+# Each room imports itself and those before it (docs/architecture.md).
+ROOMS = ("core", "settings", "data", "networks", "kernels", "dynamics", "measure", "runs", "study", "launch")
 # What the command line and the parent of a sweep import; PyTorch takes two seconds.
 LIGHT = (
-    "errors",
-    "files",
-    "config",
-    "schema",
-    "overrides",
-    "validate",
-    "data_rules",
-    "cells",
-    "history",
-    "widths",
-    "sources",
-    "runs",
-    "sweep",
-    "store",
-    "plan",
-    "boundary",
-    "failures",
-    "states",
-    "parallel",
-    "revision",
-    "slurm",
-    "redaction",
-    "workers",
-    "tracking",
-    "progress",
-    "progress_bar",
+    "core",
+    "settings",
+    "data.rules",
+    "runs.history",
+    "runs.reading",
+    "runs.sweep",
+    "runs.store",
+    "runs.plan",
+    "runs.failures",
+    "runs.survey",
+    "runs.tracking",
+    "runs.progress",
+    "launch.boundary",
+    "launch.parallel",
+    "launch.slurm",
+    "launch.workers",
+    "launch.progress_bar",
 )
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 50
@@ -112,7 +39,7 @@ every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(pat
 
 
 def imports(path, top_level_only=False):
-    """Names of all modules that a file imports, in full: ``feature_lazy.store``, ``numpy``, …"""
+    """Names of all modules that a file imports, in full: ``feature_lazy.runs.store``, ``numpy``, …"""
     tree = ast.parse(path.read_text())
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -124,27 +51,33 @@ def imports(path, top_level_only=False):
             yield from names if node.module == "feature_lazy" else [node.module]
 
 
-def layer(module):
-    """Layer of ``feature_lazy.x.y``."""
-    return LAYER_OF[module.split(".")[1]]
+def room(module):
+    """Room of ``feature_lazy.x.y``."""
+    return ROOMS.index(module.split(".")[1])
+
+
+def files(name):
+    """The file of a module, or all files of a package, below ``feature_lazy``."""
+    path = ROOT.joinpath("feature_lazy", *name.split("."))
+    found = [path.with_suffix(".py")] if path.with_suffix(".py").exists() else sorted(path.rglob("*.py"))
+    assert found, name
+    return found
 
 
 def owned(names, package):
     return sorted(name for name in names if name.split(".")[0] == package)
 
 
-def test_every_module_has_a_layer():
+def test_every_module_has_a_room():
     inside = {path.stem if path.is_file() else path.name for path in (ROOT / "feature_lazy").iterdir()}
-    assert inside - {"__init__", "__pycache__"} == set(LAYER_OF)
+    assert inside - {"__init__", "__pycache__"} == set(ROOMS)
 
 
-@pytest.mark.parametrize("name", sorted(LAYER_OF))
+@pytest.mark.parametrize("name", ROOMS)
 def test_imports_point_one_way(name):
-    home = ROOT / "feature_lazy"
-    for path in [home / f"{name}.py", *(home / name).rglob("*.py")]:
-        if path.exists():
-            for module in owned(imports(path), "feature_lazy"):
-                assert layer(module) <= LAYER_OF[name], f"{path.relative_to(ROOT)} imports {module}"
+    for path in files(name):
+        for module in owned(imports(path), "feature_lazy"):
+            assert room(module) <= ROOMS.index(name), f"{path.relative_to(ROOT)} imports {module}"
 
 
 def test_package_itself_imports_nothing_heavy_and_never_its_users():
@@ -157,27 +90,22 @@ def test_package_itself_imports_nothing_heavy_and_never_its_users():
 def test_analysis_reads_runs_only():
     # The line of infinite width is computed where it is first drawn; all else is read, also how unfinished runs
     # stand and what was asked for.
-    allowed = {"load_run", "load_sweep", "runs", "sweep", "states", "plan", "errors", "infinite_width"}
+    allowed = {"load_run", "load_sweep", "runs", "study", "core"}
     for path in (ROOT / "analysis").rglob("*.py"):
         assert {name.split(".")[1] for name in owned(imports(path), "feature_lazy")} <= allowed, path
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_modules_import_nothing_heavy(name):
-    home = ROOT / "feature_lazy"
-    paths = [path for path in [home / f"{name}.py", *(home / name).rglob("*.py")] if path.exists()]
-    found = {module.split(".")[0] for path in paths for module in imports(path, top_level_only=True)}
-    assert paths
+    found = {module.split(".")[0] for path in files(name) for module in imports(path, top_level_only=True)}
     assert not found & {"torch", "scipy", "sklearn", "mlxtend", "pandas", "matplotlib", "wandb", "rich", "submitit"}
 
 
-@pytest.mark.parametrize("name", ["observables", "dynamics", "kernels", "losses", "activations", "architectures"])
+@pytest.mark.parametrize("name", ["networks", "dynamics", "measure"])
 def test_science_never_writes(name):
-    home = ROOT / "feature_lazy"
-    for path in [home / f"{name}.py", *(home / name).rglob("*.py")]:
-        if path.exists():
-            text = path.read_text()
-            assert not re.search(r"\bopen\(|write_text|write_bytes|\.mkdir\(|torch\.save|np\.save", text), path
+    for path in files(name):
+        text = path.read_text()
+        assert not re.search(r"\bopen\(|write_text|write_bytes|\.mkdir\(|torch\.save|np\.save", text), path
 
 
 def test_nothing_stored_is_ever_unpickled():

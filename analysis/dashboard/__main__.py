@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from feature_lazy.errors import FeatureLazyError
+from feature_lazy.core.errors import FeatureLazyError
 
 
 def parser() -> argparse.ArgumentParser:

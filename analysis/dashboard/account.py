@@ -7,7 +7,7 @@ import wandb
 from wandb_workspaces.reports.v2 import PanelGrid, Report
 from wandb_workspaces.workspaces import Workspace
 
-from feature_lazy.errors import FeatureLazyError
+from feature_lazy.core.errors import FeatureLazyError
 
 TIMEOUT = 20
 """Seconds to wait for an answer; the library's own calls wait for 19 each."""

@@ -1,7 +1,7 @@
 """The panels of the dashboard by theme: what is drawn against what. Every name is a key that runs really have.
 
 History keys (``kernel/change``, ``t``) are the observables of a run, config keys (``alpha``, ``h``) its columns, and
-summary keys what it ends with; ``tests/test_dashboard.py`` holds them against a run.
+summary keys what it ends with; ``tests/study/test_dashboard.py`` holds them against a run.
 """
 
 import hashlib

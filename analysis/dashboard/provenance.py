@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.fits import laws
 from analysis.sweep import SETTING, H, X, read
-from feature_lazy.runs import Run
+from feature_lazy.runs.reading import Run
 
 
 def describe(folder: Path) -> str:

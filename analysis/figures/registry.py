@@ -14,7 +14,7 @@ from analysis.figures.source import Source, open_runs
 from analysis.figures.style import PANELS
 from analysis.figures.tables import table1, table2
 from analysis.figures.variants import fig7, fig13, fig14, fig15, fig16
-from feature_lazy.errors import ConfigError
+from feature_lazy.core.errors import ConfigError
 
 ARTICLE: dict[str, Callable[[Source], Sheet]] = {
     function.__name__: function

@@ -8,9 +8,9 @@ import pandas as pd
 
 from analysis.sweep import H, X
 from feature_lazy import load_sweep
-from feature_lazy.errors import StoreError
-from feature_lazy.plan import read_plans
-from feature_lazy.runs import Run
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.plan import read_plans
+from feature_lazy.runs.reading import Run
 
 KIND = (
     "dataset",

@@ -19,8 +19,8 @@ from analysis.report.points import against, hue, infinite_width, tint
 from analysis.report.sentences import missing, unfit, verdicts
 from analysis.sweep import H, X
 from analysis.verdict import unmeasured
-from feature_lazy.errors import StoreError
-from feature_lazy.states import State, Survey, survey
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.survey import State, Survey, survey
 
 __all__ = ["write_report"]
 

@@ -12,7 +12,7 @@ from analysis.fits import Estimate, crossing
 from analysis.grid import edges
 from analysis.report.groups import Group
 from analysis.sweep import H, X
-from feature_lazy.states import State
+from feature_lazy.runs.survey import State
 
 FEATURE, LAZY = "feature", "lazy"
 BOUNDARY = 1.0

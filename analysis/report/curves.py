@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.report.groups import Group
 from analysis.sweep import H, X
-from feature_lazy.runs import Run
+from feature_lazy.runs.reading import Run
 
 QUANTITIES = {
     "kernel/change": "kernel change ‖Θ − Θ₀‖/‖Θ₀‖",

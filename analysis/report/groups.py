@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.sweep import H, X
-from feature_lazy.errors import StoreError
-from feature_lazy.runs import Run
-from feature_lazy.states import Entry, State, Survey
-from feature_lazy.sweep import KEYS, Sweep
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.reading import Run
+from feature_lazy.runs.survey import Entry, State, Survey
+from feature_lazy.runs.sweep import KEYS, Sweep
 
 CELL = ("h", "alpha", "sqrt_h_alpha", "seed")
 """Columns in which the runs of one group differ."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from feature_lazy.runs import Run
-from feature_lazy.states import Entry
+from feature_lazy.runs.reading import Run
+from feature_lazy.runs.survey import Entry
 
 SWEPT = (("alpha", "value"), ("width", "h"), ("seed", "value"))
 """Keys that one command may give several values."""

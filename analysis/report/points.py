@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.report.groups import Group
 from analysis.sweep import H, X, ensemble, over_seeds
-from feature_lazy.errors import FeatureLazyError
+from feature_lazy.core.errors import FeatureLazyError
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 COLOURS = 7
@@ -88,7 +88,7 @@ def infinite_width(folder: Path, group: Group) -> float | None:
     """Test error of the infinitely wide lazy network, where the figures of this folder have asked for it."""
     if not len(group.table) or not (folder / "infinite_width.json").exists():
         return None
-    from feature_lazy.infinite_width import stored_test_error  # imports PyTorch: two seconds
+    from feature_lazy.study.infinite_width import stored_test_error  # imports PyTorch: two seconds
 
     try:
         return stored_test_error(folder, group.table["run"].iloc[0].config)

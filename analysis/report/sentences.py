@@ -11,7 +11,7 @@ from analysis.missing import missing as lacks
 from analysis.report.cells import ERRORS, FEATURE, LAZY, Best
 from analysis.report.curves import Columns
 from analysis.report.groups import Group, duplicates
-from feature_lazy.states import State
+from feature_lazy.runs.survey import State
 
 Rows = Sequence[dict[str, Any]]
 

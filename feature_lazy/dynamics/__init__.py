@@ -1,7 +1,5 @@
 """One integrator for every flow; stepper, controller, observation times and events are separate values."""
 
-from feature_lazy.dynamics.article import ArticleController, ArticleEuler
-from feature_lazy.dynamics.auto import Auto
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import Event, converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
@@ -12,11 +10,13 @@ from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.minibatch import AcceptFinite, Adam, MinibatchTraining, Sgd, Updates
 from feature_lazy.dynamics.momentum import MomentumFlow, relaxation_time
 from feature_lazy.dynamics.outcome import Outcome
-from feature_lazy.dynamics.rk32 import RungeKutta32
-from feature_lazy.dynamics.rkc2 import Chebyshev2
 from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
+from feature_lazy.dynamics.steppers.auto import Auto
+from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
+from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
+from feature_lazy.dynamics.steppers.tangent import TangentExponential
 from feature_lazy.dynamics.system import Flops
-from feature_lazy.dynamics.tangent import TangentExponential
 from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
 
 __all__ = [

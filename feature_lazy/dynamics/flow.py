@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture, Layered
+from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.dynamics.losses import Loss, push
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.factors import kernel_flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
-from feature_lazy.losses import Loss, push
-from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.outputs import places, span
+from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.outputs import places, span
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feature_lazy.core.memory import chunks
 from feature_lazy.dynamics.dense import locate
 from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
@@ -16,7 +17,6 @@ from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
 from feature_lazy.dynamics.system import System
 from feature_lazy.dynamics.times import ObservationTimes
-from feature_lazy.memory import chunks
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
-from feature_lazy.outputs import places
+from feature_lazy.networks.outputs import places
 
 
 class LinearisedFlow:

@@ -1,13 +1,13 @@
 """Every method by its name."""
 
-from feature_lazy.dynamics.article import ArticleController, ArticleEuler
-from feature_lazy.dynamics.auto import Auto
 from feature_lazy.dynamics.control import SmoothController
-from feature_lazy.dynamics.focus import Focused
 from feature_lazy.dynamics.integrate import Method
-from feature_lazy.dynamics.rk32 import RungeKutta32
-from feature_lazy.dynamics.rkc2 import Chebyshev2
-from feature_lazy.dynamics.tangent import TangentExponential
+from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
+from feature_lazy.dynamics.steppers.auto import Auto
+from feature_lazy.dynamics.steppers.focus import Focused
+from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
+from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
+from feature_lazy.dynamics.steppers.tangent import TangentExponential
 
 STEPPERS = {"auto": Auto, "rk32": RungeKutta32, "rkc2": Chebyshev2, "tangent": TangentExponential}
 """Steppers that take a tolerance."""

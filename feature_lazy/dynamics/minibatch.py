@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from feature_lazy.core.streams import stream
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
-from feature_lazy.seeds import stream
 
 
 class Optimiser(Protocol):

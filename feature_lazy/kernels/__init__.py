@@ -1,12 +1,12 @@
 """Tangent kernels: exact, as an operator, and of infinite width; what they look like, and what they predict."""
 
 from feature_lazy.kernels.description import alignment, centred, cka, class_gram, describe, relative_change
+from feature_lazy.kernels.disk.kernel import kernel_on_disk
+from feature_lazy.kernels.disk.tiles import TiledKernel
 from feature_lazy.kernels.empirical import empirical_kernel
 from feature_lazy.kernels.exact import JointKernel, joint_kernel, layer_kernels, tangent_kernel
-from feature_lazy.kernels.infinite import InfiniteKernels, infinite_kernels
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.on_disk import kernel_on_disk
 from feature_lazy.kernels.operator import TangentOperator
 from feature_lazy.kernels.prediction import mse_prediction
 from feature_lazy.kernels.regression import kernel_regression
@@ -17,7 +17,7 @@ from feature_lazy.kernels.spectrum import (
     spectrum,
     top_eigenvalues,
 )
-from feature_lazy.kernels.tiles import TiledKernel
+from feature_lazy.networks.limits.infinite import InfiniteKernels, infinite_kernels
 
 __all__ = [
     "InfiniteKernels",

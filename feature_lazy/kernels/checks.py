@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from feature_lazy.errors import NumericalError
+from feature_lazy.core.errors import NumericalError
 
 
 def finite(values: Tensor, what: str) -> Tensor:

@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from feature_lazy.architectures.functional import Apply, check_weights, count_outputs, of_module
-from feature_lazy.errors import ConfigError
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels.jacobian import Jacobian, add_kernel
+from feature_lazy.networks.functional import Apply, check_weights, count_outputs, of_module
 
 
 def empirical_kernel(

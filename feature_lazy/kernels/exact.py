@@ -7,14 +7,14 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture, Layered
-from feature_lazy.errors import ConfigError, KernelSizeError
+from feature_lazy.core.errors import ConfigError, KernelSizeError
+from feature_lazy.core.memory import WORKING, chunk_size, chunks, free_bytes
 from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
-from feature_lazy.memory import WORKING, chunk_size, chunks, free_bytes
-from feature_lazy.outputs import span
-from feature_lazy.params import Params
+from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.layout import Params
+from feature_lazy.networks.outputs import span
 
 
 def tangent_kernel(

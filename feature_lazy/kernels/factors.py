@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import LayerShape, Tap
-from feature_lazy.geometry import Window
-from feature_lazy.memory import WORKING, chunk_size, chunks
-from feature_lazy.outputs import places, span
+from feature_lazy.core.memory import WORKING, chunk_size, chunks
+from feature_lazy.networks.base import LayerShape, Tap
+from feature_lazy.networks.geometry import Window
+from feature_lazy.networks.outputs import places, span
 
 SYMMETRIC_BLOCKS, BLOCK_ROWS = 8, 64
 """Row blocks of a symmetric kernel at least, and rows of a block: with fewer rows products become slow."""

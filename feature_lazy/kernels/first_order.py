@@ -7,12 +7,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture, Layered
+from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation
-from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.outputs import places, span
-from feature_lazy.params import Params
+from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.layout import Params
+from feature_lazy.networks.outputs import places, span
 
 
 class FirstOrder(Protocol):

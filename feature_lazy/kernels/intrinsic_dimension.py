@@ -16,8 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.kernels.checks import finite, square
-from feature_lazy.memory import chunk_size, chunks
 
 TIES = 0.01
 """Share of points with r₁ = r₂ at most. Each adds nothing to Σ ln μ, so d is off by about this share."""

@@ -12,12 +12,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from feature_lazy.architectures.base import Architecture
-from feature_lazy.architectures.functional import Apply, under_vmap
+from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
-from feature_lazy.memory import chunk_size, chunks
-from feature_lazy.params import Params
+from feature_lazy.networks.base import Architecture
+from feature_lazy.networks.functional import Apply, under_vmap
+from feature_lazy.networks.layout import Params
 
 SHARE_OF_MAKING = 0.25
 """Of the memory, for making new rows of the Jacobian. The rest holds rows: the more, the fewer are made again."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.architectures.base import Layered
+from feature_lazy.core.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
 from feature_lazy.kernels.factors import Factors, row_blocks
-from feature_lazy.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
-from feature_lazy.outputs import places
-from feature_lazy.params import Params
+from feature_lazy.networks.base import Layered
+from feature_lazy.networks.layout import Params
+from feature_lazy.networks.outputs import places
 
 
 @dataclass(frozen=True)

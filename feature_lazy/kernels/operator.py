@@ -7,12 +7,12 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
-from feature_lazy.architectures.base import Architecture
+from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.kernels.checks import finite
 from feature_lazy.kernels.first_order import pull_back, push_forward
-from feature_lazy.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.outputs import span
-from feature_lazy.params import Params
+from feature_lazy.networks.base import Architecture
+from feature_lazy.networks.layout import Params
+from feature_lazy.networks.outputs import span
 
 
 class TangentOperator(LinearOperator):

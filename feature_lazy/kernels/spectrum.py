@@ -5,8 +5,8 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
+from feature_lazy.core.streams import stream
 from feature_lazy.kernels.checks import finite, norm, square
-from feature_lazy.seeds import stream
 
 DENSE = 500
 """Patterns up to which all eigenvalues of a matrix take less than 20 ms, so that there is nothing to gain by ARPACK."""

@@ -9,10 +9,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from feature_lazy.config import Config
-from feature_lazy.errors import ConfigError
-from feature_lazy.plan import write_plan
-from feature_lazy.validate import validate
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.runs.plan import write_plan
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import Planning
 

@@ -14,9 +14,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from feature_lazy.config import Config
-from feature_lazy.errors import ConfigError
-from feature_lazy.schema import GROUPS, to_config
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.schema import GROUPS, to_config
 
 FIELDS = {f.name for f in dataclasses.fields(Config)}
 

@@ -6,11 +6,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
-from feature_lazy.cells import cells
-from feature_lazy.config import Config
-from feature_lazy.errors import FeatureLazyError
-from feature_lazy.plan import finished_runs
-from feature_lazy.store import Store
+from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.runs.plan import finished_runs
+from feature_lazy.runs.store import Store
+from feature_lazy.settings.cells import cells
+from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 

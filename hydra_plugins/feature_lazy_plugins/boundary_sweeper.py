@@ -13,10 +13,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
-from feature_lazy.boundary import Lost, Search, Target, check, save, show, stored
-from feature_lazy.config import Config
-from feature_lazy.errors import ConfigError, FeatureLazyError
-from feature_lazy.validate import validate
+from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.launch.boundary import Lost, Search, Target, check, save, show, stored
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._checking import Checking
 
 ALPHA = "alpha.value"

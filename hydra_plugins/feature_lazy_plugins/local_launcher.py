@@ -17,11 +17,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from feature_lazy.failures import record
-from feature_lazy.progress import PROGRESS_FILE
-from feature_lazy.store import Store
-from feature_lazy.sweep_display import SweepDisplay
-from feature_lazy.workers import WorkerDiedError, Workers
+from feature_lazy.launch.sweep_display import SweepDisplay
+from feature_lazy.launch.workers import WorkerDiedError, Workers
+from feature_lazy.runs.failures import record
+from feature_lazy.runs.progress import PROGRESS_FILE
+from feature_lazy.runs.store import Store
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
 

@@ -11,16 +11,16 @@ from hydra.errors import CompactHydraException
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as StockLauncher
 
-from feature_lazy.cells import Cell
-from feature_lazy.errors import FeatureLazyError, StoreError
-from feature_lazy.failures import reason as stored_reason
-from feature_lazy.parallel import Part
-from feature_lazy.slurm.campaign import Campaign
-from feature_lazy.slurm.preview import preview
-from feature_lazy.slurm.settings import Settings
-from feature_lazy.slurm.site import KINDS, site
-from feature_lazy.states import BUDGETS
-from feature_lazy.store import Store
+from feature_lazy.core.errors import FeatureLazyError, StoreError
+from feature_lazy.launch.parallel import Part
+from feature_lazy.launch.slurm.campaign import Campaign
+from feature_lazy.launch.slurm.preview import preview
+from feature_lazy.launch.slurm.settings import Settings
+from feature_lazy.launch.slurm.site import KINDS, site
+from feature_lazy.runs.failures import reason as stored_reason
+from feature_lazy.runs.store import Store
+from feature_lazy.runs.survey import BUDGETS
+from feature_lazy.settings.cells import Cell
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
 

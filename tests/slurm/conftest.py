@@ -61,7 +61,7 @@ def cli():
     """Call ``feature-lazy`` in a process of its own."""
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "import sys, feature_lazy.commands as c; sys.exit(c.main())"]
+        command = [sys.executable, "-c", "import sys, feature_lazy.launch.commands as c; sys.exit(c.main())"]
         return subprocess.run(
             [*command, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
         )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from feature_lazy.runs import load_run
+from feature_lazy.runs.reading import load_run
 from tests.conftest import ROOT
 from tests.processes import science, train
 from tests.slurm.cluster import call, wait_until
@@ -71,7 +71,7 @@ def test_edited_configuration_source_and_branch_change_nothing_in_queued_jobs(ch
 
 
 def test_frozen_source_is_the_same_for_the_same_source(tmp_path):
-    from feature_lazy.slurm.snapshot import freeze
+    from feature_lazy.launch.slurm.snapshot import freeze
 
     first, again = freeze(tmp_path, []), freeze(tmp_path, [])
     assert first == again

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from feature_lazy.runs import load_run
+from feature_lazy.runs.reading import load_run
 from tests.processes import science, train
 from tests.slurm.cluster import call, sbatch, squeue, wait_until
 from tests.slurm.sweeps import CPU, JOB, THEIRS, configuration, finished, job_of, states, submissions, their_folder

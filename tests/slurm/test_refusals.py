@@ -52,7 +52,7 @@ def test_results_folder_that_the_nodes_do_not_see(tmp_path):
 
 
 def test_gpus_reach_the_job(tmp_path, train_py):
-    from feature_lazy.runs import load_run
+    from feature_lazy.runs.reading import load_run
 
     folder = tmp_path / "results"
     gpu = [one.replace("slurm_cpu", "slurm_gpu") for one in CPU]

@@ -1,0 +1,187 @@
+"""Split, scale and label, as section 2 of the article does."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feature_lazy.core.errors import DataError
+from feature_lazy.core.streams import stream
+from feature_lazy.data.labels import Labels, Parity
+from feature_lazy.data.pca import Whitening
+from feature_lazy.data.sources import SOURCES, load_source
+from feature_lazy.data.synthetic import Law, draw
+
+PCA_BLOCK = 4096
+"""Images that are in float64 at a time while the components are sought."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Patterns x with labels y; images lie on the sphere |x|² = d.
+
+    Attributes:
+        x_train: (P, d).
+        y_train: (P,), floating point ±1, or integer ranks 0 … C − 1 of the classes.
+        x_test: (P_test, d).
+        y_test: (P_test,).
+        shape: of one pattern before it was made a row: (channels, height, width), or (d,); empty if it is not known.
+        classes_train: index of each pattern's class among the sorted classes in use, (P,) of int64, if it is known.
+        classes_test: the same of the test set, (P_test,).
+        n_outputs: what a network needs for these labels: C for classes, else 1.
+    """
+
+    x_train: Tensor
+    y_train: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    shape: tuple[int, ...] = ()
+    classes_train: Tensor | None = None
+    classes_test: Tensor | None = None
+    n_outputs: int = 1
+
+    @property
+    def input_dim(self) -> int:
+        """d, numbers in one pattern."""
+        return self.x_train.shape[1]
+
+    def to(self, dtype: torch.dtype, device: torch.device) -> "Dataset":
+        """The same data on another device, and all but the indices of classes in another dtype."""
+        moved = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                moved[field.name] = value.to(device, dtype if value.is_floating_point() else value.dtype)
+        return replace(self, **moved)
+
+
+def interleave_classes(classes: np.ndarray, seed: int, cycle: Sequence[int] = ()) -> np.ndarray:
+    """Indices in the order c0, c1, …, c0, c1, …, each class shuffled; the order ends where a class does.
+
+    Args:
+        classes: class of each image (N,).
+        seed: the data seed; it decides the order within each class.
+        cycle: the order of classes that is repeated, whole times; a class may be in it more than once. All classes
+            once, ascending, if it is empty.
+
+    Returns:
+        Indices, a multiple of the length of the cycle, without repetition.
+    """
+    turn = np.asarray(cycle or np.unique(classes))
+    # Each class has its own stream, so that its order does not depend on the sizes of the others.
+    shuffled = {c: stream(seed, "split", str(c)).permutation(np.flatnonzero(classes == c)) for c in np.unique(turn)}
+    turns = min(len(indices) // int((turn == c).sum()) for c, indices in shuffled.items())
+    order = np.empty((turns, len(turn)), dtype=np.int64)
+    for c, indices in shuffled.items():
+        places = np.flatnonzero(turn == c)
+        order[:, places] = indices[: turns * len(places)].reshape(turns, len(places))
+    return order.ravel()
+
+
+def to_sphere(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Subtract the mean image, then scale every image (a row of d numbers) to |x|² = d.
+
+    Raises:
+        DataError: an image that equals the mean image and so has no direction.
+    """
+    centred = images - mean
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    if not norms.all():
+        raise DataError(f"Image {int(np.argmin(norms))} equals the mean image: it cannot be scaled to the sphere.")
+    return centred * (np.sqrt(images.shape[1]) / norms)
+
+
+def prepare(
+    name: str,
+    n_train: int,
+    n_test: int,
+    seed: int,
+    *,
+    labels: Labels | None = None,
+    classes: Sequence[int] = (),
+    components: int = 0,
+    root: str | None = None,
+) -> Dataset:
+    """Load images and split them: first n_train patterns to train on, the next n_test to test on.
+
+    Both sets are balanced in the labels because classes are interleaved and both sizes are multiples of the number of
+    labels. The mean image and the principal components are those of all images in the order that is split.
+
+    Args:
+        name: a key of ``SOURCES``.
+        n_train: P, even; for classes a multiple of their number.
+        n_test: P_test, likewise.
+        seed: the data seed: one split for all members, α and widths.
+        labels: from classes to y; the article's parity if omitted.
+        classes: those in use; all if empty.
+        components: principal components, whitened; 0: the images themselves.
+        root: folder of downloaded files; see ``cache.data_root``.
+
+    Returns:
+        The data in float64 on the CPU.
+
+    Raises:
+        DataError: unknown set, files that are missing or damaged, classes that cannot be labelled, sizes that cannot
+            be balanced, or more patterns asked for than the balanced set has.
+    """
+    images, c = load_source(name, root, seed)
+    labels = labels or Parity()
+    names = labels.in_use(classes or SOURCES[name].classes)
+    order = interleave_classes(c, seed, labels.cycle(names))
+    _check_sizes(labels.unit(names), n_train, n_test)
+    if n_train + n_test > len(order):
+        raise DataError(
+            f"{name} has {len(order)} patterns in balanced classes; "
+            f"dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for {n_train + n_test}."
+        )
+    mean = images[order].mean(axis=0, dtype=np.float64)
+    used = order[: n_train + n_test]
+    x, shape = to_sphere(images[used], mean), SOURCES[name].shape
+    if components:
+        x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
+    data = _dataset(x, c[used], names, labels.values(c[used], names, None), n_train, shape)
+    return replace(data, n_outputs=labels.n_outputs(names))
+
+
+def prepare_synthetic(law: Law, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None) -> Dataset:
+    """Draw patterns of a law and split them, balanced, as ``prepare`` does with images.
+
+    Args:
+        law: of patterns and classes.
+        n_train: P, even.
+        n_test: P_test, even.
+        seed: the data seed.
+        labels: from classes to y; the parity of the class if omitted, ±1 for the classes 1 and 0.
+
+    Raises:
+        DataError: classes that cannot be labelled or that hardly ever occur, or odd sizes.
+    """
+    labels = labels or Parity()
+    names = labels.in_use(range(law.n_classes))
+    _check_sizes(labels.unit(names), n_train, n_test)
+    x, c, targets = draw(law, seed, labels.cycle(names), n_train + n_test)
+    data = _dataset(x, c, names, labels.values(c, names, targets), n_train, (law.dim,))
+    return replace(data, n_outputs=labels.n_outputs(names))
+
+
+def _check_sizes(unit: int, n_train: int, n_test: int) -> None:
+    if n_train % unit or n_test % unit:
+        what = "even" if unit == 2 else f"multiples of {unit}"
+        raise DataError(f"n_train = {n_train} and n_test = {n_test} must be {what}, or the labels are not balanced.")
+
+
+def _on_sphere(images: np.ndarray, order: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(order), PCA_BLOCK):
+        yield to_sphere(images[order[start : start + PCA_BLOCK]], mean)
+
+
+def _dataset(
+    x: np.ndarray, c: np.ndarray, names: Sequence[int], y: np.ndarray, n_train: int, shape: tuple[int, ...]
+) -> Dataset:
+    values = [torch.from_numpy(array) for array in (x, y, np.searchsorted(names, c))]
+    (x_train, y_train, c_train), (x_test, y_test, c_test) = (
+        [value[part] for value in values] for part in (slice(n_train), slice(n_train, None))
+    )
+    return Dataset(x_train, y_train, x_test, y_test, shape, c_train, c_test)

@@ -1,0 +1,212 @@
+"""The dynamics that can be chosen, each as the system that the one integrator follows."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.dynamics import (
+    AcceptFinite,
+    Adam,
+    Finished,
+    GivenTimes,
+    LinearisedFlow,
+    Method,
+    MinibatchTraining,
+    MomentumFlow,
+    NetworkFlow,
+    Outcome,
+    Sgd,
+    State,
+    Updates,
+    converged,
+    integrate,
+    relaxation_time,
+    start,
+)
+from feature_lazy.dynamics.integrate import Limits
+from feature_lazy.dynamics.model import LinearisedModel, Model, NetworkModel
+from feature_lazy.dynamics.system import WeightSystem
+
+
+@dataclass(frozen=True)
+class Training:
+    """A dynamics made ready for some members.
+
+    Attributes:
+        system: what is integrated.
+        method: how.
+        y0: state at t = 0, (M, D).
+        dt: first step to try, (M,) float64.
+        model: what the weights of a state predict.
+        t_end: where each member ends at the latest, (M,) float64; None: nowhere.
+    """
+
+    system: WeightSystem
+    method: Method
+    y0: Tensor
+    dt: Tensor
+    model: Model
+    t_end: Tensor | None = None
+
+    def record(self, state: State, flow: NetworkFlow) -> dict[str, float | str]:
+        """What the training of one member has cost, in gradients of ``flow`` too, and what its method says of it."""
+        return {
+            **{name: int(getattr(state, name)) for name in ("steps", "rejected", "gradients", "kernels")},
+            "gradient_equivalents": float(state.flops) / flow.flops.evaluate,
+            **self.method.stepper.report(state),
+        }
+
+
+class Dynamics(Protocol):
+    """How weights move; everything else about a run is the same for all of them."""
+
+    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
+        """Make it ready for members with the initial weights w0 (M, N)."""
+        ...
+
+
+def sqrt_h_alpha(flow: NetworkFlow) -> Tensor:
+    """√h·α of each member, h the fan-in of the output layer: (M,) float64."""
+    return flow.alpha.double() * math.sqrt(flow.architecture.last_fan_in)
+
+
+def time_scale(flow: NetworkFlow) -> Tensor:
+    """Natural time min(1, √h·α) of each member, in the article's t: (M,) float64 (eq. 19)."""
+    return sqrt_h_alpha(flow).clamp(max=1.0)
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """ẇ = −∇𝓛 (eq. 7).
+
+    Attributes:
+        method: stepper and controller.
+        dt_init: first step to try, over min(1, √h·α).
+    """
+
+    method: Method
+    dt_init: float = 1.0
+
+    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
+        return Training(flow, self.method, w0, self.dt_init * time_scale(flow), _network(flow))
+
+
+@dataclass(frozen=True)
+class MomentumDynamics:
+    """τv̇ = −v − ∇𝓛, ẇ = v, with τ = c·min(√h·α, κ), from rest (Fig. 14).
+
+    Attributes:
+        method: stepper and controller; not the exponential integrator, which this system does not offer.
+        c: τ over √h·α, 1e-3 in the article.
+        kappa: √h·α up to which τ grows, 1e3 in the article.
+        dt_init: first step to try, over τ.
+    """
+
+    method: Method
+    c: float = 1e-3
+    kappa: float = 1e3
+    dt_init: float = 1.0
+
+    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
+        tau = relaxation_time(self.c, self.kappa, sqrt_h_alpha(flow))
+        system = MomentumFlow(flow, tau.to(w0))
+        return Training(system, self.method, system.at_rest(w0), self.dt_init * tau, _network(flow))
+
+
+@dataclass(frozen=True)
+class FrozenKernel:
+    """Gradient flow under the kernel of one moment of training, from F = 0 (App. A, eqs. 25–28).
+
+    At t = 0 this is the linearised network. For another moment the network is trained up to it first.
+
+    Attributes:
+        method: stepper and controller, of the training before as well.
+        time: when the kernel is taken, in the article's t; infinite: when training has converged.
+        dt_init: first step to try, over min(1, √h·α).
+    """
+
+    method: Method
+    time: float = 0.0
+    dt_init: float = 1.0
+
+    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
+        """See ``Dynamics.prepare``.
+
+        Raises:
+            ConfigError: the training before did not reach the moment.
+        """
+        frozen = w0 if self.time == 0 else self._trained(flow, w0)
+        model = LinearisedModel(_network(flow), w0, frozen)
+        system = LinearisedFlow(flow, w0, frozen)
+        # The kernel's own scale: that of a trained network may be far from 1.
+        dt = self.dt_init / system.rate().clamp(min=1e-300)
+        return Training(system, self.method, w0, dt, model)
+
+    def _trained(self, flow: NetworkFlow, w0: Tensor) -> Tensor:
+        scale = time_scale(flow)
+        end = None if math.isinf(self.time) else torch.full_like(scale, self.time)
+        limits = Limits(1e-12, scale, t_end=end, max_steps=1_000_000)
+        events = [converged(flow.loss, flow.labels)]
+        state = start(flow, self.method.stepper, w0, self.dt_init * scale, len(events))
+        weights = torch.empty_like(w0)
+        for part in integrate(flow, self.method, state, [GivenTimes([])] * len(w0), events, limits):
+            if not isinstance(part, Finished):
+                continue
+            for outcome, t in zip(part.outcomes, part.state.t.tolist(), strict=True):
+                if outcome not in (Outcome.T_END, Outcome.CONVERGED):
+                    raise ConfigError(
+                        f"dynamics=frozen_kernel: the training before ended at t = {t:.3g} with {outcome}, so there is "
+                        "no kernel to freeze; use dynamics.at=start, or a time before."
+                    )
+            weights[part.state.member] = part.state.y
+        return weights
+
+
+@dataclass(frozen=True)
+class MinibatchDynamics:
+    """Stochastic gradient descent or Adam on minibatches.
+
+    Attributes:
+        optimiser: ``sgd`` or ``adam``.
+        lr: learning rate: of SGD a time, of Adam the size of a change of one weight.
+        eps: ε of Adam.
+        authors_units: whether lr of SGD and ε of Adam are in the units of the authors' code, in which they are
+            lr·√h/α and ε·α/√h.
+        batch: patterns in a minibatch.
+        seed: decides the order of the patterns, for all members, α and widths.
+        updates: where training ends at the latest.
+        block: updates between two looks at the whole training set; None: those of an epoch.
+    """
+
+    optimiser: str
+    lr: float
+    eps: float = 1e-8
+    authors_units: bool = True
+    batch: int = 32
+    seed: int = 0
+    updates: int = 100_000
+    block: int | None = None
+
+    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
+        """See ``Dynamics.prepare``. Time is lr times updates for SGD, and updates for Adam."""
+        scale = flow.alpha.double() / math.sqrt(flow.architecture.last_fan_in) if self.authors_units else 1.0
+        unit = torch.ones_like(flow.alpha, dtype=torch.float64)
+        if self.optimiser == "sgd":
+            unit = unit * self.lr * scale
+            optimiser = Sgd(unit)
+        else:
+            optimiser = Adam(self.lr, self.eps / (unit * scale))
+        batch = min(self.batch, flow.n_train)
+        block = self.block or max(1, flow.n_train // batch)
+        system = MinibatchTraining(flow, optimiser, batch, self.seed, unit)
+        method = Method(Updates(), AcceptFinite())
+        y0 = system.at_rest(w0)
+        return Training(system, method, y0, block * unit, _network(flow), self.updates * unit)
+
+
+def _network(flow: NetworkFlow) -> NetworkModel:
+    return NetworkModel(flow.architecture, flow.memory_limit)

@@ -1,0 +1,183 @@
+"""Losses per pattern ℓ(F, y), each written once; every derivative comes from autograd.
+
+Labels say which kind of outputs they are for: y = ±1, floating point, for one output with the margin m = F·y; class
+ranks 0 … C − 1, integers, for C outputs with the margin m = F_y − max_{c≠y} F_c. The C outputs of a pattern lie side by
+side. ``stop_margin`` is the margin beyond which a pattern counts as fit: 1 in the article; a loss that only approaches
+m = 1 stops a tolerance below it. Real labels have ``SquaredError`` and a margin of its own.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from feature_lazy.networks.activations import softplus
+
+
+class Loss(Protocol):
+    """A loss per pattern and the margin at which training on it stops.
+
+    Those of the hinge family are for y = ±1, cross-entropy is for classes, and mse for both.
+    """
+
+    @property
+    def curvature(self) -> float:
+        """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink."""
+        ...
+
+    @property
+    def stop_margin(self) -> float:
+        """Training stops when every training pattern has a margin above this one."""
+        ...
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """What is held against ``stop_margin``, for outputs F (…, P) and labels y (P,), elementwise."""
+        ...
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """ℓ for outputs F (…, P·C) and labels y (P,), pattern by pattern, shape (…, P)."""
+        ...
+
+
+def margins(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Margin m of each pattern: F·y for y = ±1, F_y − max_{c≠y} F_c for classes; at m ≤ 0 it is misclassified.
+
+    Args:
+        outputs: F, (…, P·C).
+        labels: y, (P,) or (…, P), floating point ±1 or integer classes.
+
+    Returns:
+        (…, P).
+    """
+    if labels.is_floating_point():
+        return outputs * labels
+    own, each = _own_class(outputs, labels)
+    return each.masked_fill(~own, 0).sum(-1) - each.masked_fill(own, -math.inf).amax(-1)
+
+
+def _own_class(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which output is that of the pattern's class, (…, P, C) bool, and the outputs F of each class, (…, P, C)."""
+    each = outputs.unflatten(-1, (labels.shape[-1], -1))
+    return labels[..., None] == torch.arange(each.shape[-1], device=labels.device), each
+
+
+def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
+    """−∂ℓ/∂F/P, how the loss pushes each output: F (E, k·C) and y (k,) or (E, k) of k of the P patterns → (E, k·C)."""
+    leaf = outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        values = loss(leaf, labels)
+    return torch.autograd.grad(values, leaf, torch.full_like(values, -1 / n_train))[0]
+
+
+class Classification:
+    """Labels are ±1 or classes, and what counts as fit is the margin by which the right answer wins."""
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return margins(outputs, labels)
+
+
+@dataclass(frozen=True)
+class SoftHinge(Classification):
+    """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""
+
+    beta: float = 20.0
+    stop_margin: float = 1.0
+
+    @property
+    def curvature(self) -> float:
+        """β/4, at m = 1."""
+        return self.beta / 4
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return softplus(1 - outputs * labels, self.beta)
+
+
+@dataclass(frozen=True)
+class Hinge(Classification):
+    """ℓ = max(0, 1 − m). Its gradient jumps: for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
+
+    stop_margin: float = 1.0
+    curvature: float = math.inf
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return torch.relu(1 - outputs * labels)
+
+
+@dataclass(frozen=True)
+class QuadraticHinge(Classification):
+    """ℓ = ½ max(0, 1 − m)²; m = 1 is only approached, so training stops at m > 1 − margin_tol."""
+
+    margin_tol: float = 0.01
+    curvature: float = 1.0
+
+    @property
+    def stop_margin(self) -> float:
+        """1 − margin_tol."""
+        return 1 - self.margin_tol
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return 0.5 * torch.relu(1 - outputs * labels) ** 2
+
+
+@dataclass(frozen=True)
+class Mse(Classification):
+    """ℓ = ½ (c − m)² with target c; the authors use c = 1.1, so that m > 1 is reached.
+
+    For classes ℓ = ½ Σ_k (c·Y_k − F_k)², Y the one-hot vector of the class: at the target the margin is c too. The sum
+    over classes has no 1/C, so that each output obeys the law of a single one, dF/dt = −(1/P) Θ (F − c·Y). Targets less
+    their mean over classes, c·(Y_k − 1/C) (Lee et al. 2020, *Finite versus infinite neural networks*), would shift all
+    outputs of a pattern alike where they do not share weights, which no margin sees.
+    """
+
+    target: float = 1.0
+    margin_tol: float = 0.01
+    curvature: float = 1.0
+
+    @property
+    def stop_margin(self) -> float:
+        """1 if the target lies beyond 1 by margin_tol, else target − margin_tol: a margin that is reached."""
+        return min(1.0, self.target - self.margin_tol)
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        if labels.is_floating_point():
+            return 0.5 * (self.target - outputs * labels) ** 2
+        own, each = _own_class(outputs, labels)
+        return 0.5 * ((self.target * own.to(each) - each) ** 2).sum(-1)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Classification):
+    """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that m > 1 is reached."""
+
+    stop_margin: float = 1.0
+    curvature: float = 0.5
+    """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        own, each = _own_class(outputs, labels)
+        return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """ℓ = ½ (y − F)² for real labels y: what ``Mse`` with c = 1 is for y = ±1.
+
+    Its margin is 1 − |y − F|, which is F·y for y = ±1 and F·y ≤ 1; training stops when every pattern is fit to
+    margin_tol.
+    """
+
+    margin_tol: float = 0.01
+    curvature: float = 1.0
+
+    @property
+    def stop_margin(self) -> float:
+        """1 − margin_tol."""
+        return 1 - self.margin_tol
+
+    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return 1 - (labels - outputs).abs()
+
+    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return 0.5 * (labels - outputs) ** 2

@@ -1,0 +1,115 @@
+"""The flow in function space within an exponential step: how it is followed, and the path that comes of it."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.dense import hermite
+from feature_lazy.dynamics.frozen import FrozenKernelFlow, along
+from feature_lazy.dynamics.messages import Finished, Samples
+from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
+
+INNER_STEPS = 2000
+FIRST_INNER_STEP = 1e-2
+"""First step to try in function space, over the whole."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """A solution a(s) in function space, with the nodes of each member.
+
+    Attributes:
+        times: of the nodes, from 0 to dt, for each member.
+        a: at the nodes, (nodes, P) for each member.
+        velocity: da/ds there.
+        flops: what the solution cost each member, (E,).
+        calls: evaluations in function space, (E,).
+        complete: whether it reached dt, (E,) bool.
+    """
+
+    times: list[Tensor]
+    a: list[Tensor]
+    velocity: list[Tensor]
+    flops: Tensor
+    calls: Tensor
+    complete: Tensor
+
+    def end(self) -> Tensor:
+        """a at dt, (E, P)."""
+        return ends(self.a)
+
+    def moments(self, direction: Tensor) -> list[Tensor]:
+        """Give c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (E, P): (nodes, P) for each member."""
+        paths = zip(self.times, self.a, self.velocity, direction, strict=True)
+        return [_moments(times, a, velocity, u) for times, a, velocity, u in paths]
+
+    def sideways(self, moved: Tensor, theta: Tensor) -> Tensor:
+        """∫ μ ȧ ds, μ the way gone across that from w_k to w_1 over its length, for Θa_1 (E, P) and Θ: (E, P)."""
+        return torch.stack([_sideways(a, m, t) for a, m, t in zip(self.a, moved, theta, strict=True)])
+
+    def at(self, member: int, s: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
+        """What has some values and slopes at a member's nodes, (nodes, P), by cubic interpolation at s (k,): (k, P)."""
+        times = self.times[member]
+        right = torch.searchsorted(times, s).clamp(1, len(times) - 1)
+        left = right - 1
+        width = times[right] - times[left]
+        fraction = ((s - times[left]) / width).clamp(0, 1)
+        return hermite(fraction, width, (values[left], slopes[left]), (values[right], slopes[right]))
+
+
+def ends(nodes: list[Tensor]) -> Tensor:
+    """The last of each member's nodes, (E, P)."""
+    return torch.stack([values[-1] for values in nodes])
+
+
+def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor) -> Tensor:
+    """See ``Path.moments``, for one member; by Simpson's rule, which is all but exact for a cubic between the nodes."""
+    width = times.diff().to(a)[:, None]
+    middle = (a[1:] + a[:-1]) / 2 - width / 8 * velocity.diff(dim=0)
+    velocity_there = 1.5 * a.diff(dim=0) / width - (velocity[1:] + velocity[:-1]) / 4
+    ends = along(direction, a) * velocity
+    parts = width / 6 * (ends[1:] + ends[:-1] + 4 * along(direction, middle) * velocity_there)
+    return torch.cat([torch.zeros_like(a[:1]), parts.cumsum(0)])
+
+
+def _sideways(a: Tensor, moved: Tensor, theta: Tensor) -> Tensor:
+    """See ``Path.sideways``, for one member."""
+    end = a[-1] @ moved
+    across = ((a @ theta * a).sum(1) - (a @ moved) ** 2 / end).clamp(min=0)
+    mu = (across / end).sqrt()
+    return ((mu[1:] + mu[:-1]) / 2) @ a.diff(dim=0)
+
+
+def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float, gone: Tensor) -> Path:
+    """Follow the flow under a frozen kernel from a = 0 for the times dt (E,), with the one integrator.
+
+    The outputs have ``gone`` a way (E,) before, which counts for the tolerance as it does for the step that this
+    solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
+    """
+    # Imported here because the integrator is built on steppers, and this stepper on the integrator.
+    from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
+    from feature_lazy.dynamics.times import EveryStep
+
+    stepper = Chebyshev2(tolerance, radius)
+    state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
+    state = replace(state, way=torch.stack([torch.full_like(gone, torch.inf), gone], dim=1))
+    limits = Limits(1e-12, dt, t_end=dt, max_steps=INNER_STEPS)
+    times = [[] for _ in dt]
+    nodes = [[] for _ in dt]
+    flops, calls, complete = torch.zeros_like(dt), torch.zeros_like(dt), torch.zeros_like(dt, dtype=torch.bool)
+    method = Method(stepper, SmoothController(safety=0.8))
+    for event in integrate(system, method, state, [EveryStep()] * len(dt), [], limits):
+        if isinstance(event, Samples):
+            for row, member in enumerate(event.member.tolist()):
+                times[member].append(event.t[row])
+                nodes[member].append(event.y[row])
+        elif isinstance(event, Finished):
+            flops[event.state.member] = event.state.flops
+            calls[event.state.member] = event.state.gradients.double()
+            complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)
+    a = [torch.stack(n) for n in nodes]
+    at = [torch.stack(t) for t in times]
+    velocity = [system.velocities(n, member) for member, n in enumerate(a)]
+    return Path(at, a, velocity, flops, calls, complete)

@@ -1,0 +1,1 @@
+"""Kernels of more patterns than fit in memory."""

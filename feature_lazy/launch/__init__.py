@@ -1,0 +1,1 @@
+"""Jobs in processes and on clusters, and the commands."""

@@ -1,0 +1,39 @@
+"""Check every file of every run against its manifest's checksums.
+
+Names what is damaged, and exits with 1 if anything is.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.core.redaction import printable
+from feature_lazy.launch.commands.selection import folder_argument
+from feature_lazy.runs.survey import State, survey
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    folder_argument(parser)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Check all complete runs; of others there is nothing to check yet."""
+    from feature_lazy.launch.progress_bar import progress_bar
+
+    found = survey(Path(options.folder))
+    problems = list(found.problems)
+    problems += [f"{found.root / 'runs' / e.run_id}: {e.note}" for e in found.having(State.DAMAGED)]
+    complete = [entry.run for entry in found.having(State.DONE) if entry.run is not None]
+    with progress_bar("verify") as progress:
+        for number, run in enumerate(complete, start=1):
+            try:
+                run.verify()
+            except StoreError as error:
+                problems.append(str(error))
+            progress(number, len(complete))
+    for problem in problems:
+        print(printable(problem), file=sys.stderr)
+    print(f"{len(complete)} complete runs checked, {len(problems)} problems")
+    return 1 if problems else 0

@@ -1,0 +1,61 @@
+"""What would be submitted: cells, jobs, and node-hours."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from feature_lazy.launch.slurm.cost import Costs
+from feature_lazy.launch.slurm.packing import arrays
+from feature_lazy.launch.slurm.programs import SlurmError, available
+from feature_lazy.launch.slurm.settings import Settings
+from feature_lazy.launch.slurm.submit import Job, largest_array
+from feature_lazy.runs.progress import duration
+
+MOST = 20
+"""Jobs that are shown one by one."""
+
+
+def preview(root: Path, jobs: Sequence[Job], settings: Settings) -> None:
+    """Print the table of a dry run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    costs = Costs(root, jobs[0].parts[0].config.device if jobs else "cpu")
+    table = Table(title=f"{len(jobs)} SLURM jobs for {root}")
+    for name in ("job", "cells", "√h·α", "h", "seeds", "time"):
+        table.add_column(name, justify="right")
+    seconds = []
+    for number, job in enumerate(jobs):
+        columns = [cell.columns for part in job.parts for cell in part.cells]
+        seconds.append(costs.seconds(columns, settings.side_by_side))
+        if number < MOST:
+            spans = [_span([float(c[key]) for c in columns]) for key in ("sqrt_h_alpha", "h", "seed")]
+            table.add_row(str(number), str(len(columns)), *spans, duration(seconds[-1]))
+    if len(jobs) > MOST:
+        table.caption = f"and {len(jobs) - MOST} more"
+    console = Console()
+    console.print(table)
+    cells = sum(len(job.run_ids) for job in jobs)
+    largest = _largest_array()
+    count = len(arrays(len(jobs), largest, settings.array_parallelism)) if jobs else 0
+    console.print(
+        f"{cells} cells in {len(jobs)} jobs, {count} arrays of at most {largest}, {settings.array_parallelism} at once"
+    )
+    console.print(
+        f"About {sum(seconds) / 3600:.2g} node-hours ({costs}); "
+        f"at most {len(jobs) * settings.timeout_min / 60:.4g} without time-outs"
+    )
+    if late := sum(s > 60 * settings.timeout_min for s in seconds):
+        console.print(f"{late} jobs will probably not end within {settings.timeout_min} minutes; they go on by requeue")
+    console.print("Nothing was submitted: hydra.launcher.dry_run=true")
+
+
+def _largest_array() -> int:
+    try:
+        return largest_array() if available() else 1001
+    except SlurmError:
+        return 1001
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g} … {high:g}"

@@ -1,0 +1,140 @@
+"""Which SLURM job trains which run: ``slurm/NAME.json`` in the results folder, a file for each submission."""
+
+import json
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import create_exclusively, read_regular, write_atomically
+
+FOLDER = "slurm"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was handed to SLURM at once.
+
+    Attributes:
+        name: its name, which sorts by time.
+        settings: the launcher's settings, to do it again.
+        snapshot: folder of the frozen source, relative to the results folder.
+        jobs: run ids of each job, by SLURM's id.
+        logs: standard error of each job, by SLURM's id.
+        cancelled: jobs that were cancelled from here; of tasks that never started SLURM keeps no account.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    snapshot: str
+    jobs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    logs: Mapping[str, str] = field(default_factory=dict)
+    cancelled: tuple[str, ...] = ()
+
+    def plus(self, jobs: Mapping[str, tuple[str, ...]], logs: Mapping[str, str]) -> "Submission":
+        """The same with more jobs."""
+        return replace(self, jobs={**self.jobs, **jobs}, logs={**self.logs, **logs})
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The job that a run was given to last."""
+
+    job: str
+    log: str
+    submission: Submission
+
+
+def note_cancelled(root: Path, jobs: Collection[str]) -> None:
+    """Write down which jobs were cancelled.
+
+    Raises:
+        StoreError: a submission cannot be written.
+    """
+    for submission in read(root)[0]:
+        if ours := set(jobs) & set(submission.jobs):
+            write(root, replace(submission, cancelled=tuple(sorted({*submission.cancelled, *ours}))))
+
+
+def begin(root: Path, settings: dict[str, Any], snapshot: str) -> Submission:
+    """A submission without jobs so far, under a name that no other has.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+    names = (f"{stamp}{f'-{number}' if number else ''}" for number in count())
+    while True:
+        submission = Submission(next(names), settings, snapshot)
+        with _writing(_path(root, submission)):
+            if create_exclusively(_path(root, submission), _encoded(submission)):
+                return submission
+
+
+def write(root: Path, submission: Submission) -> None:
+    """Write a submission down.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    with _writing(_path(root, submission)):
+        write_atomically(_path(root, submission), _encoded(submission))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Name the file that cannot be written.
+
+    Raises:
+        StoreError: instead of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def _path(root: Path, submission: Submission) -> Path:
+    return root / FOLDER / f"{submission.name}.json"
+
+
+def _encoded(submission: Submission) -> bytes:
+    return json.dumps({"schema": SCHEMA, **asdict(submission)}, indent=1).encode()
+
+
+def read(root: Path) -> tuple[list[Submission], list[str]]:
+    """All submissions to a results folder, the latest last, and a sentence for each that is damaged."""
+    found, problems = [], []
+    for path in sorted((root / FOLDER).glob("*.json"), key=lambda path: path.stem):
+        try:
+            found.append(_parsed(json.loads(read_regular(path))))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            problems.append(f"{path} is damaged ({error}): which SLURM jobs train these runs is not known. Remove it.")
+    return found, problems
+
+
+def _parsed(values: dict[str, Any]) -> Submission:
+    """A submission.
+
+    Raises:
+        ValueError: it is of another schema.
+    """
+    if values.pop("schema") != SCHEMA:
+        raise ValueError("it is of another version")
+    jobs = {str(job): tuple(map(str, runs)) for job, runs in values.pop("jobs").items()}
+    return Submission(jobs=jobs, cancelled=tuple(map(str, values.pop("cancelled"))), **values)
+
+
+def assignments(submissions: list[Submission]) -> dict[str, Assignment]:
+    """The latest job of each run."""
+    return {
+        run: Assignment(job, submission.logs.get(job, ""), submission)
+        for submission in submissions
+        for job, runs in submission.jobs.items()
+        for run in runs
+    }

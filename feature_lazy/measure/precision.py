@@ -1,0 +1,27 @@
+"""Whether a dtype can resolve F = α(f − f₀) at a given α."""
+
+import torch
+from torch import Tensor
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.measure.observer import rms
+
+
+def check_precision(alpha: float, f0: Tensor, tolerance: float) -> None:
+    """Refuse a dtype in which F drowns in the rounding of f − f₀; F is of order 1 when training stops.
+
+    Args:
+        alpha: output scale.
+        f0: f(w₀, x) on the training set, (E, P).
+        tolerance: largest α·ε·rms(f) that is accepted.
+
+    Raises:
+        ConfigError: rounding is larger.
+    """
+    lost = alpha * torch.finfo(f0.dtype).eps * float(rms(f0).max())
+    if lost > tolerance:
+        raise ConfigError(
+            f"dtype={str(f0.dtype).removeprefix('torch.')}: at α = {alpha:g} rounding of f − f₀ puts an "
+            f"error of about {lost:.1e} into F, more than dynamics.precision_tol={tolerance:g}; "
+            "use dtype=float64 or a smaller α."
+        )

@@ -1,0 +1,208 @@
+"""Is this network lazy here, or does it learn features? Trained at a few α, answered in numbers and in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.dynamics import Finished, GivenTimes, Limits, converged, integrate, method, start
+from feature_lazy.dynamics.frozen import FrozenKernelFlow
+from feature_lazy.dynamics.losses import Loss, margins, push
+from feature_lazy.kernels import joint_kernel, relative_change
+from feature_lazy.measure.follow import MAX_STEPS, Network, as_architecture, default_loss, follow
+from feature_lazy.networks import Architecture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FEATURE, LAZY = 1.0, 0.1
+"""Kernel change from which on features are learnt, and up to which training is lazy."""
+TOLERANCE = 1e-2
+"""Of the flow under the initial kernel; the network's own is ``follow``'s."""
+DECADES = 3
+"""Further α, a factor of ten apart, that are tried to find where the kernel change is 1."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one training says.
+
+    Attributes:
+        alpha: α.
+        outcome: how training ended.
+        t_stop: when, in the article's t; NaN: not every pattern was fit.
+        kernel_change: ‖Θ − Θ₀‖_F/‖Θ₀‖_F on the test patterns, at the end.
+        weight_change: ‖w − w₀‖/‖w₀‖.
+        linearisation_error: rms(F − F_lin)/rms(F_lin) on the test patterns, both at their ends, where F_lin was trained
+            under the kernel of the beginning; at most of order 1, and not small unless training is lazy.
+        kernels: kernels that the exponential integrator took, the fewer the lazier; 0: another method was cheaper.
+        test_error: fraction of the test patterns with a margin ≤ 0; NaN without labels.
+    """
+
+    alpha: float
+    outcome: str
+    t_stop: float
+    kernel_change: float
+    weight_change: float
+    linearisation_error: float
+    kernels: int
+    test_error: float
+
+    @property
+    def regime(self) -> str:
+        """``feature``, ``lazy``, or ``between``."""
+        if self.kernel_change >= FEATURE:
+            return "feature"
+        return "lazy" if self.kernel_change <= LAZY else "between"
+
+
+@dataclass(frozen=True)
+class Regime:
+    """The answer at one α, with its evidence.
+
+    Attributes:
+        alpha: α that was asked about.
+        rows: evidence at every α that was tried, ascending.
+        alpha_star: α at which the kernel change is 1, interpolated in logarithms; NaN: not among those tried.
+    """
+
+    alpha: float
+    rows: list[Evidence]
+    alpha_star: float
+
+    @property
+    def here(self) -> Evidence:
+        """The evidence at the α that was asked about."""
+        return next(row for row in self.rows if row.alpha == self.alpha)
+
+    @property
+    def words(self) -> str:
+        """The answer in sentences."""
+        here = self.here
+        name = {
+            "feature": "This network learns features",
+            "lazy": "This network trains lazily",
+            "between": "This network is between the regimes",
+        }[here.regime]
+        text = (
+            f"{name} at α = {here.alpha:.3g}: its kernel changes by {here.kernel_change:.2g} of its size, its weights "
+            f"by {here.weight_change:.2g} of theirs, and its linearisation, trained alike, is off by "
+            f"{here.linearisation_error:.0%} of its output."
+        )
+        if here.outcome != "converged":
+            text += f" Training ended with {here.outcome} before every pattern was fit, so more may change."
+        if math.isnan(self.alpha_star):
+            side = "above" if self.rows[-1].kernel_change > 1 else "below"
+            edge = self.rows[-1 if side == "above" else 0].alpha
+            return f"{text} The boundary, a kernel change of 1, lies {side} α = {edge:.3g}, the last that was tried."
+        away = self.alpha_star / here.alpha
+        where = f"{away:.3g} times larger" if away >= 1 else f"{1 / away:.3g} times smaller"
+        return f"{text} The boundary, a kernel change of 1, lies at α* = {self.alpha_star:.3g}, {where}."
+
+    def figure(self) -> "Figure":
+        """Kernel change, weight change and linearisation error against α, with α* and the α that was asked about."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes, alphas = figure.add_subplot(), [row.alpha for row in self.rows]
+        for name in ("kernel_change", "weight_change", "linearisation_error"):
+            axes.loglog(alphas, [getattr(row, name) for row in self.rows], "o-", label=name.replace("_", " "))
+        axes.axhline(1, color="grey", lw=0.8)
+        axes.axvline(self.alpha, color="black", ls=":", label="asked about")
+        if not math.isnan(self.alpha_star):
+            axes.axvline(self.alpha_star, color="tab:red", ls="--", label=f"α* = {self.alpha_star:.3g}")
+        axes.set(xlabel="α", title=f"{self.here.regime} at α = {self.alpha:.3g}")
+        axes.legend()
+        return figure
+
+
+def regime(
+    network: Network,
+    weights: Mapping[str, Tensor] | None,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor | None],
+    *,
+    alpha: float,
+    others: Sequence[float] = (0.01, 0.1, 10.0, 100.0),
+    loss: Loss | None = None,
+) -> Regime:
+    """Train a network at one α and a few others, and say which regime it is in.
+
+    Args:
+        network: see ``follow``.
+        weights: see ``follow``.
+        train: patterns (P, …) and labels (P,), ±1 or classes.
+        test: patterns (P_test, …) on which kernels and predictors are compared, and their labels or None.
+        alpha: α that is asked about.
+        others: further ones, over ``alpha``; if the kernel change does not cross 1 among them, more are tried.
+        loss: ℓ; default: see ``follow``.
+
+    Raises:
+        ConfigError: see ``follow``; no test patterns, or factors that are not positive.
+    """
+    if not len(test[0]) or any(not factor > 0 for factor in (alpha, *others)):
+        raise ConfigError("a regime report needs test patterns, and every α must be greater than 0.")
+    architecture, weights = as_architecture(network, weights, train[0])
+    loss = loss or default_loss(architecture)
+    with torch.no_grad():
+        frozen = _frozen(architecture, weights, train, test[0], loss)
+
+    def at(value: float) -> Evidence:
+        run = follow(architecture, weights, train, alpha=value, test=test[0], loss=loss, times=[])
+        assert run.F_test is not None  # there are test patterns
+        outputs, w0, labels = run.F_test[-1].flatten(), run.w[0], test[1]
+        return Evidence(
+            alpha=value,
+            outcome=str(run.outcome),
+            t_stop=run.t_stop,
+            kernel_change=float(relative_change(run.kernel(-1, test[0])[None], run.kernel(0, test[0])[None])),
+            weight_change=float((run.w[-1] - w0).norm() / w0.norm()),
+            linearisation_error=float((outputs - frozen).norm() / frozen.norm()),
+            kernels=int(run.record["kernels"]),
+            test_error=math.nan if labels is None else float((margins(outputs, labels) <= 0).double().mean()),
+        )
+
+    rows = {value: at(value) for value in sorted({alpha, *(alpha * factor for factor in others)})}
+    for _ in range(DECADES):
+        first, last = min(rows), max(rows)
+        if not rows[first].kernel_change >= 1:
+            rows[first / 10] = at(first / 10)
+        elif rows[last].kernel_change > 1:
+            rows[last * 10] = at(last * 10)
+        else:
+            break
+    found = [rows[value] for value in sorted(rows)]
+    return Regime(alpha, found, _crossing(found))
+
+
+def _frozen(
+    network: Architecture, weights: Mapping[str, Tensor], train: tuple[Tensor, Tensor], test: Tensor, loss: Loss
+) -> Tensor:
+    """F on the test patterns when training under the initial kernel has fit all others: the same at every α."""
+    (x, y), params = train, {name: weight.detach()[None] for name, weight in weights.items()}
+    kernel = joint_kernel(network, params, x.flatten(1), test.flatten(1))
+    zero = torch.zeros_like(kernel.train[:, 0])
+    flow = FrozenKernelFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
+    natural = len(x) / flow.radius()
+    how, events = method("rkc2", TOLERANCE), [converged(loss, y)]
+    state = start(flow, how.stepper, zero, natural, len(events))
+    limits = Limits(1e-10, natural, max_steps=MAX_STEPS)
+    last = [
+        part for part in integrate(flow, how, state, [GivenTimes([])], events, limits) if isinstance(part, Finished)
+    ]
+    return kernel.test_train[0] @ last[0].state.y[0]
+
+
+def _crossing(rows: Sequence[Evidence]) -> float:
+    """α at which the kernel change is 1, interpolated in logarithms at the largest such α; NaN: there is none."""
+    for below, above in reversed(list(pairwise(rows))):
+        if below.kernel_change >= 1 > above.kernel_change:
+            log_change = [math.log(above.kernel_change), math.log(below.kernel_change)]
+            return float(np.exp(np.interp(0.0, log_change, [math.log(above.alpha), math.log(below.alpha)])))
+    return math.nan

@@ -1,0 +1,180 @@
+"""What every network offers: initial weights, a pure forward function, and taps for exact kernels."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from feature_lazy.core.streams import stream
+from feature_lazy.networks.geometry import Window
+from feature_lazy.networks.layout import Layout, Params
+from feature_lazy.networks.parametrisation import NTK, Parametrisation, Role
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """A layer z = scale · W u, done at every one of its positions with the same W.
+
+    Attributes:
+        fan_in: entries of u: of the input of a dense layer, of the window of a convolution.
+        fan_out: entries of z at one position.
+        positions: 1 for a dense layer.
+    """
+
+    fan_in: int
+    fan_out: int
+    positions: int = 1
+
+    @property
+    def flops(self) -> float:
+        """Floating point operations of a forward pass, per pattern."""
+        return 2.0 * self.fan_in * self.fan_out * self.positions
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One weight's part in a network, z = scale · W u at each position, as the exact kernel needs it.
+
+    Attributes:
+        name: the weight's name in ``Params``.
+        inputs: u of a dense layer, (P, fan-in), or images that a convolution's window moves over, (P, C, H, W); with a
+            leading axis E where members have their own. A bias is a weight of fan-in 1 that sees ones, (P, 1).
+        preactivations: z, shape (E, P, fan-out) or (E, P, fan-out, H', W'), part of the graph that ends in the output.
+        scale: 1/√fan-in of the NTK parametrisation, times any constant factor taken out of the inputs.
+        window: of a convolution.
+    """
+
+    name: str
+    inputs: Tensor
+    preactivations: Tensor
+    scale: float
+    window: Window | None = None
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """A network f(w, x) with C real outputs, evaluated for E members at once."""
+
+    @property
+    def layout(self) -> Layout:
+        """Names and shapes of one member's weights."""
+        ...
+
+    @property
+    def n_outputs(self) -> int:
+        """Number C of outputs."""
+        ...
+
+    @property
+    def last_fan_in(self) -> int:
+        """Fan-in of the output layer: the h in √h·α."""
+        ...
+
+    @property
+    def activations_per_pattern(self) -> int:
+        """Numbers that a forward pass keeps per pattern and member; decides the size of chunks."""
+        ...
+
+    @property
+    def forward_flops(self) -> float:
+        """Floating point operations of the products in a forward pass, per pattern."""
+        ...
+
+    @property
+    def signal_flops(self) -> float:
+        """The same for back-propagation to all preactivations, without the gradients of the weights."""
+        ...
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """f(w, x) for patterns x (P, d): shape (E, P·C), the outputs of a pattern side by side."""
+        ...
+
+
+class Initialised(Architecture, Protocol):
+    """A network that knows how its weights begin."""
+
+    def init(self, seed: int) -> dict[str, Tensor]:
+        """Initial weights of one member, without member axis, float64; they depend on the seed alone."""
+        ...
+
+
+@runtime_checkable
+class Layered(Architecture, Protocol):
+    """A network that shows its layers, so that its exact kernel needs no Jacobian."""
+
+    @property
+    def layers(self) -> Sequence[LayerShape]:
+        """Shape of the layer behind each weight, in the order of the layout."""
+        ...
+
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """f(w, x) as ``apply`` gives it, and one tap for each weight, in the order of the layout."""
+        ...
+
+
+class GaussianNetwork(ABC):
+    """What networks of known layers share: the work of their passes, and how weights are scaled and begin.
+
+    Attributes:
+        layout: names and shapes of the weights; W… are weights, B… biases.
+        roles: of weights and of biases of hidden units; a bias of the output has none, because it knows no width.
+        parametrisation: how weights are scaled with the width.
+        n_outputs: C.
+    """
+
+    layout: Layout
+    roles: Mapping[str, Role]
+    parametrisation: Parametrisation = NTK
+    n_outputs: int = 1
+
+    @property
+    @abstractmethod
+    def last_fan_in(self) -> int:
+        """See ``Architecture.last_fan_in``."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> Sequence[LayerShape]:
+        """See ``Layered.layers``."""
+
+    @property
+    @abstractmethod
+    def activations_per_pattern(self) -> int:
+        """See ``Architecture.activations_per_pattern``."""
+
+    @abstractmethod
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """See ``Layered.taps``."""
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """f(w, x) for flat patterns x (P, d) or (E, P, d), as ``Architecture.apply`` gives it."""
+        return self.taps(params, x)[0]
+
+    @property
+    def forward_flops(self) -> float:
+        """2 Σ positions · fan-in · fan-out."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def signal_flops(self) -> float:
+        """A forward pass without the first layer, whose inputs need no gradient."""
+        return self.forward_flops - self.layers[0].flops
+
+    def gain(self, name: str) -> float:
+        """Factor of a weight over 1/√fan-in, or of a bias over b: 1 in the NTK parametrisation."""
+        role = self.roles.get(name)
+        return 1.0 if role is None else self.parametrisation.gain(role, self.last_fan_in)
+
+    def init(self, seed: int) -> dict[str, Tensor]:
+        """Every weight W… normal in float64, N(0, 1) for NTK, from the seed's own stream; every bias B… 0."""
+        return {
+            name: torch.zeros(shape, dtype=torch.float64) if name.startswith("B") else self._begin(name, shape, seed)
+            for name, shape in self.layout.shapes.items()
+        }
+
+    def _begin(self, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+        std = self.parametrisation.std(self.roles[name], self.last_fan_in)
+        return torch.from_numpy(std * stream(seed, "initialisation", name).standard_normal(shape))

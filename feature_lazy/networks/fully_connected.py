@@ -1,0 +1,97 @@
+"""The fully connected network of the article (eqs. 11–14)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from feature_lazy.networks.activations import Activation
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.networks.layout import Layout, Params
+from feature_lazy.networks.parametrisation import NTK, Parametrisation, Role
+
+
+@dataclass(frozen=True)
+class FullyConnected(GaussianNetwork):
+    """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
+
+    Every weight begins as N(0, 1), every bias as 0; other parametrisations scale both. With C outputs W^L has C rows.
+
+    Attributes:
+        input_dim: d, entries of one pattern.
+        widths: width of each hidden layer; its length is the depth L ≥ 1.
+        activation: φ with E φ² = 1.
+        bias: b, 0.1 in App. J; without it there are no biases.
+        authors_output_bias: the output's bias as in the authors' code, √h·b·B^L.
+        parametrisation: how weights are scaled with h.
+        n_outputs: C.
+    """
+
+    input_dim: int
+    widths: Sequence[int]
+    activation: Activation
+    bias: float = 0.0
+    authors_output_bias: bool = False
+    parametrisation: Parametrisation = NTK
+    n_outputs: int = 1
+    layout: Layout = field(init=False)
+    roles: dict[str, Role] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Lay out the weights W0 … WL, each (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1)."""
+        sizes = [self.input_dim, *self.widths, self.n_outputs]
+        last = len(self.widths)
+        shapes: dict[str, tuple[int, ...]] = {}
+        roles: dict[str, Role] = {}
+        for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            shapes[f"W{layer}"] = (fan_out, fan_in)
+            roles[f"W{layer}"] = Role.OUTPUT if layer == last else Role.HIDDEN if layer else Role.INPUT
+            if self.bias:
+                shapes[f"B{layer}"] = (fan_out, 1)
+                if layer < last:
+                    roles[f"B{layer}"] = Role.INPUT
+        object.__setattr__(self, "layout", Layout(shapes))
+        object.__setattr__(self, "roles", roles)
+
+    @property
+    def last_fan_in(self) -> int:
+        """Width of the last hidden layer: the h in √h·α."""
+        return self.widths[-1]
+
+    @property
+    def layers(self) -> list[LayerShape]:
+        return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
+
+    @property
+    def activations_per_pattern(self) -> int:
+        """A preactivation and an activation for each hidden unit, and the outputs."""
+        return 2 * sum(self.widths) + self.n_outputs
+
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """f(w, x) of shape (E, P·C), and the dense layers that led to it.
+
+        All constant factors, 1/√fan-in and the activation's a, are applied to the weights and not to the P times
+        larger activations: φ(z) = a·φ₀(z), and a travels on to the next layer's scale.
+        """
+        taps: list[Tap] = []
+        inputs, factor = x, 1.0
+        ones = x.new_ones(x.shape[-2], 1) if self.bias else x
+        for layer in range(len(self.widths) + 1):
+            weight = params[f"W{layer}"]
+            scale = factor * self.gain(f"W{layer}") / math.sqrt(weight.shape[-1])
+            z = torch.matmul(inputs, (weight * scale).mT)
+            if self.bias:
+                b = self._bias_scale(layer)
+                z = z + b * params[f"B{layer}"].mT
+            taps.append(Tap(f"W{layer}", inputs, z, scale))
+            if self.bias:
+                taps.append(Tap(f"B{layer}", ones, z, b))
+            inputs, factor = self.activation.shape(z), self.activation.factor
+        return z.flatten(1), taps
+
+    def _bias_scale(self, layer: int) -> float:
+        own = self.authors_output_bias and layer == len(self.widths)
+        return self.bias * self.gain(f"B{layer}") * (math.sqrt(self.last_fan_in) if own else 1.0)

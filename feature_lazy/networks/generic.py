@@ -1,0 +1,68 @@
+"""Any network given as a function of named weights, or as a module of PyTorch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from feature_lazy.networks.functional import Apply, check_weights, count_outputs, under_vmap
+from feature_lazy.networks.layout import Layout, Params
+
+
+@dataclass(frozen=True)
+class Generic:
+    """A network with C real outputs; the member axis comes from ``torch.func.vmap``.
+
+    Attributes:
+        function: the network, without member axis.
+        layout: names and shapes of its weights.
+        pattern_shape: shape of one pattern; patterns are flat everywhere else.
+        last_fan_in: fan-in of the output layer, the h in √h·α: it sets what is tried first, and no result.
+        forward_flops: of the products in a forward pass, per pattern; counted by ``around``.
+        activations_per_pattern: numbers that a forward pass keeps per pattern; bounded by ``around``.
+        n_outputs: C; found by ``around``.
+    """
+
+    function: Apply
+    layout: Layout
+    pattern_shape: tuple[int, ...]
+    last_fan_in: int = 1
+    forward_flops: float = field(default=1.0)
+    activations_per_pattern: int = 1
+    n_outputs: int = 1
+
+    @property
+    def signal_flops(self) -> float:
+        """As for a forward pass; the layers are not known."""
+        return self.forward_flops
+
+    @classmethod
+    def around(cls, function: Apply, weights: Mapping[str, Tensor], x: Tensor, *, last_fan_in: int = 1) -> "Generic":
+        """Look at the network's work on a pattern of x (P, …), and count its outputs.
+
+        Raises:
+            ConfigError: a network that is no pure function of weights and one pattern, or outputs that are not real
+                numbers, (P,) or (P, C).
+        """
+        check_weights(weights)
+        outputs = count_outputs(function, weights, x)
+        layout = Layout({name: tuple(weight.shape) for name, weight in weights.items()})
+        few = x[: min(2, len(x))]
+        one_member = {name: weight.detach()[None] for name, weight in weights.items()}
+        with torch.no_grad(), under_vmap(), FlopCounterMode(display=False) as counter:
+            torch.func.vmap(lambda weights: function(weights, few))(one_member)
+        flops = max(1.0, counter.get_total_flops() / len(few))
+        # Two flops make one product, and a unit is used in at least one: a bound that chunks can be made by.
+        activations = math.ceil(min(flops / 2, 1e6)) + x[0].numel()
+        return cls(function, layout, tuple(x.shape[1:]), last_fan_in, flops, activations, outputs)
+
+    def one(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """F for the weights of one member and flat patterns (P, d): (P·C,)."""
+        return self.function(params, x.unflatten(1, self.pattern_shape)).reshape(-1)
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        """See ``Architecture.apply``; patterns may be each member's own, (E, P, d)."""
+        return torch.func.vmap(self.one, in_dims=(0, None if x.dim() == 2 else 0))(params, x)

@@ -1,0 +1,73 @@
+"""What convolutions leave of an image; without PyTorch, so that a command line can be checked at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from feature_lazy.core.errors import ConfigError
+
+ImageShape = tuple[int, int, int]
+"""(C, H, W): channels, rows and columns of an image, which is a flat pattern of C·H·W numbers everywhere else."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a convolution sees at each position: a square of its input.
+
+    Attributes:
+        size: its side.
+        stride: from one position to the next.
+        padding: zeros around the input.
+    """
+
+    size: int
+    stride: int = 1
+    padding: int = 0
+
+    def positions(self, side: int) -> int:
+        """Positions along one side of an image that is ``side`` wide; none are left if this is 0 or less."""
+        return (side + 2 * self.padding - self.size) // self.stride + 1
+
+
+def article_windows(blocks: int, per_block: int) -> list[Window]:
+    """Of the article's network: 5 × 5, padding 1, stride 2 on the first convolution of each block (section 7)."""
+    return [Window(5, 1 if layer % per_block else 2, 1) for layer in range(blocks * per_block)]
+
+
+def sides(image: ImageShape, windows: Sequence[Window]) -> list[int]:
+    """Side of a square image, and what each of a chain of convolutions leaves of it.
+
+    Raises:
+        ConfigError: an image that is not square, smaller than a filter, or used up before the last convolution.
+    """
+    _, height, width = image
+    if height != width:
+        raise ConfigError(f"images of {height} × {width} pixels: a convolutional network takes square ones.")
+    result = [height]
+    if height < windows[0].size:
+        raise ConfigError(
+            f"images of {height} × {width} pixels are smaller than a filter of {windows[0].size} × {windows[0].size}."
+        )
+    for layer, window in enumerate(windows):
+        result.append(window.positions(result[-1]))
+        if result[-1] < 1:
+            raise ConfigError(
+                f"images of {height} × {width} pixels have nothing left for convolution {layer + 1} of {len(windows)}: "
+                "use fewer blocks or larger images."
+            )
+    return result
+
+
+def article_sides(image: ImageShape, blocks: int, per_block: int = 2) -> list[int]:
+    """Side of an image in the article's network, before the first and after each of its convolutions.
+
+    Raises:
+        ConfigError: what ``sides`` refuses, and an odd side.
+    """
+    found = sides(image, article_windows(blocks, per_block))
+    if found[0] % 2:
+        # An even side loses only padding to the first stride; the article's images, 28 and 32 wide, are such.
+        raise ConfigError(
+            f"images of {found[0]} × {found[0]} pixels: the article's network halves its images, so the side must be "
+            "even; add a row and a column, or leave one out."
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Runs: trained, stored, tracked, and read back."""

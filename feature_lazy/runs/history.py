@@ -1,0 +1,136 @@
+"""The history of a run: one line of JSON for each observation, appended as they come.
+
+A crash may cut the file anywhere. A checkpoint knows how far the file reached when it was written, and what it held:
+what comes after is dropped when the run goes on, and written again.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_lazy.core.files import read_regular
+
+Row = Mapping[str, float]
+
+
+def encode(row: Row) -> bytes:
+    """One line; JSON has no NaN and no infinity, null stands for both."""
+    plain = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    return json.dumps(plain, allow_nan=False).encode() + b"\n"
+
+
+def decode(data: bytes, *, whole: bool) -> list[dict[str, float]]:
+    """Rows of a file; null becomes NaN.
+
+    Args:
+        data: its content.
+        whole: whether the last line must be complete; of a run that is being trained it need not be.
+
+    Raises:
+        ValueError: a line that is no observation.
+    """
+    lines = data.split(b"\n")
+    if lines.pop() and whole:
+        raise ValueError("the last line is cut")
+    rows = [json.loads(line) for line in lines]
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a line is not an observation")
+    return [{name: math.nan if value is None else float(value) for name, value in row.items()} for row in rows]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a history reached at some moment.
+
+    Attributes:
+        rows: observations.
+        size: bytes.
+        sha256: checksum of these bytes.
+    """
+
+    rows: int
+    size: int
+    sha256: str
+
+    def holds(self, data: bytes) -> bool:
+        """Whether a file begins with what was marked."""
+        return len(data) >= self.size and hashlib.sha256(data[: self.size]).hexdigest() == self.sha256
+
+
+class History:
+    """Observations of one run in memory, as they are encoded on disk."""
+
+    def __init__(self, rows: Sequence[Row] = ()) -> None:
+        """Begin with rows that are on disk already."""
+        self.rows: list[Row] = []
+        self.data = bytearray()
+        self.ends: list[int] = []
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        """Number of observations."""
+        return len(self.rows)
+
+    def add(self, row: Row) -> bytes:
+        """Add an observation; the line to append to the file."""
+        line = encode(row)
+        self.rows.append(row)
+        self.data += line
+        self.ends.append(len(self.data))
+        return line
+
+    def mark(self) -> Mark:
+        """How far it reaches now."""
+        return Mark(len(self.rows), len(self.data), hashlib.sha256(self.data).hexdigest())
+
+    def back_to(self, rows: int) -> None:
+        """Forget the observations after the first ``rows``."""
+        del self.rows[rows:], self.ends[rows:]
+        del self.data[self.ends[-1] if self.ends else 0 :]
+
+    @staticmethod
+    def up_to(path: Path, mark: Mark) -> "History | None":
+        """What a file held at a mark, None if it does not hold that any more."""
+        try:
+            data = read_regular(path)
+            return History(decode(data[: mark.size], whole=True)) if mark.holds(data) else None
+        except (OSError, ValueError):
+            return None
+
+
+def append(path: Path, line: bytes) -> None:
+    """Append a line to a file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("ab") as file:
+        file.write(line)
+
+
+def settle(path: Path, data: bytes | bytearray) -> None:
+    """Drop from a file what comes after its history, add what a failed write has left out, and make it last.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("ab") as file:
+        size = file.tell()
+        file.truncate(min(size, len(data)))
+        file.write(data[size:])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def last_row(path: Path) -> dict[str, float]:
+    """The last whole observation in a file, empty if there is none: of a run that is being trained, too."""
+    try:
+        lines = read_regular(path).split(b"\n")[:-1]
+        return decode(lines[-1] + b"\n", whole=True)[0] if lines else {}
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}

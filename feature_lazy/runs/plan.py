@@ -1,0 +1,141 @@
+"""What is to be trained, and what of it is done: answered from the files alone and without PyTorch.
+
+Every sweep leaves a plan in the results folder, ``plans/HASH.json``: the resolved configuration of each job and the
+runs that come of it. So it is known what is missing, and how to train it, when the command that began it is forgotten.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import read_regular, write_atomically
+from feature_lazy.runs.reading import Run, checksum
+from feature_lazy.runs.store import Store
+from feature_lazy.settings.cells import Cell, cells
+from feature_lazy.settings.config import Config
+
+PLANS = "plans"
+PLAN_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that somebody asked for.
+
+    Attributes:
+        run_id: its id.
+        columns: flat values to sort by.
+        identity: science version and version-free key.
+    """
+
+    run_id: str
+    columns: dict[str, Any]
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs that are trained together.
+
+    Attributes:
+        config: the resolved configuration, as plain values.
+        runs: what comes of it.
+    """
+
+    config: dict[str, Any]
+    runs: tuple[Planned, ...]
+
+
+def finished_runs(store: Store, wanted: Sequence[Cell]) -> dict[str, Run]:
+    """The complete runs among some cells by run id, each checked in full.
+
+    Raises:
+        StoreError: a damaged run; it is named before anything is trained.
+    """
+    runs = {cell.run_id: store.load(cell.run_id) for cell in wanted if store.is_done(cell.run_id)}
+    for run in runs.values():
+        run.verify()
+    return runs
+
+
+def write_plan(root: Path, configs: Sequence[Config]) -> None:
+    """Write down what a command asks for; the same again is the same file.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    jobs = []
+    for config in configs:
+        runs = [Planned(cell.run_id, cell.columns, cell.identity) for cell in cells(config)]
+        jobs.append(Job(dataclasses.asdict(config), tuple(runs)))
+    _write(root, jobs)
+
+
+def read_plans(root: Path) -> tuple[list[Job], list[str]]:
+    """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan."""
+    jobs: list[Job] = []
+    problems = []
+    for path in sorted((root / PLANS).glob("*.json"), key=lambda path: path.lstat().st_mtime):
+        try:
+            jobs += _read(path)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            problems.append(f"The plan {path} is damaged ({error}). Remove it, and repeat the sweep's command.")
+    return jobs, problems
+
+
+def forget(root: Path, run_ids: Collection[str]) -> None:
+    """Take runs out of all plans.
+
+    Raises:
+        StoreError: a plan cannot be written.
+    """
+    for path in sorted((root / PLANS).glob("*.json")):
+        try:
+            jobs = _read(path)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        kept = [Job(job.config, tuple(run for run in job.runs if run.run_id not in run_ids)) for job in jobs]
+        with writing_plan(path):
+            path.unlink()
+        _write(root, [job for job in kept if job.runs])
+
+
+def _read(path: Path) -> list[Job]:
+    """The jobs of one plan.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    plan = json.loads(read_regular(path))
+    if plan["schema"] != PLAN_SCHEMA or plan["sha256"] != checksum(plan):
+        raise ValueError("it does not match its checksum")
+    return [Job(job["config"], tuple(Planned(**run) for run in job["runs"])) for job in plan["jobs"]]
+
+
+def _write(root: Path, jobs: Sequence[Job]) -> None:
+    if not jobs:
+        return
+    plan = {"schema": PLAN_SCHEMA, "jobs": [dataclasses.asdict(job) for job in jobs]}
+    name = hashlib.sha256("\n".join(run.run_id for job in jobs for run in job.runs).encode()).hexdigest()[:16]
+    path = root / PLANS / f"{name}.json"
+    with writing_plan(path):
+        write_atomically(path, json.dumps({**plan, "sha256": checksum(plan)}).encode())
+
+
+@contextmanager
+def writing_plan(path: Path) -> Iterator[None]:
+    """Name the plan that cannot be written.
+
+    Raises:
+        StoreError: instead of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"The plan {path} cannot be written ({error.strerror}).") from error

@@ -1,0 +1,94 @@
+"""Stored runs: one directory for each cell, found by its run id; atomic files, no pickle, ``done`` last.
+
+A run's directory holds ``manifest.json`` (configuration, columns, summary, provenance, checksums), ``history.jsonl``
+(one line for each observation), ``outputs.safetensors`` (F and f₀), and ``done``, whose content is the checksum of the
+manifest. While it is trained there are ``owner-N.json`` and ``checkpoint-N-HASH.safetensors``; after a failure
+``error.txt``.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import probe
+from feature_lazy.runs.history import History
+from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_run
+from feature_lazy.runs.store import checkpoint
+from feature_lazy.runs.store.checkpoint import Checkpoint
+from feature_lazy.runs.store.claims import Claims
+from feature_lazy.runs.store.open_run import Batch, OpenRun, Shadow, writing
+
+__all__ = ["Batch", "Checkpoint", "Claims", "OpenRun", "Shadow", "Store"]
+
+
+class Store:
+    """The runs under ``root/runs``."""
+
+    def __init__(self, root: Path | str) -> None:
+        """Name the results folder; nothing is touched yet."""
+        self.root = Path(root)
+
+    def path(self, run_id: str) -> Path:
+        """Directory of a run."""
+        return self.root / "runs" / run_id
+
+    def prepare(self) -> None:
+        """Create the results folder and write to it.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            probe(self.root / "runs")
+        except OSError as error:
+            raise StoreError(
+                f"The results folder {self.root} cannot be written ({error.strerror}); choose another: output_dir=DIR."
+            ) from error
+
+    def is_done(self, run_id: str) -> bool:
+        """Whether a run is complete. A directory without ``done`` is what an interrupted job left."""
+        return (self.path(run_id) / DONE).exists()
+
+    def load(self, run_id: str) -> Run:
+        """Read a run's manifest and check it.
+
+        Raises:
+            StoreError: no such run, or a damaged one.
+        """
+        return load_run(self.path(run_id))
+
+    def claim(self, run_ids: Iterable[str]) -> Claims:
+        """Take runs to train them; see ``Claims``.
+
+        Raises:
+            StoreError: a directory that cannot be written.
+        """
+        return Claims({run_id: self.path(run_id) for run_id in run_ids})
+
+    def checkpoints(self, run_id: str) -> list[tuple[Checkpoint, History]]:
+        """The states that a run can go on from, the newest first, each with the observations before it.
+
+        Raises:
+            DamagedRunError: there are checkpoints, and not one of them is whole.
+        """
+        folder = self.path(run_id)
+        files, found = checkpoint.paths(folder), []
+        for path in files:
+            if (saved := checkpoint.read(path)) is not None:
+                history = History.up_to(folder / HISTORY, saved.moment.history)
+                if history is not None:
+                    found.append((saved, history))
+        if files and not found:
+            raise DamagedRunError(folder, f"none of its checkpoints ({', '.join(p.name for p in files)}) is whole")
+        return found
+
+    def drop_checkpoints(self, run_id: str, keep: Sequence[Path] = ()) -> None:
+        """Remove the states of a run that nothing goes on from any more.
+
+        Raises:
+            StoreError: one cannot be removed.
+        """
+        with writing(self.path(run_id)):
+            for path in checkpoint.paths(self.path(run_id)):
+                if path not in keep:
+                    path.unlink(missing_ok=True)

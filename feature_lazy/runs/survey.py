@@ -1,0 +1,200 @@
+"""How every run of a results folder stands, from the files alone: also while jobs run, and on another machine."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import probe
+from feature_lazy.runs.failures import reason
+from feature_lazy.runs.history import last_row
+from feature_lazy.runs.plan import Job, Planned, read_plans
+from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_run
+from feature_lazy.runs.store.lease import STALE, Sign, last_sign
+from feature_lazy.settings.cells import SCIENCE_VERSION, science_key
+
+BUDGETS = ("max_steps", "time_budget")
+"""Outcomes of runs that a budget stopped: they go on when it is raised."""
+
+
+class State(StrEnum):
+    """How a run stands."""
+
+    DONE = "done"
+    RUNNING = "running"
+    QUEUED = "queued"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run, as it stands.
+
+    Attributes:
+        run_id: its id.
+        state: how it stands.
+        columns: flat values to sort by; empty if its manifest is damaged.
+        run: what is stored of it, if it can be read.
+        job: how to train it, if somebody asked for it here.
+        owner: who trains it, or did last.
+        note: why it failed, stopped, or counts as new.
+        row: its last observation.
+        in_queue: whether SLURM has it, so that nobody else should train it.
+    """
+
+    run_id: str
+    state: State
+    columns: dict[str, Any]
+    run: Run | None = None
+    job: Job | None = None
+    owner: str = ""
+    note: str = ""
+    row: dict[str, float] = field(default_factory=dict)
+    in_queue: bool = False
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the training patterns that are fit: 1 when training has converged."""
+        if self.state is State.DONE:
+            return 1.0
+        patterns = self.columns.get("P") or 0
+        return 1 - self.row["train/unfit"] / patterns if patterns and "train/unfit" in self.row else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run: its share of that of those that were trained together; 0 where none is stored."""
+        provenance = self.run.provenance if self.run else {}
+        return float(provenance.get("wall_seconds") or 0.0) / max(1, int(provenance.get("trained_together") or 1))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All runs of a results folder: what is stored, and what was asked for.
+
+    Attributes:
+        root: the folder.
+        entries: by h, √h·α and seed.
+        problems: what could not be read, a sentence each.
+    """
+
+    root: Path
+    entries: list[Entry]
+    problems: list[str]
+
+    def having(self, *states: State) -> list[Entry]:
+        """The runs in some states."""
+        return [entry for entry in self.entries if entry.state in states]
+
+
+def survey(root: Path) -> Survey:
+    """Look at a results folder.
+
+    Raises:
+        StoreError: it is no results folder.
+    """
+    if not (root / "runs").is_dir():
+        raise StoreError(f"There are no runs in {root}; name a results folder, such as results/demo.")
+    jobs, problems = read_plans(root)
+    planned = {run.run_id: (run, job) for job in jobs for run in job.runs}
+    now = _time_of_the_files(root)
+    entries = {}
+    with os.scandir(root / "runs") as folders:
+        for folder in folders:
+            if folder.name.startswith("."):
+                continue
+            if folder.is_symlink() or not folder.is_dir():
+                problems.append(f"{folder.path} is not a run's directory, and is left alone.")
+                continue
+            entries[folder.name] = _entry(Path(folder.path), planned.get(folder.name), now)
+    older = _older(entries.values())
+    for run_id, (run, job) in planned.items():
+        if run_id not in entries:
+            note = _why_new(run, older)
+            entries[run_id] = Entry(run_id, State.QUEUED, run.columns, job=job, note=note)
+    return Survey(root, sorted(entries.values(), key=_order), problems)
+
+
+def _entry(folder: Path, planned: tuple[Planned, Job] | None, now: float) -> Entry:
+    """How the run in a directory stands."""
+    run_id, job = folder.name, planned[1] if planned else None
+    try:
+        run: Run | None = load_run(folder)
+    except DamagedRunError as error:
+        return Entry(run_id, State.DAMAGED, planned[0].columns if planned else {}, job=job, note=error.what)
+    except StoreError as error:
+        # Claimed and not yet begun, or of a newer version.
+        run, note = None, str(error) if (folder / DONE).exists() else ""
+    else:
+        note = ""
+    columns = run.columns if run else planned[0].columns if planned else {}
+    if run is not None and run.done:
+        return Entry(run_id, State.DONE, columns, run, job, note=str(run.summary.get("outcome", "")))
+    sign = last_sign(folder)
+    state, why = _unfinished(folder, run, sign, now)
+    owner = str(sign.owner) if sign and sign.owner else ""
+    return Entry(run_id, state, columns, run, job, owner, note or why, last_row(folder / HISTORY))
+
+
+def _unfinished(folder: Path, run: Run | None, sign: Sign | None, now: float) -> tuple[State, str]:
+    """State of a run without ``done``, and why."""
+    if sign is not None and _alive(sign, now):
+        return State.RUNNING, ""
+    if (why := reason(folder)) is not None:
+        return State.FAILED, why
+    outcome = run.summary.get("outcome") if run else None
+    if outcome in BUDGETS:
+        return State.STOPPED, str(outcome)
+    return State.INTERRUPTED, "" if outcome else "its process ended without a word"
+
+
+def _alive(sign: Sign, now: float) -> bool:
+    """Whether an owner shows signs of life: asked, where it can be; else by the age of the last one.
+
+    An age beyond ``STALE`` on either side of now is one of a clock that was set, or of the dead.
+    """
+    if sign.owner is not None and (sign.owner.released or sign.owner.surely_dead()):
+        return False
+    if sign.owner is not None and sign.owner.surely_alive():
+        return True
+    return abs(now - sign.stamp[0] / 1e9) < STALE
+
+
+def _time_of_the_files(root: Path) -> float:
+    """What the clock says that stamps these files, which need not be this machine's."""
+    try:
+        return probe(root / "runs")
+    except OSError:
+        return time.time()
+
+
+def _older(entries: "Iterator[Entry] | Any") -> dict[str, dict[str, Any]]:
+    """Identities of stored runs by the key that does not know versions."""
+    found = {}
+    for entry in entries:
+        if entry.run is not None:
+            identity = entry.run.manifest.get("identity") or {"key": science_key(entry.run.config)}
+            found[identity["key"]] = identity
+    return found
+
+
+def _why_new(run: Planned, older: dict[str, dict[str, Any]]) -> str:
+    """Why a run that somebody asked for is not among those that are stored."""
+    before = older.get(run.identity.get("key", ""))
+    if before is None:
+        return ""
+    if before.get("version") != run.identity.get("version"):
+        was = before.get("version", f"before {SCIENCE_VERSION}")
+        return f"new: stored by science version {was}, and this is {run.identity.get('version')}"
+    return "new: the source of its custom target has changed" if before.get("code") != run.identity.get("code") else ""
+
+
+def _order(entry: Entry) -> tuple[Any, ...]:
+    numbers = (entry.columns.get(key) for key in ("h", "sqrt_h_alpha", "seed"))
+    return (*(float(n) if isinstance(n, int | float) else -1.0 for n in numbers), entry.run_id)

@@ -1,0 +1,131 @@
+"""A results folder as one table and labelled arrays; histories and outputs are read when they are asked for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.reading import DONE, Run, load_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+KEYS = ("h", "sqrt_h_alpha", "seed")
+"""What the runs of a sweep are sorted by."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The complete runs of a results folder, in order of h, √h·α and seed.
+
+    Attributes:
+        root: the folder.
+        runs: complete runs.
+    """
+
+    root: Path
+    runs: Sequence[Run]
+
+    def __len__(self) -> int:
+        """Number of runs."""
+        return len(self.runs)
+
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """A row for each run, in the order of ``runs``: its id, its columns (h, alpha, seed, …) and its summary."""
+        import pandas as pd  # half a second to import: only for tables
+
+        return pd.DataFrame([{"run_id": run.run_id, **run.columns, **run.summary} for run in self.runs])
+
+    def histories(self, names: Sequence[str] | None = None) -> "pd.DataFrame":
+        """Every observation of every run as one tidy table: a row for each, with the run's id and keys.
+
+        Args:
+            names: observables; all if omitted.
+
+        Raises:
+            DamagedRunError: a history that is damaged.
+        """
+        import pandas as pd
+
+        frames = []
+        for run in self.runs:
+            history = {name: values for name, values in run.history.items() if names is None or name in (*names, "t")}
+            keys = {"run_id": run.run_id, **{key: run.columns[key] for key in KEYS if key in run.columns}}
+            frames.append(pd.DataFrame({**keys, **history}))
+        return pd.concat(frames, ignore_index=True)
+
+    def arrays(self, names: Sequence[str], dims: Sequence[str] = KEYS) -> "xr.Dataset":
+        """Observables as labelled arrays over the grid and training time, NaN where there is no run or no observation.
+
+        Time is the union of the observation times of all runs, without the last one of each, at which training stopped
+        and which is every run's own; the values there are in ``table``.
+
+        Args:
+            names: observables, such as ``kernel/change``.
+            dims: columns of ``table`` that tell the runs apart.
+
+        Returns:
+            Variables ``names`` of shape (*dims, t).
+
+        Raises:
+            StoreError: two runs with the same values of ``dims``, or an observable that no run has.
+            DamagedRunError: a history that is damaged.
+        """
+        import xarray as xr
+
+        axes = {dim: sorted({run.columns[dim] for run in self.runs}) for dim in dims}
+        curves = [_before_the_end(run, names) for run in self.runs]
+        t = np.unique(np.concatenate([curve["t"] for curve in curves]))
+        shape = (*(len(values) for values in axes.values()), len(t))
+        filled = {name: np.full(shape, np.nan) for name in names}
+        for index, curve in zip(self._indices(axes), curves, strict=True):
+            at = np.searchsorted(t, curve["t"])
+            for name in names:
+                filled[name][(*index, at)] = curve[name]
+        missing = [name for name in names if not any(name in run.history for run in self.runs)]
+        if missing:
+            have = ", ".join(sorted({name for run in self.runs for name in run.history} - {"t"}))
+            raise StoreError(f"No run in {self.root} has the observable {', '.join(missing)}; there are {have}.")
+        return xr.Dataset({name: ((*dims, "t"), values) for name, values in filled.items()}, coords={**axes, "t": t})
+
+    def _indices(self, axes: dict[str, list]) -> Iterator[tuple[int, ...]]:
+        """Where each run belongs in an array over some columns.
+
+        Raises:
+            StoreError: two runs belong in the same place.
+        """
+        place = {dim: {value: i for i, value in enumerate(values)} for dim, values in axes.items()}
+        seen: dict[tuple[int, ...], Run] = {}
+        for run in self.runs:
+            index = tuple(place[dim][run.columns[dim]] for dim in axes)
+            if index in seen:
+                raise StoreError(
+                    f"The runs {seen[index].run_id} and {run.run_id} in {self.root} have the same {', '.join(axes)}; "
+                    "name in dims another column that tells them apart."
+                )
+            seen[index] = run
+            yield index
+
+
+def _before_the_end(run: Run, names: Sequence[str]) -> dict[str, np.ndarray]:
+    t = run.history["t"][:-1]
+    return {"t": t, **{name: run.history.get(name, np.full(len(t) + 1, np.nan))[:-1] for name in names}}
+
+
+def load_sweep(root: Path | str) -> Sweep:
+    """The complete runs of a results folder; see ``Sweep``.
+
+    Raises:
+        StoreError: no complete run in the folder, or a damaged one.
+    """
+    folders = (path.parent for path in sorted(Path(root).glob(f"runs/*/{DONE}")) if not path.parent.is_symlink())
+    runs = [load_run(folder) for folder in folders]
+    if not runs:
+        raise StoreError(f"There is no complete run in {root}.")
+    return Sweep(Path(root), sorted(runs, key=lambda run: tuple(run.columns.get(key, 0) for key in KEYS)))

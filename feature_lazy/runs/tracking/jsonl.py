@@ -1,0 +1,40 @@
+"""Lines of JSON: a file for each run, for whatever reads such files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from feature_lazy.core.files import write_atomically
+from feature_lazy.runs.history import Row, append, encode
+from feature_lazy.settings.cells import Cell
+
+
+class JsonLines:
+    """``FOLDER/ID.jsonl``: a line with the run's id and columns, one for each observation, one with the summary."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose the folder."""
+        self.folder = folder
+
+    def start(self, cell: Cell, rows: Sequence[Row]) -> None:
+        """See ``Tracker.start``; the file begins anew from the rows."""
+        lines = [_line({"run_id": cell.run_id, **cell.columns}), *(_step(step, row) for step, row in enumerate(rows))]
+        write_atomically(self._path(cell), b"".join(lines))
+
+    def log(self, cell: Cell, step: int, row: Row) -> None:
+        append(self._path(cell), _step(step, row))
+
+    def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
+        append(self._path(cell), _line({"summary": dict(summary)}))
+
+    def _path(self, cell: Cell) -> Path:
+        return self.folder / f"{cell.run_id}.jsonl"
+
+
+def _step(step: int, row: Row) -> bytes:
+    return encode({"step": step, **row})
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode() + b"\n"

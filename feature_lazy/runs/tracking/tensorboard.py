@@ -1,0 +1,49 @@
+"""TensorBoard: a folder of event files for each run. Its axis is the number of the observation; t is a scalar too."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from feature_lazy.runs.history import Row
+from feature_lazy.settings.cells import Cell
+
+if TYPE_CHECKING:
+    pass
+
+
+class TensorBoard:
+    """``FOLDER/ID/events.out.tfevents.…``; of a run that goes on the file is written anew."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose the folder.
+
+        Raises:
+            ImportError: TensorBoard is not installed.
+        """
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ImportError("install it with: pip install tensorboard") from error
+        self.folder, self.writer = folder, SummaryWriter
+        self.open: dict[str, SummaryWriter] = {}
+
+    def start(self, cell: Cell, rows: Sequence[Row]) -> None:
+        folder = self.folder / cell.run_id
+        for path in folder.glob("events.out.tfevents.*"):
+            path.unlink()
+        writer = self.open[cell.run_id] = self.writer(str(folder))
+        writer.add_text("run", f"{cell.label}\n\n{json.dumps(cell.columns, ensure_ascii=False)}")
+        for step, row in enumerate(rows):
+            self.log(cell, step, row)
+
+    def log(self, cell: Cell, step: int, row: Row) -> None:
+        for name, value in row.items():
+            self.open[cell.run_id].add_scalar(name, value, step)
+
+    def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
+        """See ``Tracker.finish``; the summary is a text."""
+        writer = self.open.pop(cell.run_id, None)
+        if writer is not None:
+            writer.add_text("summary", json.dumps(dict(summary), ensure_ascii=False))
+            writer.close()

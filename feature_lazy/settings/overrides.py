@@ -1,0 +1,134 @@
+"""Command lines of overrides: sizes of experiments, and errors that help before Hydra meets them."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString, Transformer
+from hydra.errors import HydraException
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.schema import FREE, GROUPS, keys_of, members, refuse_key, register, to_config
+
+TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
+"""What a command line may begin with, beside Hydra's own keys."""
+
+ARTICLE = "article/"
+"""Experiments that have sizes: ``article/NAME``, the small one being ``article/small/NAME``."""
+
+KNOBS = {"alpha": "alpha.value", "width": "width.h", "seed": "seed.value"}
+"""The number that is meant by a number in place of a group's option."""
+
+SIZES = ("article", "small")
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def composed(overrides: Sequence[str]) -> Config:
+    """The configuration that ``python train.py`` makes of its overrides, for other commands.
+
+    Raises:
+        ConfigError: what ``train.py`` refuses, or there is no folder ``conf`` beside the package.
+    """
+    if not CONF.is_dir():
+        raise ConfigError(f"there is no folder {CONF}: use a clone of the repository, installed with pip install -e.")
+    overrides = sized(overrides)
+    check_overrides(overrides)
+    register()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return to_config(compose("train", list(overrides)))
+    except HydraException as error:
+        raise ConfigError(f"{error}") from error
+
+
+def sized(arguments: Sequence[str]) -> list[str]:
+    """The same command line with ``experiment=article/fig3 size=small`` as ``experiment=article/small/fig3``.
+
+    The small experiment is a file of its own, because another data set is another option of a group: no value of a
+    configuration could stand for it. So the size is no part of a configuration, and of no run's identity.
+
+    Raises:
+        ConfigError: a size that there is not, or one without an experiment of the article.
+    """
+    size = [argument for argument in arguments if argument.startswith("size=")]
+    rest = [argument for argument in arguments if argument not in size]
+    if not size:
+        return rest
+    value, names = size[-1].partition("=")[2], "|".join(SIZES)
+    if value not in SIZES:
+        raise ConfigError(f"{size[-1]}: must be one of {', '.join(SIZES)}.")
+    own = [i for i, argument in enumerate(rest) if argument.lstrip("+").startswith(f"experiment={ARTICLE}")]
+    if not own:
+        raise ConfigError(
+            f"{size[-1]}: only the article's experiments have sizes: experiment=article/fig3 size={names}."
+        )
+    if value == "small":
+        rest[own[-1]] = re.sub(rf"(?<=[=,]){ARTICLE}(?!small/)", f"{ARTICLE}small/", rest[own[-1]])
+    return rest
+
+
+def check_overrides(arguments: Sequence[str]) -> None:
+    """Refuse a command line that sets a key which no option has, or a group to a number, and say what there is.
+
+    Hydra refuses it too, but suggests to append it with ``+``, which the typed schema would refuse again; of a number
+    (``seed=3``) it shows its own traceback.
+
+    Raises:
+        ConfigError: an unknown key; the message names it, the nearest key and all keys beside it. Or a number in place
+            of a group's option; the message names the options and the keys that may have been meant.
+    """
+    try:
+        overrides = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
+    except HydraException:
+        return  # Hydra reports bad syntax better, when it parses the same line.
+    for override in overrides:
+        path = override.key_or_group.removeprefix("+").split(".")
+        if path[0] == "hydra" or "/" in path[0]:
+            continue  # Hydra's own settings have a schema of their own.
+        if path[0] not in TOP_LEVEL:
+            refuse_key(override.input_line or "", path[0], "the configuration", TOP_LEVEL)
+        if path[0] in GROUPS and len(path) > 1:
+            _check_path(override.input_line or "", path)
+        elif path[0] in GROUPS and not override.is_delete():
+            _check_choice(override)
+
+
+def _check_path(line: str, path: Sequence[str]) -> None:
+    types: tuple[type, ...] = members(path[0])
+    for depth, key in enumerate(path[1:], start=1):
+        keys = keys_of(types)
+        if key not in keys:
+            refuse_key(line, key, f"'{'.'.join(path[:depth])}'", keys)
+        if key in FREE:
+            return
+        types = keys[key]
+        if depth + 1 < len(path) and not types:
+            refuse_key(line, path[depth + 1], f"'{'.'.join(path[: depth + 1])}', which is a value", [])
+
+
+def _check_choice(override: Override) -> None:
+    """Refuse numbers and the like where the name of an option is wanted.
+
+    Raises:
+        ConfigError: it is none; the message has the options, and the key that was meant.
+    """
+    if override.is_choice_sweep() or override.is_range_sweep():
+        values = list(override.sweep_iterator(Transformer.identity))
+    elif override.is_interval_sweep():
+        values = [0.0]
+    elif override.is_sweep_override():
+        return  # a glob: it matches names of options
+    else:
+        values = [override.value()]
+    if all(isinstance(value, (str, list, QuotedString)) for value in values):
+        return
+    group, line = override.key_or_group.removeprefix("+"), override.input_line or ""
+    options = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+    number = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    meant = f" Did you mean {KNOBS[group]}={line.partition('=')[2]}?" if number and group in KNOBS else ""
+    raise ConfigError(f"{line}: {group!r} is one of {options}.{meant}")

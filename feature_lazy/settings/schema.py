@@ -1,0 +1,168 @@
+"""The bridge between Hydra and the typed configuration: registration, parsing, and errors that help."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.config import FAMILIES, Config
+
+GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type))
+"""Names of the configuration groups that are part of ``Config``."""
+
+FREE = ("kwargs",)
+"""Dictionaries whose keys are the user's."""
+
+
+def members(group: str) -> tuple[type, ...]:
+    """The dataclasses among which a group chooses."""
+    own_type = next(f.type for f in dataclasses.fields(Config) if f.name == group)
+    return FAMILIES.get(group, (typing.cast(type, own_type),))
+
+
+def register() -> None:
+    """Put the schema where ``defaults`` lists find it: ``schema/config``, ``schema/loss/Mse`` and so on."""
+    store = ConfigStore.instance()
+    root = OmegaConf.structured(Config)
+    for group in GROUPS:
+        # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
+        root[group] = "???"
+        for option in members(group):
+            node = OmegaConf.structured(option)
+            _free(node)
+            store.store(group=f"schema/{group}", name=option.__name__, node=node)
+    store.store(group="schema", name="config", node=root, package="_global_")
+
+
+def _free(node: Any) -> None:
+    """Let the user's dictionaries in an option have any keys."""
+    for key in node:
+        if key in FREE:
+            OmegaConf.set_struct(node[key], False)
+        elif not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node[key]):
+            _free(node[key])
+
+
+def to_config(cfg: DictConfig) -> Config:
+    """Turn what Hydra composed into the typed configuration.
+
+    Raises:
+        ConfigError: a value that is missing or does not convert to its type, or a key that the option does not have.
+    """
+    try:
+        return Config(**_objects(cfg))
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from error
+
+
+def _objects(cfg: DictConfig) -> dict[str, Any]:
+    """Values of the fields of ``Config``; Hydra's own node and others beside them are left alone."""
+    nodes = {f.name: cfg[f.name] for f in dataclasses.fields(Config)}
+    for name, node in nodes.items():
+        _refuse_extra_keys(name, node)
+    return {name: OmegaConf.to_object(node) if OmegaConf.is_config(node) else node for name, node in nodes.items()}
+
+
+def _refuse_extra_keys(path: str, node: Any) -> None:
+    """Refuse keys of another option, which Hydra lets ``+key=value`` add and the typed object would drop."""
+    if not OmegaConf.is_dict(node) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
+        return  # a value, or a dictionary whose keys are free
+    option = typing.cast(type, OmegaConf.get_type(node))
+    keys = keys_of((option,))
+    for key in node:
+        if key not in keys:
+            refuse_key(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({option.__name__})", keys)
+        if not OmegaConf.is_missing(node, key):
+            _refuse_extra_keys(f"{path}.{key}", node[key])
+
+
+def keys_of(types: Sequence[type]) -> dict[str, tuple[type, ...]]:
+    """Keys of all the given dataclasses, each with the dataclass of its value, if it is one."""
+    return {
+        f.name: (f.type,) if isinstance(f.type, type) and dataclasses.is_dataclass(f.type) else ()
+        for option in types
+        for f in dataclasses.fields(option)
+    }
+
+
+def refuse_key(line: str, key: str, where: str, allowed: Sequence[str] | dict[str, Any]) -> typing.NoReturn:
+    """Refuse a key that is not there.
+
+    Args:
+        line: what was given.
+        key: its key that is unknown.
+        where: what should have had it, as a noun.
+        allowed: the keys that there are.
+
+    Raises:
+        ConfigError: always, with the nearest key and all keys.
+    """
+    near = difflib.get_close_matches(key, list(allowed), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    keys = f" Its keys: {', '.join(allowed)}." if allowed else ""
+    raise ConfigError(f"{line}: there is no key {key!r} in {where}.{hint}{keys}")
+
+
+def documented_keys() -> Iterator[tuple[str, str, Any, str]]:
+    """Every key as (group/option, key, default, meaning), for the documentation and ``--help``."""
+    for group in GROUPS:
+        for option in members(group):
+            yield from _documented(f"{group}={option.kind}" if group in FAMILIES else group, "", option)
+    yield from (row for row in _documented("", "", Config) if row[1] not in GROUPS)
+
+
+def _documented(title: str, prefix: str, option: type) -> Iterator[tuple[str, str, Any, str]]:
+    for f in dataclasses.fields(option):
+        if dataclasses.is_dataclass(f.type) and f.name not in GROUPS:
+            yield from _documented(title, f"{prefix}{f.name}.", typing.cast(type, f.type))
+        elif "doc" in f.metadata and f.name != "kind":
+            default = f.default if f.default is not dataclasses.MISSING else []
+            yield title, prefix + f.name, default, f.metadata["doc"]
+
+
+def from_plain(plain: Mapping[str, Any]) -> Config:
+    """The typed configuration from the plain values of a plan or a manifest; keys that they lack have their defaults.
+
+    Raises:
+        ConfigError: a key, an option or a value that this version does not have.
+    """
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(Config):
+        if f.name not in plain:
+            continue  # a key that is newer than the file has its default
+        value = plain[f.name]
+        values[f.name] = _option(f.name, value) if f.name in GROUPS else value
+    unknown = sorted(set(plain) - {f.name for f in dataclasses.fields(Config)})
+    if unknown:
+        raise ConfigError(f"The stored configuration has keys that this version does not know: {', '.join(unknown)}.")
+    try:
+        scalars = {name: value for name, value in values.items() if name not in GROUPS}
+        checked = typing.cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), scalars))
+        return Config(**{**values, **{name: checked[name] for name in scalars}})
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"The stored configuration cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def _option(group: str, plain: Mapping[str, Any]) -> Any:
+    """The dataclass of a group's option from its plain values.
+
+    Raises:
+        ConfigError: an option or a key that this version does not have.
+    """
+    options = members(group)
+    kind = plain.get("kind")
+    chosen = [option for option in options if option().kind == kind] if len(options) > 1 else list(options)
+    if not chosen:
+        raise ConfigError(f"The stored configuration has {group}={kind}, which this version does not know.")
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(chosen[0]), dict(plain)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"The stored configuration has a value of {group} that cannot be used: {str(error).splitlines()[0]}"
+        ) from error

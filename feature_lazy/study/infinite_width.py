@@ -1,0 +1,181 @@
+"""What the infinitely wide lazy network predicts where a stored run stands: the h → ∞ line of Figs. 3 and 4."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.files import write_atomically
+from feature_lazy.core.memory import chunk_size, chunks
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.dynamics import (
+    Chebyshev2,
+    GivenTimes,
+    Limits,
+    Method,
+    Outcome,
+    SmoothController,
+    converged,
+    integrate,
+    start,
+)
+from feature_lazy.dynamics.frozen import FrozenKernelFlow
+from feature_lazy.dynamics.integrate import Finished
+from feature_lazy.dynamics.losses import Loss, push
+from feature_lazy.dynamics.steppers.rkc2 import SAFETY
+from feature_lazy.kernels import infinite_kernels
+from feature_lazy.networks import FullyConnected
+from feature_lazy.runs.build import build
+from feature_lazy.settings.schema import from_plain
+
+log = logging.getLogger(__name__)
+
+FILE = "infinite_width.json"
+"""Beside the runs of a sweep."""
+VERSION = 1
+"""Raised with every change of what is computed here."""
+NOT_ITS_OWN = ("alpha", "width", "seed", "dynamics", "observe", "dtype")
+"""Keys of a run's configuration on which the limit h → ∞ at α ≫ 1/√h does not depend."""
+TOLERANCE = 1e-3
+"""Of the flow; the error of F at its end is below it."""
+MATRICES = 5
+"""P × P numbers held at a time: both kernels, and what a block of them is made of."""
+MAX_STEPS = 100_000
+
+
+@dataclass(frozen=True)
+class LazyLimit:
+    """The predictor of the infinitely wide network at the end of its lazy training.
+
+    Attributes:
+        F_train: F on the training set, (P,) float64.
+        F_test: F on the test set, (P_test,) float64.
+        t_stop: when every training pattern was fit, in the article's t.
+    """
+
+    F_train: Tensor
+    F_test: Tensor
+    t_stop: float
+
+
+def lazy_limit(
+    network: FullyConnected, data: Dataset, loss: Loss, *, memory_limit: float = 2.0**30, tolerance: float = TOLERANCE
+) -> LazyLimit:
+    """Train the infinitely wide network: dF/dt = −(1/P) Θ∞ ∂ℓ/∂F from F = 0 until all patterns are fit (eq. 25).
+
+    Θ∞ is analytic (``kernels.infinite_kernels``) and stays put, so that F_test = K_test,train a with a = −∫ ∂ℓ/∂F ds/P.
+
+    Args:
+        network: gives activation, depth and bias; its widths do not matter.
+        data: patterns and labels ±1.
+        loss: ℓ, whose stop rule ends the flow.
+        memory_limit: bytes for the kernels.
+        tolerance: of the flow.
+
+    Raises:
+        ConfigError: kernels larger than the memory limit, a loss without a gradient flow, labels that are not ±1, or a
+            flow that does not fit every pattern.
+        NumericalError: an activation whose kernel is not to be had.
+    """
+    x, y = data.x_train.double(), data.y_train.double()
+    if (needed := MATRICES * 8.0 * len(x) ** 2) > memory_limit:
+        raise ConfigError(f"P = {len(x)} takes {needed:.2g} bytes of memory, more than the limit of {memory_limit:.2g}")
+    if loss.curvature == float("inf"):
+        raise ConfigError("the loss has a kink, which a gradient flow does not pass")
+    if y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
+        raise ConfigError("the labels are not ±1")
+
+    def kernel(rows: Tensor, columns: Tensor | None = None) -> Tensor:
+        depth, bias = len(network.widths), network.bias
+        return infinite_kernels(network.activation, depth, rows, columns, bias=bias).ntk
+
+    theta = kernel(x)
+    a, t_stop = _fit(theta, y, loss, tolerance)
+    size = chunk_size(len(data.x_test), MATRICES * 8.0 * len(x), memory_limit)
+    tests = [kernel(data.x_test[part], x) @ a for part in chunks(len(data.x_test), size)]
+    return LazyLimit(theta @ a, torch.cat(tests), t_stop)
+
+
+def _fit(theta: Tensor, y: Tensor, loss: Loss, tolerance: float) -> tuple[Tensor, float]:
+    """The a = −∫ ∂ℓ/∂F ds/P and the t where every pattern is fit, for Θ (P, P) and y (P,).
+
+    Raises:
+        ConfigError: it does not come to that.
+        AssertionError: never; a member leaves the batch exactly once.
+    """
+    flow = FrozenKernelFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
+    radius = SAFETY * flow.radius() * loss.curvature / len(y)
+    method = Method(Chebyshev2(tolerance, radius), SmoothController())
+    one = torch.ones_like(radius)
+    # F begins to move by its own size in 1/ρ. The tolerance is for F; a is free, as in ``dynamics.path``.
+    state = start(flow, method.stepper, torch.zeros_like(y)[None], one / radius, 1)
+    state = replace(state, way=torch.stack([one * torch.inf, 0 * one], dim=1))
+    limits = Limits(1e-12, one, max_steps=MAX_STEPS)
+    for event in integrate(flow, method, state, [GivenTimes([])], [converged(loss, y)], limits):
+        if isinstance(event, Finished) and event.outcomes[0] is Outcome.CONVERGED:
+            return event.state.y[0], float(event.state.t)
+        if isinstance(event, Finished):
+            raise ConfigError(f"its training ended at t = {float(event.state.t):.3g} with {event.outcomes[0]}")
+    raise AssertionError("a member leaves the batch exactly once")
+
+
+def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit: float | None = None) -> float | None:
+    """Fraction of test patterns with F·y ≤ 0 of the infinitely wide network, for the configuration of a stored run.
+
+    It is computed once, and kept in ``infinite_width.json`` by a hash of what it depends on.
+
+    Args:
+        folder: the results folder of the sweep.
+        science: ``Run.config``.
+        memory_limit: bytes for the kernels; the default of ``memory_limit`` of a run if omitted.
+
+    Returns:
+        The error, or None where there is no such line; the log says why.
+    """
+    own = {name: value for name, value in science.items() if name not in NOT_ITS_OWN}
+    key = hashlib.sha256(json.dumps({"version": VERSION, **own}, sort_keys=True).encode()).hexdigest()[:16]
+    known = _load(folder / FILE)
+    if key not in known:
+        try:
+            known[key] = {"config": own, **_computed(science, memory_limit)}
+        except FeatureLazyError as error:
+            log.warning("No line of infinite width in the figures: %s.", str(error).rstrip("."))
+            return None
+        write_atomically(folder / FILE, json.dumps(known, indent=1).encode())
+    return known[key]["test_error"]
+
+
+def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[str, float]:
+    """Test error and t_stop.
+
+    Raises:
+        ConfigError: a network that is not fully connected or not in the NTK parametrisation, or data of the user's
+            own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
+    """
+    config = from_plain(science)
+    if config.architecture.kind != "fully_connected" or config.dataset.kind == "custom":
+        raise ConfigError("the network is not fully connected, or its data need code of the user's own")
+    if config.parametrisation.kind != "ntk":
+        raise ConfigError("the parametrisation is not ntk")
+    experiment = build(config)
+    network, data = experiment.architecture, experiment.dataset
+    assert isinstance(network, FullyConnected)  # as its configuration says
+    limit = lazy_limit(network, data, experiment.loss, memory_limit=memory_limit or experiment.memory_limit)
+    wrong = limit.F_test * data.y_test <= 0
+    return {"test_error": float(wrong.double().mean()), "t_stop": limit.t_stop}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """What was computed before; nothing if the file is missing or damaged, since it can be made again."""
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,240 @@
+"""YAML, typed schema and validation say the same thing; wrong values are refused in one clear sentence."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.memory import parse_bytes
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.overrides import check_overrides
+from feature_lazy.settings.schema import GROUPS, documented_keys, members
+from tests.conftest import ROOT
+
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+# Options that are meant to differ from the defaults of their dataclass.
+DELIBERATE = {
+    ("alpha", "raw"): {"value": 0.1},
+}
+every_option = pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{g}={o}" for g, o in OPTIONS])
+
+
+@every_option
+def test_yaml_holds_the_defaults_of_its_dataclass(configure, group, option):
+    found = getattr(configure(f"{group}={option}"), group)
+    values = dataclasses.asdict(found)
+    expected = {**dataclasses.asdict(type(found)()), "kind": values["kind"], **DELIBERATE.get((group, option), {})}
+    assert values == expected
+
+
+# Options that are another one with a value set.
+PRESETS = {"linearised"}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_member_of_a_family_has_an_option(group):
+    if len(members(group)) > 1:
+        options = {option for g, option in OPTIONS if g == group} - PRESETS
+        assert {member().kind for member in members(group)} == options
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_composes_and_every_value_of_its_sweep_is_valid(configure, experiment):
+    validate(configure(f"experiment={experiment}"))
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        hydra = compose("train", [f"experiment={experiment}"], return_hydra_config=True).hydra
+    for key, values in (hydra.sweeper.params or {}).items():
+        for value in str(values).split(","):
+            validate(configure(f"experiment={experiment}", f"{key}={value.strip()}"))
+
+
+def test_every_key_says_what_it_means():
+    rows = list(documented_keys())
+    assert ("loss=mse", "target", 1.0) in [row[:3] for row in rows]
+    assert ("observe", "kernel.probe", 128) in [row[:3] for row in rows]
+    assert all(meaning for *_, meaning in rows)
+
+
+REFUSED = {
+    # Range of one value.
+    "width.h=0": "width.h=0: must be at least 1.",
+    "alpha.value=-1": "alpha.value=-1.0: must be greater than 0.",
+    "alpha.value=0": "alpha.value=0.0: must be greater than 0.",
+    "alpha.value=nan": "alpha.value=nan: must be a finite number.",
+    "alpha.value=inf": "alpha.value=inf: must be a finite number.",
+    "seed.value=-1": "seed.value=-1: must be at least 0.",
+    "seed=ensemble seed.members=0": "seed.members=0: must be at least 1.",
+    "observe.times=[1,-1]": "observe.times=-1.0: must be greater than 0.",
+    "dtype=float16": "dtype=float16: must be one of float64, float32.",
+    "dataset.kind=imagenet": "dataset.kind=imagenet: must be digits; choose the option itself on the command line.",
+    "alpha.kind=raw": "alpha.kind=raw: must be rescaled; choose the option itself on the command line.",
+    # Rules that join values.
+    "dataset.n_train=21": "dataset.n_train=21: must be even, so that the labels are balanced.",
+    "dataset.n_train=100000": "dataset.n_train=100000 and dataset.n_test=1000: digits has 1740 patterns in balanced "
+    "classes; ask for at most as many in total.",
+    "observe.kernel.probe=1002": "observe.kernel.probe=1002: must be at most dataset.n_test=1000.",
+    "observe=times": "observe.times=[]: observe=times needs a list, such as observe.times=[0.1,1,10].",
+    "width=geometric width.growth=0.01": "width.growth=0.01: the last layer's width 0.01 rounds to 0.",
+    "architecture=cnn dataset=mnist5k width=geometric width.h=3 width.growth=0.1": "width.growth=0.1: the last layer's "
+    "width 0.3 rounds to 0.",
+    "architecture=cnn": "architecture=cnn with dataset=digits: images of 8 × 8 pixels have nothing left for "
+    "convolution 3 of 4: use fewer blocks or larger images.",
+    "architecture=wide_resnet architecture.depth=12": "architecture.depth=12: a wide ResNet has 6n + 4 = 10, 16, 22, "
+    "28, … convolutions.",
+    "architecture=wide_resnet width=geometric": "width=geometric: architecture=wide_resnet has one width; use "
+    "width=uniform.",
+    "architecture=custom": "architecture.target: a target of your own is needed, such as "
+    "architecture.target=mypackage.Name.",
+    "dataset=custom": "dataset.target: a target of your own is needed, such as dataset.target=mypackage.Name.",
+    "architecture=custom architecture.target=nowhere.Net": "architecture.target=nowhere.Net: there is no module "
+    "'nowhere' on Python's path: write package.module.Name, and set PYTHONPATH to the folder that holds the package.",
+    "architecture=custom architecture.target=tests.toys": "architecture.target=tests.toys: 'tests.toys' is a module; "
+    "name what it holds, such as tests.toys.Net.",
+    "architecture=custom architecture.target=tests.toys.Net": "architecture.target=tests.toys.Net: module 'tests.toys' "
+    "(toys.py) has no 'Net'.",
+    "architecture=custom architecture.target=math.sin": "architecture.target=math.sin: module 'math' has no source in "
+    "Python: a target must be written in it.",
+    "architecture=custom architecture.target=tests.toys.Flow parametrisation=mup": "parametrisation=mup: "
+    "architecture=custom scales its own weights; leave parametrisation=ntk, which changes nothing in it.",
+    "device=gpu": "device=gpu: must be cpu, cuda or cuda:N.",
+    "memory_limit=3parsecs": "memory_limit=3parsecs: must be a positive size such as 500MB or 2GiB.",
+}
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_wrong_value_is_refused(configure, overrides):
+    with pytest.raises(ConfigError) as refusal:
+        validate(configure(*overrides.split()))
+    assert str(refusal.value) == REFUSED[overrides]
+
+
+def test_all_problems_are_named_at_once(configure):
+    with pytest.raises(ConfigError) as refusal:
+        validate(configure("width.h=0", "alpha.value=-1", "observe.kernel.probe=-1"))
+    keys = [line.split("=")[0] for line in str(refusal.value).splitlines()]
+    assert keys == ["alpha.value", "width.h", "observe.kernel.probe"]
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("loss.beta=x", ["loss.beta", "'x'", "Float"]),
+        ("width.h=2.5", ["width.h", "'2.5'", "Integer"]),
+        ("width.h=null", ["width.h", "not Optional"]),
+        ("observe.times=3", ["observe.times", "int", "list"]),
+        ("dataset=imagenet", ["dataset/imagenet", "digits", "mnist5k"]),
+        ("seed.members=3", ["seed.members", "'members'", "'SingleSeed'"]),
+    ],
+)
+def test_wrong_type_or_option_is_refused(configure, override, fragments):
+    with pytest.raises((HydraException, ConfigError)) as refusal:
+        configure(override)
+    message = f"{refusal.value}\n{refusal.value.__cause__}"  # Hydra prints both
+    assert all(fragment in message for fragment in fragments), message
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("width.hh=3", ["width.hh=3", "'hh'", "Did you mean 'h'?", "growth"]),
+        ("+width.hh=3", ["'hh'", "Did you mean 'h'?"]),
+        ("outputdir=x", ["'outputdir'", "Did you mean 'output_dir'?"]),
+        ("observe.kernel.prob=3", ["'prob'", "'observe.kernel'", "Did you mean 'probe'?", "final"]),
+        ("width.h.x=3", ["'x'", "'width.h', which is a value"]),
+        ("widht.h=3", ["widht.h=3", "Did you mean 'width'?"]),
+        ("+foo.bar=1", ["'foo'", "width"]),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest(override, fragments):
+    with pytest.raises(ConfigError) as refusal:
+        check_overrides(["dataset=digits", override])
+    assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("seed=3", ["'seed' is one of ensemble, single", "Did you mean seed.value=3?"]),
+        ("seed=range(4)", ["seed.value=range(4)?"]),
+        ("+alpha=0.1,1", ["raw, rescaled", "alpha.value=0.1,1?"]),
+        ("width=interval(1,3)", ["geometric, uniform", "width.h=interval(1,3)?"]),
+        ("dataset=5", ["digits, "]),
+    ],
+)
+def test_number_in_place_of_an_option_is_refused_with_the_key_that_was_meant(override, fragments):
+    with pytest.raises(ConfigError) as refusal:
+        check_overrides([override])
+    assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
+
+
+def test_what_would_be_refused_again_is_not_proposed():
+    for override in ("width=null", "seed=true", "alpha={value:3}"):
+        with pytest.raises(ConfigError, match="is one of") as refusal:
+            check_overrides([override])
+        assert "Did you mean" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("overrides", ["seed=ensemble +seed.value=3", "width=uniform +width.growth=2"])
+def test_key_of_another_option_is_never_ignored(configure, overrides):
+    """Hydra itself proposes the ``+`` when a key does not fit the chosen option."""
+
+    def typed():
+        check_overrides(overrides.split())
+        return configure(*overrides.split())
+
+    with pytest.raises((HydraException, ConfigError)):
+        typed()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "width.h=3",
+        "width='uniform'",
+        "seed=single,ensemble",
+        "~hydra",
+        "+experiment=demo",
+        "hydra/launcher=basic",
+        "hydra.verbose=true",
+        "loss.target=2",
+        "-m",
+        "--cfg",
+    ],
+)
+def test_known_key_passes(override):
+    check_overrides([override])
+
+
+def test_sizes_in_bytes():
+    assert parse_bytes("500MB") == 500e6
+    assert parse_bytes(" 1.5 GiB ") == 1.5 * 2**30
+    assert parse_bytes("1e3") == 1000
+    for wrong in ("", "-1MB", "0GB", "MB", "1 parsec", "1..5MB", "nan"):
+        with pytest.raises(ValueError, match="must be a positive size"):
+            parse_bytes(wrong)
+
+
+def test_what_help_and_sweeps_import_is_light():
+    """A second or more each; the parent of a sweep and ``--help`` need none of them."""
+    heavy = ("torch", "sklearn", "pandas", "matplotlib", "wandb", "mlxtend")
+    code = (
+        "import sys, feature_lazy.settings.schema, feature_lazy.runs.app, feature_lazy.settings.checks\n"
+        "import feature_lazy.runs.plan, hydra_plugins.feature_lazy_plugins\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_linearised_network_is_the_kernel_frozen_at_the_start(configure):
+    assert configure("dynamics=linearised") == configure("dynamics=frozen_kernel")
+
+
+def test_a_stepper_that_a_system_does_not_have_is_refused(configure):
+    with pytest.raises(ConfigError, match=r"dynamics.stepper=tangent: must be one of auto, rk32, rkc2"):
+        validate(configure("dynamics=momentum_flow", "dynamics.stepper=tangent"))

@@ -1,0 +1,149 @@
+"""A run is known by its science: all of it, and nothing else."""
+
+import dataclasses
+import random
+
+import pytest
+
+from feature_lazy.networks.widths import widths
+from feature_lazy.settings import cells as module
+from feature_lazy.settings.cells import alpha, cells, run_id, scientific, sqrt_h_alpha
+from feature_lazy.settings.config import (
+    FAMILIES,
+    Config,
+    EnsembleSeed,
+    GeometricWidth,
+    Observe,
+    RawAlpha,
+    RescaledAlpha,
+    SingleSeed,
+    UniformWidth,
+)
+
+
+def identity(config):
+    [cell] = cells(config)
+    return cell.run_id
+
+
+def leaves(node, path=(), science=True):
+    """Every value of a configuration: its path, its field, and whether it is scientific."""
+    for f in dataclasses.fields(node):
+        value, of_science = getattr(node, f.name), science and f.metadata.get("science", True)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, (*path, f.name), of_science)
+        elif f.metadata.get("choices") is None or len(f.metadata["choices"]) > 1:
+            yield (*path, f.name), f, of_science
+
+
+def other(value, field):
+    """A value that differs and has the same type."""
+    if choices := field.metadata.get("choices"):
+        return next(choice for choice in choices if choice != value)
+    if field.name == "target" and isinstance(value, str):
+        return "tests.toys.Flow"  # its source is part of the identity, so it must be there
+    changes = {
+        bool: lambda v: not v,
+        int: lambda v: v + 2,
+        float: lambda v: v * 1.25 + 0.125,
+        list: lambda v: [*v, 7.0],
+        dict: lambda v: {**v, "key": 1},
+    }
+    return changes.get(type(value), lambda v: f"{v}x")(value)
+
+
+def changed(node, path, field):
+    """A copy of a configuration with another value at a path."""
+    name, *rest = path
+    value = getattr(node, name)
+    return dataclasses.replace(node, **{name: changed(value, rest, field) if rest else other(value, field)})
+
+
+OPTIONS = [Config()]
+OPTIONS += [
+    dataclasses.replace(Config(), **{group: option()})
+    for group, options in FAMILIES.items()
+    for option in options
+    if option is not EnsembleSeed  # several cells: below
+]
+LEAVES = {
+    f"{type(config.loss).__name__}-{'.'.join(path)}": (config, path, field, science)
+    for config in OPTIONS
+    for path, field, science in leaves(config)
+}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_scientific_value_and_no_other_is_part_of_the_identity(name):
+    config, path, field, science = LEAVES[name]
+    assert (identity(changed(config, path, field)) != identity(config)) == science
+
+
+def test_what_is_not_science():
+    """Named here so that a field which loses or gains ``science=False`` by accident is noticed."""
+    found = {".".join(path) for path, _, science in leaves(Config()) if not science}
+    budgets = {"dynamics.max_steps", "dynamics.time_budget"}
+    where = {"device", "threads", "memory_limit", "output_dir", "checkpoint_every", "checkpoint_margin"}
+    assert found == budgets | where
+
+
+@pytest.mark.parametrize("group", FAMILIES)
+def test_options_of_a_family_differ_unless_they_are_tracking(group):
+    options = [option() for option in FAMILIES[group] if option is not EnsembleSeed]
+    ids = {identity(dataclasses.replace(Config(), **{group: option})) for option in options}
+    assert len(ids) == (1 if group == "tracking" else len(options))
+
+
+def test_order_of_keys_does_not_matter():
+    def shuffled(value):
+        if not isinstance(value, dict):
+            return value
+        items = list(value.items())
+        random.Random(1).shuffle(items)
+        return {key: shuffled(item) for key, item in items}
+
+    science = scientific(Config())
+    assert list(shuffled(science)) != list(science)
+    assert run_id(shuffled(science)) == run_id(science)
+
+
+@pytest.mark.parametrize("written", ["1", "1.0", "1e0", "10e-1"])
+def test_writing_of_numbers_does_not_matter(configure, written):
+    plain = configure("alpha.value=1.0", "observe=times", "observe.times=[1.0,2.0]")
+    other_writing = configure("observe=times", f"observe.times=[{written},2]", f"alpha.value={written}")
+    assert identity(other_writing) == identity(plain)
+
+
+def test_integers_in_python_are_taken_for_floats():
+    def config(one):
+        return Config(alpha=RescaledAlpha(value=one), observe=Observe(kind="times", times=[one]))
+
+    assert identity(config(1)) == identity(config(1.0))
+
+
+def test_python_and_command_line_agree(configure):
+    assert identity(configure()) == identity(Config())
+
+
+def test_members_of_an_ensemble_are_the_single_runs():
+    ensemble = cells(Config(seed=EnsembleSeed(members=3, first=2)))
+    assert [cell.seed for cell in ensemble] == [2, 3, 4]
+    singles = [identity(Config(seed=SingleSeed(value=seed))) for seed in (2, 3, 4)]
+    assert [cell.run_id for cell in ensemble] == singles
+
+
+def test_science_version_is_part_of_the_identity(monkeypatch):
+    before = identity(Config())
+    monkeypatch.setattr(module, "SCIENCE_VERSION", module.SCIENCE_VERSION + 1)
+    assert identity(Config()) != before
+
+
+def test_units_of_alpha():
+    raw = Config(alpha=RawAlpha(value=0.5), width=UniformWidth(h=16))
+    assert (alpha(raw), sqrt_h_alpha(raw)) == (0.5, 2.0)
+    rescaled = Config(alpha=RescaledAlpha(value=0.5), width=UniformWidth(h=16))
+    assert (alpha(rescaled), sqrt_h_alpha(rescaled)) == (0.125, 0.5)
+    # h is the fan-in of the output layer: 16·2² with three layers.
+    geometric = Config(alpha=RescaledAlpha(value=0.5), width=GeometricWidth(h=16, growth=2.0))
+    assert widths(geometric) == [16, 32, 64]
+    assert alpha(geometric) == 0.5 / 8
