@@ -21,15 +21,17 @@ import math
 from pathlib import Path
 
 import numpy as np
+from feature_lazy.networks.widths import widths
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis.sweep import X
 from feature_lazy import load_sweep
 from feature_lazy.data.rules import pattern_shape
-from feature_lazy.networks import Convolutional, FullyConnected, WideResnet
-from feature_lazy.networks.activations import relu_activation
-from feature_lazy.networks.widths import widths
+from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.convolutional import Convolutional
+from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.wide_resnet import WideResnet
 from feature_lazy.settings import config as schema
 from feature_lazy.settings.cells import seeds, sqrt_h_alpha
 from feature_lazy.settings.schema import from_plain, register
@@ -117,7 +119,7 @@ def forward_flops(config: schema.Config) -> tuple[float, float]:
     Raises:
         AssertionError: never; the article has no other network.
     """
-    shape, phi = pattern_shape(config.dataset), relu_activation()
+    shape, phi = pattern_shape(config.dataset), Relu().build()
     assert shape is not None
     match config.architecture:
         case schema.FullyConnected():

@@ -13,10 +13,14 @@ import time
 import torch
 
 from feature_lazy.data.prepare import prepare
-from feature_lazy.dynamics import Limits, LogTimes, NetworkFlow, converged, integrate, method, start
+from feature_lazy.dynamics.events import converged
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Limits, integrate, start
 from feature_lazy.dynamics.losses import SoftHinge
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import softplus_activation
+from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.times import LogTimes
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.fully_connected import FullyConnected
 
 MEMBERS = 20
 CASES = (("digits", 256, 30, 10**6), ("digits", 1000, 256, 12))
@@ -27,7 +31,7 @@ def seconds(case: tuple[str, int, int, int], groups: int) -> float:
     """Wall time of all members, in so many groups one after another."""
     dataset, n_train, h, max_steps = case
     data = prepare(dataset, n_train, 100, 0)
-    net = FullyConnected(data.input_dim, [h] * 3, softplus_activation(5.0))
+    net = FullyConnected(data.input_dim, [h] * 3, Softplus(5.0).build())
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(s).items()}) for s in range(MEMBERS)])
     loss, began = SoftHinge(), time.perf_counter()
     how = method("auto", 1e-2)

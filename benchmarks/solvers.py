@@ -21,22 +21,15 @@ from scipy.integrate import DOP853
 from scipy.optimize import brentq
 
 from feature_lazy.data.prepare import prepare
-from feature_lazy.dynamics import (
-    STEPPERS,
-    GivenTimes,
-    Limits,
-    Method,
-    NetworkFlow,
-    Samples,
-    converged,
-    half_loss,
-    integrate,
-    method,
-    start,
-)
+from feature_lazy.dynamics.events import converged, half_loss
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
 from feature_lazy.dynamics.losses import SoftHinge
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import softplus_activation
+from feature_lazy.dynamics.messages import Samples
+from feature_lazy.dynamics.methods import STEPPERS, method
+from feature_lazy.dynamics.times import GivenTimes
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.fully_connected import FullyConnected
 
 SHORT = 0.8
 """The other end, over the time of convergence: there no method is helped by the stop."""
@@ -96,7 +89,7 @@ class Case:
         """Width h and √h·α = x."""
         self.problem, self.x = problem, x
         self.data = prepare(problem.dataset, problem.n_train, 400, 0)
-        self.net = FullyConnected(self.data.input_dim, [problem.h] * 3, softplus_activation(5.0))
+        self.net = FullyConnected(self.data.input_dim, [problem.h] * 3, Softplus(5.0).build())
         self.w0 = self.net.layout.flatten({name: w[None] for name, w in self.net.init(0).items()})
         self.alpha = torch.tensor([x / math.sqrt(problem.h)], dtype=torch.float64)
         self.scale = torch.tensor([min(1.0, x)], dtype=torch.float64)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from feature_lazy.dynamics import integrate  # noqa: F401
 from feature_lazy.runs.app import train_config
 from feature_lazy.runs.build import build  # noqa: F401 - imported once by the server, and not by every child
 from feature_lazy.runs.reading import HISTORY, OUTPUTS, load_run

@@ -6,20 +6,14 @@ import numpy as np
 import torch
 from scipy.linalg import expm
 
-from feature_lazy.dynamics import (
-    ArticleEuler,
-    Finished,
-    GivenTimes,
-    Limits,
-    Method,
-    Samples,
-    State,
-    integrate,
-    start,
-)
 from feature_lazy.dynamics.dense import Hermite
+from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
+from feature_lazy.dynamics.messages import Finished, Samples
+from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
+from feature_lazy.dynamics.steppers.article import ArticleEuler
 from feature_lazy.dynamics.system import Flops
+from feature_lazy.dynamics.times import GivenTimes
 
 
 class Flow:

@@ -5,53 +5,17 @@ even number of patterns from the start, and any even number after it, has as man
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
+from feature_lazy.settings.groups import Labels
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
 
 
-class Labels(Protocol):
-    """A rule that gives patterns their labels: ±1 for one output, where it says nothing else."""
-
-    def unit(self, names: Sequence[int]) -> int:
-        """Of what the sizes of both sets must be multiples, so that the labels are balanced."""
-        return 2
-
-    def n_outputs(self, names: Sequence[int]) -> int:
-        """Outputs that a network needs for these labels."""
-        return 1
-
-    def in_use(self, names: Sequence[int]) -> list[int]:
-        """The classes that are used, ascending, of those that were chosen.
-
-        Raises:
-            DataError: classes that the rule cannot label.
-        """
-        ...
-
-    def cycle(self, names: Sequence[int]) -> list[int]:
-        """Order in which the classes in use follow each other."""
-        ...
-
-    def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
-        """Labels of patterns in the order of the cycle.
-
-        Args:
-            classes: class of each pattern, (N,).
-            names: the classes in use.
-            targets: real numbers that the set itself has for its patterns, (N,), if any.
-
-        Returns:
-            y, (N,) of float64, or of int64 where they are classes.
-        """
-        ...
-
-
-@dataclass(frozen=True)
+@option("labels", "parity")
 class Parity(Labels):
     """The article's: y = 2(rank mod 2) − 1, rank among the sorted classes in use (section 2)."""
 
@@ -65,26 +29,23 @@ class Parity(Labels):
             raise DataError(f"Parity labels need an even number of classes; there are {len(names)}.")
         return sorted(names)
 
-    def cycle(self, names: Sequence[int]) -> list[int]:
-        """See ``Labels.cycle``: ascending, so ranks and with them labels alternate."""
-        return list(names)
-
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         return 2.0 * (np.searchsorted(names, classes) % 2) - 1.0
 
 
-@dataclass(frozen=True)
+@option("labels", "one_vs_rest")
 class OneVsRest(Labels):
     """One class is +1, all others −1.
 
     Every other pattern is of the one class, and the rest take turns in between: the labels stay balanced, and within
     −1 so do the classes.
-
-    Attributes:
-        positive: the class.
     """
 
-    positive: int
+    positive: int = key(1, "the class", ge=0)
+
+    @property
+    def chosen_by(self) -> str:
+        return f" labels.positive={self.positive}"
 
     def in_use(self, names: Sequence[int]) -> list[int]:
         """See ``Labels.in_use``.
@@ -103,17 +64,19 @@ class OneVsRest(Labels):
         return np.where(classes == self.positive, 1.0, -1.0)
 
 
-@dataclass(frozen=True)
+@option("labels", "pairs")
 class Pairs(Labels):
-    """Given pairs of classes, such as cat and dog: the first of each pair is −1, the second +1; no others are used.
+    """Given pairs of classes, such as cat and dog: the first of each pair is −1, the second +1; no others are used."""
 
-    Attributes:
-        minus: first class of each pair.
-        plus: second class of each pair.
-    """
+    minus: list[int] = key([], "first class of each pair, such as [3]", ge=0)
+    plus: list[int] = key([], "second class of each pair, such as [5]", ge=0)
 
-    minus: tuple[int, ...]
-    plus: tuple[int, ...]
+    choose_classes = False
+
+    @property
+    def chosen_by(self) -> str:
+        minus, plus = (",".join(map(str, classes)) for classes in (self.minus, self.plus))
+        return f" labels.minus=[{minus}] labels.plus=[{plus}]"
 
     def in_use(self, names: Sequence[int]) -> list[int]:
         """See ``Labels.in_use``.
@@ -121,7 +84,7 @@ class Pairs(Labels):
         Raises:
             DataError: no pairs, a class without its partner, one that is in two pairs or that is not there.
         """
-        used = sorted((*self.minus, *self.plus))
+        used = sorted([*self.minus, *self.plus])
         if not used or len(self.minus) != len(self.plus) or len(set(used)) < len(used) or not set(used) <= set(names):
             raise DataError(
                 f"Pairs of classes: {list(self.minus)} and {list(self.plus)} must be as many, each class once, "
@@ -136,35 +99,31 @@ class Pairs(Labels):
         return np.where(np.isin(classes, self.plus), 1.0, -1.0)
 
 
-@dataclass(frozen=True)
+@option("labels", "random")
 class RandomLabels(Labels):
     """±1 by the toss of a coin, whatever the pattern: what is learnt is memorised.
 
     One coin for each two patterns in a row, of which one gets +1 and the other −1, so that the labels are balanced.
-
-    Attributes:
-        seed: decides the coins.
     """
 
-    seed: int
+    seed: int = key(0, "decides the coins", ge=0)
 
     def in_use(self, names: Sequence[int]) -> list[int]:
         return sorted(names)
-
-    def cycle(self, names: Sequence[int]) -> list[int]:
-        return list(names)
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         coins = 2.0 * stream(self.seed, "labels").integers(0, 2, size=-(-len(classes) // 2)) - 1.0
         return np.stack([coins, -coins], axis=1).ravel()[: len(classes)]
 
 
-@dataclass(frozen=True)
+@option("labels", "regression")
 class Regression(Labels):
     """Real labels: the set's own targets, or the rank of the class, of mean 0 and variance 1 over the classes.
 
     Two classes are ±1.
     """
+
+    real = True
 
     def unit(self, names: Sequence[int]) -> int:
         """See ``Labels.unit``: real numbers are balanced in any number."""
@@ -180,9 +139,6 @@ class Regression(Labels):
             raise DataError(f"Regression on the rank of the class needs two classes or more; there is {len(names)}.")
         return sorted(names)
 
-    def cycle(self, names: Sequence[int]) -> list[int]:
-        return list(names)
-
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         if targets is not None:
             return targets
@@ -190,9 +146,11 @@ class Regression(Labels):
         return (np.searchsorted(names, classes) - (n - 1) / 2) / np.sqrt((n * n - 1) / 12)
 
 
-@dataclass(frozen=True)
+@option("labels", "classes")
 class Classes(Labels):
     """The class itself, by its rank among the sorted classes in use: 0 … C − 1, for a network with C outputs."""
+
+    several = True
 
     def unit(self, names: Sequence[int]) -> int:
         return len(names)
@@ -209,9 +167,6 @@ class Classes(Labels):
         if len(names) < 2:
             raise DataError(f"An output for each class needs two classes or more; there is {len(names)}.")
         return sorted(names)
-
-    def cycle(self, names: Sequence[int]) -> list[int]:
-        return list(names)
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         return np.searchsorted(names, classes).astype(np.int64)

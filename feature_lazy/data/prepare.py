@@ -9,10 +9,11 @@ from torch import Tensor
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
-from feature_lazy.data.labels import Labels, Parity
+from feature_lazy.data.labels import Parity
 from feature_lazy.data.pca import Whitening
-from feature_lazy.data.sources import SOURCES, load_source
+from feature_lazy.data.sources import load_source, sources
 from feature_lazy.data.synthetic import Law, draw
+from feature_lazy.settings.groups import Labels
 
 PCA_BLOCK = 4096
 """Images that are in float64 at a time while the components are sought."""
@@ -110,7 +111,7 @@ def prepare(
     labels. The mean image and the principal components are those of all images in the order that is split.
 
     Args:
-        name: a key of ``SOURCES``.
+        name: a key of ``sources()``.
         n_train: P, even; for classes a multiple of their number.
         n_test: P_test, likewise.
         seed: the data seed: one split for all members, α and widths.
@@ -128,7 +129,7 @@ def prepare(
     """
     images, c = load_source(name, root, seed)
     labels = labels or Parity()
-    names = labels.in_use(classes or SOURCES[name].classes)
+    names = labels.in_use(classes or sources()[name].classes)
     order = interleave_classes(c, seed, labels.cycle(names))
     _check_sizes(labels.unit(names), n_train, n_test)
     if n_train + n_test > len(order):
@@ -138,7 +139,7 @@ def prepare(
         )
     mean = images[order].mean(axis=0, dtype=np.float64)
     used = order[: n_train + n_test]
-    x, shape = to_sphere(images[used], mean), SOURCES[name].shape
+    x, shape = to_sphere(images[used], mean), sources()[name].shape
     if components:
         x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
     data = _dataset(x, c[used], names, labels.values(c[used], names, None), n_train, shape)

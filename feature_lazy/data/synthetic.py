@@ -4,14 +4,25 @@ They are neither centred nor scaled, because that would move the surface between
 sets of this kind (arXiv:2007.11471).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
+from feature_lazy.data.rules import label_problems, listed, size_problems
+from feature_lazy.settings.groups import Data, Labels
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.settings.config import Config
 
 BLOCK = 1024
 """Patterns drawn at a time, whatever P is: more patterns are the same ones and some more."""
@@ -22,58 +33,72 @@ Drawn = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """Patterns (N, d), their classes (N,) as 0, 1, …, and their targets (N,), if the law has real ones."""
 
 
-class Law(Protocol):
-    """A law of patterns and classes."""
+@dataclass
+class Law(Data):
+    """Patterns drawn from a law with the data seed, E |x|² = d.
 
-    @property
-    def dim(self) -> int:
-        """d, numbers in one pattern."""
-        ...
+    You write these: ``patterns`` and ``label``; ``n_classes`` and ``once`` where they differ.
+    """
+
+    dim: int = key(30, "d, numbers in one pattern", ge=1)
+
+    once = False
+    """Whether no pattern may come twice, of a law with finitely many."""
 
     @property
     def n_classes(self) -> int:
         """Number of classes: 0, 1, …."""
-        ...
+        return 2
 
+    @abstractmethod
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """The next n patterns of a stream, (n, d)."""
-        ...
 
+    @abstractmethod
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Classes (N,) of patterns x (N, d), and their targets (N,), if the law has real ones."""
-        ...
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """Patterns x ~ N(0, I).
-
-    Attributes:
-        dim: d.
-    """
-
-    dim: int
 
     @property
-    def n_classes(self) -> int:
-        return 2
+    def shape(self) -> tuple[int, ...]:
+        return (self.dim,)
+
+    @property
+    def classes_by(self) -> str:
+        """The key that decides how many classes there are, with its value."""
+        return f"dataset={self.kind}"
+
+    def law_problems(self) -> Iterator[str]:
+        """What is wrong with the law's own keys together."""
+        return iter(())
+
+    def problems(self, config: Config) -> Iterator[str]:
+        names = range(self.n_classes)
+        found = [*self.law_problems(), *size_problems(config, names)]
+        yield from found or label_problems(config, self.classes_by, names)
+
+    def build(self, labels: Labels) -> Dataset:
+        from feature_lazy.data.prepare import prepare_synthetic
+
+        return prepare_synthetic(self, self.n_train, self.n_test, self.seed, labels=labels)
+
+
+@dataclass
+class Gaussian(Law):
+    """Patterns x ~ N(0, I)."""
 
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
         return rng.standard_normal((n, self.dim))
 
 
-@dataclass(frozen=True)
+@option("dataset", "teacher_student")
 class TeacherStudent(Gaussian):
     """The sign of a two-layer teacher of x ~ N(0, I): f*(x) = Σ_m erf(w_m·x/√(2d))/√M, w_m ~ N(0, I).
 
     The soft committee machine of Saad and Solla (Phys. Rev. E 52, 4225, 1995), as in Goldt et al. (arXiv:1906.08632).
     The target is f* over its standard deviation, by the closed form of E erf erf (Williams 1997).
-
-    Attributes:
-        hidden: M, hidden units of the teacher.
     """
 
-    hidden: int
+    hidden: int = key(4, "M, hidden units of the teacher", ge=1)
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         from scipy.special import erf
@@ -86,40 +111,43 @@ class TeacherStudent(Gaussian):
         return (target > 0).astype(np.int64), target
 
 
-@dataclass(frozen=True)
+@option("dataset", "stripe")
 class Stripe(Gaussian):
     """x ~ N(0, I), and the class depends on the first coordinate alone: it changes at each interface.
 
     The stripe model of Paccolat, Petrini, Geiger, Tyloo and Wyart (arXiv:2007.11471), whose interfaces −0.3 and 1.18549
     enclose half of all patterns. Class 1 lies between the first and the second interface.
-
-    Attributes:
-        interfaces: values of x₁, ascending.
     """
 
-    interfaces: tuple[float, ...]
+    interfaces: list[float] = key([-0.3, 1.18549], "values of x₁, ascending")
+
+    def law_problems(self) -> Iterator[str]:
+        if not self.interfaces or list(self.interfaces) != sorted(set(self.interfaces)):
+            yield f"dataset.interfaces={listed(self.interfaces)}: must be one or more numbers, ascending."
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         return np.searchsorted(self.interfaces, x[:, 0]).astype(np.int64) % 2, None
 
 
-@dataclass(frozen=True)
-class SparseParity:
+@option("dataset", "sparse_parity")
+class SparseParity(Law):
     """The product of k of d signs: x uniform on {−1, 1}^d, y = x₁ ⋯ x_k (Barak et al., arXiv:2207.08799).
 
     Which k coordinates they are does not matter to a network without an order of its inputs. No pattern comes twice.
-
-    Attributes:
-        dim: d.
-        order: k.
     """
 
-    dim: int
-    order: int
+    order: int = key(3, "k, signs in the product", ge=1)
 
-    @property
-    def n_classes(self) -> int:
-        return 2
+    once = True
+
+    def law_problems(self) -> Iterator[str]:
+        if self.order > self.dim:
+            yield f"dataset.order={self.order}: must be at most dataset.dim={self.dim}."
+        if self.n_train + self.n_test > 2 ** (self.dim - 1):
+            yield (
+                f"dataset.dim={self.dim}: there are {2**self.dim} patterns of signs, and dataset.n_train="
+                f"{self.n_train} and dataset.n_test={self.n_test} may ask for half of them at most."
+            )
 
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
         return 2.0 * rng.integers(0, 2, size=(n, self.dim)) - 1.0
@@ -128,18 +156,19 @@ class SparseParity:
         return (x[:, : self.order].prod(axis=1) > 0).astype(np.int64), None
 
 
-@dataclass(frozen=True)
+@option("dataset", "spheres")
 class Spheres(Gaussian):
     """x ~ N(0, I), cut by concentric spheres into shells that are equally likely; the class is the shell.
 
     With two shells: inside or outside of the sphere of median radius, the spherical model of Paccolat, Spigler and
     Wyart (arXiv:2006.09754).
-
-    Attributes:
-        shells: number of classes.
     """
 
-    shells: int
+    shells: int = key(2, "number of shells, equally likely", ge=2)
+
+    @property
+    def classes_by(self) -> str:
+        return f"dataset.shells={self.shells}"
 
     @property
     def n_classes(self) -> int:
@@ -179,11 +208,13 @@ def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
     drawn = 0
     while any(map(len, free.values())):
         if drawn > PATIENCE * (n + BLOCK):
-            raise DataError(f"{law}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it.")
+            raise DataError(
+                f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it."
+            )
         block = law.patterns(rng, BLOCK)
         drawn += BLOCK
         classes, targets = law.label(block, seed)
-        fresh = _fresh(block, seen) if isinstance(law, SparseParity) else np.ones(BLOCK, dtype=bool)
+        fresh = _fresh(block, seen) if law.once else np.ones(BLOCK, dtype=bool)
         for name, places in free.items():
             found = np.flatnonzero(fresh & (classes == name))[: len(places)]
             here, free[name] = places[: len(found)], places[len(found) :]

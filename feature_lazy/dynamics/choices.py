@@ -8,28 +8,17 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import (
-    AcceptFinite,
-    Adam,
-    Finished,
-    GivenTimes,
-    LinearisedFlow,
-    Method,
-    MinibatchTraining,
-    MomentumFlow,
-    NetworkFlow,
-    Outcome,
-    Sgd,
-    State,
-    Updates,
-    converged,
-    integrate,
-    relaxation_time,
-    start,
-)
-from feature_lazy.dynamics.integrate import Limits
+from feature_lazy.dynamics.events import converged
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
+from feature_lazy.dynamics.linearised import LinearisedFlow
+from feature_lazy.dynamics.messages import Finished
 from feature_lazy.dynamics.model import LinearisedModel, Model, NetworkModel
+from feature_lazy.dynamics.momentum import MomentumFlow, relaxation_time
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.system import WeightSystem
+from feature_lazy.dynamics.times import GivenTimes
 
 
 @dataclass(frozen=True)
@@ -164,48 +153,6 @@ class FrozenKernel:
                     )
             weights[part.state.member] = part.state.y
         return weights
-
-
-@dataclass(frozen=True)
-class MinibatchDynamics:
-    """Stochastic gradient descent or Adam on minibatches.
-
-    Attributes:
-        optimiser: ``sgd`` or ``adam``.
-        lr: learning rate: of SGD a time, of Adam the size of a change of one weight.
-        eps: ε of Adam.
-        authors_units: whether lr of SGD and ε of Adam are in the units of the authors' code, in which they are
-            lr·√h/α and ε·α/√h.
-        batch: patterns in a minibatch.
-        seed: decides the order of the patterns, for all members, α and widths.
-        updates: where training ends at the latest.
-        block: updates between two looks at the whole training set; None: those of an epoch.
-    """
-
-    optimiser: str
-    lr: float
-    eps: float = 1e-8
-    authors_units: bool = True
-    batch: int = 32
-    seed: int = 0
-    updates: int = 100_000
-    block: int | None = None
-
-    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
-        """See ``Dynamics.prepare``. Time is lr times updates for SGD, and updates for Adam."""
-        scale = flow.alpha.double() / math.sqrt(flow.architecture.last_fan_in) if self.authors_units else 1.0
-        unit = torch.ones_like(flow.alpha, dtype=torch.float64)
-        if self.optimiser == "sgd":
-            unit = unit * self.lr * scale
-            optimiser = Sgd(unit)
-        else:
-            optimiser = Adam(self.lr, self.eps / (unit * scale))
-        batch = min(self.batch, flow.n_train)
-        block = self.block or max(1, flow.n_train // batch)
-        system = MinibatchTraining(flow, optimiser, batch, self.seed, unit)
-        method = Method(Updates(), AcceptFinite())
-        y0 = system.at_rest(w0)
-        return Training(system, method, y0, block * unit, _network(flow), self.updates * unit)
 
 
 def _network(flow: NetworkFlow) -> NetworkModel:

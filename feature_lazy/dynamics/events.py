@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.losses import Loss
+from feature_lazy.settings.groups import Loss
 
 
 @dataclass(frozen=True)

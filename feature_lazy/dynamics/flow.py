@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.dynamics.losses import Loss, push
+from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.factors import kernel_flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
-from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.base import Layered, Network
 from feature_lazy.networks.outputs import places, span
+from feature_lazy.settings.groups import Loss
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
@@ -22,7 +23,7 @@ BOUNDARY = 10.0
 """√h·α between the regimes."""
 
 
-def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
+def outputs_in_chunks(architecture: Network, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
     """f(w, x) for flat weights w (E, N) and patterns x (P, d) or (E, P, d), chunk by chunk: shape (E, P·C)."""
     together = member_chunk(architecture, w, x.shape[-2])
     if together < len(w):
@@ -36,7 +37,7 @@ def outputs_in_chunks(architecture: Architecture, w: Tensor, x: Tensor, memory_l
     return torch.cat([architecture.apply(params, x[..., chunk, :]) for chunk in chunks(n, size)], dim=1)
 
 
-def member_chunk(architecture: Architecture, w: Tensor, n: int) -> int:
+def member_chunk(architecture: Network, w: Tensor, n: int) -> int:
     """How many of the members w (E, N) to do at once on n patterns.
 
     Small networks gain from being done together; large ones only drive each other out of a processor's cache.
@@ -46,7 +47,7 @@ def member_chunk(architecture: Architecture, w: Tensor, n: int) -> int:
     return chunk_size(len(w), n * architecture.activations_per_pattern * w.element_size(), CACHE)
 
 
-def _flops(net: Architecture, n: int) -> Flops:
+def _flops(net: Network, n: int) -> Flops:
     """For a network on n patterns; without known layers every product costs a gradient, and Θ the Jacobian."""
     gradients = n * (2 * net.forward_flops + net.signal_flops)
     passes = Flops(gradients, n * net.forward_flops)
@@ -60,7 +61,7 @@ def _flops(net: Architecture, n: int) -> Flops:
     )
 
 
-def _bytes_per_pattern(architecture: Architecture, w: Tensor) -> int:
+def _bytes_per_pattern(architecture: Network, w: Tensor) -> int:
     return COPIES_PER_ACTIVATION * len(w) * architecture.activations_per_pattern * w.element_size()
 
 
@@ -91,7 +92,7 @@ class NetworkFlow:
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Network,
         x: Tensor,
         labels: Tensor,
         loss: Loss,

@@ -6,39 +6,23 @@ side. ``stop_margin`` is the margin beyond which a pattern counts as fit: 1 in t
 m = 1 stops a tolerance below it. Real labels have ``SquaredError`` and a margin of its own.
 """
 
-import math
-from dataclasses import dataclass
-from typing import Protocol
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from feature_lazy.networks.activations import softplus
+from feature_lazy.settings.groups import Loss
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class Loss(Protocol):
-    """A loss per pattern and the margin at which training on it stops.
-
-    Those of the hinge family are for y = ±1, cross-entropy is for classes, and mse for both.
-    """
-
-    @property
-    def curvature(self) -> float:
-        """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink."""
-        ...
-
-    @property
-    def stop_margin(self) -> float:
-        """Training stops when every training pattern has a margin above this one."""
-        ...
-
-    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """What is held against ``stop_margin``, for outputs F (…, P) and labels y (P,), elementwise."""
-        ...
-
-    def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """ℓ for outputs F (…, P·C) and labels y (P,), pattern by pattern, shape (…, P)."""
-        ...
+    from feature_lazy.settings.config import Config
+    from feature_lazy.settings.groups import Labels
 
 
 def margins(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -59,31 +43,27 @@ def margins(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def _own_class(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Which output is that of the pattern's class, (…, P, C) bool, and the outputs F of each class, (…, P, C)."""
+    import torch
+
     each = outputs.unflatten(-1, (labels.shape[-1], -1))
     return labels[..., None] == torch.arange(each.shape[-1], device=labels.device), each
 
 
 def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
     """−∂ℓ/∂F/P, how the loss pushes each output: F (E, k·C) and y (k,) or (E, k) of k of the P patterns → (E, k·C)."""
+    import torch
+
     leaf = outputs.detach().requires_grad_()
     with torch.enable_grad():
         values = loss(leaf, labels)
     return torch.autograd.grad(values, leaf, torch.full_like(values, -1 / n_train))[0]
 
 
-class Classification:
-    """Labels are ±1 or classes, and what counts as fit is the margin by which the right answer wins."""
-
-    def margin(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        return margins(outputs, labels)
-
-
-@dataclass(frozen=True)
-class SoftHinge(Classification):
+@option("loss", "soft_hinge")
+class SoftHinge(Loss):
     """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""
 
-    beta: float = 20.0
-    stop_margin: float = 1.0
+    beta: float = key(20.0, "β of the soft hinge", gt=0)
 
     @property
     def curvature(self) -> float:
@@ -94,23 +74,24 @@ class SoftHinge(Classification):
         return softplus(1 - outputs * labels, self.beta)
 
 
-@dataclass(frozen=True)
-class Hinge(Classification):
+@option("loss", "hinge")
+class Hinge(Loss):
     """ℓ = max(0, 1 − m). Its gradient jumps: for minibatch dynamics; a flow is expected to end in ``dt_floor``."""
 
-    stop_margin: float = 1.0
-    curvature: float = math.inf
+    smooth = False
+    curvature = math.inf
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        return torch.relu(1 - outputs * labels)
+        return (1 - outputs * labels).relu()
 
 
-@dataclass(frozen=True)
-class QuadraticHinge(Classification):
+@option("loss", "quadratic_hinge")
+class QuadraticHinge(Loss):
     """ℓ = ½ max(0, 1 − m)²; m = 1 is only approached, so training stops at m > 1 − margin_tol."""
 
-    margin_tol: float = 0.01
-    curvature: float = 1.0
+    margin_tol: float = key(0.01, "training stops at m > 1 − margin_tol", gt=0)
+
+    curvature = 1.0
 
     @property
     def stop_margin(self) -> float:
@@ -118,11 +99,11 @@ class QuadraticHinge(Classification):
         return 1 - self.margin_tol
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        return 0.5 * torch.relu(1 - outputs * labels) ** 2
+        return 0.5 * (1 - outputs * labels).relu() ** 2
 
 
-@dataclass(frozen=True)
-class Mse(Classification):
+@option("loss", "mse")
+class Mse(Loss):
     """ℓ = ½ (c − m)² with target c; the authors use c = 1.1, so that m > 1 is reached.
 
     For classes ℓ = ½ Σ_k (c·Y_k − F_k)², Y the one-hot vector of the class: at the target the margin is c too. The sum
@@ -131,14 +112,24 @@ class Mse(Classification):
     outputs of a pattern alike where they do not share weights, which no margin sees.
     """
 
-    target: float = 1.0
-    margin_tol: float = 0.01
-    curvature: float = 1.0
+    target: float = key(1.0, "c; the authors use 1.1, so that m > 1 is reached", gt=0)
+    margin_tol: float = key(0.01, "training stops at m > min(1, c − margin_tol)", gt=0)
+
+    takes = ("one", "classes", "real")
+    curvature = 1.0
 
     @property
     def stop_margin(self) -> float:
         """1 if the target lies beyond 1 by margin_tol, else target − margin_tol: a margin that is reached."""
         return min(1.0, self.target - self.margin_tol)
+
+    def for_labels(self, labels: Labels) -> Loss:
+        return SquaredError(self.margin_tol) if labels.real else self
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        if config.labels.real and self.target != 1:
+            yield f"loss.target={self.target}: labels={config.labels.kind} are the targets themselves; it must be 1."
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if labels.is_floating_point():
@@ -147,12 +138,12 @@ class Mse(Classification):
         return 0.5 * ((self.target * own.to(each) - each) ** 2).sum(-1)
 
 
-@dataclass(frozen=True)
-class CrossEntropy(Classification):
+@option("loss", "cross_entropy")
+class CrossEntropy(Loss):
     """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that m > 1 is reached."""
 
-    stop_margin: float = 1.0
-    curvature: float = 0.5
+    takes = ("classes",)
+    curvature = 0.5
     """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -160,8 +151,8 @@ class CrossEntropy(Classification):
         return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)
 
 
-@dataclass(frozen=True)
-class SquaredError:
+@dataclass
+class SquaredError(Loss):
     """ℓ = ½ (y − F)² for real labels y: what ``Mse`` with c = 1 is for y = ±1.
 
     Its margin is 1 − |y − F|, which is F·y for y = ±1 and F·y ≤ 1; training stops when every pattern is fit to
@@ -169,7 +160,9 @@ class SquaredError:
     """
 
     margin_tol: float = 0.01
-    curvature: float = 1.0
+
+    takes = ("real",)
+    curvature = 1.0
 
     @property
     def stop_margin(self) -> float:

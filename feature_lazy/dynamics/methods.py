@@ -1,5 +1,6 @@
 """Every method by its name."""
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
@@ -30,7 +31,12 @@ def method(
         eps_gradient: ε_∇ of eq. 8, for the article's method.
         eps_output: ε_F of eq. 9, for the article's method.
         smooth: the article's bounds with a smooth controller in place of the authors'.
+
+    Raises:
+        ConfigError: there is no such stepper.
     """
+    if name != "article" and name not in STEPPERS:
+        raise ConfigError(f"stepper {name!r}: there is none; choose one of article, {', '.join(STEPPERS)}.")
     if name == "article":
         controller = SmoothController() if smooth else ArticleController()
         return Method(ArticleEuler(eps_gradient, eps_output), controller)

@@ -4,72 +4,23 @@ An update is far too short to look at the whole training set after it: a step is
 a block the state is found by doing the updates again, so that observation and events see every single one.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from feature_lazy.core.streams import stream
+from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Method
+from feature_lazy.dynamics.model import NetworkModel
+from feature_lazy.dynamics.optimisers import Optimiser
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
-
-
-class Optimiser(Protocol):
-    """One update of the weights from a minibatch gradient; its memory lies behind the weights in the state."""
-
-    @property
-    def slots(self) -> int:
-        """Vectors of the size of the weights that it keeps."""
-        ...
-
-    def update(self, y: Tensor, gradient: Tensor, k: Tensor, member: Tensor) -> Tensor:
-        """The state (E, (1 + slots)·N) after update number k = 1, 2, … (E,), from ∇𝓛 (E, N)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Sgd:
-    """w ← w − lr·∇𝓛.
-
-    Attributes:
-        lr: learning rate of each member, (M,), in the article's t: its authors' value times α/√h.
-    """
-
-    lr: Tensor
-    slots: int = 0
-
-    def update(self, y: Tensor, gradient: Tensor, k: Tensor, member: Tensor) -> Tensor:
-        return torch.addcmul(y, gradient, self.lr[member, None].to(y), value=-1)
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Kingma and Ba (2015), algorithm 1: the state is (w, m, v).
-
-    Attributes:
-        lr: learning rate, the size of a change of one weight; no units.
-        eps: ε of each member, (M,), in units of ∇𝓛: its authors' value times √h/α.
-        betas: decay of m and of v.
-    """
-
-    lr: float
-    eps: Tensor
-    betas: tuple[float, float] = (0.9, 0.999)
-    slots: int = 2
-
-    def update(self, y: Tensor, gradient: Tensor, k: Tensor, member: Tensor) -> Tensor:
-        w, m, v = y.chunk(3, dim=1)
-        b1, b2 = self.betas
-        m, v = torch.lerp(m, gradient, 1 - b1), torch.lerp(v, gradient.square(), 1 - b2)
-        # Bias corrections in float64; at single precision 1 − β₂ᵏ would lose half of its digits.
-        one, two = ((1 - b ** k.double()).to(y)[:, None] for b in (b1, b2))
-        step = self.lr * (m / one) / ((v / two).sqrt() + self.eps[member, None].to(y))
-        return torch.cat([w - step, m, v], dim=1)
 
 
 @dataclass(frozen=True)
@@ -82,6 +33,7 @@ class MinibatchTraining:
         batch: patterns in a minibatch.
         seed: decides the order of the patterns, for all members, α and widths.
         unit: time that an update takes, (M,) float64: the learning rate of SGD, 1 for Adam.
+        scale: α/√h of each member where the optimiser's units are the authors', else 1, (M,) float64.
     """
 
     flow: NetworkFlow
@@ -89,6 +41,7 @@ class MinibatchTraining:
     batch: int
     seed: int
     unit: Tensor
+    scale: Tensor
 
     @property
     def flops(self) -> Flops:
@@ -119,7 +72,9 @@ class MinibatchTraining:
                 rows = (done == value).nonzero()[:, 0]
                 part = self.flow.on_batch(self._patterns(value, y.device))
                 velocity, _ = part.evaluate(self.weights(y[rows]), member[rows])
-                y = y.index_copy(0, rows, self.optimiser.update(y[rows], -velocity, done[rows] + 1, member[rows]))
+                scale = self.scale[member[rows]]
+                moved = self.optimiser.update(y[rows], -velocity, done[rows] + 1, scale, part)
+                y = y.index_copy(0, rows, moved)
         return y
 
     def _patterns(self, index: int, device: torch.device) -> Tensor:
@@ -129,6 +84,20 @@ class MinibatchTraining:
             epoch, offset = divmod(start + len(found), n)
             found += _order(self.seed, epoch, n)[offset : offset + self.batch - len(found)].tolist()
         return torch.tensor(found, device=device)
+
+
+def prepare(optimiser: Optimiser, flow: NetworkFlow, w0: Tensor) -> Training:
+    """Make an optimiser ready for members with the initial weights w0 (M, N)."""
+    unit = torch.ones_like(flow.alpha, dtype=torch.float64)
+    scale = unit * flow.alpha.double() / math.sqrt(flow.architecture.last_fan_in)
+    scale = scale if optimiser.units == "authors" else unit
+    batch = min(optimiser.batch, flow.n_train)
+    unit = optimiser.unit(scale)
+    system = MinibatchTraining(flow, optimiser, batch, optimiser.batch_seed, unit, scale)
+    block = optimiser.check_every or max(1, flow.n_train // batch)
+    model = NetworkModel(flow.architecture, flow.memory_limit)
+    method = Method(Updates(), AcceptFinite())
+    return Training(system, method, system.at_rest(w0), block * unit, model, optimiser.updates * unit)
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.kernels import layer_kernels, relative_change, tangent_kernel
 from feature_lazy.kernels.first_order import first_order
-from feature_lazy.networks.base import Architecture
+from feature_lazy.networks.base import Network
 
 
 class Model(Protocol):
@@ -44,7 +44,7 @@ class NetworkModel:
         memory_limit: bytes for one chunk of patterns or block of a kernel.
     """
 
-    architecture: Architecture
+    architecture: Network
     memory_limit: float = float("inf")
 
     def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:

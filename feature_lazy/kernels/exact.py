@@ -12,13 +12,13 @@ from feature_lazy.core.memory import WORKING, chunk_size, chunks, free_bytes
 from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
-from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.base import Layered, Network
 from feature_lazy.networks.layout import Params
 from feature_lazy.networks.outputs import span
 
 
 def tangent_kernel(
-    architecture: Architecture,
+    architecture: Network,
     params: Params,
     x1: Tensor,
     x2: Tensor | None = None,
@@ -62,7 +62,7 @@ def tangent_kernel(
 
 
 def layer_kernels(
-    architecture: Architecture,
+    architecture: Network,
     params: Params,
     x1: Tensor,
     x2: Tensor | None = None,
@@ -101,7 +101,7 @@ class JointKernel(NamedTuple):
 
 
 def joint_kernel(
-    architecture: Architecture, params: Params, x_train: Tensor, x_test: Tensor, *, memory_limit: float | None = None
+    architecture: Network, params: Params, x_train: Tensor, x_test: Tensor, *, memory_limit: float | None = None
 ) -> JointKernel:
     """Θ on training patterns (P, d), between test patterns (P_test, d) and those, and on test patterns, at once.
 
@@ -158,7 +158,7 @@ def _tiles(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterat
 
 
 def _shape(
-    architecture: Architecture, params: Params, x1: Tensor, x2: Tensor | None, *, trace: bool = False
+    architecture: Network, params: Params, x1: Tensor, x2: Tensor | None, *, trace: bool = False
 ) -> tuple[int, int, int]:
     """Of a kernel: members, and rows and columns, one for each output of each pattern."""
     c = 1 if trace else architecture.n_outputs

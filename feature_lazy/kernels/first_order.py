@@ -10,7 +10,7 @@ from torch import Tensor
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation
-from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.base import Layered, Network
 from feature_lazy.networks.layout import Params
 from feature_lazy.networks.outputs import places, span
 
@@ -44,7 +44,7 @@ class FirstOrder(Protocol):
         ...
 
 
-def first_order(architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> FirstOrder:
+def first_order(architecture: Network, params: Params, x: Tensor, memory_limit: float) -> FirstOrder:
     """Any network to first order around weights of E members, on patterns x (P, d) or (E, P, d).
 
     A network that shows its layers keeps their factors, so that products need no more passes; any other keeps nothing.
@@ -66,14 +66,14 @@ class MatrixFree:
         memory_limit: bytes for the passes over one chunk of patterns.
     """
 
-    architecture: Architecture
+    architecture: Network
     w: Tensor
     x: Tensor
     outputs: Tensor
     memory_limit: float
 
     @classmethod
-    def around(cls, architecture: Architecture, params: Params, x: Tensor, memory_limit: float) -> "MatrixFree":
+    def around(cls, architecture: Network, params: Params, x: Tensor, memory_limit: float) -> "MatrixFree":
         """Do one forward pass."""
         w = architecture.layout.flatten(params).detach()
         free = cls(architecture, w, x, w.new_empty(len(w), x.shape[-2] * architecture.n_outputs), memory_limit)

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
-from feature_lazy.networks.base import Architecture
+from feature_lazy.networks.base import Network
 from feature_lazy.networks.functional import Apply, under_vmap
 from feature_lazy.networks.layout import Params
 
@@ -213,7 +213,7 @@ def _range(patterns: slice) -> str:
 
 
 def jacobian_kernel(
-    architecture: Architecture,
+    architecture: Network,
     params: Params,
     x1: Tensor,
     x2: Tensor | None = None,

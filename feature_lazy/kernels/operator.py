@@ -10,7 +10,7 @@ from torch import Tensor
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.kernels.checks import finite
 from feature_lazy.kernels.first_order import pull_back, push_forward
-from feature_lazy.networks.base import Architecture
+from feature_lazy.networks.base import Network
 from feature_lazy.networks.layout import Params
 from feature_lazy.networks.outputs import span
 
@@ -29,7 +29,7 @@ class TangentOperator(LinearOperator):
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Network,
         params: Params,
         x1: Tensor,
         x2: Tensor | None = None,

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import NetworkFlow
-from feature_lazy.dynamics.losses import Loss
+from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.networks.base import GaussianNetwork
-from feature_lazy.networks.parametrisation import Parametrisation, Role
+from feature_lazy.networks.parametrisation import Exponents, Role
 from feature_lazy.networks.preactivations import layer_speeds
+from feature_lazy.settings.groups import Loss
 
 TOLERANCE, ERRORS = 0.15, 4.0
 """What a measured exponent may be off: at finite widths by corrections of 1/n, and by this many standard errors."""
@@ -106,7 +106,7 @@ def _growing(roles: list[Role]) -> list[Role]:
     return [role for role in roles if role is not Role.FIXED] or roles
 
 
-def _fastest(rule: Parametrisation, roles: list[Role]) -> float:
+def _fastest(rule: Exponents, roles: list[Role]) -> float:
     return max(rule.own_speed(role) for role in roles)
 
 

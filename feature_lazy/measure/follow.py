@@ -7,26 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import (
-    Finished,
-    GivenTimes,
-    Limits,
-    LogTimes,
-    NetworkFlow,
-    ObservationTimes,
-    Outcome,
-    Samples,
-    converged,
-    half_loss,
-    integrate,
-    method,
-    start,
-)
 from feature_lazy.dynamics.choices import Dynamics, GradientFlow, Training, time_scale
-from feature_lazy.dynamics.losses import CrossEntropy, Loss, SoftHinge
+from feature_lazy.dynamics.events import converged, half_loss
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Limits, integrate, start
+from feature_lazy.dynamics.losses import CrossEntropy, SoftHinge
+from feature_lazy.dynamics.messages import Finished, Samples
+from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.model import Model
-from feature_lazy.networks import Architecture, Generic, of_module
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
+from feature_lazy.networks.base import Network
+from feature_lazy.networks.functional import of_module
+from feature_lazy.networks.generic import Generic
 from feature_lazy.networks.layout import Layout
+from feature_lazy.settings.groups import Loss
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class Trajectory:
             return self.model.kernel(self.w[index][None], zero, x.flatten(1))[0]
 
 
-Network = Architecture | nn.Module | Callable[[Mapping[str, Tensor], Tensor], Tensor]
+AnyNetwork = Network | nn.Module | Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 MAX_STEPS = 1_000_000
 """Where a training that gets nowhere is given up."""
@@ -79,7 +74,7 @@ MEMORY = 2.0**30
 
 @torch.no_grad()
 def follow(
-    network: Network,
+    network: AnyNetwork,
     weights: Mapping[str, Tensor] | None,
     train: tuple[Tensor, Tensor],
     *,
@@ -143,8 +138,8 @@ def follow(
 
 
 def as_architecture(
-    network: Network, weights: Mapping[str, Tensor] | None, x: Tensor
-) -> tuple[Architecture, Mapping[str, Tensor]]:
+    network: AnyNetwork, weights: Mapping[str, Tensor] | None, x: Tensor
+) -> tuple[Network, Mapping[str, Tensor]]:
     """The network with a member axis, and its initial weights.
 
     Raises:
@@ -158,10 +153,10 @@ def as_architecture(
     dtypes = {x.dtype, *(weight.dtype for weight in weights.values())}
     if len(dtypes) > 1:
         raise ConfigError(f"weights and patterns have different dtypes, {dtypes}: use one, such as float64.")
-    return (network if isinstance(network, Architecture) else Generic.around(network, weights, x)), weights
+    return (network if isinstance(network, Network) else Generic.around(network, weights, x)), weights
 
 
-def default_loss(network: Architecture) -> Loss:
+def default_loss(network: Network) -> Loss:
     """The soft hinge of the article for one output, cross-entropy for several."""
     return SoftHinge() if network.n_outputs == 1 else CrossEntropy()
 

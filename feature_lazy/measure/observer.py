@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from feature_lazy.data.prepare import Dataset
-from feature_lazy.dynamics import NetworkFlow
-from feature_lazy.dynamics.losses import Loss, margins
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.losses import margins
 from feature_lazy.dynamics.model import Model, NetworkModel, kernel_change
 from feature_lazy.measure.probe import KernelCadence, KernelProbe, Scalars
 from feature_lazy.networks.base import Layered
 from feature_lazy.networks.layout import Layout
 from feature_lazy.networks.preactivations import layer_speeds
+from feature_lazy.settings.groups import Loss
 
 
 def fit(predictor: Tensor, labels: Tensor, loss: Loss) -> Scalars:

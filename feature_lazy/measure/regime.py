@@ -11,12 +11,17 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import Finished, GivenTimes, Limits, converged, integrate, method, start
+from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
-from feature_lazy.dynamics.losses import Loss, margins, push
+from feature_lazy.dynamics.integrate import Limits, integrate, start
+from feature_lazy.dynamics.losses import margins, push
+from feature_lazy.dynamics.messages import Finished
+from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.times import GivenTimes
 from feature_lazy.kernels import joint_kernel, relative_change
-from feature_lazy.measure.follow import MAX_STEPS, Network, as_architecture, default_loss, follow
-from feature_lazy.networks import Architecture
+from feature_lazy.measure.follow import MAX_STEPS, AnyNetwork, as_architecture, default_loss, follow
+from feature_lazy.networks.base import Network
+from feature_lazy.settings.groups import Loss
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,7 +128,7 @@ class Regime:
 
 
 def regime(
-    network: Network,
+    network: AnyNetwork,
     weights: Mapping[str, Tensor] | None,
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor | None],
@@ -182,7 +187,7 @@ def regime(
 
 
 def _frozen(
-    network: Architecture, weights: Mapping[str, Tensor], train: tuple[Tensor, Tensor], test: Tensor, loss: Loss
+    network: Network, weights: Mapping[str, Tensor], train: tuple[Tensor, Tensor], test: Tensor, loss: Loss
 ) -> Tensor:
     """F on the test patterns when training under the initial kernel has fit all others: the same at every α."""
     (x, y), params = train, {name: weight.detach()[None] for name, weight in weights.items()}

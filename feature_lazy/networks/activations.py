@@ -1,14 +1,19 @@
 """Activations φ scaled to E φ(z)² = 1 for z ~ N(0, 1) (eq. 10)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from scipy import integrate
-from torch import Tensor
+from feature_lazy.settings.groups import Activation
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # ln(1 + eᵘ) equals u in float64 from u = 37 on. PyTorch's default threshold of 20 makes it jump by 4e-10, which
 # would limit the order of integrators and finite differences.
@@ -17,11 +22,16 @@ SOFTPLUS_THRESHOLD = 40.0
 
 def softplus(z: Tensor, beta: float) -> Tensor:
     """sp_β(z) = ln(1 + e^{βz}) / β, elementwise; continuous to machine precision (eq. 10)."""
-    return torch.nn.functional.softplus(z, beta, SOFTPLUS_THRESHOLD)
+    from torch.nn.functional import softplus
+
+    return softplus(z, beta, SOFTPLUS_THRESHOLD)
 
 
 def second_moment(phi: Callable[[Tensor], Tensor]) -> float:
     """E φ(z)² for z ~ N(0, 1), by adaptive quadrature in float64 to about 1e-13 (split at the kink z = 0)."""
+    import numpy as np
+    import torch
+    from scipy import integrate
 
     def integrand(z: float) -> float:
         value = float(phi(torch.tensor(z, dtype=torch.float64)))
@@ -33,12 +43,12 @@ def second_moment(phi: Callable[[Tensor], Tensor]) -> float:
     return float(sum(pieces))
 
 
-Dual = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Dual = Callable[["Tensor", "Tensor", "Tensor"], "tuple[Tensor, Tensor]"]
 """(q₁, q₂, ρ) → E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for centred Gaussian u, v of variances q₁, q₂ and correlation ρ."""
 
 
 @dataclass(frozen=True)
-class Activation:
+class Scaled:
     """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10).
 
     Attributes:
@@ -57,41 +67,59 @@ class Activation:
         return self.factor * self.shape(z)
 
     @classmethod
-    def normalised(cls, shape: Callable[[Tensor], Tensor], dual: Dual | None = None) -> "Activation":
+    def normalised(cls, shape: Callable[[Tensor], Tensor], dual: Dual | None = None) -> Scaled:
         """Scale φ₀ to E φ² = 1; a = 1.40438… for softplus with β = 5, √2 for ReLU."""
         return cls(shape, second_moment(shape) ** -0.5, dual)
 
 
 def relu_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
     """Arc-cosine kernels of max(0, z) (Cho & Saul 2009); see ``Dual``. At ρ = ±1 their slopes are infinite."""
-    angle = torch.arccos(rho)
+    angle = rho.arccos()
     slopes = (math.pi - angle) / (2 * math.pi)
-    return torch.sqrt(q1 * q2) * (torch.sin(angle) / (2 * math.pi) + rho * slopes), slopes
+    return (q1 * q2).sqrt() * (angle.sin() / (2 * math.pi) + rho * slopes), slopes
 
 
 def erf_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
     """Arc-sine kernel of erf(z) (Williams 1997) and its derivative with respect to the covariance; see ``Dual``."""
-    covariance = rho * torch.sqrt(q1 * q2)
+    covariance = rho * (q1 * q2).sqrt()
     scale = (1 + 2 * q1) * (1 + 2 * q2)
-    values = 2 / math.pi * torch.arcsin(2 * covariance / torch.sqrt(scale))
-    return values, 4 / math.pi * torch.rsqrt(scale - 4 * covariance**2)
+    values = 2 / math.pi * (2 * covariance / scale.sqrt()).arcsin()
+    return values, 4 / math.pi * (scale - 4 * covariance**2).rsqrt()
 
 
-def softplus_activation(beta: float) -> Activation:
-    """The article's activation a·sp_β (eq. 10); its default is β = 5."""
-    return Activation.normalised(lambda z: softplus(z, beta))
+@option("activation", "softplus")
+class Softplus(Activation):
+    """a·ln(1 + e^{βz})/β, the article's (eq. 10)."""
+
+    beta: float = key(5.0, "β of ln(1 + e^{βz})/β", gt=0)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return softplus(z, self.beta)
 
 
-def relu_activation() -> Activation:
+@option("activation", "relu")
+class Relu(Activation):
     """√2·max(0, z) (Fig. 12)."""
-    return Activation.normalised(torch.relu, relu_dual)
+
+    dual = staticmethod(relu_dual)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return z.relu()
 
 
-def tanh_activation() -> Activation:
+@option("activation", "tanh")
+class Tanh(Activation):
     """a·tanh(z)."""
-    return Activation.normalised(torch.tanh)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return z.tanh()
 
 
-def erf_activation() -> Activation:
+@option("activation", "erf")
+class Erf(Activation):
     """a·erf(z)."""
-    return Activation.normalised(torch.erf, erf_dual)
+
+    dual = staticmethod(erf_dual)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return z.erf()

@@ -1,17 +1,23 @@
 """What every network offers: initial weights, a pure forward function, and taps for exact kernels."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol, TypedDict, runtime_checkable
 
 from feature_lazy.core.streams import stream
 from feature_lazy.networks.geometry import Window
 from feature_lazy.networks.layout import Layout, Params
-from feature_lazy.networks.parametrisation import NTK, Parametrisation, Role
+from feature_lazy.networks.parametrisation import NTK, Exponents, Role
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.networks.activations import Scaled
+    from feature_lazy.settings.config import Config
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Tap:
 
 
 @runtime_checkable
-class Architecture(Protocol):
+class Network(Protocol):
     """A network f(w, x) with C real outputs, evaluated for E members at once."""
 
     @property
@@ -93,7 +99,7 @@ class Architecture(Protocol):
         ...
 
 
-class Initialised(Architecture, Protocol):
+class Initialised(Network, Protocol):
     """A network that knows how its weights begin."""
 
     def init(self, seed: int) -> dict[str, Tensor]:
@@ -102,7 +108,7 @@ class Initialised(Architecture, Protocol):
 
 
 @runtime_checkable
-class Layered(Architecture, Protocol):
+class Layered(Network, Protocol):
     """A network that shows its layers, so that its exact kernel needs no Jacobian."""
 
     @property
@@ -127,13 +133,13 @@ class GaussianNetwork(ABC):
 
     layout: Layout
     roles: Mapping[str, Role]
-    parametrisation: Parametrisation = NTK
+    parametrisation: Exponents = NTK
     n_outputs: int = 1
 
     @property
     @abstractmethod
     def last_fan_in(self) -> int:
-        """See ``Architecture.last_fan_in``."""
+        """See ``Network.last_fan_in``."""
 
     @property
     @abstractmethod
@@ -143,14 +149,14 @@ class GaussianNetwork(ABC):
     @property
     @abstractmethod
     def activations_per_pattern(self) -> int:
-        """See ``Architecture.activations_per_pattern``."""
+        """See ``Network.activations_per_pattern``."""
 
     @abstractmethod
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """See ``Layered.taps``."""
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d), as ``Architecture.apply`` gives it."""
+        """f(w, x) for flat patterns x (P, d) or (E, P, d), as ``Network.apply`` gives it."""
         return self.taps(params, x)[0]
 
     @property
@@ -170,11 +176,32 @@ class GaussianNetwork(ABC):
 
     def init(self, seed: int) -> dict[str, Tensor]:
         """Every weight W… normal in float64, N(0, 1) for NTK, from the seed's own stream; every bias B… 0."""
+        import torch
+
         return {
             name: torch.zeros(shape, dtype=torch.float64) if name.startswith("B") else self._begin(name, shape, seed)
             for name, shape in self.layout.shapes.items()
         }
 
     def _begin(self, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+        import torch
+
         std = self.parametrisation.std(self.roles[name], self.last_fan_in)
         return torch.from_numpy(std * stream(seed, "initialisation", name).standard_normal(shape))
+
+
+class Shared(TypedDict):
+    """What a configuration says to every network of known layers."""
+
+    activation: Scaled
+    parametrisation: Exponents
+    n_outputs: int
+
+
+def shared(config: Config, data: Dataset) -> Shared:
+    """φ, the parametrisation and the number of outputs, for data that are there."""
+    return {
+        "activation": config.activation.build(),
+        "parametrisation": config.parametrisation.exponents,
+        "n_outputs": data.n_outputs,
+    }

@@ -1,18 +1,99 @@
 """The convolutional network of the article (section 7)."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from feature_lazy.networks.activations import Activation
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.networks.activations import Scaled
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.geometry import ImageShape, Window, article_sides, article_windows
 from feature_lazy.networks.layout import Layout, Params
-from feature_lazy.networks.parametrisation import NTK, Parametrisation, Role
+from feature_lazy.networks.parametrisation import NTK, Exponents, Role
+from feature_lazy.settings.groups import Architecture
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+PER_BLOCK = 2
+"""Convolutions in a block of the article's network."""
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.settings.config import Config
+
+
+@dataclass
+class ImageArchitecture(Architecture):
+    """A network of convolutions, which asks for square images."""
+
+    @abstractmethod
+    def check_image(self, shape: ImageShape) -> None:
+        """Refuse images that the network cannot take.
+
+        Raises:
+            ConfigError: such images.
+        """
+
+    def problems(self, config: Config) -> Iterator[str]:
+        if (shape := config.dataset.shape) is not None:
+            yield from self.image_problems(shape, config)
+
+    def image_problems(self, shape: tuple[int, ...], config: Config) -> Iterator[str]:
+        """What is wrong with patterns of this shape."""
+        if len(shape) != 3:
+            yield (
+                f"architecture={self.kind}: it takes images, (channels, rows, columns), and with "
+                f"{config.dataset.shaped_by} patterns have the shape {shape}; use another architecture or other data."
+            )
+            return
+        try:
+            self.check_image(shape)
+        except ConfigError as error:
+            yield f"architecture={self.kind} with dataset={config.dataset.kind}: {error}"
+
+    def image_shape(self, config: Config, data: Dataset) -> ImageShape:
+        """Shape of the images, of data that are there.
+
+        Raises:
+            ConfigError: patterns that are no images, or not such as the network takes.
+        """
+        shape = data.shape or (data.input_dim,)
+        problems = list(self.image_problems(shape, config))
+        if problems or len(shape) != 3:
+            raise ConfigError("\n".join(problems))
+        return shape
+
+
+@option("architecture", "cnn")
+class CnnOption(ImageArchitecture):
+    """The convolutional network of section 7: blocks of two 5 × 5 convolutions, for images of 20 × 20 or more."""
+
+    blocks: int = key(2, "of two convolutions of 5 × 5 each; block i has round(h·growth^i) channels", ge=1)
+
+    @property
+    def growing(self) -> int:
+        return self.blocks
+
+    @property
+    def hidden_layers(self) -> int:
+        return PER_BLOCK * self.blocks
+
+    def check_image(self, shape: ImageShape) -> None:
+        article_sides(shape, self.blocks)
+
+    def build(self, config: Config, data: Dataset) -> Convolutional:
+        return Convolutional(self.image_shape(config, data), config.width.of(self.growing), **shared(config, data))
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["dataset=mnist5k"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +114,9 @@ class Convolutional(GaussianNetwork):
 
     image_shape: ImageShape
     widths: Sequence[int]
-    activation: Activation
-    per_block: int = 2
-    parametrisation: Parametrisation = NTK
+    activation: Scaled
+    per_block: int = PER_BLOCK
+    parametrisation: Exponents = NTK
     n_outputs: int = 1
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
@@ -93,12 +174,14 @@ class Convolutional(GaussianNetwork):
             taps.append(Tap(name, inputs, z, scale, window))
             inputs, factor = self.activation.shape(z), self.activation.factor
         scale, inputs = factor * self.gain(last) / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
-        z = torch.matmul(inputs, (params[last] * scale).mT)
+        z = inputs @ (params[last] * scale).mT
         return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
 
 
 def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
     """Images (P, C, H, W) or (E, P, C, H, W) with each member's filters (E, C', C, s, s): (E, P, C', H', W')."""
+    import torch
+
     own = images.dim() == 5
     return torch.stack(
         [

@@ -1,17 +1,52 @@
 """The fully connected network of the article (eqs. 11–14)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from feature_lazy.networks.activations import Activation
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.networks.activations import Scaled
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.layout import Layout, Params
-from feature_lazy.networks.parametrisation import NTK, Parametrisation, Role
+from feature_lazy.networks.parametrisation import NTK, Exponents, Role
+from feature_lazy.settings.groups import Architecture
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.settings.config import Config
+
+
+@option("architecture", "fully_connected")
+class FullyConnectedOption(Architecture):
+    """The fully connected network of eqs. 11–14; bias=0.1 adds the biases of App. J."""
+
+    depth: int = key(3, "L, hidden layers", ge=1)
+    bias: float = key(0.0, "b of App. J, where it is 0.1; 0: no biases", ge=0)
+    authors_output_bias: bool = key(False, "the output's bias as in the authors' code, √h·b")
+
+    @property
+    def growing(self) -> int:
+        return self.depth
+
+    @property
+    def hidden_layers(self) -> int:
+        return self.depth
+
+    def build(self, config: Config, data: Dataset) -> FullyConnected:
+        return FullyConnected(
+            data.input_dim,
+            config.width.of(self.growing),
+            bias=self.bias,
+            authors_output_bias=self.authors_output_bias,
+            **shared(config, data),
+        )
 
 
 @dataclass(frozen=True)
@@ -32,10 +67,10 @@ class FullyConnected(GaussianNetwork):
 
     input_dim: int
     widths: Sequence[int]
-    activation: Activation
+    activation: Scaled
     bias: float = 0.0
     authors_output_bias: bool = False
-    parametrisation: Parametrisation = NTK
+    parametrisation: Exponents = NTK
     n_outputs: int = 1
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
@@ -82,7 +117,7 @@ class FullyConnected(GaussianNetwork):
         for layer in range(len(self.widths) + 1):
             weight = params[f"W{layer}"]
             scale = factor * self.gain(f"W{layer}") / math.sqrt(weight.shape[-1])
-            z = torch.matmul(inputs, (weight * scale).mT)
+            z = inputs @ (weight * scale).mT
             if self.bias:
                 b = self._bias_scale(layer)
                 z = z + b * params[f"B{layer}"].mT

@@ -4,14 +4,17 @@ The integrator sees a flat state ``w`` of shape (E, N); networks see ``dict[str,
 goes between the two without copying.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Params = dict[str, Tensor]
+Params = dict[str, "Tensor"]
 """Named weights of E members; every tensor has the shape (E, *shape of the weight)."""
 
 
@@ -45,4 +48,6 @@ class Layout:
 
     def flatten(self, params: Params) -> Tensor:
         """Lay named weights (E, *shape) out as one flat state (E, N)."""
+        import torch
+
         return torch.cat([params[name].flatten(1) for name in self.shapes], dim=1)

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from feature_lazy.settings.groups import Parametrisation
+from feature_lazy.settings.registry import option
+
 
 class Role(StrEnum):
     """Which sides of a weight grow with n."""
@@ -28,7 +31,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Parametrisation:
+class Exponents:
     """Exponents of the width n.
 
     Attributes:
@@ -79,20 +82,40 @@ def _by_role(fixed: float, input: float, hidden: float, output: float) -> dict[R
     return dict(zip(Role, (fixed, input, hidden, output), strict=True))
 
 
-NTK = Parametrisation(a=_by_role(0, 0, 0.5, 0.5), b=_by_role(0, 0, 0, 0))
+NTK = Exponents(a=_by_role(0, 0, 0.5, 0.5), b=_by_role(0, 0, 0, 0))
 """The article's (eqs. 11–14): what moves is O(1), and features move by 1/√n (Jacot et al. 2018)."""
-MEAN_FIELD = Parametrisation(a=_by_role(0, 0, 0.5, 1), b=_by_role(0, 0, 0, 0), c=-1)
+MEAN_FIELD = Exponents(a=_by_role(0, 0, 0.5, 1), b=_by_role(0, 0, 0, 0), c=-1)
 """f = f_NTK/√n, and time n times as fast: exactly the NTK parametrisation at α/√n. With L = 1 it is Tensor Programs'
 MFP; deeper, it is the scaling of Bordelon & Pehlevan 2022, and has µP's exponents in all but fixed layers."""
-STANDARD = Parametrisation(a=_by_role(0, 0, 0, 0), b=_by_role(0, 0, 0.5, 0.5))
+STANDARD = Exponents(a=_by_role(0, 0, 0, 0), b=_by_role(0, 0, 0.5, 0.5))
 """The scale is in the weights, as libraries begin them; the output then moves by n in a time of O(1)."""
-MUP = Parametrisation(a=_by_role(0, -0.5, 0, 0.5), b=_by_role(0, 0.5, 0.5, 0.5))
+MUP = Exponents(a=_by_role(0, -0.5, 0, 0.5), b=_by_role(0, 0.5, 0.5, 0.5))
 """µP: every layer's features move as much as they can at any n (Tensor Programs IV, Table 1)."""
 
-PARAMETRISATIONS: Mapping[str, Parametrisation] = {
-    "ntk": NTK,
-    "mean_field": MEAN_FIELD,
-    "standard": STANDARD,
-    "mup": MUP,
-}
-"""By their names in the configuration."""
+
+@option("parametrisation", "ntk")
+class Ntk(Parametrisation):
+    """The article's: weights N(0, 1), every layer divided by √fan-in."""
+
+    exponents = NTK
+
+
+@option("parametrisation", "mean_field")
+class MeanField(Parametrisation):
+    """The output divided by √h once more, and time h times as fast: ntk at α/√h, exactly."""
+
+    exponents = MEAN_FIELD
+
+
+@option("parametrisation", "standard")
+class Standard(Parametrisation):
+    """The scale is in the initial weights, as libraries begin them; no limit of infinite width in a time of O(1)."""
+
+    exponents = STANDARD
+
+
+@option("parametrisation", "mup")
+class Mup(Parametrisation):
+    """µP (Tensor Programs IV): features move as much as they can at every width."""
+
+    exponents = MUP

@@ -1,19 +1,29 @@
 """The wide residual network of the article (App. A, Fig. 8)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.networks.activations import Activation
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
-from feature_lazy.networks.convolutional import convolve
+from feature_lazy.networks.activations import Scaled
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
+from feature_lazy.networks.convolutional import ImageArchitecture, convolve
 from feature_lazy.networks.geometry import ImageShape, Window, sides
 from feature_lazy.networks.layout import Layout, Params
-from feature_lazy.networks.parametrisation import NTK, Parametrisation, Role
+from feature_lazy.networks.parametrisation import NTK, Exponents, Role
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.settings.config import Config
+    from feature_lazy.settings.groups import Width
+
 
 FIRST, STAGES = 16, 3
 """Channels of the first convolution; stage s = 0, 1, 2 has 16·2^s·h."""
@@ -21,6 +31,37 @@ MIX = math.sqrt(0.5)
 """cos 45° and sin 45°: what is mixed keeps its variance."""
 BIAS = 1.0
 """Factor of the biases of convolutions."""
+
+
+@option("architecture", "wide_resnet")
+class WideResnetOption(ImageArchitecture):
+    """The wide residual network of App. A; width.h is its widening factor, and h in √h·α is 64 times that."""
+
+    depth: int = key(28, "6n + 4 convolutions; 28 in the article", ge=10)
+
+    one_width = True
+
+    @property
+    def hidden_layers(self) -> int:
+        return self.depth
+
+    def last_fan_in(self, width: Width) -> int:
+        return FIRST * 2 ** (STAGES - 1) * super().last_fan_in(width)
+
+    def problems(self, config: Config) -> Iterator[str]:
+        if self.depth % 6 != 4:
+            yield f"architecture.depth={self.depth}: a wide ResNet has 6n + 4 = 10, 16, 22, 28, … convolutions."
+        yield from super().problems(config)
+
+    def check_image(self, shape: ImageShape) -> None:
+        sides(shape, [Window(3, 1, 1)])
+
+    def build(self, config: Config, data: Dataset) -> WideResnet:
+        return WideResnet(self.image_shape(config, data), config.width.h, depth=self.depth, **shared(config, data))
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["architecture.depth=10", "width.h=1"]
 
 
 @dataclass(frozen=True)
@@ -70,9 +111,9 @@ class WideResnet(GaussianNetwork):
 
     image_shape: ImageShape
     widening: int
-    activation: Activation
+    activation: Scaled
     depth: int = 28
-    parametrisation: Parametrisation = NTK
+    parametrisation: Exponents = NTK
     n_outputs: int = 1
     stem: Convolution = field(init=False)
     blocks: list[Block] = field(init=False)
@@ -151,7 +192,7 @@ class WideResnet(GaussianNetwork):
             stream = MIX * straight + MIX * through(block.second, phi(inner), a)
         last, inputs = f"W{len(self.convolutions)}", phi(stream).mean(dim=(-2, -1))
         scale = a * self.gain(last) / math.sqrt(self.last_fan_in)
-        z = torch.matmul(inputs, (params[last] * scale).mT)
+        z = inputs @ (params[last] * scale).mT
         return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
 
 

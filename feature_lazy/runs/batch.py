@@ -10,19 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics import (
-    Advanced,
-    Event,
-    Finished,
-    NetworkFlow,
-    Outcome,
-    Samples,
-    State,
-    converged,
-    half_loss,
-    integrate,
-    start,
-)
+from feature_lazy.dynamics.events import Event, converged, half_loss
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import integrate, start
+from feature_lazy.dynamics.messages import Advanced, Finished, Samples
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
 from feature_lazy.measure.observer import Observer, Scalars
 from feature_lazy.measure.precision import check_precision
 from feature_lazy.runs.batches import BatchPlan

@@ -8,30 +8,19 @@ from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
-from feature_lazy.data.build import build_dataset
 from feature_lazy.data.prepare import Dataset
-from feature_lazy.dynamics import GivenTimes, Limits, LogTimes, Method, ObservationTimes, losses, method
-from feature_lazy.dynamics.choices import (
-    Dynamics,
-    FrozenKernel,
-    GradientFlow,
-    MinibatchDynamics,
-    MomentumDynamics,
-    Training,
-)
+from feature_lazy.dynamics.choices import Training
+from feature_lazy.dynamics.integrate import Limits
+from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.measure.probe import KernelCadence
-from feature_lazy.networks import Initialised
-from feature_lazy.networks.build import loss as make_loss
-from feature_lazy.networks.build import network as make_network
-from feature_lazy.runs.build_tracking import build_tracking
+from feature_lazy.networks.base import Initialised
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
-from feature_lazy.settings import config as schema
+from feature_lazy.runs.tracking.build import build_tracking
 from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
-
-DT_FLOOR = 1e-12
-"""For dynamics without a step to choose."""
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Dynamics, KernelObservation, Loss
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ class Experiment:
     cells: list[Cell]
     architecture: Initialised
     dataset: Dataset
-    loss: losses.Loss
+    loss: Loss
     dynamics: Dynamics
     observation: Observation
     alpha: float
@@ -108,7 +97,7 @@ class Experiment:
         )
 
 
-def build(config: schema.Config) -> Experiment:
+def build(config: Config) -> Experiment:
     """Check a configuration and make the experiment that it describes.
 
     Raises:
@@ -117,23 +106,22 @@ def build(config: schema.Config) -> Experiment:
     """
     validate(config)
     dynamics, observe = config.dynamics, config.observe
-    flow = dynamics if isinstance(dynamics, schema.Flow) else None
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = build_dataset(config.dataset, config.labels).to(dtype, device)
-    network = make_network(config, dataset)
+    dataset = config.dataset.build(config.labels).to(dtype, device)
+    network = config.architecture.build(config, dataset)
     scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
     return Experiment(
         cells=cells(config),
         architecture=network,
         dataset=dataset,
-        loss=make_loss(config, dataset),
-        dynamics=_dynamics(dynamics),
-        observation=Observation(_times(observe, scale), observe.n_test, _cadence(observe), observe.kernel.final),
+        loss=build_loss(config, dataset),
+        dynamics=dynamics,
+        observation=Observation(observe.when(scale), observe.n_test, _cadence(observe.kernel), observe.kernel.final),
         alpha=alpha(config),
         centred=config.centred,
         time_scale=scale,
-        dt_floor=flow.dt_floor if flow else DT_FLOOR,
-        t_end=flow.t_end if flow else 0.0,
+        dt_floor=dynamics.smallest_step,
+        t_end=dynamics.end,
         precision_tol=dynamics.precision_tol,
         max_steps=dynamics.max_steps,
         time_budget=dynamics.time_budget,
@@ -145,28 +133,17 @@ def build(config: schema.Config) -> Experiment:
     )
 
 
-def _dynamics(config: schema.Dynamics) -> Dynamics:
-    match config:
-        case schema.GradientFlow():
-            how = _method(config, eps_gradient=config.eps_gradient, eps_output=config.eps_output)
-            return GradientFlow(how, config.dt_init)
-        case schema.MomentumFlow():
-            return MomentumDynamics(_method(config), config.c, config.kappa, config.dt_init)
-        case schema.FrozenKernel():
-            time = {"start": 0.0, "end": math.inf, "time": config.time}[config.at]
-            return FrozenKernel(_method(config), time, config.dt_init)
-        case schema.Minibatch():
-            block = config.check_every or None
-            authors = config.units == "authors"
-            eps = config.eps if isinstance(config, schema.Adam) else 0.0
-            common = {"authors_units": authors, "batch": config.batch, "seed": config.batch_seed}
-            return MinibatchDynamics(config.kind, config.lr, eps, updates=config.updates, block=block, **common)
-    raise ConfigError(f"dynamics={config.kind}: there is no such dynamics.")
+def build_loss(config: Config, data: Dataset) -> Loss:
+    """ℓ(F, y) for the labels of these data.
 
-
-def _method(config: schema.Flow, **rule: float) -> Method:
-    smooth = isinstance(config, schema.GradientFlow) and config.controller == "smooth"
-    return method(config.stepper, config.tolerance, smooth=smooth, **rule)
+    Raises:
+        ConfigError: a loss for other labels.
+    """
+    if config.dataset.own_labels:
+        what = "classes" if data.n_outputs > 1 else "one"
+        if problems := list(config.loss.misfits(what, config.labelled_by)):
+            raise ConfigError("\n".join(problems))
+    return config.loss.for_labels(config.labels)
 
 
 def _device(name: str) -> torch.device:
@@ -176,10 +153,5 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _cadence(observe: schema.Observe) -> KernelCadence:
-    kernel = observe.kernel
+def _cadence(kernel: KernelObservation) -> KernelCadence:
     return KernelCadence(kernel.probe, kernel.every, kernel.layers, kernel.eigenvalues, kernel.matrices)
-
-
-def _times(config: schema.Observe, scale: float) -> ObservationTimes:
-    return GivenTimes(config.times) if config.kind == "times" else LogTimes(config.per_decade, config.first * scale)

@@ -3,14 +3,14 @@
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feature_lazy.data.rules import data_name, label_name
-from feature_lazy.networks.widths import hidden_layers, last_fan_in
-from feature_lazy.settings.config import Config, EnsembleSeed, RescaledAlpha, SingleSeed
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Option
+from feature_lazy.settings.registry import is_foreign
+from feature_lazy.settings.scales import SingleSeed
 from feature_lazy.settings.sources import source_hash
 
 SCIENCE_VERSION = 3
@@ -60,50 +60,40 @@ class Cell:
 
 
 def alpha(config: Config) -> float:
-    """α in the article's units; √h with h the fan-in of the output layer."""
-    scale = math.sqrt(last_fan_in(config)) if isinstance(config.alpha, RescaledAlpha) else 1.0
-    return config.alpha.value / scale
+    """α in the article's units."""
+    return config.alpha.alpha(config.h)
 
 
 def sqrt_h_alpha(config: Config) -> float:
-    """√h·α, against which widths collapse (Fig. 3d); exactly the value that the user gave, if it was this."""
-    if isinstance(config.alpha, RescaledAlpha):
-        return config.alpha.value
-    return config.alpha.value * math.sqrt(last_fan_in(config))
-
-
-def seeds(config: Config) -> list[int]:
-    """Seeds of the members that are trained together."""
-    if isinstance(config.seed, EnsembleSeed):
-        return list(range(config.seed.first, config.seed.first + config.seed.members))
-    assert isinstance(config.seed, SingleSeed)
-    return [config.seed.value]
+    """√h·α, against which widths collapse (Fig. 3d); h is the fan-in of the output layer."""
+    return config.alpha.sqrt_h_alpha(config.h)
 
 
 def cells(config: Config) -> list[Cell]:
     """The cells of one job, in the order of their seeds."""
-    return [_cell(dataclasses.replace(config, seed=SingleSeed(value=seed)), seed) for seed in seeds(config)]
+    return [_cell(dataclasses.replace(config, seed=SingleSeed(value=seed)), seed) for seed in config.seed.seeds()]
 
 
 def _cell(config: Config, seed: int) -> Cell:
     science = scientific(config)
-    code = source_hashes(science)
+    code = source_hashes(config)
     return Cell(run_id(science, code), code, seed, science, columns(config, seed), dataclasses.asdict(config))
 
 
 def columns(config: Config, seed: int) -> dict[str, Any]:
     """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
+    data = config.dataset
     return {
-        "dataset": data_name(config.dataset),
-        "labels": label_name(config),
-        "P": config.dataset.n_train,
+        "dataset": data.name,
+        "labels": data.kind if data.own_labels else config.labels.kind,
+        "P": data.n_train,
         "architecture": config.architecture.kind,
         "parametrisation": config.parametrisation.kind,
-        "L": hidden_layers(config),
+        "L": config.architecture.hidden_layers,
         "activation": config.activation.kind,
         "loss": config.loss.kind,
         "dynamics": config.dynamics.kind,
-        "h": last_fan_in(config),
+        "h": config.h,
         "alpha": alpha(config),
         "sqrt_h_alpha": sqrt_h_alpha(config),
         "seed": seed,
@@ -111,38 +101,54 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
 
 
 def scientific(node: Any) -> dict[str, Any]:
-    """Plain values of all fields that can change what is computed; a later key only where it is not at its default."""
-    values = {
-        f.name: (f.type, getattr(node, f.name))
-        for f in dataclasses.fields(node)
-        if f.metadata.get("science", True) and not (f.metadata.get("later") and getattr(node, f.name) == f.default)
-    }
-    return {name: _plain(declared, value) for name, (declared, value) in values.items()}
+    """Plain values of all keys that can change what is computed.
+
+    Absent are what is only recorded, or says how, where and how long; and, so that runs from before keep their ids, a
+    later key or group at its default, and the version of an option that has not been raised.
+    """
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(node):
+        if f.metadata.get("science", True):
+            value = _plain(f, getattr(node, f.name))
+            if not (f.metadata.get("later") and value == _plain(f, _default(f))):
+                found[f.name] = value
+    version = getattr(node, "version", 1)
+    return {**found, "version": version} if version > 1 else found
 
 
-def _plain(declared: Any, value: Any) -> Any:
+def _default(f: dataclasses.Field[Any]) -> Any:
+    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
+
+
+def _plain(f: dataclasses.Field[Any], value: Any) -> Any:
     """A value as JSON holds it; in Python, too, a float field may have been given as 1."""
     if dataclasses.is_dataclass(value):
         return scientific(value)
     if isinstance(value, list):
-        return [item if declared == list[int] else float(item) for item in value]
-    return float(value) if declared is float else value
+        items = [float(item) for item in value] if f.type == list[float] else list(value)
+        return sorted(items) if f.metadata.get("unordered") else items
+    return float(value) if f.type in (float, float | None) and value is not None else value
 
 
-def source_hashes(science: dict[str, Any]) -> list[str]:
-    """Of the targets in a scientific configuration: a network or data set of the user's own.
+def source_hashes(config: Config) -> list[str]:
+    """Hashes of the source of the user's own code that decides what is computed: targets, and options from outside.
 
     Raises:
         ConfigError: a target that is not found.
     """
-    return [source_hash(target) for target in targets(science)]
+    groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata and f.metadata["science"])
+    return [source_hash(target) for name in groups for target in _targets(getattr(config, name))]
 
 
-def targets(config: dict[str, Any]) -> list[str]:
-    """Import paths of the user's own code in a configuration as plain values."""
-    groups = [config.get(group, {}) for group in ("architecture", "dataset", "tracking")]
-    groups.append(groups[-1].get("custom", {}))  # a tracker among several
-    return [target for group in groups if (target := group.get("target"))]
+def targets(config: Config) -> list[str]:
+    """Import paths of the user's own code in a configuration."""
+    groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata)
+    return [*config.options, *(target for name in groups for target in _targets(getattr(config, name)))]
+
+
+def _targets(option: Option) -> list[str]:
+    made = type(option)
+    return [*([f"{made.__module__}.{made.__qualname__}"] if is_foreign(made) else []), *option.targets()]
 
 
 def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:

@@ -1,37 +1,56 @@
 """How a configuration key is declared: default, meaning and range in one place."""
 
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Any
 
 
-def option(
+def key(
     default: Any,
     doc: str,
     *,
     gt: float | None = None,
     ge: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: Sequence[str] | None = None,
     science: bool = True,
     later: bool = False,
+    unordered: bool = False,
 ) -> Any:
-    """Declare a configuration key.
+    """A configuration key: a field of an option, or of a dataclass within one.
 
     Args:
-        default: its default, or a list or dictionary for one.
-        doc: what it means, for ``--help`` and the documentation.
+        default: its default; of a list, a dictionary or a dataclass each configuration gets a copy of its own.
+        doc: what it means, for ``--help``, the files under ``conf/`` and the documentation.
         gt: values must be greater than this.
         ge: values must be at least this.
         choices: the allowed words.
-        science: whether the value can change what is computed.
+        science: whether the value can change what is computed; what is only recorded, or says how, where and how long,
+            is no part of a run's identity.
         later: a key of science that is part of a run's identity only where it differs from its default, so that runs
             from before there was the key keep their ids.
+        unordered: the order of the values in a list means nothing: an identity has them sorted.
     """
-    metadata = {"doc": doc, "gt": gt, "ge": ge, "choices": choices, "science": science, "later": later}
+    metadata = {
+        "doc": doc,
+        "gt": gt,
+        "ge": ge,
+        "choices": tuple(choices) if choices is not None else None,
+        "science": science,
+        "later": later,
+        "unordered": unordered,
+    }
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
-def kind(name: str) -> Any:
-    """Declare which member of a family of options a dataclass is; it is chosen with ``group=name`` and never set."""
-    return field(default=name, metadata={"doc": "the option itself", "choices": (name,), "science": True})
+def part(made: type, doc: str = "", *, science: bool = True, later: bool = False) -> Any:
+    """Keys of an option that stand in a dataclass of their own, such as ``observe.kernel``.
+
+    Args:
+        made: the dataclass; its defaults are the part's.
+        doc: what it is about, if its docstring does not say it.
+        science: as for a key.
+        later: as for a key.
+    """
+    return field(default_factory=made, metadata={"part": True, "about": doc, "science": science, "later": later})

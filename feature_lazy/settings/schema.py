@@ -11,9 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.config import FAMILIES, Config
+from feature_lazy.settings import registry
+from feature_lazy.settings.config import Config
 
-GROUPS = tuple(f.name for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type))
+GROUPS = tuple(f.name for f in dataclasses.fields(Config) if "group" in f.metadata)
 """Names of the configuration groups that are part of ``Config``."""
 
 FREE = ("kwargs",)
@@ -22,8 +23,7 @@ FREE = ("kwargs",)
 
 def members(group: str) -> tuple[type, ...]:
     """The dataclasses among which a group chooses."""
-    own_type = next(f.type for f in dataclasses.fields(Config) if f.name == group)
-    return FAMILIES.get(group, (typing.cast(type, own_type),))
+    return tuple(registry.options(group).values())
 
 
 def register() -> None:
@@ -113,7 +113,7 @@ def documented_keys() -> Iterator[tuple[str, str, Any, str]]:
     """Every key as (group/option, key, default, meaning), for the documentation and ``--help``."""
     for group in GROUPS:
         for option in members(group):
-            yield from _documented(f"{group}={option.kind}" if group in FAMILIES else group, "", option)
+            yield from _documented(f"{group}={option.option_name}", "", option)
     yield from (row for row in _documented("", "", Config) if row[1] not in GROUPS)
 
 

@@ -15,24 +15,18 @@ from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.data.prepare import Dataset
-from feature_lazy.dynamics import (
-    Chebyshev2,
-    GivenTimes,
-    Limits,
-    Method,
-    Outcome,
-    SmoothController,
-    converged,
-    integrate,
-    start,
-)
+from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
-from feature_lazy.dynamics.integrate import Finished
-from feature_lazy.dynamics.losses import Loss, push
-from feature_lazy.dynamics.steppers.rkc2 import SAFETY
+from feature_lazy.dynamics.integrate import Finished, Limits, Method, integrate, start
+from feature_lazy.dynamics.losses import push
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
+from feature_lazy.dynamics.times import GivenTimes
 from feature_lazy.kernels import infinite_kernels
-from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.build import build
+from feature_lazy.settings.groups import Loss
 from feature_lazy.settings.schema import from_plain
 
 log = logging.getLogger(__name__)

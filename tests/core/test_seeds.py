@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from feature_lazy.core.streams import stream
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import relu_activation
+from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.fully_connected import FullyConnected
 
 MEANT = (
     "The weights that belong to seed 0 have changed, so every stored run is of other networks. If that was meant, "
@@ -16,7 +16,7 @@ MEANT = (
 
 
 def weights(seed, d=64, widths=(30, 30)):
-    return FullyConnected(d, widths, relu_activation()).init(seed)
+    return FullyConnected(d, widths, Relu().build()).init(seed)
 
 
 def test_golden_first_weights():

@@ -3,7 +3,7 @@
 import pytest
 
 from feature_lazy.data import cache
-from feature_lazy.data.sources import SOURCES
+from feature_lazy.data.sources import sources
 from feature_lazy.launch.commands import data as command
 from feature_lazy.launch.commands import main
 from tests.data.test_public_sets import TEST, TRAIN
@@ -78,7 +78,7 @@ def test_list(mirror, capsys, monkeypatch):
         [cell.strip() for cell in line.split("│")[1:6]] for line in capsys.readouterr().out.splitlines() if "│" in line
     ]
     table = {row[0]: row[1:] for row in rows}
-    assert set(SOURCES) <= set(table)
+    assert set(sources()) <= set(table)
     assert table["mnist"] == ["70000", "10", "784", "yes"]
     assert table["kmnist"] == ["70000", "10", "784", "no"]
     assert table["cifar10_colour"] == ["60000", "10", "3072", "no"]

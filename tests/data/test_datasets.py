@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feature_lazy.core.errors import DataError
 from feature_lazy.data import sources
 from feature_lazy.data.prepare import interleave_classes, prepare, to_sphere
-from feature_lazy.data.sources import SOURCES, load_source
+from feature_lazy.data.sources import load_source, sources
 
 SPLIT_MEANT = (
     "The split that belongs to data seed 0 has changed, so every stored run is of other data. If that was meant, "
@@ -25,8 +25,8 @@ SPLIT_MEANT = (
 def read_each_source_once():
     """Parsing the MNIST digits takes two seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        cached = {name: replace(SOURCES[name], load=lru_cache(SOURCES[name].load)) for name in SOURCES}
-        patch.setattr(sources, "SOURCES", cached)
+        cached = {name: replace(sources()[name], load=lru_cache(sources()[name].load)) for name in sources()}
+        patch.setattr(sources, "sources()", cached)
         yield
 
 
@@ -36,19 +36,19 @@ every_source = pytest.mark.parametrize("name", PACKAGED)
 
 def n_patterns(name):
     """Patterns when every class is cut to the smallest."""
-    return len(SOURCES[name].counts) * min(SOURCES[name].counts)
+    return len(sources()[name].counts) * min(sources()[name].counts)
 
 
 @every_source
 def test_prepared_data(name):
     data = prepare(name, 200, 100, seed=0)
-    d = SOURCES[name].input_dim
+    d = sources()[name].input_dim
     assert data.x_train.shape == (200, d)
     assert data.x_test.shape == (100, d)
     assert data.x_train.dtype == torch.float64
     assert data.y_train.sum() == 0
     assert data.y_test.sum() == 0
-    assert data.shape == SOURCES[name].shape
+    assert data.shape == sources()[name].shape
     assert data.classes_train.tolist() == list(range(10)) * 20
     x = torch.cat([data.x_train, data.x_test])
     torch.testing.assert_close(x.square().sum(1), torch.full((300,), float(d), dtype=torch.float64))
@@ -141,14 +141,14 @@ def test_unknown_set_is_refused():
 
 @pytest.mark.parametrize("damage", ["lost image", "lost pixel", "NaN"])
 def test_damaged_source_is_refused(monkeypatch, damage):
-    images, classes = SOURCES["digits"].load(None, 0)
+    images, classes = sources()["digits"].load(None, 0)
     if damage == "lost image":
         images, classes = images[classes != 8][1:], classes[classes != 8][1:]
     elif damage == "lost pixel":
         images = images[:, 1:]
     else:
         images[5, 5] = np.nan
-    damaged = replace(SOURCES["digits"], load=lambda *_: (images, classes))
-    monkeypatch.setattr(sources, "SOURCES", {"digits": damaged})
+    damaged = replace(sources()["digits"], load=lambda *_: (images, classes))
+    monkeypatch.setattr(sources, "sources()", {"digits": damaged})
     with pytest.raises(DataError, match="not what it should be"):
         load_source("digits")

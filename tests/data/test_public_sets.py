@@ -10,7 +10,7 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.data import cache, sources
 from feature_lazy.data.prepare import prepare
 from feature_lazy.data.registry import FILES
-from feature_lazy.data.sources import SOURCES, load_source
+from feature_lazy.data.sources import load_source, sources
 from tests.public_files import cifar_tar, emnist_zip, images, mnist_files, remote
 
 TRAIN, TEST = np.repeat(np.arange(10), 3), np.repeat(np.arange(10), 2)
@@ -42,9 +42,9 @@ def put(tmp_path, monkeypatch):
         assert [file.name for file in FILES[folder]] == list(files)
         monkeypatch.setattr(cache, "FILES", {folder: tuple(remote(file, data) for file, data in files.items())})
         per_class = 6 if name.startswith("cifar10") else 5
-        small = replace(SOURCES[name], counts=(per_class,) * len(SOURCES[name].counts))
-        monkeypatch.setattr(sources, "SOURCES", {**SOURCES, name: small})
-        monkeypatch.setattr("feature_lazy.data.prepare.SOURCES", {**SOURCES, name: small})
+        small = replace(sources()[name], counts=(per_class,) * len(sources()[name].counts))
+        monkeypatch.setattr(sources, "sources()", {**sources(), name: small})
+        monkeypatch.setattr("feature_lazy.data.prepare.sources()", {**sources(), name: small})
         (tmp_path / folder).mkdir()
         for file, data in files.items():
             (tmp_path / folder / file).write_bytes(data)
@@ -57,11 +57,11 @@ def put(tmp_path, monkeypatch):
 def test_set_is_pooled_and_prepared(put, name):
     root = put(name)
     x, classes = load_source(name, root)
-    d = SOURCES[name].input_dim
+    d = sources()[name].input_dim
     assert x.shape == (len(classes), d)
     assert np.array_equal(classes, np.concatenate(CLASSES[name]))  # train part, then test part
     data = prepare(name, 20, 10, seed=0, root=root, classes=range(2, 12) if "emnist" in name else ())
-    assert data.shape == SOURCES[name].shape
+    assert data.shape == sources()[name].shape
     torch.testing.assert_close(data.x_train.square().sum(1), torch.full((20,), float(d)).double())
     assert data.y_train.tolist() == [-1.0, 1.0] * 10
 
@@ -84,7 +84,7 @@ def test_images_of_cifar10(put):
     colour, _ = load_source("cifar10_colour", root)
     expected = np.concatenate([images(10, (3, 32, 32), seed=seed) for seed in range(6)])
     assert np.array_equal(colour.reshape(-1, 3, 32, 32), expected)
-    grey, _ = SOURCES["cifar10"].load(root, 0)
+    grey, _ = sources()["cifar10"].load(root, 0)
     luma = 0.299 * expected[:, 0] + 0.587 * expected[:, 1] + 0.114 * expected[:, 2]
     np.testing.assert_allclose(grey.reshape(-1, 32, 32) / 1000, luma, rtol=1e-13)
 
@@ -95,7 +95,7 @@ def test_cat_and_dog(put):
     assert data.y_train.tolist() == [-1.0, 1.0] * 4  # cat and dog are ranks 0 and 1
     assert data.classes_train.tolist() == [0, 1] * 4
     # From the raw images: the mean is that of cats and dogs alone.
-    grey, classes = SOURCES["cifar10"].load(root, 0)
+    grey, classes = sources()["cifar10"].load(root, 0)
     pets = grey[np.isin(classes, [3, 5])]
     centred = torch.from_numpy(pets - pets.mean(axis=0))
     best = torch.nn.functional.normalize(data.x_train) @ torch.nn.functional.normalize(centred).T
@@ -131,14 +131,14 @@ def test_file_of_another_set_is_refused(put, tmp_path):
 
 def test_counts_of_the_classes_are_checked(put, monkeypatch):
     root = put("kmnist")
-    monkeypatch.setattr(sources, "SOURCES", SOURCES)  # the real set has 7000 images in each class
+    monkeypatch.setattr(sources, "sources()", sources())  # the real set has 7000 images in each class
     with pytest.raises(DataError, match=r"not what it should be.*remove its files and fetch them anew"):
         load_source("kmnist", root)
 
 
 def test_entries_add_up():
     """Sizes of the pooled sets as their authors give them."""
-    totals = {name: sum(source.counts) for name, source in SOURCES.items() if source.folder}
+    totals = {name: sum(source.counts) for name, source in sources().items() if source.folder}
     assert totals == {
         "mnist": 70000,
         "fashion_mnist": 70000,
@@ -148,5 +148,5 @@ def test_entries_add_up():
         "cifar10": 60000,
         "cifar10_colour": 60000,
     }
-    assert {name for name, source in SOURCES.items() if source.folder} == set(CONTENT)
-    assert SOURCES["emnist_letters"].classes == tuple(range(1, 27))
+    assert {name for name, source in sources().items() if source.folder} == set(CONTENT)
+    assert sources()["emnist_letters"].classes == tuple(range(1, 27))

@@ -3,25 +3,21 @@
 import pytest
 import torch
 
-from feature_lazy.dynamics import (
-    STEPPERS,
-    ArticleController,
-    ArticleEuler,
-    Method,
-    NetworkFlow,
-    Outcome,
-    converged,
-    half_loss,
-)
-from feature_lazy.dynamics import method as method_of
+from feature_lazy.dynamics.events import converged, half_loss
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.losses import Hinge, Mse, QuadraticHinge, SoftHinge
+from feature_lazy.dynamics.methods import STEPPERS
+from feature_lazy.dynamics.methods import method as method_of
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
 from feature_lazy.kernels import tangent_kernel
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import softplus_activation
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.fully_connected import FullyConnected
 from tests.toys import follow
 
 D, P = 4, 6
-NETWORK = FullyConnected(D, [7, 5], softplus_activation(5.0))
+NETWORK = FullyConnected(D, [7, 5], Softplus(5.0).build())
 X = torch.randn(P, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([1.0, -1.0] * (P // 2), dtype=torch.float64)
 W0 = torch.cat([NETWORK.layout.flatten({k: v[None] for k, v in NETWORK.init(seed).items()}) for seed in range(3)])

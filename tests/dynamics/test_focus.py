@@ -5,15 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from feature_lazy.dynamics import Flops, NetworkFlow, RungeKutta32, TangentExponential, start
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import start
 from feature_lazy.dynamics.losses import Mse, SoftHinge
 from feature_lazy.dynamics.losses import push as push_of
 from feature_lazy.dynamics.steppers.focus import ALLOWED, Focused, active, step_on
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import softplus_activation
+from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
+from feature_lazy.dynamics.steppers.tangent import TangentExponential
+from feature_lazy.dynamics.system import Flops
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.fully_connected import FullyConnected
 
 P, D, TOLERANCE = 24, 6, 1e-2
-NETWORK = FullyConnected(D, [9, 8], softplus_activation(5.0))
+NETWORK = FullyConnected(D, [9, 8], Softplus(5.0).build())
 RANDOM = torch.Generator().manual_seed(0)
 X = torch.randn(P, D, dtype=torch.float64, generator=RANDOM)
 Y = torch.tensor([1.0, -1.0] * (P // 2), dtype=torch.float64)

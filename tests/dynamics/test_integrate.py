@@ -8,13 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.dynamics import (
-    ArticleController,
-    ArticleEuler,
-    Event,
-    Method,
-    Outcome,
-)
+from feature_lazy.dynamics.events import Event
+from feature_lazy.dynamics.integrate import Method
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
 from tests.toys import ExactStepper, FixedStep, Flow, Linear, Scripted, assert_same_bits, column, follow, slope
 
 # A slow, a fast and two rotating directions: not symmetric, not normal.

@@ -8,24 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.dynamics import (
-    STEPPERS,
-    GivenTimes,
-    Limits,
-    NetworkFlow,
-    Outcome,
-    Samples,
-    converged,
-    half_loss,
-    integrate,
-    method,
-    start,
-)
+from feature_lazy.dynamics.events import converged, half_loss
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import Limits, integrate, start
 from feature_lazy.dynamics.losses import SoftHinge
-from feature_lazy.dynamics.methods import GLOBAL_ERROR
+from feature_lazy.dynamics.messages import Samples
+from feature_lazy.dynamics.methods import GLOBAL_ERROR, STEPPERS, method
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.times import GivenTimes
 from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import Activation, softplus
+from feature_lazy.networks.activations import Scaled, softplus
+from feature_lazy.networks.fully_connected import FullyConnected
 from tests.conftest import ROOT
 
 DATA = ROOT / "tests" / "data"
@@ -85,7 +78,7 @@ def setting(path: Path) -> Setting:
     with np.load(path, allow_pickle=False) as file:
         oracle = dict(file)
     depth, h, d = int(oracle["L"]), int(oracle["h"]), oracle["x_train"].shape[1]
-    activation = Activation(lambda z: softplus(z, 5.0), float(oracle["act_factor"]))
+    activation = Scaled(lambda z: softplus(z, 5.0), float(oracle["act_factor"]))
     network = FullyConnected(d, [h] * depth, activation)
     w0 = network.layout.flatten({name: torch.from_numpy(oracle[name])[None] for name in network.layout.shapes})
     return Setting(oracle, network, w0, torch.from_numpy(oracle["alpha"]).reshape(1))

@@ -9,25 +9,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.dynamics import (
-    STEPPERS,
-    ArticleEuler,
-    Auto,
-    Chebyshev2,
-    Event,
-    Method,
-    Outcome,
-    RungeKutta32,
-    SmoothController,
-    State,
-    TangentExponential,
-    converged,
-    half_loss,
-    method,
-    start,
-)
+from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.events import Event, converged, half_loss
+from feature_lazy.dynamics.integrate import Method, start
 from feature_lazy.dynamics.losses import SoftHinge
+from feature_lazy.dynamics.methods import STEPPERS, method
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.steppers import auto
+from feature_lazy.dynamics.steppers.article import ArticleEuler
+from feature_lazy.dynamics.steppers.auto import Auto
+from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
+from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
+from feature_lazy.dynamics.steppers.tangent import TangentExponential
 from tests.dynamics.test_flow import ALL, W0, Y, elsewhere, flow
 from tests.dynamics.test_integrate import SYSTEM, Y0
 from tests.toys import FixedStep, Flow, Linear, assert_same_bits, column, error_at, follow, slope, trial

@@ -8,19 +8,16 @@ import torch
 from scipy.linalg import expm
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import (
-    STEPPERS,
-    LinearisedFlow,
-    MomentumFlow,
-    NetworkFlow,
-    Outcome,
-    State,
-    converged,
-    method,
-)
 from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, sqrt_h_alpha
+from feature_lazy.dynamics.events import converged
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.linearised import LinearisedFlow
 from feature_lazy.dynamics.losses import Mse, SoftHinge
+from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.model import NetworkModel
+from feature_lazy.dynamics.momentum import MomentumFlow
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
 from feature_lazy.kernels import tangent_kernel
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere, flow, network
 from tests.toys import assert_same_bits, follow

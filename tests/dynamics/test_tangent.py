@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.dynamics import Method, RungeKutta32, SmoothController, TangentExponential, start
+from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.integrate import Method, start
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.dynamics.step import relative_error
+from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
+from feature_lazy.dynamics.steppers.tangent import TangentExponential
 from tests.dynamics.test_flow import W0, flow
 from tests.toys import FixedStep, follow, slope
 

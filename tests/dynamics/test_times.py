@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.dynamics import ArticleController, GivenTimes, LogTimes
+from feature_lazy.dynamics.steppers.article import ArticleController
+from feature_lazy.dynamics.times import GivenTimes, LogTimes
 from tests.toys import Flow, column, trial
 
 positive = st.floats(1e-12, 1e12)

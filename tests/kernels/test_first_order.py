@@ -3,22 +3,19 @@
 import pytest
 import torch
 
-from feature_lazy.dynamics import (
-    Auto,
-    Chebyshev2,
-    LinearisedFlow,
-    NetworkFlow,
-    Outcome,
-    TangentExponential,
-    converged,
-    method,
-)
 from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow
-from feature_lazy.dynamics.flow import KERNELS_HELD
+from feature_lazy.dynamics.events import converged
+from feature_lazy.dynamics.flow import KERNELS_HELD, NetworkFlow
+from feature_lazy.dynamics.linearised import LinearisedFlow
 from feature_lazy.dynamics.losses import Mse, SoftHinge
+from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.steppers.auto import Auto
+from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
+from feature_lazy.dynamics.steppers.tangent import TangentExponential
 from feature_lazy.kernels.first_order import MatrixFree, first_order
 from feature_lazy.kernels.layerwise import Linearisation
-from feature_lazy.networks import Generic
+from feature_lazy.networks.generic import Generic
 from tests.arrays import normal
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere, flow
 from tests.toys import follow

@@ -9,8 +9,10 @@ from scipy.sparse.linalg import aslinearoperator, eigsh
 from torch import nn
 
 from feature_lazy.kernels import TangentOperator, jacobian_kernel, spectrum, tangent_kernel, top_eigenvalues
-from feature_lazy.networks import FullyConnected, Generic, of_module
-from feature_lazy.networks.activations import erf_activation, relu_activation, softplus_activation, tanh_activation
+from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh
+from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.functional import of_module
+from feature_lazy.networks.generic import Generic
 from tests.arrays import normal
 
 # Rounding of sums over some hundred weights.
@@ -44,10 +46,10 @@ def with_idle_weights():
 
 
 NETWORKS = {
-    "softplus": dense(softplus_activation(5.0)),
-    "relu": dense(relu_activation()),
-    "tanh": dense(tanh_activation(), (5,)),
-    "erf": dense(erf_activation()),
+    "softplus": dense(Softplus(5.0).build()),
+    "relu": dense(Relu().build()),
+    "tanh": dense(Tanh().build(), (5,)),
+    "erf": dense(Erf().build()),
     "module": convolutional(),
     "function": with_idle_weights(),
 }

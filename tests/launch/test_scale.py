@@ -17,7 +17,7 @@ from feature_lazy.runs.survey import State, survey
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
-from feature_lazy.settings.config import SingleSeed
+from feature_lazy.settings.scales import SingleSeed
 from tests.conftest import QUICK, ROOT, TINY, composed
 
 RUNS = 10_000

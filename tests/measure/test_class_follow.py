@@ -3,9 +3,9 @@
 import torch
 
 from feature_lazy import follow
-from feature_lazy.dynamics import method
 from feature_lazy.dynamics.choices import FrozenKernel
 from feature_lazy.dynamics.losses import CrossEntropy
+from feature_lazy.dynamics.methods import method
 from tests.dynamics.test_class_flow import NETWORK, W0, C, X, Y
 
 

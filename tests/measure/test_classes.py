@@ -16,7 +16,7 @@ from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.measure.observer import Observer, fit
 from feature_lazy.measure.probe import KernelCadence
-from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.fully_connected import FullyConnected
 from tests.arrays import normal
 from tests.kernels.test_class_kernels import PHI, C, weights
 

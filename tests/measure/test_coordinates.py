@@ -6,20 +6,22 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import NetworkFlow
+from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.launch.commands import main
 from feature_lazy.measure.coordinates import coordinate_check, expected
-from feature_lazy.networks import Convolutional, FullyConnected, WideResnet
-from feature_lazy.networks.activations import softplus_activation
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.convolutional import Convolutional
+from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.parametrisation import NTK, PARAMETRISATIONS
 from feature_lazy.networks.preactivations import layer_speeds
+from feature_lazy.networks.wide_resnet import WideResnet
 from feature_lazy.runs.build import build
 from feature_lazy.runs.train import run
 from tests.arrays import normal
 from tests.conftest import QUICK
 
-PHI = softplus_activation(5.0)
+PHI = Softplus(5.0).build()
 
 
 def patterns(n, d):

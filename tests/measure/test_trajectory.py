@@ -6,12 +6,13 @@ from torch import nn
 
 from feature_lazy import follow
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics import Outcome, method
 from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MinibatchDynamics
 from feature_lazy.dynamics.losses import Mse
+from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.kernels import jacobian_kernel, tangent_kernel
-from feature_lazy.networks import FullyConnected
-from feature_lazy.networks.activations import softplus_activation
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.fully_connected import FullyConnected
 from tests.dynamics.test_flow import NETWORK, W0, X, Y
 
 WEIGHTS = {name: weight[0] for name, weight in NETWORK.layout.unflatten(W0[:1]).items()}
@@ -31,7 +32,7 @@ class Net(nn.Module):
             setattr(self, name, nn.Parameter(weight.clone()))
 
     def forward(self, x):
-        act = softplus_activation(5.0)
+        act = Softplus(5.0).build()
         for name in ("W0", "W1"):
             weight = getattr(self, name)
             x = act.factor * act.shape(x @ weight.T / weight.shape[1] ** 0.5)
@@ -94,7 +95,7 @@ def test_images_and_several_shapes():
 
 @pytest.mark.parametrize("limit", [float("inf"), 3000.0, 1.0])
 def test_kernel_from_the_jacobian_is_that_of_the_layers(limit):
-    network = FullyConnected(4, [7, 5], softplus_activation(5.0))
+    network = FullyConnected(4, [7, 5], Softplus(5.0).build())
     params = network.layout.unflatten(W0[:2])
     for other in (None, TEST):
         found = jacobian_kernel(network, params, X, other, memory_limit=limit)

@@ -6,31 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.networks.activations import (
-    erf_activation,
-    relu_activation,
-    softplus,
-    softplus_activation,
-    tanh_activation,
-)
+from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh, softplus
 
 ACTIVATIONS = {
-    "softplus": softplus_activation(5.0),
-    "steep softplus": softplus_activation(50.0),
-    "relu": relu_activation(),
-    "tanh": tanh_activation(),
-    "erf": erf_activation(),
+    "softplus": Softplus(5.0).build(),
+    "steep softplus": Softplus(50.0).build(),
+    "relu": Relu().build(),
+    "tanh": Tanh().build(),
+    "erf": Erf().build(),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 
 
 def test_factor_of_the_article():
     # 1/√∫ sp₅(z)² N(z) dz, by quadrature in extended precision.
-    assert softplus_activation(5.0).factor == pytest.approx(1.40438334763187249, rel=1e-13)
+    assert Softplus(5.0).build().factor == pytest.approx(1.40438334763187249, rel=1e-13)
 
 
 def test_factor_of_relu():
-    assert relu_activation().factor == pytest.approx(math.sqrt(2), rel=1e-13)
+    assert Relu().build().factor == pytest.approx(math.sqrt(2), rel=1e-13)
 
 
 @every_activation

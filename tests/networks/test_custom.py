@@ -7,11 +7,11 @@ import sys
 
 import pytest
 import torch
+from feature_lazy.networks.widths import last_fan_in
 from torch import nn
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.networks import Custom
-from feature_lazy.networks.widths import last_fan_in
+from feature_lazy.networks.custom import Custom
 from feature_lazy.runs.build import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells

@@ -6,23 +6,18 @@ import pytest
 import torch
 
 from feature_lazy.core.streams import stream
-from feature_lazy.dynamics import NetworkFlow
+from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.networks import Convolutional, FullyConnected, Generic, WideResnet
-from feature_lazy.networks.activations import softplus_activation
-from feature_lazy.networks.parametrisation import (
-    MEAN_FIELD,
-    MUP,
-    NTK,
-    PARAMETRISATIONS,
-    STANDARD,
-    Parametrisation,
-    Role,
-)
+from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.convolutional import Convolutional
+from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.generic import Generic
+from feature_lazy.networks.parametrisation import MEAN_FIELD, MUP, NTK, PARAMETRISATIONS, STANDARD, Exponents, Role
+from feature_lazy.networks.wide_resnet import WideResnet
 from tests.arrays import normal
 
-PHI = softplus_activation(5.0)
+PHI = Softplus(5.0).build()
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 
@@ -134,7 +129,7 @@ def test_exponents_of_first_updates():
 def test_outputs_move_with_whatever_is_faster():
     """A readout of 1/n that begins as N(0, n): features still move f by O(1), its own weights by 1/n only."""
     b = {role: -0.5 if role is Role.OUTPUT else 0.0 for role in Role}
-    rule = Parametrisation(a=MEAN_FIELD.a, b=b)
+    rule = Exponents(a=MEAN_FIELD.a, b=b)
     assert (rule.output, rule.own_speed(Role.HIDDEN)) == (0, -0.5)
     assert rule.output_speed({Role.OUTPUT}) == -1
     assert rule.output_speed({Role.HIDDEN, Role.OUTPUT}) == 0

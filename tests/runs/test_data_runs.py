@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from feature_lazy.data.build import build_dataset
 
 from feature_lazy.core.errors import DataError
-from feature_lazy.data.build import build_dataset
 from feature_lazy.data.labels import OneVsRest
 from feature_lazy.data.prepare import prepare
 from feature_lazy.data.rules import data_name

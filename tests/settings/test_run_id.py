@@ -4,21 +4,13 @@ import dataclasses
 import random
 
 import pytest
-
 from feature_lazy.networks.widths import widths
+
 from feature_lazy.settings import cells as module
 from feature_lazy.settings.cells import alpha, cells, run_id, scientific, sqrt_h_alpha
-from feature_lazy.settings.config import (
-    FAMILIES,
-    Config,
-    EnsembleSeed,
-    GeometricWidth,
-    Observe,
-    RawAlpha,
-    RescaledAlpha,
-    SingleSeed,
-    UniformWidth,
-)
+from feature_lazy.settings.config import FAMILIES, Config
+from feature_lazy.settings.groups import Observe
+from feature_lazy.settings.scales import EnsembleSeed, GeometricWidth, RawAlpha, RescaledAlpha, SingleSeed, UniformWidth
 
 
 def identity(config):

@@ -5,12 +5,14 @@ import sys
 import pytest
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.data.own import CustomData
 from feature_lazy.launch.commands import main
+from feature_lazy.networks.module import CustomArchitecture
 from feature_lazy.runs.build import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
-from feature_lazy.settings.config import Config, CustomArchitecture, CustomData
+from feature_lazy.settings.config import Config
 from feature_lazy.settings.sources import module_of, source_hash
 from tests.conftest import QUICK
 

@@ -31,7 +31,7 @@ from feature_lazy.kernels.disk.files import (
 from feature_lazy.kernels.disk.tiles import TiledKernel
 from feature_lazy.kernels.disk.work import tile_function
 from feature_lazy.kernels.exact import tangent_kernel
-from feature_lazy.networks.base import Architecture
+from feature_lazy.networks.base import Network
 from feature_lazy.networks.layout import Params
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ CORNER = 4
 
 
 def kernel_on_disk(
-    architecture: Architecture,
+    architecture: Network,
     params: Params,
     x1: Tensor,
     x2: Tensor | None = None,
@@ -113,7 +113,7 @@ def _check_patterns(x1: Tensor, x2: Tensor | None, tile: int) -> None:
 
 
 def _describe(
-    architecture: Architecture, params: Params, x1: Tensor, x2: Tensor | None, *, tile: int, memory_limit: float
+    architecture: Network, params: Params, x1: Tensor, x2: Tensor | None, *, tile: int, memory_limit: float
 ) -> Manifest:
     """What the kernel is; the network is known by its weights and by the kernel of a few patterns.
 

@@ -10,7 +10,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels.disk.files import DTYPES, Manifest, Place
 from feature_lazy.kernels.exact import tangent_kernel
 from feature_lazy.kernels.layerwise import Linearisation, factor_bytes, kernel_of
-from feature_lazy.networks.base import Architecture, Layered
+from feature_lazy.networks.base import Layered, Network
 from feature_lazy.networks.layout import Params
 
 COPIES_OF_TILE = 3
@@ -20,7 +20,7 @@ FREE = 0.25
 
 
 def tile_function(
-    architecture: Architecture, params: Params, patterns: tuple[Tensor, Tensor], manifest: Manifest, memory_limit: float
+    architecture: Network, params: Params, patterns: tuple[Tensor, Tensor], manifest: Manifest, memory_limit: float
 ) -> Callable[[Place], Tensor]:
     """What computes a tile, (E, rows, columns), within the memory.
 
@@ -76,7 +76,7 @@ def _from_layers(
 
 
 def _from_jacobians(
-    architecture: Architecture, params: Params, patterns: tuple[Tensor, Tensor], manifest: Manifest, memory_limit: float
+    architecture: Network, params: Params, patterns: tuple[Tensor, Tensor], manifest: Manifest, memory_limit: float
 ) -> Callable[[Place], Tensor]:
     """Tiles of a network whose layers are not known."""
 

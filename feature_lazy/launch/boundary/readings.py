@@ -10,7 +10,8 @@ from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.launch.boundary.crossing import Points
 from feature_lazy.runs.reading import DONE, Run, load_run
 from feature_lazy.settings.cells import Cell, cells, science_key
-from feature_lazy.settings.config import Config, RescaledAlpha
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.scales import RescaledAlpha
 
 QUANTITIES = ("kernel/change", "kernel/change_test", "kernel/change_train")
 

@@ -33,10 +33,9 @@ def call(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from feature_lazy.core.errors import ConfigError
-    from feature_lazy.data.build import build_dataset
     from feature_lazy.measure.coordinates import coordinate_check
     from feature_lazy.networks.base import GaussianNetwork
-    from feature_lazy.networks.build import loss, network
+    from feature_lazy.runs.build import build_loss
     from feature_lazy.settings.checks import validate
     from feature_lazy.settings.overrides import composed
 
@@ -48,13 +47,13 @@ def call(options: argparse.Namespace) -> int:
     wide = [replace(config, width=replace(config.width, h=h)) for h in widths]
     for one in wide:
         validate(one)
-    networks, data = [], build_dataset(config.dataset, config.labels)
+    networks, data = [], config.dataset.build(config.labels)
     for one in wide:
-        net = network(one, data)
+        net = one.architecture.build(one, data)
         assert isinstance(net, GaussianNetwork)  # all that WIDTHS names are
         networks.append(net)
     x, y = data.x_train[: options.patterns], data.y_train[: options.patterns]
-    found = coordinate_check(networks, x, y, loss(config, data), seeds=options.seeds)
+    found = coordinate_check(networks, x, y, build_loss(config, data), seeds=options.seeds)
     title = f"{kind}, parametrisation {config.parametrisation.kind}: exponents of n = {networks[0].last_fan_in} … "
     Console().print(_table(found, f"{title}{networks[-1].last_fan_in}"))
     return 0 if all(coordinate.agrees for coordinate in found) else 1

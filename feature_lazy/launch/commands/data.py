@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.cache import CachedFile, ProgressBar, cached_files, data_root, is_present
-from feature_lazy.data.sources import SOURCES, Source
+from feature_lazy.data.sources import Source, sources
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-DOWNLOADED = tuple(name for name, source in SOURCES.items() if source.folder)
+DOWNLOADED = tuple(name for name, source in sources().items() if source.folder)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,7 @@ def show(options: argparse.Namespace) -> int:
     for column in ("dataset", "patterns", "classes", "d", "here"):
         table.add_column(column, justify="right" if column in ("patterns", "classes", "d") else "left", no_wrap=True)
     table.add_column("origin")
-    for name, source in SOURCES.items():
+    for name, source in sources().items():
         numbers = (sum(source.counts), len(source.counts), source.input_dim)
         table.add_row(name, *map(str, numbers), _whereabouts(name, source, options.root), source.origin)
     console = Console()
@@ -101,7 +101,7 @@ def _files(names: Sequence[str], root: str | None) -> list[CachedFile]:
     """The files of some sets; one that several of them share, once."""
     files = {}
     for name in names:
-        folder = SOURCES[name].folder
+        folder = sources()[name].folder
         assert folder is not None
         for file in cached_files(name, folder, root):
             files.setdefault(file.path, file)

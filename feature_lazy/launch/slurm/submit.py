@@ -116,8 +116,8 @@ class Submitter:
             SlurmError: SLURM refuses; its words, what to change, and what was submitted before.
             StoreError: the results folder cannot be written.
         """
-        plain = [asdict(part.config) for job in jobs for part in job.parts]
-        snapshot = freeze(self.root, sorted({target for config in plain for target in targets(config)}))
+        own = {target for job in jobs for part in job.parts for target in targets(part.config)}
+        snapshot = freeze(self.root, sorted(own))
         began = time.time()
         submission = submissions.begin(
             self.root, self.settings.plain(), str(snapshot.relative_to(self.root.absolute()))

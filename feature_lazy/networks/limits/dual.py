@@ -1,7 +1,7 @@
 """Gaussian expectations of an activation: all that a layer of infinite width keeps of it.
 
 For centred Gaussian u, v of variances q₁, q₂ and correlation ρ a layer needs E φ(u)φ(v) and E φ′(u)φ′(v). An activation
-may bring them in closed form (``Activation.dual``). For any other they are Mehler's series, with g = φ and g = φ′:
+may bring them in closed form (``Scaled.dual``). For any other they are Mehler's series, with g = φ and g = φ′:
 
     E g(u)g(v) = Σₙ aₙ(q₁) aₙ(q₂) ρⁿ,   aₙ(q) = E g(√q z)hₙ(z),   hₙ orthonormal Hermite polynomials, z ~ N(0, 1).
 
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import NumericalError
-from feature_lazy.networks.activations import Activation
+from feature_lazy.networks.activations import Scaled
 
 # Numbers of terms to try. At the last the table of hₙ takes 220 MB.
 TERMS = tuple(2**k for k in range(6, 13))
@@ -68,7 +68,7 @@ class Expectations(Protocol):
         ...
 
 
-def expectations(activation: Activation, tolerance: float) -> Expectations:
+def expectations(activation: Scaled, tolerance: float) -> Expectations:
     """Closed forms where the activation has them, else series of relative error ``tolerance``."""
     return HermiteSeries(activation, tolerance) if activation.dual is None else ClosedForm(activation)
 
@@ -76,7 +76,7 @@ def expectations(activation: Activation, tolerance: float) -> Expectations:
 class ClosedForm:
     """The activation's own formulas, scaled by a²; see ``Expectations``."""
 
-    def __init__(self, activation: Activation) -> None:
+    def __init__(self, activation: Scaled) -> None:
         assert activation.dual is not None
         self._dual, self._scale = activation.dual, activation.factor**2
 
@@ -99,7 +99,7 @@ class HermiteSeries:
             expectations at ρ = 1, and far from there nearly nothing is left of it.
     """
 
-    activation: Activation
+    activation: Scaled
     tolerance: float
 
     def marginals(self, q: Tensor) -> Marginals:
@@ -124,7 +124,7 @@ class HermiteSeries:
         raise NumericalError(
             f"the kernel of infinite width needs more than {TERMS[-1]} Hermite terms for a relative error of "
             f"{self.tolerance:g}; they leave {error[-1]:.1e}. Use a larger tolerance, or give this activation its "
-            "closed forms (Activation.dual): a series does not suit a kink or a very steep function."
+            "closed forms (Scaled.dual): a series does not suit a kink or a very steep function."
         )
 
     def joint(self, rows: Marginals, columns: Marginals, rho: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,7 @@ def _relative(error: Tensor, value: Tensor) -> Tensor:
     return error.abs() / value.clamp_min(torch.finfo(value.dtype).tiny)
 
 
-def _value_and_slope(activation: Activation, z: Tensor) -> tuple[Tensor, Tensor]:
+def _value_and_slope(activation: Scaled, z: Tensor) -> tuple[Tensor, Tensor]:
     """φ(z) and φ′(z), elementwise."""
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()

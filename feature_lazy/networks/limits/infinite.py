@@ -13,7 +13,7 @@ from torch import Tensor
 
 from feature_lazy.core.errors import NumericalError
 from feature_lazy.core.memory import chunk_size, chunks
-from feature_lazy.networks.activations import Activation
+from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.limits.dual import Expectations, Marginals, expectations
 
 # Entries of a kernel done at once: a few temporaries of 2 MB, which stay in the cache.
@@ -58,7 +58,7 @@ class _Network:
     bias_variance: float
 
     @classmethod
-    def on(cls, x: Tensor, activation: Activation, depth: int, tolerance: float, *, bias: float, std: float) -> Self:
+    def on(cls, x: Tensor, activation: Scaled, depth: int, tolerance: float, *, bias: float, std: float) -> Self:
         """Carry the variance of each pattern alone through the layers."""
         rule = expectations(activation, tolerance)
         variance = (bias * std) ** 2
@@ -87,7 +87,7 @@ class _Network:
 
 
 def infinite_kernels(
-    activation: Activation,
+    activation: Scaled,
     depth: int,
     x1: Tensor,
     x2: Tensor | None = None,

@@ -1,13 +1,23 @@
 """Lines of JSON: a file for each run, for whatever reads such files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.files import write_atomically
 from feature_lazy.runs.history import Row, append, encode
+from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.settings.cells import Cell
+from feature_lazy.settings.registry import option
+
+
+@option("tracking", "jsonl")
+class JsonlTracking(Tracked):
+    """A file of JSON lines for each run, in output_dir/tracking."""
+
+    def maker(self, root: Path) -> "Callable[[], JsonLines]":
+        return lambda: JsonLines(root / "tracking")
 
 
 class JsonLines:

@@ -1,15 +1,22 @@
 """TensorBoard: a folder of event files for each run. Its axis is the number of the observation; t is a scalar too."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feature_lazy.runs.history import Row
+from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.settings.cells import Cell
+from feature_lazy.settings.registry import option
 
-if TYPE_CHECKING:
-    pass
+
+@option("tracking", "tensorboard")
+class TensorboardTracking(Tracked):
+    """TensorBoard's event files, in output_dir/tensorboard (pip install tensorboard)."""
+
+    def maker(self, root: Path) -> "Callable[[], TensorBoard]":
+        return lambda: TensorBoard(root / "tensorboard")
 
 
 class TensorBoard:

@@ -1,11 +1,25 @@
 """Trackio: a local database of runs with a dashboard of its own (``trackio show``)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from feature_lazy.runs.history import Row
+from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.settings.cells import Cell
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+
+@option("tracking", "trackio")
+class TrackioTracking(Tracked):
+    """Trackio, in its own folder (pip install trackio)."""
+
+    project: str = key("feature_lazy", "project name")
+
+    def maker(self, root: Path) -> "Callable[[], Trackio]":
+        return lambda: Trackio(self.project, root.resolve().name)
 
 
 class Trackio:

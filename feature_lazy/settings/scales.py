@@ -1,0 +1,86 @@
+"""The knobs that every sweep turns: options of the groups ``alpha``, ``width`` and ``seed``."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from feature_lazy.settings.groups import Alpha, Seed, Width, rescaled
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from feature_lazy.settings.config import Config
+
+
+@option("alpha", "rescaled")
+class RescaledAlpha(Alpha):
+    """The value is √h·α, against which widths collapse (Fig. 3d); h is the fan-in of the output layer."""
+
+    axis = "sqrt_h_alpha"
+
+    def alpha(self, h: int) -> float:
+        return self.value / rescaled(1.0, h)
+
+    def sqrt_h_alpha(self, h: int) -> float:
+        return self.value
+
+
+@option("alpha", "raw")
+class RawAlpha(Alpha):
+    """The value is α itself."""
+
+    value: float = key(0.1, "α", gt=0)
+
+    def alpha(self, h: int) -> float:
+        return self.value
+
+    def sqrt_h_alpha(self, h: int) -> float:
+        return rescaled(self.value, h)
+
+
+@option("width", "uniform")
+class UniformWidth(Width):
+    """Every hidden layer has width h."""
+
+    def of(self, number: int) -> list[int]:
+        return [self.h] * number
+
+
+@option("width", "geometric")
+class GeometricWidth(Width):
+    """Hidden layer l = 0, 1, … has width round(h·growth^l)."""
+
+    growth: float = key(1.0, "growth from layer to layer", gt=0)
+
+    uniform = False
+
+    def of(self, number: int) -> list[int]:
+        return [round(self.h * self.growth**index) for index in range(number)]
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        network = config.architecture
+        if network.one_width:
+            yield f"width=geometric: architecture={network.kind} has one width; use width=uniform."
+        elif self.of(network.growing)[-1] < 1:
+            last = self.h * self.growth ** (network.growing - 1)
+            yield f"width.growth={self.growth}: the last layer's width {last:.3g} rounds to 0."
+
+
+@option("seed", "single")
+class SingleSeed(Seed):
+    """One network."""
+
+    value: int = key(0, "seed of the initialisation", ge=0)
+
+    def seeds(self) -> list[int]:
+        return [self.value]
+
+
+@option("seed", "ensemble")
+class EnsembleSeed(Seed):
+    """Networks with the seeds first, first + 1, …, trained together."""
+
+    members: int = key(3, "number of networks", ge=1)
+    first: int = key(0, "seed of the first network", ge=0)
+
+    def seeds(self) -> list[int]:
+        return list(range(self.first, self.first + self.members))
