@@ -25,7 +25,7 @@ from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
 from feature_lazy.dynamics.losses import SoftHinge
-from feature_lazy.dynamics.messages import Samples
+from feature_lazy.dynamics.messages import Finished, Samples
 from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.times import GivenTimes
 from feature_lazy.networks.activations import Softplus
@@ -144,7 +144,7 @@ class Case:
         ):
             if isinstance(event, Samples):
                 states += [y[None] for t, y in zip(event.t, event.y, strict=True) if t > 0]
-            else:
+            elif isinstance(event, Finished):
                 states.append(event.state.y)
                 ledger.note(event.state)
         return states, [next(row for row in ledger.rows if row["t"] >= t_short), ledger.rows[-1]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from feature_lazy.runs.app import train_config
-from feature_lazy.runs.build import build  # noqa: F401 - imported once by the server, and not by every child
+from feature_lazy.runs.batch import build  # noqa: F401 - imported once by the server, and not by every child
+from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import HISTORY, OUTPUTS, load_run
 
 PROCESSES = multiprocessing.get_context("forkserver")

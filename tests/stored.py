@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from feature_lazy.runs.history import History
-from feature_lazy.runs.store import Batch
+from feature_lazy.runs.store import Together
 
 DESCRIPTION = {
     "config": {"alpha": {"kind": "rescaled", "value": 0.1}, "observe": {"times": [1.0, 2.0]}},
@@ -20,7 +20,7 @@ ARRAYS = {
     "odd": np.arange(12.0).reshape(3, 4)[:, ::2],  # not contiguous
 }
 RUN = "0123456789abcdef"
-ALONE = Batch([RUN], [RUN])
+ALONE = Together([RUN], [RUN])
 
 
 def save(store, *, done=True, rows=HISTORY_ROWS, run_id=RUN, description=DESCRIPTION, summary=SUMMARY, outputs=ARRAYS):

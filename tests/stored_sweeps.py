@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 
 from feature_lazy.runs.history import History
-from feature_lazy.runs.plan import Job, Planned, _write
+from feature_lazy.runs.plan import PlannedJob, PlannedRun, _write
 from feature_lazy.runs.store import Store
 
 XS = tuple(10.0 ** np.arange(-3, 6))
@@ -125,6 +125,6 @@ def name(where, config=None):
 
 def ask(root, wanted, config=None):
     """Write a plan for runs that are not stored."""
-    runs = tuple(Planned(name(where), where, {"version": 3, "key": name(where)}) for where in wanted)
+    runs = tuple(PlannedRun(name(where), where, {"version": 3, "key": name(where)}) for where in wanted)
     (root / "runs").mkdir(parents=True, exist_ok=True)
-    _write(root, [Job(config or {}, runs)])
+    _write(root, [PlannedJob(config or {}, runs)])

@@ -10,15 +10,13 @@ from torch import Tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.flow import NetworkFlow
-from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
+from feature_lazy.dynamics.integrate import Limits, Method, finish, start
 from feature_lazy.dynamics.linearised import LinearisedFlow
-from feature_lazy.dynamics.messages import Finished
 from feature_lazy.dynamics.model import LinearisedModel, Model, NetworkModel
 from feature_lazy.dynamics.momentum import MomentumFlow, relaxation_time
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.system import WeightSystem
-from feature_lazy.dynamics.times import GivenTimes
 
 
 @dataclass(frozen=True)
@@ -141,18 +139,14 @@ class FrozenKernel:
         limits = Limits(1e-12, scale, t_end=end, max_steps=1_000_000)
         events = [converged(flow.loss, flow.labels)]
         state = start(flow, self.method.stepper, w0, self.dt_init * scale, len(events))
-        weights = torch.empty_like(w0)
-        for part in integrate(flow, self.method, state, [GivenTimes([])] * len(w0), events, limits):
-            if not isinstance(part, Finished):
-                continue
-            for outcome, t in zip(part.outcomes, part.state.t.tolist(), strict=True):
-                if outcome not in (Outcome.T_END, Outcome.CONVERGED):
-                    raise ConfigError(
-                        f"dynamics=frozen_kernel: the training before ended at t = {t:.3g} with {outcome}, so there is "
-                        "no kernel to freeze; use dynamics.at=start, or a time before."
-                    )
-            weights[part.state.member] = part.state.y
-        return weights
+        ended = finish(flow, self.method, state, limits, events=events)
+        for outcome, t in zip(ended.outcomes, ended.state.t.tolist(), strict=True):
+            if outcome not in (Outcome.T_END, Outcome.CONVERGED):
+                raise ConfigError(
+                    f"dynamics=frozen_kernel: the training before ended at t = {t:.3g} with {outcome}, so there is "
+                    "no kernel to freeze; use dynamics.at=start, or a time before."
+                )
+        return ended.state.y
 
 
 def _network(flow: NetworkFlow) -> NetworkModel:

@@ -16,7 +16,7 @@ from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
 from feature_lazy.dynamics.system import System
-from feature_lazy.dynamics.times import ObservationTimes
+from feature_lazy.dynamics.times import GivenTimes, ObservationTimes
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,57 @@ def start(system: System, stepper: Stepper[Any], y0: Tensor, dt: Tensor, n_event
         way=t.new_zeros(len(y0), 2),
         memory=t.new_zeros(len(y0), stepper.memory),
     )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """All members of a batch at their ends.
+
+    Attributes:
+        state: last states, by ``State.member``.
+        outcomes: how each ended, in the same order.
+        t: times of each member's samples, t = 0 first.
+        y: states of each member's samples.
+    """
+
+    state: State
+    outcomes: list[Outcome]
+    t: list[list[Tensor]]
+    y: list[list[Tensor]]
+
+
+def finish(
+    system: System,
+    method: Method,
+    state: State,
+    limits: Limits,
+    *,
+    events: Sequence[Event] = (),
+    times: ObservationTimes | None = None,
+) -> Ended:
+    """Follow every member to its end, in one call: ``integrate`` for who does not need to listen.
+
+    Args:
+        system: the flow.
+        method: stepper and controller.
+        state: from ``start``.
+        limits: floors and budgets.
+        events: in the order of ``State.event_times``.
+        times: observation times of every member; t = 0 alone if omitted.
+    """
+    members, ends, outcomes = len(state), [], {}
+    t: list[list[Tensor]] = [[] for _ in range(members)]
+    y: list[list[Tensor]] = [[] for _ in range(members)]
+    for event in integrate(system, method, state, [times or GivenTimes([])] * members, events, limits):
+        if isinstance(event, Samples):
+            for row, member in enumerate(event.member.tolist()):
+                t[member].append(event.t[row])
+                y[member].append(event.y[row])
+        elif isinstance(event, Finished):
+            ends.append(event.state)
+            outcomes |= dict(zip(event.state.member.tolist(), event.outcomes, strict=True))
+    last = State.concatenate(ends)
+    return Ended(last.select(last.member.argsort()), [outcomes[member] for member in sorted(outcomes)], t, y)
 
 
 def integrate(

@@ -5,41 +5,22 @@ import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import log_lines, redact
 from feature_lazy.launch.workers import WorkerDiedError, Workers
 from feature_lazy.runs.failures import record
+from feature_lazy.runs.job import Job, train_config
 from feature_lazy.runs.progress import own_progress
 from feature_lazy.runs.store import Store
-from feature_lazy.settings.cells import Cell, cells
-from feature_lazy.settings.config import Config
 
 
-@dataclass(frozen=True)
-class Part:
-    """What of a job is to be trained.
-
-    Attributes:
-        config: the job.
-        run_ids: its runs that are wanted.
-    """
-
-    config: Config
-    run_ids: tuple[str, ...]
-
-    @property
-    def cells(self) -> list[Cell]:
-        """The cells that are wanted."""
-        return [cell for cell in cells(self.config) if cell.run_id in self.run_ids]
-
-
-def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0, logs: bool = False) -> list[str]:
+def train_all(jobs: Sequence[Job], n_processes: int, *, cores: int = 0, logs: bool = False) -> list[str]:
     """Train in processes of their own; a sentence for each job that failed, which no other notices.
 
     Args:
-        parts: what to train.
+        jobs: what to train.
         n_processes: how many at once.
         cores: cores that they share; all of this machine if 0.
         logs: whether they write lines and tracebacks where this process does.
@@ -47,20 +28,20 @@ def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0, logs: 
     Raises:
         KeyboardInterrupt: a person, or SIGTERM, stopped it; the processes have kept their state.
     """
-    workers = Workers(min(n_processes, len(parts)))
+    workers = Workers(min(n_processes, len(jobs)))
     threads = max(1, (cores or os.cpu_count() or 1) // len(workers))
 
-    def train(part: Part) -> str | None:
-        config = part.config if part.config.threads else replace(part.config, threads=threads)
+    def train(job: Job) -> str | None:
+        config = job.config if job.config.threads else replace(job.config, threads=threads)
         try:
-            return workers.run(work, Part(config, part.run_ids), logs)
+            return workers.run(work, Job(config, job.run_ids), logs)
         except WorkerDiedError as error:
             if not error.stopped:
-                record(Store(config.output_dir), part.cells, str(error))
+                record(Store(config.output_dir), job.cells, str(error))
             return str(error)
 
     with ThreadPoolExecutor(len(workers)) as pool, workers:
-        futures = [pool.submit(train, part) for part in parts]
+        futures = [pool.submit(train, job) for job in jobs]
         try:
             results = [future.result() for future in as_completed(futures)]
         except KeyboardInterrupt:
@@ -69,15 +50,13 @@ def train_all(parts: Sequence[Part], n_processes: int, *, cores: int = 0, logs: 
     return [result for result in results if result]
 
 
-def work(part: Part, logs: bool = False) -> str | None:
+def work(job: Job, logs: bool = False) -> str | None:
     """Train in a worker process: None, or why it failed; the runs' ``error.txt`` has it all."""
-    from feature_lazy.runs.app import train_config
-
     if logs:
         log_lines()
     own_progress()
     try:
-        train_config(part.config, only=part.run_ids)
+        train_config(job.config, only=job.run_ids)
     except Exception as error:
         if logs:
             print(redact(traceback.format_exc()), file=sys.stderr)

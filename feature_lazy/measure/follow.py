@@ -10,9 +10,8 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.choices import Dynamics, GradientFlow, Training, time_scale
 from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
-from feature_lazy.dynamics.integrate import Limits, integrate, start
+from feature_lazy.dynamics.integrate import Ended, Limits, finish, start
 from feature_lazy.dynamics.losses import CrossEntropy, SoftHinge
-from feature_lazy.dynamics.messages import Finished, Samples
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.model import Model
 from feature_lazy.dynamics.outcome import Outcome
@@ -115,8 +114,11 @@ def follow(
     flow = NetworkFlow(architecture, x.flatten(1), y, loss, alpha=scale, w0=w0, memory_limit=MEMORY)
     training = (dynamics or GradientFlow(method("auto", 1e-2))).prepare(flow, w0)
     when = LogTimes(8, 1e-3 * float(time_scale(flow))) if times is None else GivenTimes(times)
-    t, states, finished = _integrate(training, flow, when, t_end)
-    w, state = training.system.weights(states), finished.state
+    ended = _followed(training, flow, when, t_end)
+    [t], [states], state = ended.t, ended.y, ended.state
+    if not t or state.t[0] > t[-1]:
+        t, states = [*t, state.t[0]], [*states, state.y[0]]
+    w = training.system.weights(torch.stack(states))
 
     def predictor(patterns: Tensor) -> Tensor:
         member = torch.zeros(len(w), dtype=torch.long, device=w.device)
@@ -124,11 +126,11 @@ def follow(
         return flat if n_outputs == 1 else flat.unflatten(1, (-1, n_outputs))
 
     return Trajectory(
-        t=t,
+        t=torch.stack(t),
         F_train=predictor(x.flatten(1)),
         F_test=None if test is None else predictor(test.flatten(1)),
         w=w,
-        outcome=finished.outcomes[0],
+        outcome=ended.outcomes[0],
         t_half=float(state.event_times[0, 0]),
         t_stop=float(state.event_times[0, 1]),
         record=training.record(state, flow),
@@ -161,14 +163,8 @@ def default_loss(network: Network) -> Loss:
     return SoftHinge() if network.n_outputs == 1 else CrossEntropy()
 
 
-def _integrate(
-    training: Training, flow: NetworkFlow, when: ObservationTimes, t_end: float | None
-) -> tuple[Tensor, Tensor, Finished]:
-    """Times (T,) and states (T, D) of what was observed, the end included.
-
-    Raises:
-        AssertionError: never; a member leaves the batch exactly once.
-    """
+def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_end: float | None) -> Ended:
+    """The one member to its end."""
     scale = time_scale(flow)
     ends = [] if training.t_end is None else [training.t_end]
     if t_end is not None:
@@ -176,16 +172,7 @@ def _integrate(
     limits = Limits(1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS)
     events = [half_loss(flow.loss, flow.labels, flow.n_outputs), converged(flow.loss, flow.labels)]
     state = start(training.system, training.method.stepper, training.y0, training.dt, len(events))
-    t, states = [], []
-    for part in integrate(training.system, training.method, state, [when], events, limits):
-        if isinstance(part, Samples):
-            t, states = [*t, *part.t.tolist()], [*states, *part.y]
-        if not isinstance(part, Finished):
-            continue
-        if not t or float(part.state.t) > t[-1]:
-            t, states = [*t, float(part.state.t)], [*states, part.state.y[0]]
-        return torch.tensor(t, dtype=torch.float64), torch.stack(states), part
-    raise AssertionError("a member leaves the batch exactly once")
+    return finish(training.system, training.method, state, limits, events=events, times=when)
 
 
 def _check(x: Tensor, y: Tensor, test: Tensor | None) -> None:

@@ -13,11 +13,9 @@ from torch import Tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
-from feature_lazy.dynamics.integrate import Limits, integrate, start
+from feature_lazy.dynamics.integrate import Limits, finish, start
 from feature_lazy.dynamics.losses import margins, push
-from feature_lazy.dynamics.messages import Finished
 from feature_lazy.dynamics.methods import method
-from feature_lazy.dynamics.times import GivenTimes
 from feature_lazy.kernels import joint_kernel, relative_change
 from feature_lazy.measure.follow import MAX_STEPS, AnyNetwork, as_architecture, default_loss, follow
 from feature_lazy.networks.base import Network
@@ -198,10 +196,7 @@ def _frozen(
     how, events = method("rkc2", TOLERANCE), [converged(loss, y)]
     state = start(flow, how.stepper, zero, natural, len(events))
     limits = Limits(1e-10, natural, max_steps=MAX_STEPS)
-    last = [
-        part for part in integrate(flow, how, state, [GivenTimes([])], events, limits) if isinstance(part, Finished)
-    ]
-    return kernel.test_train[0] @ last[0].state.y[0]
+    return kernel.test_train[0] @ finish(flow, how, state, limits, events=events).state.y[0]
 
 
 def _crossing(rows: Sequence[Evidence]) -> float:

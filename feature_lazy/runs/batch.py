@@ -1,242 +1,157 @@
-"""Train some cells together from where they are, and store each as it finishes."""
+"""From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
 
-import logging
-import time
-import uuid
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.events import Event, converged, half_loss
-from feature_lazy.dynamics.flow import NetworkFlow
-from feature_lazy.dynamics.integrate import integrate, start
-from feature_lazy.dynamics.messages import Advanced, Finished, Samples
-from feature_lazy.dynamics.outcome import Outcome
-from feature_lazy.dynamics.state import State
-from feature_lazy.measure.observer import Observer, Scalars
-from feature_lazy.measure.precision import check_precision
-from feature_lazy.runs.batches import BatchPlan
-from feature_lazy.runs.build import Experiment
-from feature_lazy.runs.history import History
-from feature_lazy.runs.progress import Progress
-from feature_lazy.runs.provenance import Provenance
-from feature_lazy.runs.stopping import Stop
-from feature_lazy.runs.store import Batch, OpenRun, Shadow
-
-log = logging.getLogger(__name__)
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.memory import parse_bytes
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.dynamics.choices import Training
+from feature_lazy.dynamics.integrate import Limits
+from feature_lazy.dynamics.times import ObservationTimes
+from feature_lazy.measure.probe import KernelCadence
+from feature_lazy.networks.base import Initialised
+from feature_lazy.runs.store import Store
+from feature_lazy.runs.tracking import Trackers
+from feature_lazy.runs.tracking.build import build_tracking
+from feature_lazy.settings.cells import Cell, alpha, cells
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Dynamics, KernelObservation, Loss
 
 
-class TrainingBatch:
-    """The cells that are trained together now, with what has been recorded of each."""
+@dataclass(frozen=True)
+class Observation:
+    """What is recorded, and when.
 
-    def __init__(
-        self, experiment: Experiment, plan: BatchPlan, runs: Mapping[str, OpenRun], progress: Progress, stop: Stop
-    ) -> None:
-        """Compute what stays: initial weights, f₀ and Θ₀ of all members.
+    Attributes:
+        times: observation times of every member.
+        n_test: test patterns used over time.
+        kernel: what is recorded of the kernel over time.
+        final_kernels: whether kernels on the whole train and test sets are compared at the end.
+    """
 
-        Args:
-            experiment: what is trained.
-            plan: which cells, and from where.
-            runs: the runs among them that this process holds; the others are done, and trained along.
-            progress: who is told.
-            stop: who may ask to stop.
+    times: ObservationTimes
+    n_test: int
+    kernel: KernelCadence
+    final_kernels: bool
 
-        Raises:
-            ConfigError: the dtype cannot resolve F = α(f − f₀) at this α.
-        """
-        self.experiment, self.plan, self.progress, self.stop = experiment, plan, progress, stop
-        self.cells = list(plan.cells)
-        self.ids = [cell.run_id for cell in self.cells]
-        self.runs = [runs.get(run_id) or Shadow(experiment.store.path(run_id)) for run_id in self.ids]
-        data = experiment.dataset
-        self.w0 = experiment.w0(self.cells)
-        self.flow = NetworkFlow(
-            experiment.architecture,
-            data.x_train,
-            data.y_train,
-            experiment.loss,
-            alpha=self.w0.new_full((len(self.cells),), experiment.alpha),
-            w0=self.w0,
-            memory_limit=experiment.memory_limit,
-            centred=experiment.centred,
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of cells that are trained together: same α and width, several seeds.
+
+    Attributes:
+        cells: what is trained.
+        dynamics: how the weights move.
+        alpha: α, the same for all.
+        centred: whether F = α(f − f₀); else F = αf.
+        time_scale: natural time min(1, √h·α) of the flow, in the article's t.
+        dt_floor: smallest step over max(t, time_scale).
+        t_end: end at the latest, over time_scale; 0: none.
+        precision_tol: largest α·ε·rms(f) that is accepted.
+        max_steps: budget of one member.
+        time_budget: budget in seconds.
+        checkpoint_every: seconds between two checkpoints.
+        checkpoint_margin: seconds before the end of the job at which training stops.
+    """
+
+    cells: list[Cell]
+    architecture: Initialised
+    dataset: Dataset
+    loss: Loss
+    dynamics: Dynamics
+    observation: Observation
+    alpha: float
+    centred: bool
+    time_scale: float
+    dt_floor: float
+    t_end: float
+    precision_tol: float
+    max_steps: int
+    time_budget: float
+    memory_limit: float
+    checkpoint_every: float
+    checkpoint_margin: float
+    store: Store
+    tracker: Trackers
+
+    def w0(self, members: list[Cell]) -> Tensor:
+        """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
+        layout = self.architecture.layout
+        rows = [{k: v[None] for k, v in self.architecture.init(cell.seed).items()} for cell in members]
+        return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
+
+    def limits(self, training: Training) -> Limits:
+        """Floors and budgets of a batch of cells made ready for training."""
+        scale = torch.full_like(training.dt, self.time_scale)
+        return Limits(
+            self.dt_floor,
+            scale,
+            t_end=scale * self.t_end if self.t_end else training.t_end,
+            max_steps=self.max_steps,
+            time_budget=self.time_budget,
         )
-        # Of F = αf nothing cancels: what is taken off is 0, and passes.
-        check_precision(experiment.alpha, self.flow.f0, experiment.precision_tol)
-        self.training = experiment.dynamics.prepare(self.flow, self.w0)
-        self.observer = Observer(
-            self.training.model,
-            experiment.architecture.layout,
-            data,
-            experiment.loss,
-            alpha=self.flow.alpha,
-            w0=self.w0,
-            n_test=experiment.observation.n_test,
-            kernel=experiment.observation.kernel,
-            centred=experiment.centred,
-        )
-        self.events: list[Event] = [
-            half_loss(experiment.loss, data.y_train, data.n_outputs),
-            converged(experiment.loss, data.y_train),
-        ]
-        self.provenance = Provenance(self.w0.device, len(self.cells))
-        self.newest: dict[int, Path] = {}
-        self.saved_at = time.monotonic()
 
-    def train(self) -> None:
-        """Follow the flow to the end of every member, or until something asks to stop.
 
-        Raises:
-            StoreError: a run that cannot be written, or that another process has taken over.
-        """
-        experiment, training = self.experiment, self.training
-        latest = self._begin()
-        rows = self._rows()
-        times = [experiment.observation.times] * len(self.cells)
-        limits = experiment.limits(training)
-        for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
-            if isinstance(event, Samples):
-                self._record(event.member, event.t, *self._observe(event.member, event.y))
-            elif isinstance(event, Finished):
-                self._finish(event)
-                latest = latest.select(~torch.isin(latest.member, event.state.member))
-            elif bool((event.state.steps + event.state.rejected).any()):
-                # Before its first step a state is observed as a fresh one is: it has no observations to keep.
-                latest, rows = event.state, self._rows()
-                self._checkpoint_if_due(event)
-        if self.stop.asked() and len(latest):
-            # Observations made during the step that was left belong to a state that nobody has.
-            for run, count in zip(self.runs, rows, strict=True):
-                run.history.back_to(count)
-            self._pause(latest, [Outcome.INTERRUPTED] * len(latest))
-        elif all(self.experiment.store.is_done(run_id) for run_id in self.ids):
-            self._drop_checkpoints()
+def build(config: Config) -> Batch:
+    """Check a configuration and make the batch that it describes.
 
-    def _begin(self) -> State:
-        """Open all runs, and the state to go on from: that of the plan, else t = 0."""
-        experiment, training, saved = self.experiment, self.training, self.plan.saved
-        initial = start(training.system, training.method.stepper, training.y0, training.dt, len(self.events))
-        states = []
-        for member, (cell, run) in enumerate(zip(self.cells, self.runs, strict=True)):
-            if saved and cell.run_id not in saved:
-                continue  # it had left the batch before
-            row = initial.select(torch.tensor([member], device=self.w0.device))
-            history = History()
-            if saved:
-                checkpoint, history = saved[cell.run_id]
-                tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
-                row = State(**{**tensors, "member": row.member})
-                log.info("%s continues at t = %.4g", cell.label, float(row.t))
-            states.append(row)
-            if isinstance(run, OpenRun):
-                # What was not chosen is of a moment that not all members have: it must not outlast its observations.
-                experiment.store.drop_checkpoints(cell.run_id, [saved[cell.run_id][0].path] if saved else [])
-                run.begin({**cell.description, "provenance": self.provenance.begin(run.path)}, history)
-                experiment.tracker.start(cell, history.rows)
-            else:
-                run.history = history
-        return State.concatenate(states)
+    Raises:
+        ConfigError: a value that is refused.
+        DataError: data that are not what they should be.
+    """
+    validate(config)
+    dynamics, observe = config.dynamics, config.observe
+    dtype, device = getattr(torch, config.dtype), _device(config.device)
+    dataset = config.dataset.build(config.labels).to(dtype, device)
+    network = config.architecture.build(config, dataset)
+    scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
+    return Batch(
+        cells=cells(config),
+        architecture=network,
+        dataset=dataset,
+        loss=build_loss(config, dataset),
+        dynamics=dynamics,
+        observation=Observation(observe.when(scale), observe.n_test, _cadence(observe.kernel), observe.kernel.final),
+        alpha=alpha(config),
+        centred=config.centred,
+        time_scale=scale,
+        dt_floor=dynamics.smallest_step,
+        t_end=dynamics.end,
+        precision_tol=dynamics.precision_tol,
+        max_steps=dynamics.max_steps,
+        time_budget=dynamics.time_budget,
+        memory_limit=parse_bytes(config.memory_limit),
+        checkpoint_every=config.checkpoint_every,
+        checkpoint_margin=config.checkpoint_margin,
+        store=Store(config.output_dir),
+        tracker=build_tracking(config.tracking, Store(config.output_dir), cells(config)),
+    )
 
-    def _rows(self) -> list[int]:
-        return [len(run.history) for run in self.runs]
 
-    def _observe(self, member: Tensor, y: Tensor) -> tuple[Scalars, list[bool]]:
-        """Observe states, and say whose kernel is due by the number of observations that its member has had."""
-        numbers = self._rows()
-        due = []
-        for index in member.tolist():
-            due.append(numbers[index] % self.experiment.observation.kernel.every == 0)
-            numbers[index] += 1
-        weights = self.training.system.weights(y)
-        return self.observer.observe(member, weights, torch.tensor(due, device=member.device)), due
+def build_loss(config: Config, data: Dataset) -> Loss:
+    """ℓ(F, y) for the labels of these data.
 
-    def _record(self, member: Tensor, t: Tensor, scalars: Scalars, due: list[bool]) -> None:
-        """Add observations; a kernel that was not due is left out, whoever else's was."""
-        columns = {"t": t, **scalars}
-        for row, index in enumerate(member.tolist()):
-            wanted = [name for name in columns if due[row] or not name.startswith("kernel/")]
-            values = {name: float(columns[name][row]) for name in wanted}
-            run, cell = self.runs[index], self.cells[index]
-            if isinstance(run, OpenRun):
-                self.experiment.tracker.log(cell, len(run.history), values)
-                self.progress.observed(cell, values)
-            run.observe(values)
+    Raises:
+        ConfigError: a loss for other labels.
+    """
+    if config.dataset.own_labels:
+        what = "classes" if data.n_outputs > 1 else "one"
+        if problems := list(config.loss.misfits(what, config.labelled_by)):
+            raise ConfigError("\n".join(problems))
+    return config.loss.for_labels(config.labels)
 
-    def _finish(self, event: Finished) -> None:
-        paused = [row for row, outcome in enumerate(event.outcomes) if outcome.resumable]
-        for row, outcome in enumerate(event.outcomes):
-            if row not in paused:
-                self._complete(event.state.select(torch.tensor([row], device=self.w0.device)), outcome)
-        if paused:
-            rows = torch.tensor(paused, device=self.w0.device)
-            self._pause(event.state.select(rows), [event.outcomes[row] for row in paused])
 
-    def _complete(self, state: State, outcome: Outcome) -> None:
-        """Observe a member's last state, and store the run for good."""
-        w = self.training.system.weights(state.y)
-        scalars = self.observer.observe(state.member, w)
-        self._record(state.member, state.t, scalars, [True])
-        self.newest.pop(int(state.member), None)
-        run = self.runs[int(state.member)]
-        if not isinstance(run, OpenRun):
-            return
-        kernels = self.experiment.observation.final_kernels and outcome is not Outcome.NON_FINITE
-        final, outputs = self.observer.final(state.member, w, kernels=kernels)
-        summary = self._summary(state, outcome, scalars | final)
-        run.finish(
-            summary,
-            {k: v[0].cpu().numpy() for k, v in outputs.items()},
-            self.provenance.end(run.description["provenance"]),
-        )
-        self._tell(state, summary)
+def _device(name: str) -> torch.device:
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device={name}: PyTorch sees no CUDA device here; use device=cpu.")
+    return device
 
-    def _pause(self, state: State, outcomes: list[Outcome]) -> None:
-        """Keep members that go on another time."""
-        self._checkpoint(state)
-        for row, outcome in enumerate(outcomes):
-            one = state.select(torch.tensor([row], device=self.w0.device))
-            run = self.runs[int(one.member)]
-            if isinstance(run, OpenRun):
-                summary = self._summary(one, outcome, {})
-                run.pause(summary, self.provenance.end(run.description["provenance"]))
-                self._tell(one, summary)
 
-    def _tell(self, state: State, summary: dict[str, Any]) -> None:
-        cell = self.cells[int(state.member)]
-        self.experiment.tracker.finish(cell, summary)
-        self.progress.finished(cell, summary)
-
-    def _summary(self, state: State, outcome: Outcome, scalars: Scalars) -> dict[str, Any]:
-        return {
-            "outcome": str(outcome),
-            "t": float(state.t),
-            **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
-            **self.training.record(state, self.flow),
-            **{name: float(value) for name, value in scalars.items()},
-        }
-
-    def _checkpoint_if_due(self, event: Advanced) -> None:
-        if time.monotonic() - self.saved_at >= self.experiment.checkpoint_every:
-            self._checkpoint(event.state)
-
-    def _checkpoint(self, state: State) -> None:
-        """Keep the state of members that are trained together, then forget the moments before.
-
-        A member that has left keeps its state until then: the others would need it to go on as they were.
-        """
-        stamp = uuid.uuid4().hex
-        batch = Batch(self.ids, [self.ids[member] for member in state.member.tolist()])
-        for row, member in enumerate(state.member.tolist()):
-            tensors = state.select(torch.tensor([row], device=self.w0.device)).tensors()
-            arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-            self.newest[member] = self.runs[member].checkpoint(stamp, batch, arrays)
-        self._drop_checkpoints()
-        self.saved_at = time.monotonic()
-
-    def _drop_checkpoints(self) -> None:
-        """Remove all states of this batch but the newest of each member that is not done."""
-        for member, run_id in enumerate(self.ids):
-            keep = [self.newest[member]] if member in self.newest else []
-            self.experiment.store.drop_checkpoints(run_id, keep)
+def _cadence(kernel: KernelObservation) -> KernelCadence:
+    return KernelCadence(kernel.probe, kernel.every, kernel.layers, kernel.eigenvalues, kernel.matrices)

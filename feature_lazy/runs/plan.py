@@ -25,7 +25,7 @@ PLAN_SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run that somebody asked for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedJob:
     """Runs that are trained together.
 
     Attributes:
@@ -49,7 +49,7 @@ class Job:
     """
 
     config: dict[str, Any]
-    runs: tuple[Planned, ...]
+    runs: tuple[PlannedRun, ...]
 
 
 def finished_runs(store: Store, wanted: Sequence[Cell]) -> dict[str, Run]:
@@ -72,14 +72,14 @@ def write_plan(root: Path, configs: Sequence[Config]) -> None:
     """
     jobs = []
     for config in configs:
-        runs = [Planned(cell.run_id, cell.columns, cell.identity) for cell in cells(config)]
-        jobs.append(Job(dataclasses.asdict(config), tuple(runs)))
+        runs = [PlannedRun(cell.run_id, cell.columns, cell.identity) for cell in cells(config)]
+        jobs.append(PlannedJob(dataclasses.asdict(config), tuple(runs)))
     _write(root, jobs)
 
 
-def read_plans(root: Path) -> tuple[list[Job], list[str]]:
+def read_plans(root: Path) -> tuple[list[PlannedJob], list[str]]:
     """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan."""
-    jobs: list[Job] = []
+    jobs: list[PlannedJob] = []
     problems = []
     for path in sorted((root / PLANS).glob("*.json"), key=lambda path: path.lstat().st_mtime):
         try:
@@ -100,13 +100,13 @@ def forget(root: Path, run_ids: Collection[str]) -> None:
             jobs = _read(path)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
-        kept = [Job(job.config, tuple(run for run in job.runs if run.run_id not in run_ids)) for job in jobs]
+        kept = [PlannedJob(job.config, tuple(run for run in job.runs if run.run_id not in run_ids)) for job in jobs]
         with writing_plan(path):
             path.unlink()
         _write(root, [job for job in kept if job.runs])
 
 
-def _read(path: Path) -> list[Job]:
+def _read(path: Path) -> list[PlannedJob]:
     """The jobs of one plan.
 
     Raises:
@@ -115,10 +115,10 @@ def _read(path: Path) -> list[Job]:
     plan = json.loads(read_regular(path))
     if plan["schema"] != PLAN_SCHEMA or plan["sha256"] != checksum(plan):
         raise ValueError("it does not match its checksum")
-    return [Job(job["config"], tuple(Planned(**run) for run in job["runs"])) for job in plan["jobs"]]
+    return [PlannedJob(job["config"], tuple(PlannedRun(**run) for run in job["runs"])) for job in plan["jobs"]]
 
 
-def _write(root: Path, jobs: Sequence[Job]) -> None:
+def _write(root: Path, jobs: Sequence[PlannedJob]) -> None:
     if not jobs:
         return
     plan = {"schema": PLAN_SCHEMA, "jobs": [dataclasses.asdict(job) for job in jobs]}

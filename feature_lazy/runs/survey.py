@@ -12,7 +12,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import probe
 from feature_lazy.runs.failures import reason
 from feature_lazy.runs.history import last_row
-from feature_lazy.runs.plan import Job, Planned, read_plans
+from feature_lazy.runs.plan import PlannedJob, PlannedRun, read_plans
 from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_run
 from feature_lazy.runs.store.lease import STALE, Sign, last_sign
 from feature_lazy.settings.cells import SCIENCE_VERSION, science_key
@@ -53,7 +53,7 @@ class Entry:
     state: State
     columns: dict[str, Any]
     run: Run | None = None
-    job: Job | None = None
+    job: PlannedJob | None = None
     owner: str = ""
     note: str = ""
     row: dict[str, float] = field(default_factory=dict)
@@ -121,7 +121,7 @@ def survey(root: Path) -> Survey:
     return Survey(root, sorted(entries.values(), key=_order), problems)
 
 
-def _entry(folder: Path, planned: tuple[Planned, Job] | None, now: float) -> Entry:
+def _entry(folder: Path, planned: tuple[PlannedRun, PlannedJob] | None, now: float) -> Entry:
     """How the run in a directory stands."""
     run_id, job = folder.name, planned[1] if planned else None
     try:
@@ -184,7 +184,7 @@ def _older(entries: "Iterator[Entry] | Any") -> dict[str, dict[str, Any]]:
     return found
 
 
-def _why_new(run: Planned, older: dict[str, dict[str, Any]]) -> str:
+def _why_new(run: PlannedRun, older: dict[str, dict[str, Any]]) -> str:
     """Why a run that somebody asked for is not among those that are stored."""
     before = older.get(run.identity.get("key", ""))
     if before is None:

@@ -1,31 +1,31 @@
-"""Train the cells of an experiment that are not done yet, and store each as it finishes."""
+"""Train the cells of a batch that are not done yet, and store each as it finishes."""
 
 import logging
 from collections.abc import Collection
 
 import torch
 
-from feature_lazy.runs.batch import TrainingBatch
+from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import plan_batches
-from feature_lazy.runs.build import Experiment
 from feature_lazy.runs.plan import finished_runs
 from feature_lazy.runs.progress import Progress, Silent
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.stopping import Stop
 from feature_lazy.runs.store import Claims
 from feature_lazy.runs.tracking import HURRY, PATIENCE
+from feature_lazy.runs.training import BatchTraining
 from feature_lazy.settings.cells import Cell
 
 log = logging.getLogger(__name__)
 
 
-def run(experiment: Experiment, progress: Progress | None = None, only: Collection[str] | None = None) -> list[Run]:
-    """Train what is not done, store it, and return the runs of the experiment in the order of its cells.
+def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | None = None) -> list[Run]:
+    """Train what is not done, store it, and return the runs of the batch in the order of its cells.
 
     A run that another process trains now is left to it, and is not among those returned.
 
     Args:
-        experiment: from ``build``.
+        batch: from ``build``.
         progress: who is told of every observation and of every member that finishes.
         only: ids of the runs to train; all if omitted.
 
@@ -34,9 +34,9 @@ def run(experiment: Experiment, progress: Progress | None = None, only: Collecti
         StoreError: a results folder that cannot be written, or a stored run that is damaged.
         StoppedError: a signal, or the end of the job's time; the state is kept.
     """
-    store = experiment.store
+    store = batch.store
     store.prepare()
-    wanted = [cell for cell in experiment.cells if only is None or cell.run_id in only]
+    wanted = [cell for cell in batch.cells if only is None or cell.run_id in only]
     done = finished_runs(store, wanted)
     pending = [cell for cell in wanted if cell.run_id not in done]
     if done:
@@ -44,31 +44,31 @@ def run(experiment: Experiment, progress: Progress | None = None, only: Collecti
     ours: list[Cell] = []
     if pending:
         with torch.no_grad(), store.claim(cell.run_id for cell in pending) as claims:
-            ours = _ours(experiment, pending, claims)
-            _train(experiment, ours, claims, progress or Silent())
+            ours = _ours(batch, pending, claims)
+            _train(batch, ours, claims, progress or Silent())
     trained = {cell.run_id: store.load(cell.run_id) for cell in ours}
     runs = {**finished_runs(store, pending), **trained, **done}
     return [runs[cell.run_id] for cell in wanted if cell.run_id in runs]
 
 
-def _ours(experiment: Experiment, pending: list[Cell], claims: Claims) -> list[Cell]:
+def _ours(batch: Batch, pending: list[Cell], claims: Claims) -> list[Cell]:
     """The cells that this process trains: those it holds, but for what another one has finished meanwhile."""
     for cell in pending:
         if cell.run_id in claims.elsewhere:
             owner = claims.elsewhere[cell.run_id] or "another process"
             log.info("%s is left to %s, which trains it", cell.label, owner)
-        elif experiment.store.is_done(cell.run_id):
+        elif batch.store.is_done(cell.run_id):
             claims.give_back(cell.run_id)
     return [cell for cell in pending if cell.run_id in claims.runs]
 
 
-def _train(experiment: Experiment, cells: list[Cell], claims: Claims, progress: Progress) -> None:
-    with Stop(experiment.checkpoint_margin) as stop:
+def _train(batch: Batch, cells: list[Cell], claims: Claims, progress: Progress) -> None:
+    with Stop(batch.checkpoint_margin) as stop:
         try:
-            for plan in plan_batches(experiment.store, cells, experiment.cells) if cells else []:
-                TrainingBatch(experiment, plan, claims.runs, progress, stop).train()
+            for plan in plan_batches(batch.store, cells, batch.cells) if cells else []:
+                BatchTraining(batch, plan, claims.runs, progress, stop).train()
                 if stop.asked():
                     return
         finally:
             # Inside: a signal that is obeyed afterwards may end the process at once.
-            experiment.tracker.close(HURRY if stop.asked() else PATIENCE)
+            batch.tracker.close(HURRY if stop.asked() else PATIENCE)

@@ -7,6 +7,7 @@ typed, and has every key with its default, its meaning and its range.
 import dataclasses
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,7 +69,7 @@ def written(value: Any) -> str:
     """A value as YAML has it on one line."""
     if isinstance(value, list):
         return f"[{', '.join(map(written, value))}]"
-    if isinstance(value, str) and value.isidentifier():
+    if isinstance(value, str) and re.fullmatch(r"\d*[A-Za-z]\w*", value) and value not in ("null", "true", "false"):
         return value
     return json.dumps(value)
 
@@ -107,6 +108,8 @@ def differing(folder: Path, wanted: Mapping[str, str]) -> list[str]:
 
 def main() -> int:
     """Write what differs, and remove what no option stands for."""
+    from feature_lazy.settings.help import reference
+
     folder, wanted = config_dir(), dict(contents())
     for name in differing(folder, wanted):
         if name in wanted:
@@ -114,6 +117,10 @@ def main() -> int:
         else:
             (folder / name).unlink()
         print(f"conf/{name}")
+    page = folder.parent / "docs" / "options.md"
+    if page.parent.is_dir() and not (page.is_file() and page.read_text(encoding="utf-8") == reference()):
+        write_atomically(page, reference().encode())
+        print("docs/options.md")
     return 0
 
 

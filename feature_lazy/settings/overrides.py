@@ -9,9 +9,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString, Transformer
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.conf_files import config_dir
 from feature_lazy.settings.config import Config
+from feature_lazy.settings.registry import discover, options, presets
 from feature_lazy.settings.schema import FREE, GROUPS, keys_of, members, refuse_key, register, to_config
 
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
@@ -25,8 +28,6 @@ KNOBS = {"alpha": "alpha.value", "width": "width.h", "seed": "seed.value"}
 
 SIZES = ("article", "small")
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-
 
 def composed(overrides: Sequence[str]) -> Config:
     """The configuration that ``python train.py`` makes of its overrides, for other commands.
@@ -34,16 +35,34 @@ def composed(overrides: Sequence[str]) -> Config:
     Raises:
         ConfigError: what ``train.py`` refuses, or there is no folder ``conf`` beside the package.
     """
-    if not CONF.is_dir():
-        raise ConfigError(f"there is no folder {CONF}: use a clone of the repository, installed with pip install -e.")
-    overrides = sized(overrides)
-    check_overrides(overrides)
-    register()
+    overrides = checked(overrides)
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
             return to_config(compose("train", list(overrides)))
     except HydraException as error:
         raise ConfigError(f"{error}") from error
+
+
+def checked(arguments: Sequence[str]) -> list[str]:
+    """A command line made ready for Hydra: options of the user's own are known, and what is wrong is refused.
+
+    Raises:
+        ConfigError: what ``sized``, ``check_overrides`` and ``check_chosen`` refuse, or a module of ``options=[…]``
+            that cannot be imported.
+    """
+    arguments = sized(arguments)
+    discover(own_modules_of(arguments))
+    check_overrides(arguments)
+    check_chosen(arguments)
+    register()
+    return arguments
+
+
+def own_modules_of(arguments: Sequence[str]) -> list[str]:
+    """Modules that ``options=[…]`` names: they declare options, so they are needed before anything is composed."""
+    found = [override for override in _parsed(arguments) if override.key_or_group.removeprefix("+") == "options"]
+    value = found[-1].value() if found else []
+    return [str(item) for item in (value if isinstance(value, list) else [value])]
 
 
 def sized(arguments: Sequence[str]) -> list[str]:
@@ -82,11 +101,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
         ConfigError: an unknown key; the message names it, the nearest key and all keys beside it. Or a number in place
             of a group's option; the message names the options and the keys that may have been meant.
     """
-    try:
-        overrides = OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
-    except HydraException:
-        return  # Hydra reports bad syntax better, when it parses the same line.
-    for override in overrides:
+    for override in _parsed(arguments):
         path = override.key_or_group.removeprefix("+").split(".")
         if path[0] == "hydra" or "/" in path[0]:
             continue  # Hydra's own settings have a schema of their own.
@@ -98,13 +113,72 @@ def check_overrides(arguments: Sequence[str]) -> None:
             _check_choice(override)
 
 
+def check_chosen(arguments: Sequence[str]) -> None:
+    """Refuse a key of an option that is not the chosen one, and name the options that have it.
+
+    Raises:
+        ConfigError: such a key.
+    """
+    overrides = _parsed(arguments)
+    for override in overrides:
+        group, _, key = override.key_or_group.removeprefix("+").partition(".")
+        if group not in GROUPS or not key:
+            continue
+        chosen = _chosen(group, overrides)
+        having = [name for name, made in options(group).items() if key.split(".")[0] in keys_of((made,))]
+        if chosen and having and not set(chosen) & set(having):
+            choices = " or ".join(f"{group}={name}" for name in having)
+            raise ConfigError(
+                f"{override.input_line}: {group}={', '.join(chosen)} has no key {key!r}; choose it: {choices}."
+            )
+
+
+def _chosen(group: str, overrides: Sequence[Override]) -> list[str]:
+    """Names of the options among which a command line chooses for a group; none where it cannot be told."""
+    words = {override.key_or_group.removeprefix("+"): override for override in overrides}
+    names: list[str] = []
+    if group in words:
+        names = _names(words[group])
+    elif "experiment" in words:
+        for experiment in _names(words["experiment"]):
+            names += _overridden(group, config_dir() / "experiment" / f"{experiment}.yaml")
+    if group not in words and not names:
+        names = [next(f.metadata["default"] for f in dataclasses.fields(Config) if f.name == group)]
+    meant = presets(group)
+    return [meant[name].of if name in meant else name for name in names]
+
+
+def _names(override: Override) -> list[str]:
+    if override.is_choice_sweep():
+        return [str(value) for value in override.sweep_iterator(Transformer.identity)]
+    return [] if override.is_sweep_override() else [str(override.value())]
+
+
+def _overridden(group: str, path: Path) -> list[str]:
+    """The option of a group that an experiment's file chooses."""
+    if not path.is_file():
+        return []
+    defaults = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    listed = defaults.get("defaults", []) if isinstance(defaults, dict) else []
+    found = [entry for entry in listed if isinstance(entry, dict)]
+    return [str(entry[f"override /{group}"]) for entry in found if f"override /{group}" in entry]
+
+
+def _parsed(arguments: Sequence[str]) -> list[Override]:
+    """The overrides of a command line; none if Hydra cannot parse it, which reports it better when it does the same."""
+    try:
+        return OverridesParser.create().parse_overrides([a for a in arguments if not a.startswith("-")])
+    except HydraException:
+        return []
+
+
 def _check_path(line: str, path: Sequence[str]) -> None:
     types: tuple[type, ...] = members(path[0])
     for depth, key in enumerate(path[1:], start=1):
         keys = keys_of(types)
         if key not in keys:
             refuse_key(line, key, f"'{'.'.join(path[:depth])}'", keys)
-        if key in FREE:
+        if keys[key] is FREE:
             return
         types = keys[key]
         if depth + 1 < len(path) and not types:
@@ -128,7 +202,7 @@ def _check_choice(override: Override) -> None:
     if all(isinstance(value, (str, list, QuotedString)) for value in values):
         return
     group, line = override.key_or_group.removeprefix("+"), override.input_line or ""
-    options = ", ".join(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+    names = ", ".join(sorted([*options(group), *presets(group)]))
     number = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
     meant = f" Did you mean {KNOBS[group]}={line.partition('=')[2]}?" if number and group in KNOBS else ""
-    raise ConfigError(f"{line}: {group!r} is one of {options}.{meant}")
+    raise ConfigError(f"{line}: {group!r} is one of {names}.{meant}")

@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
@@ -67,16 +68,19 @@ class Preset:
         of: name of the option.
         doc: what it is.
         values: keys that it sets.
+        foreign: whether it comes from outside this package.
     """
 
     of: str
     doc: str
     values: Mapping[str, Any]
+    foreign: bool
 
 
 def preset(group: str, name: str, *, of: str, doc: str, **values: Any) -> None:
     """Declare another name of an option, with some of its keys set."""
-    _presets.setdefault(group, {})[name] = Preset(of, doc, values)
+    home = sys._getframe(1).f_globals.get("__name__", "")
+    _presets.setdefault(group, {})[name] = Preset(of, doc, values, foreign=home.split(".")[0] != HOME)
 
 
 def presets(group: str) -> Mapping[str, Preset]:

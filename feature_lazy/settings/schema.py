@@ -17,8 +17,8 @@ from feature_lazy.settings.config import Config
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if "group" in f.metadata)
 """Names of the configuration groups that are part of ``Config``."""
 
-FREE = ("kwargs",)
-"""Dictionaries whose keys are the user's."""
+FREE: tuple[type, ...] = (dict,)
+"""Instead of a dataclass: a dictionary whose keys are the user's."""
 
 
 def members(group: str) -> tuple[type, ...]:
@@ -27,26 +27,37 @@ def members(group: str) -> tuple[type, ...]:
 
 
 def register() -> None:
-    """Put the schema where ``defaults`` lists find it: ``schema/config``, ``schema/loss/Mse`` and so on."""
+    """Put the schema where ``defaults`` lists find it: ``schema/config``, ``schema/loss/Mse`` and so on.
+
+    An option from outside has no file under ``conf/``; it stands in the store itself, under its name.
+    """
     store = ConfigStore.instance()
     root = OmegaConf.structured(Config)
     for group in GROUPS:
         # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
         root[group] = "???"
-        for option in members(group):
-            node = OmegaConf.structured(option)
+        for name, made in registry.options(group).items():
+            node = OmegaConf.structured(made)
             _free(node)
-            store.store(group=f"schema/{group}", name=option.__name__, node=node)
+            if registry.is_foreign(made):
+                store.store(group=group, name=name, node=node)
+            else:
+                store.store(group=f"schema/{group}", name=made.__name__, node=node)
+        for name, preset in registry.presets(group).items():
+            if preset.foreign:
+                defaults = [preset.of, "_self_"]
+                store.store(group=group, name=name, node={"defaults": defaults, **preset.values})
     store.store(group="schema", name="config", node=root, package="_global_")
 
 
 def _free(node: Any) -> None:
-    """Let the user's dictionaries in an option have any keys."""
+    """Let dictionaries in an option have any keys, unless they are dataclasses."""
     for key in node:
-        if key in FREE:
-            OmegaConf.set_struct(node[key], False)
-        elif not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node[key]):
-            _free(node[key])
+        if not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node[key]):
+            if dataclasses.is_dataclass(OmegaConf.get_type(node[key])):
+                _free(node[key])
+            else:
+                OmegaConf.set_struct(node[key], False)
 
 
 def to_config(cfg: DictConfig) -> Config:
@@ -73,22 +84,24 @@ def _refuse_extra_keys(path: str, node: Any) -> None:
     """Refuse keys of another option, which Hydra lets ``+key=value`` add and the typed object would drop."""
     if not OmegaConf.is_dict(node) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
         return  # a value, or a dictionary whose keys are free
-    option = typing.cast(type, OmegaConf.get_type(node))
-    keys = keys_of((option,))
+    made = typing.cast(type, OmegaConf.get_type(node))
+    keys = keys_of((made,))
     for key in node:
         if key not in keys:
-            refuse_key(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({option.__name__})", keys)
+            refuse_key(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({made.__name__})", keys)
         if not OmegaConf.is_missing(node, key):
             _refuse_extra_keys(f"{path}.{key}", node[key])
 
 
 def keys_of(types: Sequence[type]) -> dict[str, tuple[type, ...]]:
-    """Keys of all the given dataclasses, each with the dataclass of its value, if it is one."""
-    return {
-        f.name: (f.type,) if isinstance(f.type, type) and dataclasses.is_dataclass(f.type) else ()
-        for option in types
-        for f in dataclasses.fields(option)
-    }
+    """Keys of all the given dataclasses, each with the dataclass of its value, if it is one, or ``FREE``."""
+    return {f.name: _within(f.type) for option in types for f in dataclasses.fields(option)}
+
+
+def _within(declared: Any) -> tuple[type, ...]:
+    if typing.get_origin(declared) is dict or declared is dict:
+        return FREE
+    return (declared,) if isinstance(declared, type) and dataclasses.is_dataclass(declared) else ()
 
 
 def refuse_key(line: str, key: str, where: str, allowed: Sequence[str] | dict[str, Any]) -> typing.NoReturn:
@@ -132,6 +145,7 @@ def from_plain(plain: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: a key, an option or a value that this version does not have.
     """
+    registry.discover(plain.get("options") or ())
     values: dict[str, Any] = {}
     for f in dataclasses.fields(Config):
         if f.name not in plain:
@@ -155,13 +169,16 @@ def _option(group: str, plain: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: an option or a key that this version does not have.
     """
-    options = members(group)
-    kind = plain.get("kind")
-    chosen = [option for option in options if option().kind == kind] if len(options) > 1 else list(options)
-    if not chosen:
-        raise ConfigError(f"The stored configuration has {group}={kind}, which this version does not know.")
+    made = registry.of_kind(group, plain.get("kind"))
+    if made is None:
+        raise ConfigError(
+            f"The stored configuration has {group}={plain.get('kind')}, which this version does not know: "
+            f"{registry.absent(group, str(plain.get('kind')))}"
+        )
+    keys = keys_of((made,))
+    values = {name: value for name, value in plain.items() if name != "version" or name in keys}
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(chosen[0]), dict(plain)))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(made), values))
     except OmegaConfBaseException as error:
         raise ConfigError(
             f"The stored configuration has a value of {group} that cannot be used: {str(error).splitlines()[0]}"

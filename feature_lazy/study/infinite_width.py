@@ -18,14 +18,13 @@ from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
-from feature_lazy.dynamics.integrate import Finished, Limits, Method, integrate, start
+from feature_lazy.dynamics.integrate import Limits, Method, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
-from feature_lazy.dynamics.times import GivenTimes
 from feature_lazy.kernels import infinite_kernels
 from feature_lazy.networks.fully_connected import FullyConnected
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.settings.groups import Loss
 from feature_lazy.settings.schema import from_plain
 
@@ -102,7 +101,6 @@ def _fit(theta: Tensor, y: Tensor, loss: Loss, tolerance: float) -> tuple[Tensor
 
     Raises:
         ConfigError: it does not come to that.
-        AssertionError: never; a member leaves the batch exactly once.
     """
     flow = FrozenKernelFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
     radius = SAFETY * flow.radius() * loss.curvature / len(y)
@@ -112,12 +110,10 @@ def _fit(theta: Tensor, y: Tensor, loss: Loss, tolerance: float) -> tuple[Tensor
     state = start(flow, method.stepper, torch.zeros_like(y)[None], one / radius, 1)
     state = replace(state, way=torch.stack([one * torch.inf, 0 * one], dim=1))
     limits = Limits(1e-12, one, max_steps=MAX_STEPS)
-    for event in integrate(flow, method, state, [GivenTimes([])], [converged(loss, y)], limits):
-        if isinstance(event, Finished) and event.outcomes[0] is Outcome.CONVERGED:
-            return event.state.y[0], float(event.state.t)
-        if isinstance(event, Finished):
-            raise ConfigError(f"its training ended at t = {float(event.state.t):.3g} with {event.outcomes[0]}")
-    raise AssertionError("a member leaves the batch exactly once")
+    ended = finish(flow, method, state, limits, events=[converged(loss, y)])
+    if ended.outcomes != [Outcome.CONVERGED]:
+        raise ConfigError(f"its training ended at t = {float(ended.state.t):.3g} with {ended.outcomes[0]}")
+    return ended.state.y[0], float(ended.state.t)
 
 
 def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit: float | None = None) -> float | None:
@@ -158,10 +154,10 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
         raise ConfigError("the network is not fully connected, or its data need code of the user's own")
     if config.parametrisation.kind != "ntk":
         raise ConfigError("the parametrisation is not ntk")
-    experiment = build(config)
-    network, data = experiment.architecture, experiment.dataset
+    batch = build(config)
+    network, data = batch.architecture, batch.dataset
     assert isinstance(network, FullyConnected)  # as its configuration says
-    limit = lazy_limit(network, data, experiment.loss, memory_limit=memory_limit or experiment.memory_limit)
+    limit = lazy_limit(network, data, batch.loss, memory_limit=memory_limit or batch.memory_limit)
     wrong = limit.F_test * data.y_test <= 0
     return {"test_error": float(wrong.double().mean()), "t_stop": limit.t_stop}
 

@@ -29,7 +29,7 @@ class Planning:
         return True
 
 
-class Job:
+class SweepJob:
     """One job of a sweep: its typed configuration, and what Hydra composes when it is its turn."""
 
     def __init__(self, number: int, overrides: Sequence[str], composer: Composer) -> None:

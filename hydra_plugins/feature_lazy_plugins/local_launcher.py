@@ -23,7 +23,7 @@ from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class LocalLauncher(Planning, Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
-        jobs = [Job(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
+        jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
         results = [job.settle() for job in jobs]
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
@@ -74,7 +74,9 @@ class LocalLauncher(Planning, Launcher):
             log.error("%d of %d jobs failed; repeat the command to train what is missing.", len(failed), len(jobs))
         return results
 
-    def _train(self, jobs: Sequence[Job], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay) -> None:
+    def _train(
+        self, jobs: Sequence[SweepJob], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay
+    ) -> None:
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         workers = Workers(min(self.n_jobs, len(todo)))
@@ -93,7 +95,7 @@ class LocalLauncher(Planning, Launcher):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _composed(self, job: Job) -> DictConfig:
+    def _composed(self, job: SweepJob) -> DictConfig:
         """The configuration that a worker runs, beside n_jobs − 1 others."""
         config = job.composed()
         with open_dict(config):
@@ -105,7 +107,7 @@ class LocalLauncher(Planning, Launcher):
                 config.threads = max(1, (os.cpu_count() or 1) // self.n_jobs)
         return config
 
-    def _run(self, workers: Workers, job: Job, folder: Path) -> JobReturn:
+    def _run(self, workers: Workers, job: SweepJob, folder: Path) -> JobReturn:
         """Run a job in a worker process; one that dies is a failed job, and its runs say so."""
         config = self._composed(job)
         payload = (self.hydra_context, config, self.task_function, Singleton.get_state(), folder)

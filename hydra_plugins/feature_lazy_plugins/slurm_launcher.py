@@ -12,17 +12,17 @@ from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as StockLauncher
 
 from feature_lazy.core.errors import FeatureLazyError, StoreError
-from feature_lazy.launch.parallel import Part
 from feature_lazy.launch.slurm.campaign import Campaign
 from feature_lazy.launch.slurm.preview import preview
 from feature_lazy.launch.slurm.settings import Settings
 from feature_lazy.launch.slurm.site import KINDS, site
 from feature_lazy.runs.failures import reason as stored_reason
+from feature_lazy.runs.job import Job
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import BUDGETS
 from feature_lazy.settings.cells import Cell
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Job, Planning, reason
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class SlurmLauncher(Planning, StockLauncher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
-        jobs = [Job(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
+        jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
         try:
             settings = Settings.of(self.params)
             results = [job.settle() for job in jobs]
@@ -77,14 +77,14 @@ class SlurmLauncher(Planning, StockLauncher):
 class _Sweep:
     """The jobs of one results folder; their results are filled in as they become known."""
 
-    def __init__(self, root: Path, settings: Settings, jobs: Sequence[Job], results: Sequence[JobReturn]) -> None:
+    def __init__(self, root: Path, settings: Settings, jobs: Sequence[SweepJob], results: Sequence[JobReturn]) -> None:
         self.store, self.settings, self.total = Store(root), settings, sum(len(job.cells) for job in jobs)
         self.open = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.UNKNOWN]
         self.failed = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.FAILED]
-        parts = [Part(job.config, tuple(c.run_id for c in self._missing(job))) for job, _ in self.open]
+        parts = [Job(job.config, tuple(c.run_id for c in self._missing(job))) for job, _ in self.open]
         self.campaign = Campaign(root, settings, parts)
 
-    def _missing(self, job: Job) -> list[Cell]:
+    def _missing(self, job: SweepJob) -> list[Cell]:
         return [cell for cell in job.cells if not self.store.is_done(cell.run_id)]
 
     def launch(self) -> None:
@@ -124,11 +124,11 @@ class _Sweep:
             log.warning("The jobs go on.")
             raise
 
-    def _settle(self, value: Callable[[Job], list[str]]) -> None:
+    def _settle(self, value: Callable[[SweepJob], list[str]]) -> None:
         for job, result in self.open:
             result.status, result.return_value = JobStatus.COMPLETED, value(job)
 
-    def _finish(self, job: Job, result: JobReturn) -> None:
+    def _finish(self, job: SweepJob, result: JobReturn) -> None:
         settled = job.settle()
         result.status, result._return_value = settled.status, settled._return_value
         if result.status is not JobStatus.UNKNOWN:
@@ -155,7 +155,7 @@ class _Sweep:
         return f"{why} (SLURM job {standing.assignment.job})"
 
 
-def report(failed: Sequence[tuple[Job, JobReturn]]) -> None:
+def report(failed: Sequence[tuple[SweepJob, JobReturn]]) -> None:
     """The closing table: which jobs failed, and why."""
     for job, result in failed:
         log.error("Failed: %s\n  %s", " ".join(job.overrides), reason(result))

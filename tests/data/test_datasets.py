@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_lazy.core.errors import DataError
-from feature_lazy.data import sources
+from feature_lazy.data.images import Digits
 from feature_lazy.data.prepare import interleave_classes, prepare, to_sphere
 from feature_lazy.data.sources import load_source, sources
 
@@ -25,8 +25,9 @@ SPLIT_MEANT = (
 def read_each_source_once():
     """Parsing the MNIST digits takes two seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        cached = {name: replace(sources()[name], load=lru_cache(sources()[name].load)) for name in sources()}
-        patch.setattr(sources, "sources()", cached)
+        for made in options("dataset").values():
+            if source := getattr(made, "source", None):
+                patch.setattr(made, "source", replace(source, load=lru_cache(source.load)))
         yield
 
 
@@ -149,6 +150,6 @@ def test_damaged_source_is_refused(monkeypatch, damage):
     else:
         images[5, 5] = np.nan
     damaged = replace(sources()["digits"], load=lambda *_: (images, classes))
-    monkeypatch.setattr(sources, "sources()", {"digits": damaged})
+    monkeypatch.setattr(Digits, "source", damaged)
     with pytest.raises(DataError, match="not what it should be"):
         load_source("digits")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import DataError
-from feature_lazy.data import cache, sources
+from feature_lazy.data import cache
 from feature_lazy.data.prepare import prepare
 from feature_lazy.data.registry import FILES
 from feature_lazy.data.sources import load_source, sources
@@ -43,8 +43,7 @@ def put(tmp_path, monkeypatch):
         monkeypatch.setattr(cache, "FILES", {folder: tuple(remote(file, data) for file, data in files.items())})
         per_class = 6 if name.startswith("cifar10") else 5
         small = replace(sources()[name], counts=(per_class,) * len(sources()[name].counts))
-        monkeypatch.setattr(sources, "sources()", {**sources(), name: small})
-        monkeypatch.setattr("feature_lazy.data.prepare.sources()", {**sources(), name: small})
+        monkeypatch.setattr(find("dataset", name), "source", small)
         (tmp_path / folder).mkdir()
         for file, data in files.items():
             (tmp_path / folder / file).write_bytes(data)

@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, RunMode
 
-from feature_lazy.runs.app import train_config
+from feature_lazy.runs.job import train_config
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.sweep import load_sweep
 from hydra_plugins.feature_lazy_plugins._jobs import Planning

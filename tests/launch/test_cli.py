@@ -90,7 +90,7 @@ register()
 def main(cfg):
     if cfg.width.h == 5:
         os.kill(os.getpid(), signal.SIGKILL)
-    from feature_lazy.runs.app import train
+    from feature_lazy.launch.train import train
     return train(cfg)
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from feature_lazy.launch.commands import main, status
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.history import History
 from feature_lazy.runs.plan import read_plans, write_plan

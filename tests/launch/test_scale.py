@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, checksum
 from feature_lazy.runs.survey import State, survey

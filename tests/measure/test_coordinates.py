@@ -16,7 +16,7 @@ from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.parametrisation import NTK, PARAMETRISATIONS
 from feature_lazy.networks.preactivations import layer_speeds
 from feature_lazy.networks.wide_resnet import WideResnet
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.arrays import normal
 from tests.conftest import QUICK

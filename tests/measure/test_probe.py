@@ -11,7 +11,7 @@ from feature_lazy.kernels import layer_kernels, relative_change, tangent_kernel
 from feature_lazy.measure.probe import KernelCadence, KernelProbe
 from feature_lazy.networks.activations import Softplus
 from feature_lazy.networks.fully_connected import FullyConnected
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.arrays import normal
 from tests.conftest import QUICK

@@ -12,7 +12,7 @@ from torch import nn
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.networks.custom import Custom
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.schema import from_plain

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from feature_lazy.launch.commands import main
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.tracking import artifacts
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells

@@ -5,7 +5,7 @@ import torch
 
 from analysis.sweep import ensemble, read
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.settings.checks import validate
 from tests.runs.test_run import contents, train
 

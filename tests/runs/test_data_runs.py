@@ -9,7 +9,7 @@ from feature_lazy.data.labels import OneVsRest
 from feature_lazy.data.prepare import prepare
 from feature_lazy.data.rules import data_name
 from feature_lazy.dynamics.losses import SquaredError
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
 from tests.conftest import QUICK

@@ -10,7 +10,7 @@ import pytest
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.launch.commands import main
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import State, survey

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.tracking.ensemble import Ensemble, MeanTracker
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells

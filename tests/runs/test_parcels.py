@@ -3,7 +3,7 @@
 import pytest
 
 from feature_lazy.launch.commands import main
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells

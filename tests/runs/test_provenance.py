@@ -1,6 +1,6 @@
 """What a run tells of how it was made, or failed; and that no secret is among it."""
 
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.reading import ERROR, load_run
 from feature_lazy.runs.store import Store

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import HISTORY, OUTPUTS
 from feature_lazy.runs.train import run
 from feature_lazy.settings.config import Config
@@ -102,7 +102,7 @@ def test_history_begins_at_rest_and_ends_at_the_stop(tiny):
 def test_second_call_trains_nothing(tiny, monkeypatch):
     [first] = train(tiny(*QUICK))
     before = stamps(first)
-    monkeypatch.setattr("feature_lazy.runs.batch.integrate", None)  # calling it would raise
+    monkeypatch.setattr("feature_lazy.runs.training.integrate", None)  # calling it would raise
     [second] = train(tiny(*QUICK, "threads=1", "dynamics.max_steps=7"))
     assert second.path == first.path
     assert stamps(second) == before

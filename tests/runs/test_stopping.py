@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from feature_lazy.runs.app import train_config
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
+from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.stopping import DEADLINE, SIGNALS, Stop, StoppedError, deadline
 from feature_lazy.runs.survey import State, survey

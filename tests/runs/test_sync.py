@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 import pytest
 
 from feature_lazy.launch.commands import main
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.reading import HISTORY, load_run
 from feature_lazy.runs.sweep import load_sweep

@@ -13,7 +13,7 @@ import pytest
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.launch.commands import main
 from feature_lazy.runs import train as run_module
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import HISTORY, OUTPUTS
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.train import run

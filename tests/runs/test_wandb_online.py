@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from feature_lazy.launch.commands import main
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.tracking import wandb as sink
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells

@@ -223,7 +223,7 @@ def test_what_help_and_sweeps_import_is_light():
     """A second or more each; the parent of a sweep and ``--help`` need none of them."""
     heavy = ("torch", "sklearn", "pandas", "matplotlib", "wandb", "mlxtend")
     code = (
-        "import sys, feature_lazy.settings.schema, feature_lazy.runs.app, feature_lazy.settings.checks\n"
+        "import sys, feature_lazy.settings.schema, feature_lazy.runs.job, feature_lazy.settings.checks\n"
         "import feature_lazy.runs.plan, hydra_plugins.feature_lazy_plugins\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

@@ -8,7 +8,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.data.own import CustomData
 from feature_lazy.launch.commands import main
 from feature_lazy.networks.module import CustomArchitecture
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells

@@ -12,8 +12,8 @@ from hydra.core.global_hydra import GlobalHydra
 from analysis.figures.registry import ARTICLE
 from benchmarks.gallery import page, sweeps_of
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.runs.app import train_config
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
+from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.settings.cells import cells, scientific
 from feature_lazy.settings.checks import validate

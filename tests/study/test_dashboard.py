@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from analysis.dashboard.__main__ import main
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
 from tests.wandb_accounts import dashboard

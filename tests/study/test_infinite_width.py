@@ -16,7 +16,7 @@ from feature_lazy.dynamics.losses import Hinge, Mse, QuadraticHinge, SoftHinge
 from feature_lazy.kernels import infinite_kernels, mse_prediction
 from feature_lazy.networks.activations import Relu
 from feature_lazy.networks.fully_connected import FullyConnected
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells, scientific
 from feature_lazy.settings.schema import from_plain

@@ -11,7 +11,7 @@ from analysis.report.groups import group
 from analysis.report.origin import duration, provenance, repeat
 from analysis.report.page import as_json, number, numbers
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.survey import survey
 from feature_lazy.runs.train import run

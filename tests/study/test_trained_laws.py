@@ -5,7 +5,7 @@ import pytest
 from analysis.laws import laws
 from analysis.sweep import read
 from analysis.verdict import AGREES
-from feature_lazy.runs.build import build
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.conftest import composed
 

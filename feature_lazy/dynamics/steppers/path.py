@@ -8,7 +8,6 @@ from torch import Tensor
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.dense import hermite
 from feature_lazy.dynamics.frozen import FrozenKernelFlow, along
-from feature_lazy.dynamics.messages import Finished, Samples
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 
 INNER_STEPS = 2000
@@ -89,27 +88,17 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
     solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
     """
     # Imported here because the integrator is built on steppers, and this stepper on the integrator.
-    from feature_lazy.dynamics.integrate import Limits, Method, integrate, start
+    from feature_lazy.dynamics.integrate import Limits, Method, finish, start
     from feature_lazy.dynamics.times import EveryStep
 
     stepper = Chebyshev2(tolerance, radius)
     state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
     state = replace(state, way=torch.stack([torch.full_like(gone, torch.inf), gone], dim=1))
     limits = Limits(1e-12, dt, t_end=dt, max_steps=INNER_STEPS)
-    times = [[] for _ in dt]
-    nodes = [[] for _ in dt]
-    flops, calls, complete = torch.zeros_like(dt), torch.zeros_like(dt), torch.zeros_like(dt, dtype=torch.bool)
     method = Method(stepper, SmoothController(safety=0.8))
-    for event in integrate(system, method, state, [EveryStep()] * len(dt), [], limits):
-        if isinstance(event, Samples):
-            for row, member in enumerate(event.member.tolist()):
-                times[member].append(event.t[row])
-                nodes[member].append(event.y[row])
-        elif isinstance(event, Finished):
-            flops[event.state.member] = event.state.flops
-            calls[event.state.member] = event.state.gradients.double()
-            complete[event.state.member] = torch.tensor([o == "t_end" for o in event.outcomes], device=dt.device)
-    a = [torch.stack(n) for n in nodes]
-    at = [torch.stack(t) for t in times]
-    velocity = [system.velocities(n, member) for member, n in enumerate(a)]
-    return Path(at, a, velocity, flops, calls, complete)
+    ended = finish(system, method, state, limits, times=EveryStep())
+    complete = torch.tensor([outcome == "t_end" for outcome in ended.outcomes], device=dt.device)
+    a = [torch.stack(nodes) for nodes in ended.y]
+    at = [torch.stack(times) for times in ended.t]
+    velocity = [system.velocities(nodes, member) for member, nodes in enumerate(a)]
+    return Path(at, a, velocity, ended.state.flops, ended.state.gradients.double(), complete)

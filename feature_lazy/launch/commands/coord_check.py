@@ -35,7 +35,7 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.core.errors import ConfigError
     from feature_lazy.measure.coordinates import coordinate_check
     from feature_lazy.networks.base import GaussianNetwork
-    from feature_lazy.runs.build import build_loss
+    from feature_lazy.runs.batch import build_loss
     from feature_lazy.settings.checks import validate
     from feature_lazy.settings.overrides import composed
 

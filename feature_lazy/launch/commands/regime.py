@@ -36,27 +36,27 @@ def call(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from feature_lazy.measure.regime import regime
-    from feature_lazy.runs.build import build
+    from feature_lazy.runs.batch import build
     from feature_lazy.settings.cells import sqrt_h_alpha
     from feature_lazy.settings.overrides import composed
 
     config = composed(options.overrides)
     if config.threads:
         torch.set_num_threads(config.threads)
-    experiment = build(config)
-    data, network, n = experiment.dataset, experiment.architecture, config.observe.kernel.probe or config.observe.n_test
-    weights = {name: weight.to(data.x_train) for name, weight in network.init(experiment.cells[0].seed).items()}
+    batch = build(config)
+    data, network, n = batch.dataset, batch.architecture, config.observe.kernel.probe or config.observe.n_test
+    weights = {name: weight.to(data.x_train) for name, weight in network.init(batch.cells[0].seed).items()}
     found = regime(
         network,
         weights,
         (data.x_train, data.y_train),
         (data.x_test[:n], data.y_test[:n]),
-        alpha=experiment.alpha,
+        alpha=batch.alpha,
         others=options.factors,
-        loss=experiment.loss,
+        loss=batch.loss,
     )
     console = Console()
-    console.print(_table(found, sqrt_h_alpha(config) / experiment.alpha))
+    console.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
     console.print(found.words, highlight=False)
     options.figure.parent.mkdir(parents=True, exist_ok=True)
     found.figure().savefig(options.figure, dpi=150)

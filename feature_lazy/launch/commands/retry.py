@@ -16,8 +16,8 @@ from feature_lazy.launch.commands.selection import folder_argument, select, sele
 from feature_lazy.runs.survey import Entry, State
 
 if TYPE_CHECKING:
-    from feature_lazy.launch.parallel import Part
     from feature_lazy.launch.slurm.submissions import Submission
+    from feature_lazy.runs.job import Job
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,13 +58,13 @@ def call(options: argparse.Namespace) -> int:
     return 1 if failed + _here(ours, options.n_jobs or os.cpu_count() or 1, found.root) else 0
 
 
-def group(entries: Iterable[Entry], root: Path) -> "list[Part]":
+def group(entries: Iterable[Entry], root: Path) -> "list[Job]":
     """Jobs that train some runs: together what was together, stored where they are.
 
     Raises:
         ConfigError: a configuration that this version does not know, or makes other runs of.
     """
-    from feature_lazy.launch.parallel import Part
+    from feature_lazy.runs.job import Job
     from feature_lazy.settings.schema import from_plain
 
     found: dict[str, tuple[dict[str, Any], list[str]]] = {}
@@ -78,7 +78,7 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Part]":
                 f"{root / 'runs' / entry.run_id} does not say how it was trained; repeat the command that began it."
             )
         found.setdefault(key, (config, []))[1].append(entry.run_id)
-    parts = [Part(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
+    parts = [Job(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
     for part in parts:
         if gone := set(part.run_ids) - {cell.run_id for cell in part.cells}:
             raise ConfigError(
@@ -89,7 +89,7 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Part]":
     return parts
 
 
-def _here(parts: "Sequence[Part]", n_jobs: int, root: Path) -> int:
+def _here(parts: "Sequence[Job]", n_jobs: int, root: Path) -> int:
     """Train on this machine; how many jobs failed."""
     from feature_lazy.launch.parallel import train_all
 
@@ -112,7 +112,7 @@ def _by_submission(given: "dict[str, Submission]") -> "Iterable[tuple[Submission
     return found.values()
 
 
-def _submit(root: Path, before: "Submission", parts: "Sequence[Part]", wait: bool) -> int:
+def _submit(root: Path, before: "Submission", parts: "Sequence[Job]", wait: bool) -> int:
     """Submit again; how many runs are not done at the end, if it waits for that.
 
     Raises:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from feature_lazy.launch.parallel import Part
 from feature_lazy.launch.slurm.follow import follow
 from feature_lazy.launch.slurm.queue import JobState, compact
 from feature_lazy.launch.slurm.settings import Settings
 from feature_lazy.launch.slurm.standing import Standing, ending, standings
 from feature_lazy.launch.slurm.submissions import Assignment, Submission
-from feature_lazy.launch.slurm.submit import Job, Submitter, jobs_of, progress_folder
+from feature_lazy.launch.slurm.submit import SlurmJob, Submitter, jobs_of, progress_folder
 from feature_lazy.launch.sweep_display import SweepDisplay
 from feature_lazy.runs.failures import reason, record
+from feature_lazy.runs.job import Job
 from feature_lazy.runs.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,12 +35,12 @@ class Campaign:
 
     root: Path
     settings: Settings
-    parts: Sequence[Part]
+    parts: Sequence[Job]
     assigned: dict[str, Assignment] = field(default_factory=dict)
     submission: Submission | None = None
     ended: dict[str, JobState] = field(default_factory=dict)
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SlurmJob]:
         """The jobs that are to be submitted: all runs but those that the queue has already.
 
         Raises:
@@ -57,7 +57,7 @@ class Campaign:
         ]
         return jobs_of([part for part in left if part.run_ids], self.settings.pack)
 
-    def submit(self, jobs: Sequence[Job]) -> None:
+    def submit(self, jobs: Sequence[SlurmJob]) -> None:
         """Submit jobs.
 
         Raises:

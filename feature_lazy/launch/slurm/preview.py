@@ -7,14 +7,14 @@ from feature_lazy.launch.slurm.cost import Costs
 from feature_lazy.launch.slurm.packing import arrays
 from feature_lazy.launch.slurm.programs import SlurmError, available
 from feature_lazy.launch.slurm.settings import Settings
-from feature_lazy.launch.slurm.submit import Job, largest_array
+from feature_lazy.launch.slurm.submit import SlurmJob, largest_array
 from feature_lazy.runs.progress import duration
 
 MOST = 20
 """Jobs that are shown one by one."""
 
 
-def preview(root: Path, jobs: Sequence[Job], settings: Settings) -> None:
+def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
     """Print the table of a dry run."""
     from rich.console import Console
     from rich.table import Table

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from feature_lazy.launch.parallel import Part
 from feature_lazy.launch.slurm import submissions
 from feature_lazy.launch.slurm.packing import arrays, packs
 from feature_lazy.launch.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
@@ -20,6 +19,7 @@ from feature_lazy.launch.slurm.shared import check_shared
 from feature_lazy.launch.slurm.snapshot import freeze
 from feature_lazy.launch.slurm.submissions import Submission
 from feature_lazy.launch.slurm.task import ENDLESS, JOB_START, Task
+from feature_lazy.runs.job import Job
 from feature_lazy.runs.reading import ERROR
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import targets
@@ -30,14 +30,14 @@ SOURCE = "FEATURE_LAZY_SOURCE"
 
 
 @dataclass(frozen=True)
-class Job:
+class SlurmJob:
     """What one SLURM job trains.
 
     Attributes:
         parts: its cells.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Job, ...]
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -45,10 +45,10 @@ class Job:
         return tuple(run_id for part in self.parts for run_id in part.run_ids)
 
 
-def jobs_of(parts: Sequence[Part], pack: int) -> list[Job]:
+def jobs_of(parts: Sequence[Job], pack: int) -> list[SlurmJob]:
     """Cells packed into jobs of at most ``pack``; members of an ensemble count one by one and stay together."""
     groups = packs([len(part.run_ids) for part in parts], pack)
-    return [Job(tuple(parts[index] for index in group)) for group in groups]
+    return [SlurmJob(tuple(parts[index] for index in group)) for group in groups]
 
 
 class Submitter:
@@ -67,7 +67,7 @@ class Submitter:
         require()
         self.root, self.settings = root, settings
 
-    def check(self, jobs: Sequence[Job]) -> None:
+    def check(self, jobs: Sequence[SlurmJob]) -> None:
         """Ask SLURM whether it would take such a job, before anything is written.
 
         Raises:
@@ -97,7 +97,7 @@ class Submitter:
                 )
             )
 
-    def _idle_gpu(self, jobs: Sequence[Job]) -> str | None:
+    def _idle_gpu(self, jobs: Sequence[SlurmJob]) -> str | None:
         """A sentence if GPUs are asked for that no cell uses, or the other way round."""
         asked = any("gpu" in f"{key}={value}" for key, value in self.settings.executor.items() if value)
         cuda = {part.config.device.startswith("cuda") for job in jobs for part in job.parts}
@@ -107,7 +107,7 @@ class Submitter:
             return "device=cuda, and no job asks for a GPU: use hydra/launcher=slurm_gpu, or set hydra.launcher.gres."
         return None
 
-    def submit(self, jobs: Sequence[Job]) -> Submission:
+    def submit(self, jobs: Sequence[SlurmJob]) -> Submission:
         """Submit jobs, in as many arrays as SLURM needs.
 
         What is submitted is written down array by array: if a later one is refused, the earlier ones are known.
@@ -148,7 +148,7 @@ class Submitter:
                 if path.stat().st_mtime < before:
                     path.unlink()
 
-    def _task(self, job: Job, snapshot: Path, name: str, number: int) -> Task:
+    def _task(self, job: SlurmJob, snapshot: Path, name: str, number: int) -> Task:
         root = str(self.root.absolute())
         return Task(
             configs=[asdict(replace(part.config, output_dir=root)) for part in job.parts],

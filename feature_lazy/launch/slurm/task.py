@@ -11,7 +11,7 @@ from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.runs.stopping import DEADLINE, StoppedError
 
 if TYPE_CHECKING:
-    from feature_lazy.launch.parallel import Part
+    from feature_lazy.runs.job import Job
 
 JOB_START = "FEATURE_LAZY_JOB_START"
 """Environment variable: when the job began, in Unix seconds."""
@@ -131,13 +131,13 @@ class Task:
                 "of the batch script. Unset SBATCH_EXPORT and SLURM_EXPORT_ENV, and what sets PYTHONPATH on the nodes."
             )
 
-    def _parts(self) -> "list[Part]":
+    def _parts(self) -> "list[Job]":
         """What to train.
 
         Raises:
             ConfigError: the source here is not the one that the run ids were made with.
         """
-        from feature_lazy.launch.parallel import Part
+        from feature_lazy.runs.job import Job
         from feature_lazy.settings.cells import cells
         from feature_lazy.settings.schema import from_plain
 
@@ -149,15 +149,15 @@ class Task:
                     f"{', '.join(sorted(unknown))} is not what this source makes of its configuration; it has changed "
                     "since the job was submitted. Cancel the job and repeat the command."
                 )
-            parts.append(Part(config, tuple(run_ids)))
+            parts.append(Job(config, tuple(run_ids)))
         return parts
 
-    def _one(self, part: "Part") -> None:
-        from feature_lazy.runs.app import train_config
+    def _one(self, part: "Job") -> None:
+        from feature_lazy.runs.job import train_config
 
         train_config(replace(part.config, threads=part.config.threads or _cores()), only=part.run_ids)
 
-    def _several(self, parts: "list[Part]") -> None:
+    def _several(self, parts: "list[Job]") -> None:
         """Train in processes of their own, so that one that is killed takes no other with it.
 
         Raises:

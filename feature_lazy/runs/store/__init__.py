@@ -16,9 +16,9 @@ from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_
 from feature_lazy.runs.store import checkpoint
 from feature_lazy.runs.store.checkpoint import Checkpoint
 from feature_lazy.runs.store.claims import Claims
-from feature_lazy.runs.store.open_run import Batch, OpenRun, Shadow, writing
+from feature_lazy.runs.store.open_run import OpenRun, Shadow, Together, writing
 
-__all__ = ["Batch", "Checkpoint", "Claims", "OpenRun", "Shadow", "Store"]
+__all__ = ["Checkpoint", "Claims", "OpenRun", "Shadow", "Store", "Together"]
 
 
 class Store:

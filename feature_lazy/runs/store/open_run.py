@@ -28,7 +28,7 @@ WRITTEN = (MANIFEST, HISTORY, OUTPUTS, DONE, ERROR, "checkpoint-*")
 
 
 @dataclass(frozen=True)
-class Batch:
+class Together:
     """Members that are trained together, by run id and in order: all, and those that still train."""
 
     members: Sequence[str]
@@ -51,7 +51,7 @@ class Shadow:
         """Add an observation."""
         self.history.add(row)
 
-    def checkpoint(self, stamp: str, batch: Batch, arrays: Mapping[str, np.ndarray]) -> Path:
+    def checkpoint(self, stamp: str, batch: Together, arrays: Mapping[str, np.ndarray]) -> Path:
         """Keep a state, beside those that are there; the file.
 
         Args:
@@ -104,7 +104,7 @@ class OpenRun(Shadow):
         with self._writing():
             append(self.path / HISTORY, line)
 
-    def checkpoint(self, stamp: str, batch: Batch, arrays: Mapping[str, np.ndarray]) -> Path:
+    def checkpoint(self, stamp: str, batch: Together, arrays: Mapping[str, np.ndarray]) -> Path:
         """See ``Shadow.checkpoint``.
 
         Raises:

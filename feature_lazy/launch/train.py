@@ -1,0 +1,85 @@
+"""The command line of a training: ``python train.py …`` in a checkout, and from anywhere."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from feature_lazy.core.errors import ConfigError, FeatureLazyError
+
+log = logging.getLogger(__name__)
+
+HELP = ("--help", "-h")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train what a command line describes, and return the exit status.
+
+    Args:
+        arguments: overrides and Hydra's flags; those of this process if omitted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if any(flag in given for flag in HELP):
+            return _help(given)
+        return _train(given)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
+        return 130
+
+
+def _help(arguments: Sequence[str]) -> int:
+    from feature_lazy.settings.help import help_text
+    from feature_lazy.settings.overrides import own_modules_of
+    from feature_lazy.settings.registry import discover
+
+    discover(own_modules_of(arguments))
+    print(help_text([word for word in arguments if not word.startswith(("-", "options="))]))
+    return 0
+
+
+def _train(arguments: Sequence[str]) -> int:
+    import hydra
+
+    from feature_lazy.settings.conf_files import config_dir
+    from feature_lazy.settings.overrides import checked
+
+    sys.argv[1:] = checked(arguments)
+    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(train)()
+    return 0
+
+
+def train(cfg: Any) -> list[str]:
+    """Train the cells of one Hydra job that are not done, and return the run ids of all of them.
+
+    Args:
+        cfg: what Hydra composed.
+
+    Raises:
+        CompactHydraException: an error that the user can mend, as the sentences that Hydra prints without a traceback.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import CompactHydraException
+    from hydra.types import RunMode
+
+    from feature_lazy.runs.job import train_config
+    from feature_lazy.runs.plan import write_plan
+    from feature_lazy.settings.checks import validate
+    from feature_lazy.settings.schema import to_config
+
+    try:
+        config = to_config(cfg)
+        validate(config)
+        if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+            write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
+        return train_config(config)
+    except FeatureLazyError as error:
+        log.error("%s", error)
+        raise CompactHydraException(str(error)) from error
+    except Exception:
+        log.exception("The job failed for a reason that it should not have")
+        raise

@@ -1,0 +1,242 @@
+"""Train some cells together from where they are, and store each as it finishes."""
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from feature_lazy.dynamics.events import Event, converged, half_loss
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.integrate import integrate, start
+from feature_lazy.dynamics.messages import Advanced, Finished, Samples
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
+from feature_lazy.measure.observer import Observer, Scalars
+from feature_lazy.measure.precision import check_precision
+from feature_lazy.runs.batch import Batch
+from feature_lazy.runs.batches import BatchPlan
+from feature_lazy.runs.history import History
+from feature_lazy.runs.progress import Progress
+from feature_lazy.runs.provenance import Provenance
+from feature_lazy.runs.stopping import Stop
+from feature_lazy.runs.store import OpenRun, Shadow, Together
+
+log = logging.getLogger(__name__)
+
+
+class BatchTraining:
+    """The cells that are trained together now, with what has been recorded of each."""
+
+    def __init__(
+        self, batch: Batch, plan: BatchPlan, runs: Mapping[str, OpenRun], progress: Progress, stop: Stop
+    ) -> None:
+        """Compute what stays: initial weights, f₀ and Θ₀ of all members.
+
+        Args:
+            batch: what is trained.
+            plan: which cells, and from where.
+            runs: the runs among them that this process holds; the others are done, and trained along.
+            progress: who is told.
+            stop: who may ask to stop.
+
+        Raises:
+            ConfigError: the dtype cannot resolve F = α(f − f₀) at this α.
+        """
+        self.batch, self.plan, self.progress, self.stop = batch, plan, progress, stop
+        self.cells = list(plan.cells)
+        self.ids = [cell.run_id for cell in self.cells]
+        self.runs = [runs.get(run_id) or Shadow(batch.store.path(run_id)) for run_id in self.ids]
+        data = batch.dataset
+        self.w0 = batch.w0(self.cells)
+        self.flow = NetworkFlow(
+            batch.architecture,
+            data.x_train,
+            data.y_train,
+            batch.loss,
+            alpha=self.w0.new_full((len(self.cells),), batch.alpha),
+            w0=self.w0,
+            memory_limit=batch.memory_limit,
+            centred=batch.centred,
+        )
+        # Of F = αf nothing cancels: what is taken off is 0, and passes.
+        check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
+        self.training = batch.dynamics.prepare(self.flow, self.w0)
+        self.observer = Observer(
+            self.training.model,
+            batch.architecture.layout,
+            data,
+            batch.loss,
+            alpha=self.flow.alpha,
+            w0=self.w0,
+            n_test=batch.observation.n_test,
+            kernel=batch.observation.kernel,
+            centred=batch.centred,
+        )
+        self.events: list[Event] = [
+            half_loss(batch.loss, data.y_train, data.n_outputs),
+            converged(batch.loss, data.y_train),
+        ]
+        self.provenance = Provenance(self.w0.device, len(self.cells))
+        self.newest: dict[int, Path] = {}
+        self.saved_at = time.monotonic()
+
+    def train(self) -> None:
+        """Follow the flow to the end of every member, or until something asks to stop.
+
+        Raises:
+            StoreError: a run that cannot be written, or that another process has taken over.
+        """
+        batch, training = self.batch, self.training
+        latest = self._begin()
+        rows = self._rows()
+        times = [batch.observation.times] * len(self.cells)
+        limits = batch.limits(training)
+        for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
+            if isinstance(event, Samples):
+                self._record(event.member, event.t, *self._observe(event.member, event.y))
+            elif isinstance(event, Finished):
+                self._finish(event)
+                latest = latest.select(~torch.isin(latest.member, event.state.member))
+            elif bool((event.state.steps + event.state.rejected).any()):
+                # Before its first step a state is observed as a fresh one is: it has no observations to keep.
+                latest, rows = event.state, self._rows()
+                self._checkpoint_if_due(event)
+        if self.stop.asked() and len(latest):
+            # Observations made during the step that was left belong to a state that nobody has.
+            for run, count in zip(self.runs, rows, strict=True):
+                run.history.back_to(count)
+            self._pause(latest, [Outcome.INTERRUPTED] * len(latest))
+        elif all(self.batch.store.is_done(run_id) for run_id in self.ids):
+            self._drop_checkpoints()
+
+    def _begin(self) -> State:
+        """Open all runs, and the state to go on from: that of the plan, else t = 0."""
+        batch, training, saved = self.batch, self.training, self.plan.saved
+        initial = start(training.system, training.method.stepper, training.y0, training.dt, len(self.events))
+        states = []
+        for member, (cell, run) in enumerate(zip(self.cells, self.runs, strict=True)):
+            if saved and cell.run_id not in saved:
+                continue  # it had left the batch before
+            row = initial.select(torch.tensor([member], device=self.w0.device))
+            history = History()
+            if saved:
+                checkpoint, history = saved[cell.run_id]
+                tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
+                row = State(**{**tensors, "member": row.member})
+                log.info("%s continues at t = %.4g", cell.label, float(row.t))
+            states.append(row)
+            if isinstance(run, OpenRun):
+                # What was not chosen is of a moment that not all members have: it must not outlast its observations.
+                batch.store.drop_checkpoints(cell.run_id, [saved[cell.run_id][0].path] if saved else [])
+                run.begin({**cell.description, "provenance": self.provenance.begin(run.path)}, history)
+                batch.tracker.start(cell, history.rows)
+            else:
+                run.history = history
+        return State.concatenate(states)
+
+    def _rows(self) -> list[int]:
+        return [len(run.history) for run in self.runs]
+
+    def _observe(self, member: Tensor, y: Tensor) -> tuple[Scalars, list[bool]]:
+        """Observe states, and say whose kernel is due by the number of observations that its member has had."""
+        numbers = self._rows()
+        due = []
+        for index in member.tolist():
+            due.append(numbers[index] % self.batch.observation.kernel.every == 0)
+            numbers[index] += 1
+        weights = self.training.system.weights(y)
+        return self.observer.observe(member, weights, torch.tensor(due, device=member.device)), due
+
+    def _record(self, member: Tensor, t: Tensor, scalars: Scalars, due: list[bool]) -> None:
+        """Add observations; a kernel that was not due is left out, whoever else's was."""
+        columns = {"t": t, **scalars}
+        for row, index in enumerate(member.tolist()):
+            wanted = [name for name in columns if due[row] or not name.startswith("kernel/")]
+            values = {name: float(columns[name][row]) for name in wanted}
+            run, cell = self.runs[index], self.cells[index]
+            if isinstance(run, OpenRun):
+                self.batch.tracker.log(cell, len(run.history), values)
+                self.progress.observed(cell, values)
+            run.observe(values)
+
+    def _finish(self, event: Finished) -> None:
+        paused = [row for row, outcome in enumerate(event.outcomes) if outcome.resumable]
+        for row, outcome in enumerate(event.outcomes):
+            if row not in paused:
+                self._complete(event.state.select(torch.tensor([row], device=self.w0.device)), outcome)
+        if paused:
+            rows = torch.tensor(paused, device=self.w0.device)
+            self._pause(event.state.select(rows), [event.outcomes[row] for row in paused])
+
+    def _complete(self, state: State, outcome: Outcome) -> None:
+        """Observe a member's last state, and store the run for good."""
+        w = self.training.system.weights(state.y)
+        scalars = self.observer.observe(state.member, w)
+        self._record(state.member, state.t, scalars, [True])
+        self.newest.pop(int(state.member), None)
+        run = self.runs[int(state.member)]
+        if not isinstance(run, OpenRun):
+            return
+        kernels = self.batch.observation.final_kernels and outcome is not Outcome.NON_FINITE
+        final, outputs = self.observer.final(state.member, w, kernels=kernels)
+        summary = self._summary(state, outcome, scalars | final)
+        run.finish(
+            summary,
+            {k: v[0].cpu().numpy() for k, v in outputs.items()},
+            self.provenance.end(run.description["provenance"]),
+        )
+        self._tell(state, summary)
+
+    def _pause(self, state: State, outcomes: list[Outcome]) -> None:
+        """Keep members that go on another time."""
+        self._checkpoint(state)
+        for row, outcome in enumerate(outcomes):
+            one = state.select(torch.tensor([row], device=self.w0.device))
+            run = self.runs[int(one.member)]
+            if isinstance(run, OpenRun):
+                summary = self._summary(one, outcome, {})
+                run.pause(summary, self.provenance.end(run.description["provenance"]))
+                self._tell(one, summary)
+
+    def _tell(self, state: State, summary: dict[str, Any]) -> None:
+        cell = self.cells[int(state.member)]
+        self.batch.tracker.finish(cell, summary)
+        self.progress.finished(cell, summary)
+
+    def _summary(self, state: State, outcome: Outcome, scalars: Scalars) -> dict[str, Any]:
+        return {
+            "outcome": str(outcome),
+            "t": float(state.t),
+            **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
+            **self.training.record(state, self.flow),
+            **{name: float(value) for name, value in scalars.items()},
+        }
+
+    def _checkpoint_if_due(self, event: Advanced) -> None:
+        if time.monotonic() - self.saved_at >= self.batch.checkpoint_every:
+            self._checkpoint(event.state)
+
+    def _checkpoint(self, state: State) -> None:
+        """Keep the state of members that are trained together, then forget the moments before.
+
+        A member that has left keeps its state until then: the others would need it to go on as they were.
+        """
+        stamp = uuid.uuid4().hex
+        together = Together(self.ids, [self.ids[member] for member in state.member.tolist()])
+        for row, member in enumerate(state.member.tolist()):
+            tensors = state.select(torch.tensor([row], device=self.w0.device)).tensors()
+            arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+            self.newest[member] = self.runs[member].checkpoint(stamp, together, arrays)
+        self._drop_checkpoints()
+        self.saved_at = time.monotonic()
+
+    def _drop_checkpoints(self) -> None:
+        """Remove all states of this batch but the newest of each member that is not done."""
+        for member, run_id in enumerate(self.ids):
+            keep = [self.newest[member]] if member in self.newest else []
+            self.batch.store.drop_checkpoints(run_id, keep)
