@@ -240,7 +240,8 @@ HISTORIES = {
 """Name → overrides of the jobs that are trained."""
 
 BITS = ("article", "auto, lazy", "rkc2", "momentum_flow", "frozen_kernel, time", "adam", "kernel", "ensemble")
-"""Those that ``benchmarks/two_commits.py`` trains; and with it the own code, ``own network and data``, never."""
+BITS = (*BITS, "own network and data", "classes, cross_entropy")
+"""Those that ``benchmarks/two_commits.py`` trains."""
 
 TRACKED = {
     "members": (*_QUICK, "tracking=wandb", "tracking.tags=[pinned,small]", "tracking.project=pins"),

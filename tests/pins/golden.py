@@ -53,7 +53,7 @@ def of_run(run):
         "run_id": run.run_id,
         "history": {name: values.tolist() for name, values in run.history.items()},
         "summary": {name: value for name, value in run.summary.items() if name not in PROSE},
-        "arrays": {name: _array(array) for name, array in run.outputs.items()},
+        "arrays": {name: _array(array) for name, array in sorted(run.outputs.items())},
     }
 
 
