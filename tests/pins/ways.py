@@ -15,13 +15,23 @@ from feature_lazy.plan import read_plans, write_plan
 from feature_lazy.runs import load_run
 from feature_lazy.schema import documented_keys, from_plain, to_config
 from feature_lazy.store import Store
+from feature_lazy.store.checkpoint import write as write_checkpoint
 from feature_lazy.validate import validate
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT
 
 DATA = ROOT / "tests" / "data" / "pins"
 
-__all__ = ["Store", "documented_keys", "load_run", "read_plans", "train_config", "validate", "write_plan"]
+__all__ = [
+    "Store",
+    "documented_keys",
+    "load_run",
+    "read_plans",
+    "train_config",
+    "validate",
+    "write_checkpoint",
+    "write_plan",
+]
 
 
 @contextmanager
