@@ -9,14 +9,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from feature_lazy.app import train_config
-from feature_lazy.cells import cells
-from feature_lazy.plan import read_plans, write_plan
-from feature_lazy.runs import load_run
-from feature_lazy.schema import documented_keys, from_plain, to_config
-from feature_lazy.store import Store
-from feature_lazy.store.checkpoint import write as write_checkpoint
-from feature_lazy.validate import validate
+from feature_lazy.runs.job import train_config
+from feature_lazy.runs.plan import read_plans, write_plan
+from feature_lazy.runs.reading import load_run
+from feature_lazy.runs.store import Store
+from feature_lazy.runs.store.checkpoint import write as write_checkpoint
+from feature_lazy.settings.cells import cells
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.schema import documented_keys, from_plain, to_config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT
 

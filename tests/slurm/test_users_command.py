@@ -2,7 +2,7 @@
 
 import pytest
 
-from feature_lazy.runs import load_run
+from feature_lazy.runs.reading import load_run
 from tests.pins import cases, golden
 from tests.slurm.cluster import call, squeue
 from tests.slurm.sweeps import finished, states, submissions
