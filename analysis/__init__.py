@@ -1,1 +1,1 @@
-"""From stored runs to tables, fits and figures. Runs are read through ``feature_lazy.runs.reading`` only."""
+"""The figures and tables of the article, from stored runs; what every sweep has is in ``feature_lazy.study``."""

@@ -1,4 +1,4 @@
-"""``python -m analysis``: figures of sweeps, those of the article, and a report in one HTML file."""
+"""``python -m analysis``: figures and tables of the article, and the commands of ``feature-lazy`` on stored runs."""
 
 import argparse
 import sys
@@ -6,29 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.launch.commands import add, modules
 
-COMMANDS = ("figures", "figure", "laws", "list", "report")
+SHARED = ("figures", "laws", "report", "dashboard")
+"""Commands of ``feature-lazy`` that are here too."""
 FORMATS = ("pdf", "png", "pgf")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says; an error that the user can mend is one sentence."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] not in (*COMMANDS, "-h", "--help"):
+    if given and given[0] not in (*SHARED, "figure", "list", "-h", "--help"):
         given = ["figures", *given]  # python -m analysis DIR
     options = _parser().parse_args(given)
     try:
-        options.call(options)
+        status = options.call(options)
     except FeatureLazyError as error:
         sys.exit(str(error))
+    if status:
+        sys.exit(status)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m analysis", description="Figures of sweeps.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    figures = commands.add_parser("figures", help="table and figures of any sweep; what 'python -m analysis DIR' does")
-    figures.add_argument("folder", type=Path, help="results folder, such as results/demo")
-    figures.set_defaults(call=_figures)
+    known = modules()
+    for name in SHARED:
+        add(commands, name, known[name])
     figure = commands.add_parser("figure", help="one figure or table of the article, with its data as CSV")
     figure.add_argument("name", help="such as fig3; 'python -m analysis list' shows all")
     figure.add_argument(
@@ -39,48 +43,25 @@ def _parser() -> argparse.ArgumentParser:
         "--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: all that can be written"
     )
     figure.set_defaults(call=_figure)
-    laws = commands.add_parser("laws", help="expected, measured ± error and verdict, of every kind of run in a folder")
-    laws.add_argument("folder", type=Path, help="results folder, such as results/demo")
-    laws.set_defaults(call=_laws)
     commands.add_parser("list", help="the article's figures and tables, and what each shows").set_defaults(call=_list)
-    report = commands.add_parser("report", help="one HTML file of a sweep, for any browser, without a network")
-    report.add_argument("folder", type=Path, help="results folder, such as results/demo")
-    report.add_argument("--output", type=Path, help="the file to write; default: DIR/report.html")
-    report.set_defaults(call=_report)
     return parser
 
 
-def _figures(options: argparse.Namespace) -> None:
-    from analysis.summary import summarise
-
-    summarise(options.folder)
-
-
 def _figure(options: argparse.Namespace) -> None:
-    import pandas as pd
-
-    from analysis.figures.claims import finding
-    from analysis.figures.registry import draw_article
+    from analysis.figures.registry import NEEDS_NO_RUN, SHOWN, draw_article, readings
+    from analysis.figures.source import open_runs
+    from feature_lazy.study.table import kinds
+    from feature_lazy.study.terminal import show_readings
 
     written, missing = draw_article(options.name, options.folders, options.output, options.formats)
-    says, found = finding(options.name, pd.read_csv(written[-1], dtype={"text": str}).fillna({"text": ""}))
-    print(f"The article: {says}\nHere: {found.seen}.")
+    says, _ = SHOWN[options.name]
+    print(f"The article: {says}")
+    if options.name not in NEEDS_NO_RUN:
+        tables = kinds(open_runs(options.folders).table, ("L", "P"))
+        show_readings({"Here": readings(options.name, tables)})
     for sentence in missing:
         print(sentence)
     print("Written: " + ", ".join(str(path) for path in written))
-
-
-def _laws(options: argparse.Namespace) -> None:
-    from analysis.table import show_laws
-
-    show_laws(options.folder)
-
-
-def _report(options: argparse.Namespace) -> None:
-    from analysis.report import write_report
-
-    path = write_report(options.folder, options.output)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, for any browser, without a network")
 
 
 def _list(options: argparse.Namespace) -> None:

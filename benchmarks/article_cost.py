@@ -25,7 +25,6 @@ from feature_lazy.networks.widths import widths
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from analysis.sweep import X
 from feature_lazy import load_sweep
 from feature_lazy.data.rules import pattern_shape
 from feature_lazy.networks.activations import Relu
@@ -35,6 +34,7 @@ from feature_lazy.networks.wide_resnet import WideResnet
 from feature_lazy.settings import config as schema
 from feature_lazy.settings.cells import seeds, sqrt_h_alpha
 from feature_lazy.settings.schema import from_plain, register
+from feature_lazy.study.table import X
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 ROOT = Path(__file__).parent.parent

@@ -14,16 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
-from analysis.contrasts import contrasts
-from analysis.figures.claims import finding
-from analysis.figures.registry import ARTICLE, draw_article
-from analysis.figures.source import flows
-from analysis.laws import laws
-from analysis.sweep import H, parts
+from analysis.figures.registry import ARTICLE, SHOWN, draw_article, readings
+from analysis.figures.source import open_runs
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.study.laws import source
+from feature_lazy.study.table import H, kinds
 
 ROOT = Path(__file__).parent.parent
 SWEEPS = ROOT / "conf" / "experiment" / "article" / "small"
@@ -33,16 +30,6 @@ RECORD = DOCS / "gallery.json"
 """What was measured, by figure; the page is written from it."""
 FOLDERS = {"fig1": ("fig3",), "fig4": ("fig3", "fig4a"), "fig5": ("fig3",), "fig9": ("fig3",), "fig10": ("fig3",)}
 """Results folders of figures that do not have one of their own."""
-LAWS = {
-    "fig3": ("kernel change", "half-loss time", "weight change", "α*", "collapse", "output", "1 −", "single error"),
-    "fig4a": ("variance",),
-    "table2": ("kernel change, feature", "weight change, feature"),
-    "fig12": ("kernel change, lazy", "kernel change, feature", "kernel change, middle"),
-    "fig11": ("√hα ×",),
-    "fig14": ("variance against P",),
-    **dict.fromkeys(("fig8", "fig13", "fig15", "fig16"), ("test/error",)),
-}
-"""Results folder → beginnings of the names of the laws that its sweep is made for."""
 HEAD = """# Gallery
 
 Every figure and table of the article at small size, as measured here. `make gallery` trains what is missing and writes
@@ -53,19 +40,18 @@ differences from the article may be of size as well as of substance: each is nam
 
 LAWS_HEAD = """## The laws
 
-What the sweeps below say of the laws that they are made for, as `python -m analysis laws results/small/NAME` says it.
+Below each figure stand the laws that it shows, judged as `feature-lazy laws` judges them.
 ±: 95 % over seeds; one law in twenty differs by chance. An exponent of the article's heuristics (2L/(L + 1), 1/(L + 1))
 may be off by 20 %, as it is in the article. Widths below the least of the article's own sweep are left out: they show
 what is beyond leading order in 1/h, as h = 30 does, whose kernel changes by 40 to 50 % more than that of h = 100 at
 √hα ≤ 0.1. "Assumed" regimes are those of sweeps in which no kernel change was measured.
 
-**In the lazy regime the kernel change falls with h at fixed √hα**, as h^(−0.57 ± 0.15) over h = 30 … 300 of fig3 and
-on to h = 1000 (6.5e-5 at √hα = 1e4, where h = 300 has 1.3e-4): there its curves do not collapse. To first order in
-1/α each neuron's share has the sign of its last weight, and shares add up to 1/√h of their number (O₃ ~ 1/h: Dyer and
-Gur-Ari, arXiv:1909.11304); to second order all have one sign. So the change goes as A/(hα) + B/(√hα)²: the second
-term makes it 1 at one √hα for every h, the first gives the exponent −1 far above, from √hα ~ √h·B/A on, about 50 at h
-= 300. In the authors' code it falls with h, too: 3.3e-4 at h = 30, 2.2e-4 at h = 100.
-
+**Deep in the lazy regime the kernel change falls as h^(−½) at fixed √hα**, and is the same for all h at the boundary.
+To first order in 1/α each neuron's share has the sign of its last weight, and shares add up to 1/√h of their number
+(O₃ ~ 1/h: Dyer and Gur-Ari, arXiv:1909.11304); to second order all have one sign. So the change goes as
+A/(hα) + B/(√hα)²: the second term makes it 1 at one √hα for every h, the first gives the exponent −1 far above, from
+√hα ~ √h·B/A on. The law of the width is judged from ten times that on, the collapse of its curves up to ten times the
+boundary. In the authors' code it falls with h, too: 3.3e-4 at h = 30, 2.2e-4 at h = 100.
 """
 
 
@@ -99,9 +85,8 @@ def measured(name: str) -> dict:
     for path in written:
         if path.suffix == ".png":
             shutil.copy(path, ROOT / DOCS / path.name)
-    data = pd.read_csv(ROOT / RESULTS / "figures" / f"{name}.csv", dtype={"text": str}).fillna({"text": ""})
-    says, found = finding(name, data)
-    return {"says": says, "seen": found.seen, "agrees": found.agrees, "notes": notes}
+    says, laws = SHOWN[name]
+    return {"says": says, "laws": laws_of(name, folders) if laws else [], "notes": notes}
 
 
 def least_width(name: str) -> int:
@@ -110,25 +95,24 @@ def least_width(name: str) -> int:
     return min((int(h) for h in str(sweep.get("width.h", 0)).split(",")), default=0)
 
 
-def laws_of(folder: str) -> list[dict[str, str]]:
-    """The laws that a sweep is made for, as it shows them: of its trained networks, and of what its runs differ in."""
-    whole = pd.concat(parts(ROOT / RESULTS / folder).values())
-    networks = flows(whole)
-    found = [*laws(networks[networks[H] >= least_width(folder)]), *contrasts(whole)]
-    names = ("name", "where", "expected", "measured", "verdict")
+def laws_of(name: str, folders: Sequence[Path]) -> list[dict[str, str]]:
+    """The laws that a figure shows that could be measured, as the court has them."""
+    table = open_runs(folders).table
+    table = table[table[H] >= least_width(folders[0].name)]
+    columns = ("name", "expected", "measured", "verdict")
     return [
-        {"sweep": folder} | {name: getattr(law, name) for name in names}
-        for law in found
-        if law.name.startswith(LAWS[folder]) and law.estimate is not None
+        {"where": source(row)} | {column: getattr(row, column) for column in columns}
+        for row in readings(name, kinds(table, ("L", "P")))
+        if row.estimate is not None
     ]
 
 
 def law_table(rows: Sequence[dict[str, str]]) -> str:
     """Laws as Markdown."""
-    head = ("law", "sweep", "where", "expected", "measured", "verdict")
+    head = ("law", "where", "expected", "measured", "verdict")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        values = [row["name"], row["sweep"], *(row[name] for name in head[2:])]
+        values = [row["name"], *(row[name] for name in head[1:])]
         lines.append("| " + " | ".join(value.replace("|", "\\|") for value in values) + " |")
     return "\n".join(lines)
 
@@ -137,12 +121,10 @@ def page(record: dict[str, dict], times: dict[str, float]) -> str:
     """The gallery as Markdown."""
     left = [_title(name) for name in ARTICLE if name not in record]
     sections = [HEAD, f"Not measured so far: {', '.join(left)}."] if left else [HEAD]
-    if found := [row for folder in LAWS for row in record.get("laws", {}).get(folder, [])]:
-        sections.append(LAWS_HEAD + law_table(found))
+    sections.append(LAWS_HEAD)
     for name in (name for name in ARTICLE if name in record):
         entry = record[name]
         folders = sweeps_of(name)
-        verdict = {True: "As in the article", False: "**Differs from the article**", None: "Seen"}[entry["agrees"]]
         commands = [
             f"python train.py experiment=article/{experiment} size=small  # {_seconds(times.get(experiment))}"
             for experiments in folders.values()
@@ -152,7 +134,7 @@ def page(record: dict[str, dict], times: dict[str, float]) -> str:
         commands.append(f"python -m analysis figure {name} {target}")
         title = _title(name)
         lines = [f"## {title}", f"![{title}](gallery/{name}.png)", f"The article: {entry['says']}"]
-        lines.append(f"{verdict}: {entry['seen']}.")
+        lines.append(law_table(entry["laws"]) if entry["laws"] else "No law of this figure can be judged at this size.")
         lines += [f"*{note}*" for note in entry["notes"]]
         sections.append("\n\n".join([*lines, "```sh\n" + "\n".join(commands) + "\n```"]))
     return "\n\n".join(section.strip() for section in sections) + "\n"
@@ -200,8 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{experiment}: {seconds:.0f} s", flush=True)
         try:
             record[name] = measured(name)
-            for folder in LAWS.keys() & sweeps_of(name).keys():
-                record.setdefault("laws", {})[folder] = laws_of(folder)
         except FeatureLazyError as error:
             print(f"{name}: {error}")
             continue

@@ -28,7 +28,7 @@ def noise(random, shape, sd):
     return sum(sd / 3**0.5 * random.standard_normal(part) for part in parts) + tilt
 
 
-def sweep(rng=0, *, seeds=3, widths=WIDTHS, xs=XS, sd=0.05, star=lambda h: 1.0, runs=True, **columns):
+def sweep(rng=0, *, seeds=3, widths=WIDTHS, xs=XS, sd=0.05, star=lambda h: 1.0, fall=0.0, runs=True, **columns):
     """A row for each run.
 
     Args:
@@ -38,6 +38,7 @@ def sweep(rng=0, *, seeds=3, widths=WIDTHS, xs=XS, sd=0.05, star=lambda h: 1.0, 
         xs: √h·α, a part of XS.
         sd: of the noise in ln; 0: the laws themselves.
         star: factor on x*, as a function of h.
+        fall: exponent with which the kernel change falls with h at √hα > 100, as theory has it to first order in 1/α.
         runs: whether rows have a run to read, which takes time.
         columns: constant columns.
     """
@@ -50,7 +51,7 @@ def sweep(rng=0, *, seeds=3, widths=WIDTHS, xs=XS, sd=0.05, star=lambda h: 1.0, 
         return values * np.exp(noise(random, shape, sd).ravel())
 
     rows = pd.DataFrame({"h": h, "sqrt_h_alpha": x, "alpha": x / np.sqrt(h), "seed": seed, "outcome": "converged"})
-    rows["kernel_change"] = noisy(kernel_change(x / scale))
+    rows["kernel_change"] = noisy(kernel_change(x / scale) * np.where(x > 100, (h / 100.0) ** -fall, 1.0))
     rows["weights/change"] = noisy(np.where(x > 1, x**LAZY, x**WEIGHTS) / np.sqrt(h))
     rows["t_half"] = noisy(3.3 * np.minimum(x, 1.0))
     rows["test/error"] = 0.1 + 0.05 / (1 + x / scale) + 0.01 * sd * random.standard_normal(len(x))

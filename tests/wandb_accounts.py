@@ -14,14 +14,16 @@ LAST_PAGE = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
 
 
 def dashboard(home, *arguments, timeout=20, **environment):
-    """Call ``python -m analysis.dashboard`` as a user with this home folder does, without settings of the machine.
+    """Call ``feature-lazy dashboard`` as a user with this home folder does, without settings of the machine.
 
     ``timeout``: seconds to wait for an answer of the server, in place of the real ones.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "NETRC"))}
-    code = f"""from analysis.dashboard import __main__, account
+    code = f"""import sys
+from feature_lazy.launch.commands import main
+from feature_lazy.study.dashboard import account
 account.TIMEOUT = {timeout}
-__main__.leave(__main__.main())"""
+sys.exit(main(["dashboard", *sys.argv[1:]]))"""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,

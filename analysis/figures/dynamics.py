@@ -11,13 +11,14 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.panels import H, X, by, by_width, by_x, observable, power
 from analysis.figures.performance import begin, kind, over_alpha
-from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows
-from analysis.figures.style import SQRT_H_ALPHA, look
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
+from feature_lazy.study.regimes import CROSSOVER
 
 CHANGE = r"$\|\Theta-\Theta_0\|\,/\,\|\Theta_0\|$"
-FEATURE_END, LAZY_BEGIN = 0.3, 1e3
-"""√h·α at which the guides of the regimes end and begin: 1.5 and 2 decades from the crossover at 10."""
+FEATURE_END, LAZY_BEGIN = CROSSOVER / 10**1.5, CROSSOVER * 100
+"""√h·α at which the guides of the regimes end and begin: 1.5 and 2 decades from the crossover."""
 GRID = np.logspace(-3, 1, 81)
 """t/t₁ on which curves of several seeds are averaged."""
 TINY = 1e-300

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from analysis.contrasts import UNFIT
 from analysis.figures.panels import H, X, errors
 from analysis.figures.performance import begin, kind
-from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows, frozen
+from feature_lazy.study.contrasts import UNFIT
+from feature_lazy.study.figures.sheet import Sheet
 
 SHOWN = (0.1, 1.9)
 """Range of the grey scale, in root mean squares of Θ."""

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.figures.axes import PERCENT
-from analysis.figures.sheet import Sheet
-from analysis.figures.style import SQRT_H_ALPHA, look
-from analysis.sweep import H, X, ensemble, over_seeds
+from feature_lazy.study.figures.axes import PERCENT
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
+from feature_lazy.study.table import H, X, ensemble, over_seeds
 
 ERROR, VARIANCE = "test/error", r"$h\,\mathrm{Var}\,F$"
 DASHED = {"ls": "--", "mfc": "white", "lw": 0.8}
@@ -43,7 +43,7 @@ def observable(sheet: Sheet, panel: str, groups: Groups, column: str, *, alpha: 
     """Mean of a column over seeds, with its standard error, for each group, against √h·α or α."""
     for index, (name, table) in enumerate(groups.items()):
         means = over_seeds(table, column)
-        x = means[X] / np.sqrt(means[H]) if alpha else means[X]
+        x = means[ALPHA if alpha else X]
         sheet.line(panel, name, x, means["mean"], _errors(means), style=index)
     _one_seed(sheet, panel, groups)
     sheet.decorate(panel, r"$\alpha$" if alpha else SQRT_H_ALPHA, "")
@@ -54,10 +54,10 @@ def errors(sheet: Sheet, panel: str, groups: Groups, *, axis: str = X, ensembles
     many = False
     for index, (name, table) in enumerate(groups.items()):
         means = over_seeds(table, ERROR)
-        sheet.line(panel, name, position(means, axis), means["mean"], _errors(means), style=index)
+        sheet.line(panel, name, means[axis], means["mean"], _errors(means), style=index)
         if ensembles and len(statistics := ensemble(table)):
             many = True
-            x = position(statistics, axis)
+            x = statistics[axis]
             sheet.line(
                 panel, f"{name}, ensemble", x, statistics["error"], style={**look(index), **DASHED}, legend=False
             )
@@ -71,11 +71,6 @@ def errors(sheet: Sheet, panel: str, groups: Groups, *, axis: str = X, ensembles
 
 ALPHA = "alpha"
 AXIS = {X: SQRT_H_ALPHA, ALPHA: r"$\alpha$", H: "$h$"}
-
-
-def position(table: pd.DataFrame, axis: str) -> pd.Series:
-    """√h·α, α or h of each row."""
-    return table[X] / np.sqrt(table[H]) if axis == ALPHA else table[axis]
 
 
 def rescaled_errors(sheet: Sheet, panel: str, table: pd.DataFrame) -> None:
@@ -108,7 +103,7 @@ def variances(
     for index, (name, table) in enumerate(groups.items()):
         if len(statistics := with_errors(table)):
             scale = factor(statistics.assign(P=table["P"].iloc[0]))
-            x, bars = position(statistics, axis), scale * statistics["variance_error"]
+            x, bars = statistics[axis], scale * statistics["variance_error"]
             sheet.line(panel, name, x, scale * statistics["variance"], bars, style=index)
     if not any(table.groupby([H, X])["seed"].nunique().gt(1).any() for table in groups.values()):
         sheet.missing(panel, "A variance needs at least two seeds.")

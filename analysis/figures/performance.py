@@ -3,10 +3,11 @@
 import pandas as pd
 
 from analysis.figures.panels import ALPHA, H, X, by_width, by_x, errors, rescaled_errors, variances
-from analysis.figures.sheet import Sheet
 from analysis.figures.source import FLOWS, Source, flows, frozen, one_kind
-from analysis.figures.style import look
-from analysis.sweep import fitted
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
+from feature_lazy.study.regimes import CROSSOVER
+from feature_lazy.study.table import fitted
 
 CIFAR = ("cifar10", "cifar10_colour", "mnist1d")
 """CIFAR10, and what stands for it at small size."""
@@ -54,12 +55,12 @@ def fig3(source: Source) -> Sheet:
 
 def _cells(sheet: Sheet, panel: str, table: pd.DataFrame) -> None:
     """Where in the plane of h and α there are runs."""
-    cells = table[[H, X]].drop_duplicates()
-    sheet.line(panel, "trained", cells[H], cells[X] / cells[H] ** 0.5, style={**look(0), "ls": "", "ms": 2})
+    cells = table[[H, X, ALPHA]].drop_duplicates([H, X])
+    sheet.line(panel, "trained", cells[H], cells[ALPHA], style={**look(0), "ls": "", "ms": 2})
     if len(cells):
         widths = sorted(cells[H])
-        line = [10 / h**0.5 for h in (widths[0], widths[-1])]
-        sheet.axes[panel].plot([widths[0], widths[-1]], line, "k-", lw=1.2, label=r"$\sqrt{h}\,\alpha = 10$")
+        line = [CROSSOVER / h**0.5 for h in (widths[0], widths[-1])]
+        sheet.axes[panel].plot([widths[0], widths[-1]], line, "k-", lw=1.2, label=rf"{SQRT_H_ALPHA} = {CROSSOVER:g}")
         sheet.decorate(panel, "$h$", r"$\alpha$")
 
 

@@ -3,11 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from analysis.figures import overview
-from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows, one_kind
-from analysis.figures.style import look
-from analysis.sweep import H, X, fitted, over_seeds
+from feature_lazy.study.figures import overview
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.style import look
+from feature_lazy.study.table import H, fitted, over_seeds
 
 HINGES = {"hinge": np.inf, r"soft hinge, $\beta = 20$": 20.0, r"$\beta = 5$": 5.0, r"$\beta = 1$": 1.0}
 MARGINS = (-0.7, 1.5)
@@ -27,7 +27,7 @@ def fig1(source: Source) -> Sheet:
     plt.close(sheet.figure)
     sheet.axes["a"] = sheet.figure.axes[0]
     for _, row in over_seeds(table, "kernel_change").iterrows():
-        sheet.record("a", f"h = {row[H]:g}", row[X] / np.sqrt(row[H]), row["mean"], row["sem"])
+        sheet.record("a", f"h = {row[H]:g}", row["alpha"], row["mean"], row["sem"])
     return sheet
 
 

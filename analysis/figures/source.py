@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.sweep import H, X
-from feature_lazy import load_sweep
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.reading import Run
+from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.study.table import H, X, best_kernel_change
 
 KIND = (
     "dataset",
@@ -65,9 +65,7 @@ def open_runs(folders: Sequence[Path]) -> Source:
     table = pd.concat(tables, ignore_index=True).drop_duplicates("run_id")
     facts = pd.DataFrame([_facts(run) for run in table["run"]], index=table.index)
     table = pd.concat([table, facts], axis=1)
-    candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
-    change = table[candidates].bfill(axis=1).iloc[:, 0] if candidates else float("nan")
-    table = table.assign(kernel_change=change)
+    table = table.assign(kernel_change=best_kernel_change(table))
     # Two sweeps may share cells and observe them differently: of such the one with the kernel is shown.
     table = table.sort_values("kernel_change", na_position="last", kind="stable")
     table = table.drop_duplicates([*(c for c in KIND if c in table), H, X, "seed"]).sort_values([H, X, "seed"])

@@ -3,19 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from analysis import fits
 from analysis.figures.panels import ERROR, X
 from analysis.figures.performance import begin, kind
-from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows
-from analysis.figures.variants import UNFIT
-from analysis.sweep import over_seeds
-
-CROSSOVER = 10.0
-"""√h·α between the regimes (Fig. 5a)."""
-NOT_FROZEN = ("gradient_flow", "momentum_flow", "sgd", "adam")
-ARTICLE = {"fully_connected pca": "feature", "fully_connected": "lazy", "cnn cifar10": "feature"}
-"""Which regime the article finds ahead."""
+from feature_lazy.study.ahead import TRAINED, UNFIT, Lead, expected_ahead, lead
+from feature_lazy.study.exponents import slope
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.regimes import crossover, regimes
+from feature_lazy.study.table import over_seeds
 
 
 def table1(source: Source) -> Sheet:
@@ -23,18 +18,20 @@ def table1(source: Source) -> Sheet:
     sheet, table = begin(
         "table1", {"a": "least test error over α, mean of the seeds"}, source, unfit=UNFIT, columns=1, height=1.0
     )
-    table = table[table["dynamics"].isin(NOT_FROZEN)]
+    table = table[table["dynamics"].isin(TRAINED)]
     columns = ("data", "network", "dynamics", "feature", "lazy", "ahead", "article")
     rows = []
     keys = ["dataset", "architecture", "L", "activation", "dynamics", "P"]
     for (data, network, depth, activation, dynamics, p), group in table.groupby(keys, dropna=False):
         own = kind(sheet, f"{data}, {network}", group)
-        feature, lazy = (_least(part) for part in (own[own[X] < CROSSOVER], own[own[X] >= CROSSOVER]))
+        star = crossover(own)
+        feature, lazy = (_least(part) for part in (own[own[X] < star], own[own[X] >= star]))
         name = f"{network}, {activation}, L = {depth:g}"
         for regime, found in (("feature", feature), ("lazy", lazy)):
             if found is None:
                 sheet.note(
-                    f"{data}, {network}: no run in the {regime} regime (√hα {'<' if regime == 'feature' else '≥'} 10)."
+                    f"{data}, {network}: no run in the {regime} regime "
+                    f"(√hα {'<' if regime == 'feature' else '≥'} {star:.3g})."
                 )
             else:
                 sheet.record("a", f"{data}, P = {p}, {name}, {dynamics}", found[0], found[1], found[2], regime)
@@ -45,8 +42,8 @@ def table1(source: Source) -> Sheet:
                 dynamics,
                 _text(feature),
                 _text(lazy),
-                _ahead(feature, lazy),
-                _expected(network, data),
+                _ahead(lead(own)),
+                expected_ahead(own) or "–",
             )
         )
     write(sheet, columns, rows)
@@ -68,25 +65,14 @@ def _text(found: tuple[float, float, float] | None) -> str:
     return f"{100 * found[1]:.2f}" + (f" ± {100 * found[2]:.2f}" if np.isfinite(found[2]) else "") + " %"
 
 
-def _ahead(feature: tuple[float, float, float] | None, lazy: tuple[float, float, float] | None) -> str:
-    """Which is ahead by more than twice the standard error of the difference."""
-    if feature is None or lazy is None:
+def _ahead(found: Lead | None) -> str:
+    """Which is ahead, by more than the error bar of the difference."""
+    if found is None:
         return "–"
-    error = np.hypot(feature[2], lazy[2])
-    better = "feature" if feature[1] < lazy[1] else "lazy"
-    return (
-        better
-        if abs(feature[1] - lazy[1]) > 2 * error
-        else "neither, within 2 errors"
-        if np.isfinite(error)
-        else f"{better} (one seed)"
-    )
-
-
-def _expected(network: str, data: str) -> str:
-    if network == "cnn":
-        return ARTICLE["cnn cifar10"] if data.startswith("cifar10") else "–"
-    return ARTICLE.get(f"{network} pca" if " pca" in data else network, "–")
+    better = "feature" if found.difference.value < 0 else "lazy"
+    if not np.isfinite(found.difference.error):
+        return f"{better} (one seed)"
+    return found.winner or "neither, within the error"
 
 
 def table2(source: Source) -> Sheet:
@@ -95,7 +81,7 @@ def table2(source: Source) -> Sheet:
     table, rows = flows(table), []
     for depth, group in table.dropna(subset=["L"]).groupby("L"):
         own = kind(sheet, f"L = {depth:g}", group)
-        found_regimes = fits.regimes(own)
+        found_regimes = regimes(own)
         expected = {
             ("kernel change", "kernel_change", "feature"): -2 * depth / (depth + 1),
             ("kernel change", "kernel_change", "lazy"): -1.0,
@@ -104,7 +90,7 @@ def table2(source: Source) -> Sheet:
         }
         for (name, column, regime), theory in expected.items():
             between = getattr(found_regimes, regime) if found_regimes else None
-            found = fits.slope(own, column, between) if between else None
+            found = slope(own, column, between) if between else None
             if found is None:
                 sheet.note(f"L = {depth:g}: no two √hα for the {name} in the {regime} regime.")
                 continue

@@ -5,12 +5,10 @@ import pandas as pd
 
 from analysis.figures.panels import ALPHA, H, X, by, errors, variances
 from analysis.figures.performance import begin, below, kind
-from analysis.figures.sheet import Sheet
 from analysis.figures.source import Source, flows
-from analysis.figures.style import SQRT_H_ALPHA
-
-UNFIT = 0.04
-"""Fraction of unfit patterns up to which the article keeps a run of Fig. 7b."""
+from feature_lazy.study.ahead import UNFIT
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.style import SQRT_H_ALPHA
 
 
 def fig7(source: Source) -> Sheet:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.statistics import falls
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
 from feature_lazy.dynamics.integrate import Limits, finish, start
@@ -201,8 +201,5 @@ def _frozen(
 
 def _crossing(rows: Sequence[Evidence]) -> float:
     """α at which the kernel change is 1, interpolated in logarithms at the largest such α; NaN: there is none."""
-    for below, above in reversed(list(pairwise(rows))):
-        if below.kernel_change >= 1 > above.kernel_change:
-            log_change = [math.log(above.kernel_change), math.log(below.kernel_change)]
-            return float(np.exp(np.interp(0.0, log_change, [math.log(above.alpha), math.log(below.alpha)])))
-    return math.nan
+    x, y = (np.log([getattr(row, name) for row in rows]) for name in ("alpha", "kernel_change"))
+    return float(np.exp(-falls(-x[::-1], -y[None, ::-1])[0]))  # from the far end, where the change rises through 1

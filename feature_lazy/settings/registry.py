@@ -128,13 +128,13 @@ def discover(modules: Iterable[str] = ()) -> None:
         _import(module)
 
 
-def own_modules() -> list[str]:
-    """Option files of this package as import paths, those of lower rooms first where one imports another."""
+def own_modules(declares: re.Pattern[bytes] = DECLARES) -> list[str]:
+    """Files of this package that declare something as import paths, lower rooms first where one imports another."""
     package = importlib.import_module(HOME)
     found = []
     for folder in package.__path__:
         for path in sorted(Path(folder).rglob("*.py")):
-            if DECLARES.search(path.read_bytes()):
+            if declares.search(path.read_bytes()):
                 parts = path.relative_to(folder).with_suffix("").parts
                 found.append(".".join([HOME, *(parts[:-1] if parts[-1] == "__init__" else parts)]))
     return found

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.sweep import margins as stored_margins
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.labels import Classes
 from feature_lazy.data.prepare import Dataset, prepare
@@ -17,6 +16,7 @@ from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.measure.observer import Observer, fit
 from feature_lazy.measure.probe import KernelCadence
 from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.study.table import margins as stored_margins
 from tests.arrays import normal
 from tests.kernels.test_class_kernels import PHI, C, weights
 

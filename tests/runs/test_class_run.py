@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from analysis.sweep import ensemble, read
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.runs.batch import build
 from feature_lazy.settings.checks import validate
+from feature_lazy.study.table import ensemble, read
 from tests.runs.test_run import contents, train
 
 CLASSES = ("labels=classes", "loss=cross_entropy")

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import figures
 from analysis.__main__ import main
-from analysis.fits import laws
-from analysis.missing import missing
-from analysis.summary import summarise
-from analysis.sweep import differences, ensemble, over_seeds, parts, read
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.store import Store
+from feature_lazy.study import figures
+from feature_lazy.study.laws import laws
+from feature_lazy.study.missing import missing
+from feature_lazy.study.summary import summarise
+from feature_lazy.study.table import differences, ensemble, over_seeds, parts, read
 from tests.stored import save
 
 XS = tuple(10.0 ** np.arange(-3, 6))
@@ -119,10 +119,10 @@ def drawn(folder):
 def test_every_figure_of_a_full_sweep(tmp_path, capsys):
     assert drawn(plant(tmp_path)) == set(figures.FIGURES)
     shown = capsys.readouterr().out
-    assert "Laws of the article" in shown
+    assert "arXiv:1906.08034" in shown
     assert "Outcomes: 72 converged" in shown
     assert "There is one" not in shown
-    assert f"python -m analysis report {tmp_path}" in shown
+    assert f"feature-lazy report {tmp_path}" in shown
 
 
 @pytest.mark.parametrize(

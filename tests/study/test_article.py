@@ -110,22 +110,13 @@ def test_size_without_meaning_is_refused(arguments, sentence):
         sized(arguments.split())
 
 
-def test_gallery_shows_commands_and_says_plainly_what_differs():
-    entry = {"says": "It falls.", "seen": "it rises", "agrees": False, "notes": ["One seed: no error bars."]}
-    law = {
-        "sweep": "fig3",
-        "name": "‖w‖",
-        "where": "Fig. 9",
-        "expected": "−1",
-        "measured": "−0.5",
-        "verdict": "differs",
-    }
-    record = {"fig9": entry, "fig2": {**entry, "agrees": True, "notes": []}, "laws": {"fig3": [law]}}
+def test_gallery_shows_commands_and_the_verdicts_of_the_court():
+    law = {"name": "‖w‖", "where": "Fig. 9", "expected": "−1", "measured": "−0.5", "verdict": "differs"}
+    entry = {"says": "It falls.", "laws": [law], "notes": ["One seed: no error bars."]}
+    record = {"fig9": entry, "fig2": {**entry, "laws": []}}
     text = page(record, {"fig3": 61.2})
-    assert "| ‖w‖ | fig3 | Fig. 9 | −1 | −0.5 | differs |" in text
-    assert text.index("Figure 2") < text.index("Figure 9")
-    assert "**Differs from the article**: it rises." in text
-    assert "As in the article: it rises." in text
+    assert "| ‖w‖ | Fig. 9 | −1 | −0.5 | differs |" in text
+    assert text.index("Figure 2") < text.index("No law of this figure") < text.index("Figure 9")
     assert "*One seed: no error bars.*" in text
     assert "python train.py experiment=article/fig3 size=small  # 61 s here" in text
     assert "python -m analysis figure fig9 results/small/fig3\n" in text

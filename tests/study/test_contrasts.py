@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.contrasts import contrasts
-from analysis.verdict import AGREES, DIFFERS
+from feature_lazy.study.laws import contrasts
+from feature_lazy.study.verdict import AGREES, DIFFERS
 from tests.study.test_pairs import errors, moved
 
 FLOW = {"kind": "gradient_flow", "stepper": "auto", "tolerance": 1e-2}

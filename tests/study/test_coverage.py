@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.ensemble_laws import variance_slope
-from analysis.ensembles import Ensemble
-from analysis.exponents import bend
-from analysis.fits import boundary_slope, crossing, regimes, slope, width_slope
+from feature_lazy.study.crossings import boundary_slope, crossing
+from feature_lazy.study.ensemble_laws import variance_slope
+from feature_lazy.study.ensembles import Ensemble
+from feature_lazy.study.exponents import bend, slope, width_slope
+from feature_lazy.study.regimes import regimes
 from tests.planted import FEATURE, LAZY, STAR, XS, sweep
 
 SWEEPS = 400

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from analysis.dashboard.__main__ import main
+from feature_lazy.launch.commands import main
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
@@ -18,7 +18,7 @@ OWN = {"_runtime", "group", "duration", "displayName"}
 
 def dry_run(capsys, *arguments):
     """What would be saved."""
-    assert main(["laziness", *arguments, "--dry-run"]) == 0
+    assert main(["dashboard", "laziness", *arguments, "--dry-run"]) == 0
     return json.loads(capsys.readouterr().out)
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from analysis.dashboard.__main__ import main
+from feature_lazy.launch.commands import main
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
@@ -52,7 +52,7 @@ def test_what_is_saved_is_what_the_dry_run_shows(server, save, capsys):
     ]
     assert {(one["entityName"], one["projectName"]) for one in server.saved} == {("team", "laziness")}
     assert [one["type"] for one in server.saved] == ["project-view", "runs"]
-    assert main(["laziness", "--sweep", "demo", "--dry-run"]) == 0
+    assert main(["dashboard", "laziness", "--sweep", "demo", "--dry-run"]) == 0
     dry = json.loads(capsys.readouterr().out)
     assert json.loads(workspace["spec"]) == dry["workspace"]["spec"]
     saved = json.loads(report["spec"])
@@ -124,7 +124,7 @@ def test_key_that_is_none_is_one_sentence(tmp_path):
 
 def test_without_the_package_the_sentence_says_what_to_install(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
-    assert main(["laziness", "--dry-run"]) == 1
+    assert main(["dashboard", "laziness", "--dry-run"]) == 1
     assert capsys.readouterr().err == (
         "The dashboard needs the package wandb-workspaces: pip install 'feature_lazy[dashboard]'.\n"
     )
@@ -132,19 +132,19 @@ def test_without_the_package_the_sentence_says_what_to_install(capsys, monkeypat
 
 @pytest.mark.parametrize("project", ["team/laziness", ""])
 def test_project_with_its_team_is_refused(capsys, project):
-    assert main([project, "--dry-run"]) == 1
+    assert main(["dashboard", project, "--dry-run"]) == 1
     assert capsys.readouterr().err.endswith("a project's name has no /; name the team or user with --entity.\n")
 
 
 def test_file_that_cannot_be_written_is_one_sentence(capsys, tmp_path):
-    assert main(["laziness", "--dry-run", str(tmp_path / "missing" / "spec.json")]) == 1
+    assert main(["dashboard", "laziness", "--dry-run", str(tmp_path / "missing" / "spec.json")]) == 1
     assert capsys.readouterr().err.endswith("it cannot be written: No such file or directory.\n")
 
 
 def test_report_tells_how_the_sweep_was_made_and_its_laws(tiny, capsys, tmp_path):
     for alpha in (1e3, 1e4):
         run(build(tiny(*QUICK, f"alpha.value={alpha}", "seed=ensemble", "seed.members=2")))
-    assert main(["laziness", "--report", "--results", str(tmp_path / "results"), "--dry-run"]) == 0
+    assert main(["dashboard", "laziness", "--report", "--results", str(tmp_path / "results"), "--dry-run"]) == 0
     text = json.loads(capsys.readouterr().out)["report"]["spec"]["blocks"][-2]["content"]
     rows = dict(line.strip("| ").split(" | ", 1) for line in text.splitlines() if line.startswith("| "))
     assert rows["runs"] == "4: 4 converged"
@@ -160,5 +160,5 @@ def test_report_tells_how_the_sweep_was_made_and_its_laws(tiny, capsys, tmp_path
 
 
 def test_results_that_are_none_are_one_sentence(capsys, tmp_path):
-    assert main(["laziness", "--results", str(tmp_path), "--dry-run"]) == 1
+    assert main(["dashboard", "laziness", "--results", str(tmp_path), "--dry-run"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

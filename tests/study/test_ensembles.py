@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble_laws import ensemble_laws, pattern_law, variance_slope
-from analysis.ensembles import Ensemble, margins
-from analysis.sweep import ensemble, ensembles
-from analysis.verdict import AGREES
+from feature_lazy.study.ensemble_laws import pattern_law, variance_slope
+from feature_lazy.study.ensembles import Ensemble, margins
+from feature_lazy.study.laws import laws
+from feature_lazy.study.table import ensemble, ensembles
+from feature_lazy.study.verdict import AGREES
 from tests.planted import sweep
 
 RANDOM = np.random.default_rng(0)
@@ -79,13 +80,19 @@ def test_standard_error_of_a_single_network():
     assert row["single_sem"] == pytest.approx(0.25 * (4 / 3) ** 0.5 / 2)
 
 
+def variance_laws(table):
+    """The rows of the lazy and of the feature regime."""
+    found = {row.name: row for row in laws(table)}
+    return found["variance against h, lazy"], found["variance against h, feature"]
+
+
 def test_without_a_kernel_change_regimes_are_assumed():
     """The variance is 1/h where they are, and 1/h² between them, where nobody looks."""
     table = sweep(2, seeds=5)
     between = table[(table["sqrt_h_alpha"] > 0.1) & (table["sqrt_h_alpha"] < 1e3)]
     for run, h in zip(between["run"], between["h"], strict=True):
         run.outputs["F_test"] = run.outputs["y_test"] + (run.outputs["F_test"] - run.outputs["y_test"]) / h**0.5
-    lazy, feature, _ = ensemble_laws(table.assign(kernel_change=np.nan))
+    lazy, feature = variance_laws(table.assign(kernel_change=np.nan))
     assert (lazy.verdict, feature.verdict) == (AGREES, AGREES)
     assert (lazy.where, feature.where) == (
         "Fig. 4a–b, eq. 17; √hα ≥ 1e+03, assumed",
@@ -96,7 +103,7 @@ def test_without_a_kernel_change_regimes_are_assumed():
 
 
 def test_a_frozen_kernel_is_lazy_everywhere():
-    lazy, feature, _ = ensemble_laws(sweep(2, seeds=5, dynamics="frozen_kernel"))
+    lazy, feature = variance_laws(sweep(2, seeds=5, dynamics="frozen_kernel"))
     assert lazy.verdict == AGREES
     assert lazy.where == "Fig. 4a–b, eq. 17; all √hα, the kernel is frozen"
     assert feature.estimate is None

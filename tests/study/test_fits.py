@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.collapse import collapse, rescaled
-from analysis.estimate import MANY, Estimate, estimate, jackknife
-from analysis.exponents import mean
-from analysis.fits import bend, boundary_slope, crossing, crossings, regimes, slope, width_slope
-from analysis.grid import Grid
+from feature_lazy.study.collapse import collapse, rescaled
+from feature_lazy.study.crossings import boundary_slope, crossing, crossings
+from feature_lazy.study.estimate import MANY, Estimate, estimate, jackknife
+from feature_lazy.study.exponents import bend, mean, slope, width_slope
+from feature_lazy.study.grid import Grid
+from feature_lazy.study.regimes import regimes
 from tests.planted import FEATURE, LAZY, STAR, WIDTHS, XS, kernel_change, sweep
 
 EXACT = 1e-12  # rounding of logarithms that are a few units large

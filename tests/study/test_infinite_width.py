@@ -7,9 +7,6 @@ import math
 import pytest
 import torch
 
-from analysis.figures import STYLE, overview
-from analysis.summary import summarise
-from analysis.sweep import LIMIT, read
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.losses import Hinge, Mse, QuadraticHinge, SoftHinge
@@ -21,7 +18,10 @@ from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells, scientific
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study import infinite_width
+from feature_lazy.study.figures import STYLE, overview
 from feature_lazy.study.infinite_width import FILE, lazy_limit, stored_test_error
+from feature_lazy.study.summary import summarise
+from feature_lazy.study.table import LIMIT, read
 from tests.arrays import normal
 
 NET = FullyConnected(5, [3, 3], Relu().build(), bias=0.1)

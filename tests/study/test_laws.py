@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.fits import Law, laws
-from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS
+from feature_lazy.study.laws import laws
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, Reading
 from tests.planted import SPEED, sweep
 
 GAIN = "single error less error of the mean"
@@ -21,7 +21,7 @@ def by_name(table):
 
 @pytest.fixture(scope="module")
 def planted():
-    return sweep(1, seeds=5)
+    return sweep(1, seeds=5, fall=0.5)
 
 
 def test_law_is_text_and_a_number(planted):
@@ -223,4 +223,4 @@ def test_laws_are_quick(planted):
     laws(big)
     assert len(big) == 1050
     assert time.process_time() - started < 2
-    assert isinstance(laws(big)[0], Law)
+    assert isinstance(laws(big)[0], Reading)

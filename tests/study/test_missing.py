@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.missing import missing
+from feature_lazy.study.missing import missing
 from tests.planted import XS, sweep
 
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.pairs import by_cell, centring_laws, compare, negligible, paired
-from analysis.verdict import AGREES, CANNOT_TELL, DIFFERS
+from feature_lazy.study.pairs import by_cell, centring_laws, compare, negligible, paired
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from tests.planted import sweep
 
 SCATTER = 0.01
@@ -58,9 +58,9 @@ def test_only_cells_that_both_have_are_compared():
 )
 def test_negligible_is_within_the_scatter_of_seeds(by, seeds, verdict):
     table = errors(seeds=seeds)
-    law = negligible("bias", moved(table, by), table, where="Fig. 16")
+    law = negligible("bias", moved(table, by), table)
     assert law.verdict == verdict
-    assert law.where == "Fig. 16"
+    assert law.name == "test/error: bias"
     assert f"{len(table)} pairs" in law.measured
 
 
@@ -97,7 +97,7 @@ def test_regimes_that_were_not_measured_are_assumed():
     late = np.where(table["sqrt_h_alpha"] >= 1e3, 0.3, 0.0) + np.where(table["sqrt_h_alpha"] == 1, 0.1, 0.0)
     feature, lazy = centring_laws(table.assign(kernel_change=math.nan), moved(table, late))
     assert (feature.verdict, lazy.verdict) == (AGREES, AGREES)
-    assert (feature.where, lazy.where) == ("Fig. 15; √hα ≤ 0.1, assumed", "Fig. 15; √hα ≥ 1e+03, assumed")
+    assert (feature.where, lazy.where) == ("√hα ≤ 0.1, assumed", "√hα ≥ 1e+03, assumed")
     assert lazy.estimate.value == pytest.approx(-0.3, abs=0.01)
 
 

@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.backends.backend_pgf import LatexError
 
-from analysis.figures import pgf
-from analysis.figures.pgf import ENGINES, SYMBOLS, save_pgf
 from analysis.figures.registry import draw_article
+from feature_lazy.study.figures import pgf
+from feature_lazy.study.figures.pgf import ENGINES, SYMBOLS, save_pgf
 from tests.conftest import ROOT
 from tests.planted_figures import plant
 
@@ -66,7 +66,7 @@ def test_latex_that_fails_is_named_with_its_reason_and_leaves_no_file(figure, he
 
 
 def test_what_else_was_asked_for_is_written_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("analysis.figures.sheet.save_pgf", lambda figure, path: "PGF is left out: no.")
+    monkeypatch.setattr("feature_lazy.study.figures.sheet.save_pgf", lambda figure, path: "PGF is left out: no.")
     written, sentences = draw_article("fig9", [plant(tmp_path / "results", seeds=1)], tmp_path, ["pgf", "pdf"])
     assert [path.name for path in written] == ["fig9.pdf", "fig9.csv"]
     assert sentences[-1] == "PGF is left out: no."

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from analysis.report import write_report
 from feature_lazy.runs.reading import ERROR
+from feature_lazy.study.report import write_report
 from tests.chromium import Browser, needs_chromium
 from tests.stored_sweeps import BOUNDARY, XS, ask, columns, name, plant, planted_error
 

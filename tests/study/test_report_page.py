@@ -6,16 +6,16 @@ import shlex
 import pytest
 
 from analysis.__main__ import main
-from analysis.report import write_report
-from analysis.report.groups import group
-from analysis.report.origin import duration, provenance, repeat
-from analysis.report.page import as_json, number, numbers
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.survey import survey
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells as cells_of
+from feature_lazy.study.report import write_report
+from feature_lazy.study.report.groups import group
+from feature_lazy.study.report.origin import duration, provenance, repeat
+from feature_lazy.study.report.page import as_json, number, numbers
 from tests.conftest import QUICK
 from tests.stored_sweeps import XS, plant
 

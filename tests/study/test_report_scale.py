@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from analysis.report import write_report
+from feature_lazy.study.report import write_report
 from tests.stored_sweeps import plant
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from analysis.laws import laws
-from analysis.sweep import read
-from analysis.verdict import AGREES
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
+from feature_lazy.study.laws import laws
+from feature_lazy.study.table import read
+from feature_lazy.study.verdict import AGREES
 from tests.conftest import composed
 
 SWEEP = (

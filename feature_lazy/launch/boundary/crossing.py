@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.statistics import student
 
-CONFIDENCE = 0.95
 DECADES = 3
 """How far beyond the bracket the crossing is looked for, a factor of ten at a time."""
 PATIENCE = 6
@@ -98,21 +98,14 @@ class Lost:
 
 def half_width(values: np.ndarray) -> float:
     """Half the confidence interval of the mean over seeds: Student's quantile times the standard error."""
-    return float(values.std(ddof=1) * _factor(np.array(len(values))))
+    return float(values.std(ddof=1) * student(len(values)) / math.sqrt(len(values)))
 
 
 def members(found: Found, target: Target) -> int:
     """How many seeds, each as far from the mean as these, would have made the interval as narrow as was asked for."""
     counts = np.arange(2, MOST)
-    enough = found.shifts.std(ddof=1) * _factor(counts) + found.bend <= target.resolution / 2
+    enough = found.shifts.std(ddof=1) * student(counts) / np.sqrt(counts) + found.bend <= target.resolution / 2
     return int(counts[enough.argmax()]) if enough.any() else MOST
-
-
-def _factor(n: np.ndarray) -> np.ndarray:
-    """Half the confidence interval of a mean of n values, over their standard deviation."""
-    from scipy.special import stdtrit  # a tenth of a second: only for searches
-
-    return stdtrit(n - 1, (1 + CONFIDENCE) / 2) / np.sqrt(n)
 
 
 def decide(points: Points, target: Target) -> Ask | Found | Lost:

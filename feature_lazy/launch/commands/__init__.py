@@ -6,37 +6,39 @@ exit status. Modules import what is heavy inside ``call``, so that ``--help`` is
 
 import argparse
 import importlib
+import pkgutil
 import sys
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
 
-COMMANDS: tuple[str, ...] = (
-    "status",
-    "retry",
-    "cancel",
-    "clean",
-    "export",
-    "verify",
-    "sync",
-    "data",
-    "regime",
-    "coord-check",
-)
-"""Names of the commands, in the order of the help."""
+
+def modules() -> dict[str, ModuleType]:
+    """Every command by its name, in alphabetical order: the modules beside this one that have a ``call``."""
+    found = {
+        info.name.replace("_", "-"): importlib.import_module(f"{__name__}.{info.name}")
+        for info in pkgutil.iter_modules(__path__)
+    }
+    return {name: module for name, module in sorted(found.items()) if hasattr(module, "call")}
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    result = argparse.ArgumentParser(prog="feature-lazy", description="Look after runs of feature_lazy.")
+    result = argparse.ArgumentParser(prog="feature-lazy", description="Look at runs of feature_lazy, and after them.")
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
-    for name in COMMANDS:
-        module = importlib.import_module(f"feature_lazy.launch.commands.{name.replace('-', '_')}")
-        text = (module.__doc__ or "").strip()
-        sub = subparsers.add_parser(name, help=text.splitlines()[0].rstrip("."), description=text)
-        module.arguments(sub)
-        sub.set_defaults(call=module.call)
+    for name, module in modules().items():
+        add(subparsers, name, module)
     return result
+
+
+def add(subparsers: Any, name: str, module: ModuleType) -> None:
+    """Declare one command: its help is the module's docstring."""
+    text = (module.__doc__ or "").strip()
+    sub = subparsers.add_parser(name, help=text.splitlines()[0].rstrip("."), description=text)
+    module.arguments(sub)
+    sub.set_defaults(call=module.call)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,168 @@
+"""A figure of several panels that keeps what it draws: the CSV beside a figure is the figure's own data."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from feature_lazy.study.figures.axes import guide, tidy
+from feature_lazy.study.figures.pgf import save_pgf
+from feature_lazy.study.figures.style import look
+
+FORMATS = ("pdf", "png", "pgf")
+WIDTH = 6.8
+"""Of a figure across a page, in inches."""
+CHARACTERS = 140
+"""Of a line of notes in that width."""
+
+
+class Sheet:
+    """Panels by letter, the data drawn in them, and what is missing.
+
+    Attributes:
+        name: of the figure, such as ``fig3``.
+        axes: by panel.
+        notes: sentences on what is missing or left out; they stand below the panels.
+    """
+
+    def __init__(self, name: str, titles: Mapping[str, str], columns: int = 2, height: float = 2.3) -> None:
+        """Make empty panels, row by row.
+
+        Args:
+            name: of the figure.
+            titles: panel → what it shows.
+            columns: panels in a row.
+            height: of a row, in inches.
+        """
+        self.name, self.notes = name, list[str]()
+        self._rows: list[dict[str, Any]] = []
+        self._said: dict[str, list[str]] = {}
+        rows = -(-len(titles) // columns)
+        size = (WIDTH if columns > 1 else WIDTH * 0.62, height * rows)
+        self.figure = Figure(size)  # not of pyplot, which would keep it
+        grid = self.figure.subplots(rows, columns, squeeze=False)
+        for spare in grid.flat[len(titles) :]:
+            spare.remove()
+        self.axes: dict[str, Axes] = dict(zip(titles, grid.flat, strict=False))
+        for panel, title in titles.items():
+            self.axes[panel].set_title(f"({panel}) {title}")
+
+    def line(
+        self,
+        panel: str,
+        series: str,
+        x: ArrayLike,
+        y: ArrayLike,
+        error: ArrayLike | None = None,
+        *,
+        style: int | Mapping[str, Any] = 0,
+        legend: bool = True,
+        **options: Any,
+    ) -> None:
+        """Draw a line, with error bars where there are any, and keep its data.
+
+        Args:
+            panel: where.
+            series: its name, in the legend and in the CSV.
+            x: (n,).
+            y: (n,).
+            error: standard errors of y, (n,); NaN where there is none.
+            style: number of a look of ``style.look``, or colour and marker themselves.
+            legend: whether the legend has it.
+            options: of ``Axes.errorbar``.
+        """
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        if not len(x):
+            return
+        bars = np.full(len(x), np.nan) if error is None else np.asarray(error, dtype=float)
+        chosen = look(style) if isinstance(style, int) else dict(style)
+        shown = np.nan_to_num(bars) if np.isfinite(bars).any() else None
+        self.axes[panel].errorbar(x, y, shown, label=series if legend else "_" + series, **{**chosen, **options})
+        for values in zip(x, y, bars, strict=True):
+            self.record(panel, series, *values)
+
+    def record(self, panel: str, series: str, x: float, y: float, error: float = np.nan, text: str = "") -> None:
+        """Keep one point, or one entry of a table, for the CSV."""
+        self._rows.append(
+            {"figure": self.name, "panel": panel, "series": series, "x": x, "y": y, "error": error, "text": text}
+        )
+
+    def guide(
+        self, panel: str, x: tuple[float, float], y: float, exponent: float, text: str = "", above: bool = True
+    ) -> None:
+        """A dashed line of a slope that begins at (x[0], y), labelled; no part of the data."""
+        guide(self.axes[panel], x, (x[0], y), exponent, text, above)
+
+    def note(self, sentence: str) -> None:
+        """Say something below the panels, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def missing(self, panel: str, sentence: str) -> None:
+        """Say what a panel lacks: below the panels, and in the panel if it is empty."""
+        self.note(f"({panel}) {sentence}")
+        self._said.setdefault(panel, []).append(sentence)
+
+    def decorate(self, panel: str, xlabel: str, ylabel: str, scales: str = "log-log", **settings: Any) -> None:
+        """Name and scale the axes, if there is data; ``log-linear`` is a logarithmic x and a linear y."""
+        drawn = [row["y"] for row in self._rows if row["panel"] == panel]
+        if not drawn:
+            return
+        xscale, _, yscale = scales.partition("-")
+        axes = self.axes[panel]
+        if not max(drawn) > 0:
+            yscale = "linear"  # nothing to show on a logarithmic one
+        axes.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel, **settings)
+        if axes.get_legend_handles_labels()[1] and axes.get_legend() is None:
+            axes.legend()
+
+    def data(self) -> pd.DataFrame:
+        """All that is drawn: figure, panel, series, x, y and its standard error; text of tables."""
+        return pd.DataFrame(self._rows, columns=["figure", "panel", "series", "x", "y", "error", "text"])
+
+    def finish(self) -> None:
+        """Write what is missing into empty panels, and all notes below."""
+        filled = {row["panel"] for row in self._rows}
+        for axis in (axis for axes in self.axes.values() for axis in (axes.xaxis, axes.yaxis)):
+            tidy(axis)
+        for panel, axes in self.axes.items():
+            if panel in filled:
+                continue
+            said = " ".join(self._said.get(panel, [])) or "No run shows this."
+            text = "\n".join(textwrap.wrap(said, 38))
+            axes.clear()
+            axes.set(title=f"({panel})", xticks=[], yticks=[])
+            axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=7)
+        lines = [line for sentence in self.notes for line in textwrap.wrap(sentence, CHARACTERS)]
+        if lines:
+            self.figure.supxlabel("\n".join(lines), fontsize=6, x=0.01, ha="left")
+            width, height = self.figure.get_size_inches()
+            self.figure.set_size_inches(width, height + 0.11 * len(lines))
+
+    def save(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[list[Path], list[str]]:
+        """Write the figure in all formats that can be written here, and its data as CSV.
+
+        Returns:
+            The files, and a sentence for each format that was left out.
+        """
+        self.finish()
+        folder.mkdir(parents=True, exist_ok=True)
+        written, left_out = [], []
+        for kind in formats:
+            path = folder / f"{self.name}.{kind}"
+            if kind == "pgf":
+                if why := save_pgf(self.figure, path):
+                    left_out.append(why)
+                    continue
+            else:
+                self.figure.savefig(path)
+            written.append(path)
+        path = folder / f"{self.name}.csv"
+        self.data().to_csv(path, index=False)
+        return [*written, path], left_out

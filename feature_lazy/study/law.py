@@ -1,0 +1,165 @@
+"""A law: a function of the runs' table to what it measures, with its paper, and what it needs, beside it.
+
+You write these, in a module of your own, and name it by ``--law pkg.module.function`` or by an entry point::
+
+    @law("CKA, lazy exponent", paper="1905.00414", where="Fig. 2", needs=("kernel/cka",), expected=-1)
+    def cka_exponent(table):
+        return slope(table, "kernel/cka", (100.0, np.inf))
+
+A law of which this is not enough returns ``verdict.Reading`` itself, one or several; none where it says nothing of
+these runs.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Union
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.registry import HOME, own_modules
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from feature_lazy.study.estimate import Estimate
+    from feature_lazy.study.verdict import Expected, Reading
+
+ARTICLE = "1906.08034"
+"""The paper of this package's own laws, as arXiv numbers it."""
+ENTRY_POINT = "feature_lazy.laws"
+"""Group of entry points: each names a module that declares laws."""
+CONVERGED = ("converged",)
+KINDS = "kinds"
+"""``across`` of a law that compares the kinds of runs of a whole folder."""
+DECLARES = re.compile(rb"^@law\(", re.MULTILINE)
+FIRST = tuple(f"{HOME}.study.{name}" for name in ("change_laws", "ahead", "growth", "ensemble_laws"))
+"""Modules of laws in the order in which tables show them; any others come after."""
+
+Measured = Union["Estimate", "Reading", Iterable["Reading"], None]
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a paper says of runs, and how that is measured.
+
+    Attributes:
+        name: what is said.
+        paper: who says it, as arXiv numbers it.
+        where: figure or equation there.
+        needs: columns that at least one run must have a value of.
+        measure: from the table of runs of one kind to an estimate; None where there is none. See ``Measured``.
+        expected: what the estimate should be; None if ``measure`` gives readings.
+        lacks: what a sweep needs for it, said where there is no estimate.
+        outcomes: how runs must have ended to count; empty: any.
+        across: ``""`` for a law of runs of one kind, a column (``L``, ``P``) for one of runs of several values of it,
+            ``KINDS`` for one of a whole folder.
+    """
+
+    name: str
+    paper: str
+    where: str
+    needs: tuple[str, ...]
+    measure: "Callable[[pd.DataFrame], Measured]"
+    expected: "float | Expected | None" = None
+    lacks: str = "more runs"
+    outcomes: tuple[str, ...] = CONVERGED
+    across: str = ""
+
+    def __call__(self, table: "pd.DataFrame") -> Measured:
+        """Measure it."""
+        return self.measure(table)
+
+    @property
+    def module(self) -> str:
+        """Where it is declared."""
+        return self.measure.__module__
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it comes from outside this package."""
+        return self.module.split(".")[0] != HOME
+
+
+_declared: dict[tuple[str, str], Law] = {}
+_failed: dict[str, str] = {}
+_discovered = False
+
+
+def law(
+    name: str,
+    *,
+    paper: str,
+    where: str = "",
+    needs: Sequence[str] = (),
+    expected: "float | Expected | None" = None,
+    lacks: str = "more runs",
+    outcomes: Sequence[str] = CONVERGED,
+    across: str = "",
+) -> "Callable[[Callable[[pd.DataFrame], Measured]], Law]":
+    """A decorator: the function measures a law. The arguments are those of ``Law``.
+
+    Raises:
+        ConfigError: another law of this paper has the name; both modules are named.
+    """
+
+    def declare(measure: "Callable[[pd.DataFrame], Measured]") -> Law:
+        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across)
+        other = _declared.get((name, paper))
+        if other and _place(other) != _place(made):
+            raise ConfigError(
+                f"The law “{name}” of {paper} is declared twice: in {other.module} and in {made.module}. "
+                "Rename one of them."
+            )
+        _declared[name, paper] = made
+        return made
+
+    return declare
+
+
+def _place(one: Law) -> tuple[str, str]:
+    return one.module, one.measure.__qualname__
+
+
+def declared() -> list[Law]:
+    """All laws: of this package, of installed packages, and those that were named."""
+    global _discovered
+    if not _discovered:
+        _discovered = True
+        for module in (*FIRST, *own_modules(DECLARES)):
+            importlib.import_module(module)
+        for entry in metadata.entry_points(group=ENTRY_POINT):
+            try:
+                entry.load()
+            except Exception as error:
+                _failed[f"{entry.name} ({entry.value})"] = f"{type(error).__name__}: {error}"
+    return list(_declared.values())
+
+
+def failed() -> list[str]:
+    """A sentence for each plug-in whose laws are missing because it could not be imported."""
+    declared()
+    return [f"The laws of the plug-in {plugin} are missing: {why}." for plugin, why in _failed.items()]
+
+
+def add(path: str) -> Law:
+    """Import a law that a user names, so that ``declared`` has it.
+
+    Raises:
+        ConfigError: it cannot be imported, or is no law.
+    """
+    declared()  # its name may be taken
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"--law {path}: it cannot be imported ({type(error).__name__}: {error}). Its module must be on Python's "
+            "path: set PYTHONPATH to the folder that holds it."
+        ) from error
+    if not isinstance(found, Law):
+        raise ConfigError(f"--law {path}: it is no law; put @law(…) of feature_lazy.study.law above the function.")
+    return found

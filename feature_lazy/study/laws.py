@@ -1,0 +1,85 @@
+"""All laws of a sweep through one court: what each needs, what was measured, and the verdict."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import pandas as pd
+
+from feature_lazy.study import law as registry
+from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.law import ARTICLE, KINDS, Law
+from feature_lazy.study.verdict import CANNOT_TELL, Reading, judged
+
+NEEDS = {"kernel_change": "a kernel change (observe.kernel.probe)"}
+"""What a column is called where no run has it."""
+CONTRASTS = "What ought not to matter"
+
+
+def laws(table: pd.DataFrame, *, across: str = "") -> list[Reading]:
+    """What the sweep says about every law; what its grid cannot show is there too, with what it lacks.
+
+    The ranges of √h·α are those of ``regimes``. A table of several depths or numbers of training patterns
+    (``read(…, mixed=("L",))``) has each law for each of them, and those that join them.
+
+    Args:
+        table: runs of one kind.
+        across: which laws, see ``Law``.
+    """
+    for column in ("L", "P") if not across else ():
+        if column in table and table[column].nunique() > 1:
+            groups = table.groupby(column)
+            rows = [
+                replace(one, name=f"{one.name}, {column} = {value:g}") for value, part in groups for one in laws(part)
+            ]
+            return [*rows, *laws(table, across=column)]
+    return [row for law in registry.declared() if law.across == across for row in readings(law, table)]
+
+
+contrasts: Callable[[pd.DataFrame], list[Reading]] = partial(laws, across=KINDS)
+"""The laws of a whole folder: what its kinds of runs differ in, and what that ought to matter."""
+
+
+def of_folder(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Reading]]:
+    """The laws of each kind of runs by its name (``table.parts``), then ``CONTRASTS`` if the kinds show any."""
+    found = {name: laws(table) for name, table in tables.items()}
+    twins = contrasts(pd.concat(tables.values())) if tables else []
+    return found | ({CONTRASTS: twins} if twins else {})
+
+
+def readings(law: Law, table: pd.DataFrame) -> list[Reading]:
+    """What one law has to say of a table: nothing, or a reading or several, with its name and its paper.
+
+    A law from outside that fails says so in its reading.
+    """
+    if law.outcomes:
+        table = table[table["outcome"].isin(law.outcomes)]
+    missing = [name for name in law.needs if name not in table or table[name].isna().all()]
+    if missing:
+        needs = ", ".join(NEEDS.get(name, f"the column {name}, which no run has") for name in missing)
+        return [_signed(law, _silent(f"needs {needs}"))]
+    try:
+        found = law(table)
+        if found is None or isinstance(found, Estimate):
+            expected = law.expected if law.expected is not None else float("nan")
+            found = judged(expected, found, lacks=law.lacks)
+        rows = [found] if isinstance(found, Reading) else list(found)
+    except Exception as error:
+        if not law.foreign:
+            raise
+        rows = [_silent(f"could not be measured: {type(error).__name__}: {error}")]
+    return [_signed(law, row) for row in rows]
+
+
+def _silent(why: str) -> Reading:
+    return Reading("–", why, CANNOT_TELL)
+
+
+def _signed(law: Law, row: Reading) -> Reading:
+    where = "; ".join(filter(None, (law.where, row.where)))
+    return replace(row, name=row.name or law.name, where=where, paper=law.paper)
+
+
+def source(row: Reading) -> str:
+    """Where a law stands, as a person reads it: with the paper, if that is not the article."""
+    return row.where if row.paper == ARTICLE else ", ".join(filter(None, (f"arXiv:{row.paper}", row.where)))

@@ -1,0 +1,133 @@
+"""The report of a sweep: one HTML file that needs no network, ``feature-lazy report DIR``."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.survey import State, Survey, survey
+from feature_lazy.study import law as registry
+from feature_lazy.study.laws import contrasts, laws, source
+from feature_lazy.study.report import page
+from feature_lazy.study.report.cells import bests, boundaries, cells, not_done
+from feature_lazy.study.report.charts import specifications
+from feature_lazy.study.report.curves import curves, drawn, limit_for
+from feature_lazy.study.report.groups import Group, constants, group, values
+from feature_lazy.study.report.origin import commands, provenance
+from feature_lazy.study.report.points import against, hue, infinite_width, tint
+from feature_lazy.study.report.sentences import missing, unfit, verdicts
+from feature_lazy.study.table import H, X
+from feature_lazy.study.verdict import Reading, unmeasured
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: Path, output: Path | None = None, named: Sequence[str] = ()) -> Path:
+    """Write the report of a results folder, however much of it is done.
+
+    Args:
+        folder: the results folder.
+        output: the file; ``folder/report.html`` if omitted.
+        named: import paths of laws of the user's own.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        StoreError: it is no results folder, or the file cannot be written.
+        ConfigError: a named law that cannot be imported, or is none.
+    """
+    for path in named:
+        registry.add(path)
+    found = survey(folder)
+    groups = group(found)
+    limit = limit_for(groups)
+    parts = [_part(folder, one, limit) for one in groups]
+    known = {name: one for each in groups for name, one in drawn(each).items()}
+    linear = {name: one.scale for name, one in known.items() if one.scale != "log"}
+    payload = {"charts": specifications(), "linear": linear, "groups": [data for data, _ in parts]}
+    tables = [one.table for one in groups if len(one.table)]
+    twins = [_texts(row) for row in contrasts(pd.concat(tables)) if row.estimate is not None] if len(tables) > 1 else []
+    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts], "contrasts": twins})
+    path = output or folder / "report.html"
+    try:
+        temporary = path.with_name(f".{path.name}.partial")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"The report {path} cannot be written ({error.strerror}).") from error
+    return path
+
+
+def _common(found: Survey) -> dict[str, Any]:
+    """What the template says of the whole folder."""
+    states = [(str(state), len(found.having(state))) for state in State]
+    unknown = [entry for entry in found.entries if not entry.columns]
+    return {
+        "folder": found.root.name or str(found.root),
+        "written": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "total": len(found.entries),
+        "states": [(state, count) for state, count in states if count],
+        "problems": [*found.problems, *(f"{entry.run_id}: {entry.state}, {entry.note}" for entry in unknown)],
+        "provenance": provenance(found.entries),
+    }
+
+
+def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data for the scripts, and text for the template, of one group."""
+    rows = cells(one)
+    columns = curves(one, rows, limit)
+    widths, xs = values(one.entries, H), values(one.entries, X)
+    found = laws(one.table) if len(one.table) else []
+    infinite = infinite_width(folder, one)
+    points = against(one, widths, infinite)
+    for row in rows:
+        row.update(hue=hue(widths, row["h"]), tint=tint(xs, row["x"]))
+    boundary = boundaries(one)
+    data = {
+        "cells": rows,
+        "boundary": [{"h": h, "x": at.value, "label": str(at)} for h, at in boundary.items()],
+        "quantities": {name: one.label for name, one in drawn(one).items()},
+        "curves": columns.curves,
+        "against": points,
+    }
+    text = {
+        "name": one.name,
+        "differs": list(one.differs),
+        "verdicts": verdicts(rows, bests(one), boundary, found),
+        "missing": missing(one, rows, columns),
+        "constants": constants(one.entries),
+        "grid": {"h": widths, "√h·α": xs, "seed": values(one.entries, "seed")},
+        "runs": len(one.entries),
+        "complete": len(one.table),
+        "unfit": unfit(one),
+        "not_done": not_done(one),
+        "cells": rows,
+        "laws": [_texts(row) for row in found if row.estimate is not None],
+        "unmeasured": [*unmeasured(found), *registry.failed()],
+        "infinite": infinite,
+        "figures": sorted(points),
+        "commands": commands(folder, one.entries),
+    }
+    # Of the one large part every number is plain already.
+    return {**_plain(data), "columns": columns.columns}, text
+
+
+def _texts(row: Reading) -> dict[str, str]:
+    """What of a law is to be read."""
+    texts = {name: getattr(row, name) for name in ("name", "expected", "measured", "verdict")}
+    return {"name": texts.pop("name"), "where": source(row), **texts}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: numbers of NumPy as Python's, NaN and infinity as None."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))):
+        return None
+    return value.item() if hasattr(value, "item") and not isinstance(value, float) else value

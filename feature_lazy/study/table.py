@@ -1,0 +1,182 @@
+"""A sweep as the figures want it: one table, means over seeds, and curves over time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.study.ensembles import Ensemble, margins
+
+__all__ = [
+    "LIMIT",
+    "SETTING",
+    "H",
+    "X",
+    "differences",
+    "ensemble",
+    "ensembles",
+    "fitted",
+    "margins",
+    "over_seeds",
+    "parts",
+    "read",
+]
+
+X, H = "sqrt_h_alpha", "h"
+SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
+"""Columns that must be the same in all runs of one figure."""
+LIMIT = "infinite_width/error"
+"""Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
+GRID = ("alpha", "width", "seed", "observe")
+"""Groups of the configuration that may differ from run to run of one figure."""
+
+
+def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
+    """The complete runs of a results folder, with ``kernel_change`` as the best kernel change that they have.
+
+    That is the change on the whole test set where it was measured, else on the probe set.
+
+    Args:
+        folder: results folder.
+        mixed: what may differ besides α, width and seed: columns such as ``L``, or keys such as ``architecture.bias``.
+
+    Raises:
+        StoreError: no complete run, or runs of several data sets or networks that one figure cannot show.
+    """
+    table = _read(folder)
+    for name, values in differences(table).items():
+        if name not in mixed:
+            raise StoreError(f"{folder} mixes runs with {name} = {', '.join(map(str, values))}; figures need one.")
+    return table
+
+
+def parts(folder: Path | str, *, mixed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """The tables that ``read`` would have given of each part of a mixed folder, by what tells them apart.
+
+    Args:
+        folder: results folder.
+        mixed: what may differ within a part besides α, width and seed, as in ``read``.
+
+    Returns:
+        Such as ``{"P = 20, L = 2": table}``; one table without a name if nothing does.
+
+    Raises:
+        StoreError: no complete run.
+    """
+    return kinds(_read(folder), mixed)
+
+
+def kinds(table: pd.DataFrame, mixed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """As ``parts``, of runs that are read."""
+    names = [name for name in differences(table) if name not in mixed]
+    if not names:
+        return {"": table}
+    rows = _settings(table)[names].to_dict("records")
+    # A key that an option does not have is no part of its runs' name.
+    labels = [", ".join(f"{name} = {value}" for name, value in row.items() if pd.notna(value)) for row in rows]
+    groups = pd.Series([label or "otherwise" for label in labels], index=table.index)
+    return {str(label): part for label, part in table.groupby(groups, sort=False)}
+
+
+def differences(table: pd.DataFrame) -> dict[str, list]:
+    """What is not the same in all runs, besides α, width, seed and what is observed: name → its values.
+
+    Columns, and keys of the configuration that differ among runs of which no column does: of a mixture of two data sets
+    the name is enough.
+    """
+    settings = _settings(table)
+    columns = [name for name in SETTING if name in settings and settings[name].nunique() > 1]
+    keys = [name for name in settings if name not in SETTING]
+    found = columns + [key for key in keys if _differs(settings, key, columns)]
+    known = {name: settings[name].dropna() for name in found}
+    return {name: [*sorted(v.unique()), *(["not set"] if len(v) < len(settings) else [])] for name, v in known.items()}
+
+
+def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
+    # A key that some runs do not have differs too: centred=false is stored, and centred=true is not.
+    values = settings[key].astype(object).where(settings[key].notna(), None).astype(str)
+    if values.nunique(dropna=False) < 2:
+        return False
+    groups = values.groupby([settings[name] for name in columns]) if columns else None
+    return groups is None or bool((groups.nunique(dropna=False) > 1).any())
+
+
+def _settings(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
+    configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
+    keys = pd.json_normalize(configs).set_index(table.index)
+    keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
+    return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _read(folder: Path | str) -> pd.DataFrame:
+    sweep = load_sweep(folder)
+    table = sweep.table.assign(run=sweep.runs)
+    return table.assign(kernel_change=best_kernel_change(table))
+
+
+def best_kernel_change(table: pd.DataFrame) -> pd.Series:
+    """The kernel change on the whole test set where it was measured, else on the probe set; else NaN."""
+    candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
+    return table[candidates].bfill(axis=1).iloc[:, 0] if candidates else pd.Series(np.nan, table.index)
+
+
+def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[str]]:
+    """The runs that fit their training set, and a sentence on those that do not.
+
+    Args:
+        table: runs.
+        unfit: fraction of training patterns with a margin below 1 up to which a run that did not converge is kept.
+    """
+    share = table["train/unfit"] / table["P"] if "train/unfit" in table else pd.Series(0.0, table.index)
+    # Unknown is not small: a run that ended in NaN has no share.
+    keep = (table["outcome"] == "converged") | ((share <= unfit) & (unfit > 0))
+    if keep.all():
+        return table, []
+    outcomes = ", ".join(f"{n} {name}" for name, n in table[~keep]["outcome"].value_counts().items())
+    what = f"with more than {unfit:.0%} of the patterns unfit" if unfit else "that did not fit their training set"
+    return table[keep], [f"Left out: {int((~keep).sum())} of {len(keep)} runs {what} ({outcomes})."]
+
+
+def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Mean, standard error and number of seeds of a column, for each h and √h·α, with its α; only runs with a value."""
+    grouped = table.dropna(subset=[column]).groupby([H, X])[column]
+    result = grouped.agg(mean="mean", sem="sem", n="count").reset_index()
+    return _with_alpha(result.fillna({"sem": 0.0}), table)
+
+
+def _with_alpha(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of h and √h·α with their α, which is that of the runs: h in √h·α need not be the column ``h``."""
+    known = len(rows) and "alpha" in table
+    return rows.join(table.groupby([H, X])["alpha"].first(), on=[H, X]) if known else rows
+
+
+def ensembles(table: pd.DataFrame) -> list[Ensemble]:
+    """The predictors of each h and √h·α with at least two seeds, in order of h and √h·α."""
+    groups = ((h, x, group["run"].tolist()) for (h, x), group in table.groupby([H, X]))
+    return [one for h, x, runs in groups if (one := Ensemble.of(h, x, runs)) is not None]
+
+
+def ensemble(table: pd.DataFrame) -> pd.DataFrame:
+    """Ensemble statistics from the stored predictors, for each h and √h·α with at least two seeds (eqs. 15–16).
+
+    Returns:
+        Columns ``n``, ``variance`` = mean over the test set, and over outputs, of Σ(Fᵢ − F̄)²/(n − 1), ``error`` = error
+        of F̄, and ``single`` = mean error of one network, with ``single_sem`` its standard error.
+    """
+    rows = [
+        {
+            H: one.h,
+            X: one.x,
+            "n": len(one.seeds),
+            "variance": one.variance,
+            "error": one.error,
+            "single": one.singles.mean(),
+            "single_sem": one.singles.std(ddof=1) / np.sqrt(len(one.seeds)),
+        }
+        for one in ensembles(table)
+    ]
+    return _with_alpha(pd.DataFrame(rows), table)
