@@ -14,13 +14,13 @@ from feature_lazy.study.table import ensembles
 from feature_lazy.study.verdict import Reading, above_zero, judged
 
 
-@law("variance against h, lazy", paper=ARTICLE, where="Fig. 4a–b, eq. 17")
+@law("variance against h, lazy", paper=ARTICLE, where="Fig. 4a–b, eq. 17", needs=("run",))
 def variance_lazy(table: pd.DataFrame) -> Reading:
     """Var F ~ 1/h."""
     return _variance(table, "lazy")
 
 
-@law("variance against h, feature", paper=ARTICLE, where="Fig. 4a–b, eq. 17")
+@law("variance against h, feature", paper=ARTICLE, where="Fig. 4a–b, eq. 17", needs=("run",))
 def variance_feature(table: pd.DataFrame) -> Reading:
     """Var F ~ 1/h."""
     return _variance(table, "feature")
@@ -32,7 +32,7 @@ def _variance(table: pd.DataFrame, regime: str) -> Reading:
     return judged(-1, variance_slope(part), on=on, lacks=f"two widths in the {regime} regime, each with two seeds")
 
 
-@law("single error less error of the mean", paper=ARTICLE, where="Fig. 4c–d; all √hα")
+@law("single error less error of the mean", paper=ARTICLE, where="Fig. 4c–d; all √hα", needs=("run",))
 def ensemble_gain(table: pd.DataFrame) -> Reading:
     """Whether the mean of an ensemble errs less than one network, over all cells."""
     found = ensembles(table)
@@ -54,7 +54,7 @@ def variance_slope(ensembles: Sequence[Ensemble]) -> Estimate | None:
     return _slope([[(one.h, one) for one in ensembles if one.x == x] for x in sorted({one.x for one in ensembles})])
 
 
-@law("variance against P, lazy", paper=ARTICLE, where="Fig. 14", across="P")
+@law("variance against P, lazy", paper=ARTICLE, where="Fig. 14", needs=("run",), across="P")
 def pattern_law(table: pd.DataFrame) -> Reading:
     """Whether Var grows with the number P of training patterns in the lazy regime at fixed h and √h·α."""
     lines: dict[tuple[int, float], list[tuple[float, Ensemble]]] = {}

@@ -25,7 +25,7 @@ SLOPE, BEND, AMPLITUDE, AT_HALF, BEFORE = COLUMNS = (
 WHERE = "Fig. 10, eq. 32"
 
 
-@law("output growth, early exponent of t", paper=ARTICLE, where=WHERE)
+@law("output growth, early exponent of t", paper=ARTICLE, where=WHERE, needs=("run", "t_half"))
 def early_exponent(table: pd.DataFrame) -> Reading:
     """‖f − f₀‖ ~ t before it takes off."""
     deep, on, lacks = _deep(table)
@@ -33,13 +33,13 @@ def early_exponent(table: pd.DataFrame) -> Reading:
     return judged(1, found, on=on, bends=bends, lacks=lacks)
 
 
-@law("output at t½/5 against h", paper=ARTICLE, where=WHERE)
+@law("output at t½/5 against h", paper=ARTICLE, where=WHERE, needs=("run", "t_half"))
 def early_size(table: pd.DataFrame) -> Reading:
     """√h."""
     return _size(table, AMPLITUDE)
 
 
-@law("output at t½ against h", paper=ARTICLE, where=WHERE)
+@law("output at t½ against h", paper=ARTICLE, where=WHERE, needs=("run", "t_half"))
 def size_at_half(table: pd.DataFrame) -> Reading:
     """√h."""
     return _size(table, AT_HALF)
@@ -50,7 +50,7 @@ def _size(table: pd.DataFrame, column: str) -> Reading:
     return judged(0.5, width_slope(deep, column, EVERYWHERE), on=on, lacks=f"{lacks}, of two widths")
 
 
-@law("1 − t/t½ at which the output is √h", paper=ARTICLE, where=WHERE)
+@law("1 − t/t½ at which the output is √h", paper=ARTICLE, where=WHERE, needs=("run", "t_half"))
 def before_half(table: pd.DataFrame) -> Reading:
     """It has grown to √h before half of the loss is gone."""
     deep, on, lacks = _deep(table)
@@ -73,8 +73,6 @@ def with_growth(table: pd.DataFrame) -> pd.DataFrame:
     more; ``growth/before``: 1 − t/t_½ at which ‖f − f₀‖ first reaches √h. All
     linear in logarithms between observations.
     """
-    if not {"run", "t_half"} <= {*table}:
-        return table.assign(**dict.fromkeys(COLUMNS, np.nan))
     rows = [_growth(run, h, half) for run, h, half in zip(table["run"], table[H], table["t_half"], strict=True)]
     return table.assign(**dict(zip(COLUMNS, np.array(rows, dtype=float).reshape(-1, len(COLUMNS)).T, strict=True)))
 
