@@ -10,13 +10,14 @@ from torch import nn
 
 from feature_lazy import follow as follow_one
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics.choices import FrozenKernel, MinibatchDynamics
+from feature_lazy.dynamics.choices import FrozenKernel
 from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import start
 from feature_lazy.dynamics.losses import CrossEntropy, Mse, margins
 from feature_lazy.dynamics.methods import GLOBAL_ERROR, STEPPERS, method
 from feature_lazy.dynamics.momentum import MomentumFlow
+from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.focus import Focused, active, step_on
 from feature_lazy.kernels import tangent_kernel
@@ -212,7 +213,8 @@ def test_frozen_flow_is_cut_to_patterns_too():
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_updates_are_those_of_torch(name):
     lr, eps = (0.05, 1e-8) if name == "sgd" else (3e-3, 1e-4)
-    dynamics = MinibatchDynamics(name, lr, eps, authors_units=False, batch=4, updates=9, block=4)
+    own = {"lr": lr, "units": "article", "batch": 4, "updates": 9, "check_every": 4}
+    dynamics = Sgd(**own) if name == "sgd" else Adam(eps=eps, **own)
     training = dynamics.prepare(flow(CrossEntropy(), ONE), W0[ONE])
     _, finished = follow(training.system, training.y0, training.method, dt=training.dt, t_end=training.t_end)
     w = W0[1].clone().requires_grad_()

@@ -174,7 +174,7 @@ import re, sys
 from pathlib import Path
 import torch
 from feature_lazy.networks.activations import Softplus
-from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.kernels import kernel_on_disk
 
 torch.set_num_threads(1)

@@ -6,9 +6,10 @@ from torch import nn
 
 from feature_lazy import follow
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MinibatchDynamics
+from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow
 from feature_lazy.dynamics.losses import Mse
 from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.optimisers import Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.kernels import jacobian_kernel, tangent_kernel
 from feature_lazy.networks.activations import Softplus
@@ -73,7 +74,7 @@ def test_other_dynamics_and_losses():
     frozen = follow(NETWORK, WEIGHTS, (X, Y), alpha=1.0, dynamics=FrozenKernel(method("auto", 1e-2)), test=TEST)
     assert frozen.outcome is Outcome.CONVERGED
     assert torch.equal(frozen.kernel(0, TEST), frozen.kernel(-1, TEST))
-    sgd = follow(function, WEIGHTS, (X, Y), alpha=0.1, dynamics=MinibatchDynamics("sgd", 0.1, batch=4, updates=30))
+    sgd = follow(function, WEIGHTS, (X, Y), alpha=0.1, dynamics=Sgd(lr=0.1, batch=4, updates=30))
     assert sgd.outcome is Outcome.T_END
     ended = follow(NETWORK, WEIGHTS, (X, Y), alpha=1.0, loss=Mse(), t_end=0.7)
     assert (ended.outcome, float(ended.t[-1])) == (Outcome.T_END, pytest.approx(0.7))

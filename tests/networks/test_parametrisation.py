@@ -13,11 +13,13 @@ from feature_lazy.networks.activations import Softplus
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
-from feature_lazy.networks.parametrisation import MEAN_FIELD, MUP, NTK, PARAMETRISATIONS, STANDARD, Exponents, Role
+from feature_lazy.networks.parametrisation import MEAN_FIELD, MUP, NTK, STANDARD, Exponents, Role
 from feature_lazy.networks.wide_resnet import WideResnet
+from feature_lazy.settings.registry import options
 from tests.arrays import normal
 
 PHI = Softplus(5.0).build()
+PARAMETRISATIONS = {name: made.exponents for name, made in options("parametrisation").items()}
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 
