@@ -13,8 +13,8 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import OneVsRest, Parity, Regression
 from feature_lazy.data.mnist1d import generate
-from feature_lazy.data.prepare import prepare, prepare_synthetic
-from feature_lazy.data.synthetic import SparseParity, Spheres, Stripe, TeacherStudent, draw
+from feature_lazy.data.prepare import draw, prepare, prepare_synthetic
+from feature_lazy.data.synthetic import SparseParity, Spheres, Stripe, TeacherStudent
 from tests.data.test_datasets import SPLIT_MEANT
 
 STRIPE = [-0.3, 1.18549]

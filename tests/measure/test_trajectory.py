@@ -12,7 +12,7 @@ from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.optimisers import Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.kernels import jacobian_kernel, tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from tests.dynamics.test_flow import NETWORK, W0, X, Y
 
@@ -33,7 +33,7 @@ class Net(nn.Module):
             setattr(self, name, nn.Parameter(weight.clone()))
 
     def forward(self, x):
-        act = Softplus(5.0).build()
+        act = scaled(Softplus(5.0))
         for name in ("W0", "W1"):
             weight = getattr(self, name)
             x = act.factor * act.shape(x @ weight.T / weight.shape[1] ** 0.5)
@@ -96,7 +96,7 @@ def test_images_and_several_shapes():
 
 @pytest.mark.parametrize("limit", [float("inf"), 3000.0, 1.0])
 def test_kernel_from_the_jacobian_is_that_of_the_layers(limit):
-    network = FullyConnected(4, [7, 5], Softplus(5.0).build())
+    network = FullyConnected(4, [7, 5], scaled(Softplus(5.0)))
     params = network.layout.unflatten(W0[:2])
     for other in (None, TEST):
         found = jacobian_kernel(network, params, X, other, memory_limit=limit)
