@@ -160,6 +160,10 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+    infinite = False
+    """Whether its kernels of infinite width are known (``networks.limits``)."""
+    check_widths: ClassVar[tuple[int, ...]] = ()
+    """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
 
     @property
     def growing(self) -> int:
