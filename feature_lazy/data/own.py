@@ -31,12 +31,12 @@ class CustomData(Data):
         return f"the labels of dataset.target={self.target}"
 
     def problems(self, config: Config) -> Iterator[str]:
-        if config.labels.kind != "parity":
+        if not config.leaves("labels"):
             yield f"labels={config.labels.kind}: the target of dataset=custom returns the labels; leave labels=parity."
         yield from custom_problems("dataset", self.target)
 
     def targets(self) -> list[str]:
-        return [self.target]
+        return [self.target] if self.target else []
 
     def build(self, labels: Labels) -> Dataset:
         from feature_lazy.data.custom import split

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from feature_lazy.core.margins import margins
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.flow import NetworkFlow
-from feature_lazy.dynamics.losses import margins
 from feature_lazy.dynamics.model import Model, NetworkModel, kernel_change
 from feature_lazy.measure.probe import KernelCadence, KernelProbe, Scalars
 from feature_lazy.networks.base import Layered

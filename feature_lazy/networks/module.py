@@ -26,15 +26,15 @@ class CustomArchitecture(Architecture):
     one_width = True
 
     def problems(self, config: Config) -> Iterator[str]:
-        if (scaling := config.parametrisation.kind) != "ntk":
+        if not config.leaves("parametrisation"):
             yield (
-                f"parametrisation={scaling}: architecture=custom scales its own weights; leave parametrisation=ntk, "
-                "which changes nothing in it."
+                f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
+                "parametrisation=ntk, which changes nothing in it."
             )
         yield from custom_problems("architecture", self.target)
 
     def targets(self) -> list[str]:
-        return [self.target]
+        return [self.target] if self.target else []
 
     def build(self, config: Config, data: Dataset) -> Custom:
         from feature_lazy.networks.custom import Custom

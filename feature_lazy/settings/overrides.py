@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.conf_files import config_dir
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.registry import discover, options, presets
+from feature_lazy.settings.registry import absent, discover, failures, options, presets
 from feature_lazy.settings.schema import FREE, GROUPS, keys_of, members, refuse_key, register, to_config
 
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
@@ -102,6 +102,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
             of a group's option; the message names the options and the keys that may have been meant.
     """
     for override in _parsed(arguments):
+        _check_plugins(override)
         path = override.key_or_group.removeprefix("+").split(".")
         if path[0] == "hydra" or "/" in path[0]:
             continue  # Hydra's own settings have a schema of their own.
@@ -111,6 +112,19 @@ def check_overrides(arguments: Sequence[str]) -> None:
             _check_path(override.input_line or "", path)
         elif path[0] in GROUPS and not override.is_delete():
             _check_choice(override)
+
+
+def _check_plugins(override: Override) -> None:
+    """Refuse an option that may be one of a plug-in which could not be imported.
+
+    Raises:
+        ConfigError: it is not known, and there is such a plug-in.
+    """
+    group = override.key_or_group.removeprefix("+")
+    if group in GROUPS and failures():
+        for name in _names(override):
+            if name not in options(group) and name not in presets(group):
+                raise ConfigError(f"{override.input_line}: {absent(group, name)}")
 
 
 def check_chosen(arguments: Sequence[str]) -> None:
@@ -124,7 +138,7 @@ def check_chosen(arguments: Sequence[str]) -> None:
         group, _, key = override.key_or_group.removeprefix("+").partition(".")
         if group not in GROUPS or not key:
             continue
-        chosen = _chosen(group, overrides)
+        chosen = [name for name in _chosen(group, overrides) if name in options(group)]
         having = [name for name, made in options(group).items() if key.split(".")[0] in keys_of((made,))]
         if chosen and having and not set(chosen) & set(having):
             choices = " or ".join(f"{group}={name}" for name in having)

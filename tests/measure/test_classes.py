@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from feature_lazy.core.errors import DataError
+from feature_lazy.core.margins import margins
 from feature_lazy.data.labels import Classes
 from feature_lazy.data.prepare import Dataset, prepare
-from feature_lazy.dynamics.losses import CrossEntropy, Mse, margins, push
+from feature_lazy.dynamics.losses import CrossEntropy, Mse, push
 from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.measure.observer import Observer, fit
