@@ -1,1 +1,1 @@
-"""What is made of many runs."""
+"""What every user needs on their own sweeps: tables, error bars, laws and verdicts, figures, report, dashboard."""

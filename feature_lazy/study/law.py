@@ -106,16 +106,20 @@ def law(
 
     def declare(measure: "Callable[[pd.DataFrame], Measured]") -> Law:
         made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across)
-        other = _declared.get((name, paper))
-        if other and _place(other) != _place(made):
-            raise ConfigError(
-                f"The law “{name}” of {paper} is declared twice: in {other.module} and in {made.module}. "
-                "Rename one of them."
-            )
-        _declared[name, paper] = made
+        _register(made)
         return made
 
     return declare
+
+
+def _register(made: Law) -> None:
+    other = _declared.get((made.name, made.paper))
+    if other and _place(other) != _place(made):
+        raise ConfigError(
+            f"The law “{made.name}” of {made.paper} is declared twice: in {other.module} and in {made.module}. "
+            "Rename one of them."
+        )
+    _declared[made.name, made.paper] = made
 
 
 def _place(one: Law) -> tuple[str, str]:
@@ -162,4 +166,5 @@ def add(path: str) -> Law:
         ) from error
     if not isinstance(found, Law):
         raise ConfigError(f"--law {path}: it is no law; put @law(…) of feature_lazy.study.law above the function.")
+    _register(found)
     return found
