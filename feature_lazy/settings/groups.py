@@ -246,7 +246,7 @@ class Loss(Option):
         """What is wrong with the loss for such labels: one of ``takes``, and the key that asks for them."""
         if what in self.takes:
             return
-        fit = " or ".join(f"loss={name}" for name, loss in options("loss").items() if what in loss.takes)
+        fit = " or ".join(sorted(f"loss={name}" for name, loss in options("loss").items() if what in loss.takes))
         match what:
             case "classes":
                 yield f"loss={self.kind}: is for one output; with {labels} use {fit}."
