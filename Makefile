@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slurm lint format bench bench-solvers bench-kernels gallery clean
+.PHONY: help demo test test-slurm lint format conf bench bench-solvers bench-kernels gallery clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,6 +34,9 @@ lint: $(STAMP) ## format check, lint, types
 format: $(STAMP) ## format the source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+conf: $(STAMP) ## write conf/GROUP/OPTION.yaml and docs/options.md from the registry of options
+	$(BIN)/python -m feature_lazy.settings.generate
 
 bench: $(STAMP) ## time help, start-up, gradients, kernels and the demo
 	$(BIN)/python benchmarks/speed.py --demo

@@ -28,7 +28,7 @@ from hydra.core.global_hydra import GlobalHydra
 from analysis.sweep import X
 from feature_lazy import load_sweep
 from feature_lazy.data.rules import pattern_shape
-from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.wide_resnet import WideResnet
@@ -119,7 +119,7 @@ def forward_flops(config: schema.Config) -> tuple[float, float]:
     Raises:
         AssertionError: never; the article has no other network.
     """
-    shape, phi = pattern_shape(config.dataset), Relu().build()
+    shape, phi = pattern_shape(config.dataset), scaled(Relu())
     assert shape is not None
     match config.architecture:
         case schema.FullyConnected():

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from feature_lazy.kernels import empirical_kernel, tangent_kernel
 from feature_lazy.kernels.factors import kernel_flops
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 
-PHI = Softplus(5.0).build()
+PHI = scaled(Softplus(5.0))
 SIDE = 28
 BLOCK = 10
 """Patterns whose gradients ``jacobian_by_weight`` makes at once."""

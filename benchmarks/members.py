@@ -19,7 +19,7 @@ from feature_lazy.dynamics.integrate import Limits, integrate, start
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.times import LogTimes
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 MEMBERS = 20
@@ -31,7 +31,7 @@ def seconds(case: tuple[str, int, int, int], groups: int) -> float:
     """Wall time of all members, in so many groups one after another."""
     dataset, n_train, h, max_steps = case
     data = prepare(dataset, n_train, 100, 0)
-    net = FullyConnected(data.input_dim, [h] * 3, Softplus(5.0).build())
+    net = FullyConnected(data.input_dim, [h] * 3, scaled(Softplus(5.0)))
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(s).items()}) for s in range(MEMBERS)])
     loss, began = SoftHinge(), time.perf_counter()
     how = method("auto", 1e-2)

@@ -28,7 +28,7 @@ from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.dynamics.messages import Finished, Samples
 from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.times import GivenTimes
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 SHORT = 0.8
@@ -89,7 +89,7 @@ class Case:
         """Width h and √h·α = x."""
         self.problem, self.x = problem, x
         self.data = prepare(problem.dataset, problem.n_train, 400, 0)
-        self.net = FullyConnected(self.data.input_dim, [problem.h] * 3, Softplus(5.0).build())
+        self.net = FullyConnected(self.data.input_dim, [problem.h] * 3, scaled(Softplus(5.0)))
         self.w0 = self.net.layout.flatten({name: w[None] for name, w in self.net.init(0).items()})
         self.alpha = torch.tensor([x / math.sqrt(problem.h)], dtype=torch.float64)
         self.scale = torch.tensor([min(1.0, x)], dtype=torch.float64)

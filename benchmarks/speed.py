@@ -19,7 +19,7 @@ from feature_lazy.data.prepare import prepare
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.kernels import tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ def gradients() -> dict[str, float]:
     data = prepare("digits", 500, 100, 0)
     found: dict[str, float] = {}
     for h in (30, 100, 300):
-        net = FullyConnected(data.input_dim, [h] * 3, Softplus(5.0).build())
+        net = FullyConnected(data.input_dim, [h] * 3, scaled(Softplus(5.0)))
         rows = [net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in range(3)]
         for members in (1, 3):
             w0 = torch.cat(rows[:members])

@@ -5,12 +5,12 @@ import os
 import torch
 
 from feature_lazy.kernels import TiledKernel, kernel_on_disk, tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 D, P, TILE = 3, 40, 4
 TILES = 55
-NET = FullyConnected(D, (5, 4), Softplus(5.0).build())
+NET = FullyConnected(D, (5, 4), scaled(Softplus(5.0)))
 PARAMS = {name: torch.stack([NET.init(seed)[name] for seed in range(2)]) for name in NET.layout.shapes}
 X = torch.randn(P, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 

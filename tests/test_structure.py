@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -38,9 +39,21 @@ SOURCES = [*MODULES, ROOT / "train.py", *sorted((ROOT / "tests").rglob("*.py"))]
 every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
+def without_type_checking(tree):
+    """A tree without what only type checkers import: names in annotations, which order nothing."""
+
+    def kept(item):
+        return not (isinstance(item, ast.If) and ast.unparse(item.test).endswith("TYPE_CHECKING"))
+
+    for node in ast.walk(tree):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [item for item in node.body if kept(item)]
+    return tree
+
+
 def imports(path, top_level_only=False):
     """Names of all modules that a file imports, in full: ``feature_lazy.runs.store``, ``numpy``, …"""
-    tree = ast.parse(path.read_text())
+    tree = without_type_checking(ast.parse(path.read_text()))
     for node in tree.body if top_level_only else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -78,6 +91,42 @@ def test_imports_point_one_way(name):
     for path in files(name):
         for module in owned(imports(path), "feature_lazy"):
             assert room(module) <= ROOMS.index(name), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def circles(edges):
+    """Every module from which a path of imports leads back to itself."""
+    reached = {name: set(others) for name, others in edges.items()}
+    changed = True
+    while changed:
+        changed = False
+        for found in reached.values():
+            more = set().union(*(reached.get(other, set()) for other in found)) - found
+            found |= more
+            changed |= bool(more)
+    return sorted(name for name, found in reached.items() if name in found)
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_no_circle_inside_a_room(name):
+    modules = {module_name(path): path for path in files(name)}
+    edges = {}
+    for module, path in modules.items():
+        found = set()
+        for node in ast.walk(without_type_checking(ast.parse(path.read_text()))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names} & set(modules)
+                found |= inner or {node.module}
+        edges[module] = (found & set(modules)) - {module}
+    assert circles(edges) == []
+
+
+def test_a_circle_would_be_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c"]
 
 
 def test_package_itself_imports_nothing_heavy_and_never_its_users():
@@ -142,8 +191,10 @@ def classes():
 
 
 def documented(node):
-    methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
-    return {item.name for item in methods if ast.get_docstring(item)}
+    """Names of methods with a docstring, and of class attributes with a string below them."""
+    methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef) and ast.get_docstring(item)}
+    pairs = [(one, other) for one, other in pairwise(node.body) if isinstance(other, ast.Expr)]
+    return methods | {ast.unparse(one.targets[0]) for one, _ in pairs if isinstance(one, ast.Assign)}
 
 
 def test_a_method_without_docstring_overrides_one_that_has():

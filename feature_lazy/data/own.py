@@ -36,7 +36,7 @@ class CustomData(Data):
         yield from custom_problems("dataset", self.target)
 
     def own_code(self) -> list[str]:
-        return [self.target]
+        return [self.target] if self.target else []
 
     def build(self, labels: Labels) -> Dataset:
         from feature_lazy.data.custom import split

@@ -1,7 +1,10 @@
 """Split, scale and label, as section 2 of the article does."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +15,17 @@ from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
 from feature_lazy.data.pca import Whitening
 from feature_lazy.data.sources import load_source, sources
-from feature_lazy.data.synthetic import Law, draw
 from feature_lazy.settings.groups import Labels
 
+if TYPE_CHECKING:
+    from feature_lazy.data.synthetic import Law
+
+BLOCK = 1024
+"""Patterns drawn at a time, whatever P is: more patterns are the same ones and some more."""
+PATIENCE = 1000
+"""A class is given up when this many times the patterns asked for have been drawn."""
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Patterns (N, d), their classes (N,) as 0, 1, …, and their targets (N,), if the law has real ones."""
 PCA_BLOCK = 4096
 """Images that are in float64 at a time while the components are sought."""
 
@@ -48,7 +59,7 @@ class Dataset:
         """d, numbers in one pattern."""
         return self.x_train.shape[1]
 
-    def to(self, dtype: torch.dtype, device: torch.device) -> "Dataset":
+    def to(self, dtype: torch.dtype, device: torch.device) -> Dataset:
         """The same data on another device, and all but the indices of classes in another dtype."""
         moved = {}
         for field in fields(self):
@@ -186,3 +197,51 @@ def _dataset(
         [value[part] for value in values] for part in (slice(n_train), slice(n_train, None))
     )
     return Dataset(x_train, y_train, x_test, y_test, shape, c_train, c_test)
+
+
+def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
+    """Draw patterns of a law until there are n in the order of a cycle of classes.
+
+    Each class keeps the order in which its patterns were drawn, so a larger n only adds patterns.
+
+    Args:
+        law: of patterns and classes.
+        seed: the data seed.
+        cycle: classes in the order in which they follow each other; see ``labels``.
+        n: how many patterns.
+
+    Returns:
+        Patterns, classes and targets of the n patterns.
+
+    Raises:
+        DataError: a class that hardly ever occurs.
+    """
+    rng = stream(seed, "synthetic", "patterns")
+    wanted = np.resize(np.asarray(cycle), n)
+    free = {name: np.flatnonzero(wanted == name) for name in set(cycle)}
+    x, target = np.empty((n, law.dim)), None
+    seen: set[bytes] = set()
+    drawn = 0
+    while any(map(len, free.values())):
+        if drawn > PATIENCE * (n + BLOCK):
+            raise DataError(
+                f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it."
+            )
+        block = law.patterns(rng, BLOCK)
+        drawn += BLOCK
+        classes, targets = law.label(block, seed)
+        fresh = _fresh(block, seen) if law.once else np.ones(BLOCK, dtype=bool)
+        for name, places in free.items():
+            found = np.flatnonzero(fresh & (classes == name))[: len(places)]
+            here, free[name] = places[: len(found)], places[len(found) :]
+            x[here] = block[found]
+            if targets is not None:
+                target = np.empty(n) if target is None else target
+                target[here] = targets[found]
+    return x, wanted, target
+
+
+def _fresh(block: np.ndarray, seen: set[bytes]) -> np.ndarray:
+    """Which patterns of signs (n, d) were not seen before, neither in this block; all are, after this."""
+    keys = [row.tobytes() for row in np.packbits(block > 0, axis=1)]
+    return np.array([not (key in seen or seen.add(key)) for key in keys])

@@ -24,7 +24,7 @@ class Source:
         shape: of one image: (channels, height, width), or (numbers,).
         origin: where the images come from, for the user.
         first_class: classes are first_class, first_class + 1, ….
-        folder: key of ``registry.FILES``, if the set has to be downloaded.
+        folder: key of ``data.registry.FILES``, if the set has to be downloaded.
     """
 
     load: Callable[[str | None, int], Loaded]

@@ -7,13 +7,12 @@ sets of this kind (arXiv:2007.11471).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
 from feature_lazy.data.rules import label_problems, listed, size_problems
 from feature_lazy.settings.groups import Data, Labels
@@ -23,14 +22,6 @@ from feature_lazy.settings.registry import option
 if TYPE_CHECKING:
     from feature_lazy.data.prepare import Dataset
     from feature_lazy.settings.config import Config
-
-BLOCK = 1024
-"""Patterns drawn at a time, whatever P is: more patterns are the same ones and some more."""
-PATIENCE = 1000
-"""A class is given up when this many times the patterns asked for have been drawn."""
-
-Drawn = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Patterns (N, d), their classes (N,) as 0, 1, …, and their targets (N,), if the law has real ones."""
 
 
 @dataclass
@@ -181,51 +172,3 @@ class Spheres(Gaussian):
         # |x|² follows χ²_d, whose quantiles are twice those of a Γ(d/2).
         squares = 2 * gammaincinv(self.dim / 2, np.arange(1, self.shells) / self.shells)
         return np.searchsorted(squares, np.square(x).sum(axis=1)).astype(np.int64), None
-
-
-def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
-    """Draw patterns of a law until there are n in the order of a cycle of classes.
-
-    Each class keeps the order in which its patterns were drawn, so a larger n only adds patterns.
-
-    Args:
-        law: of patterns and classes.
-        seed: the data seed.
-        cycle: classes in the order in which they follow each other; see ``labels``.
-        n: how many patterns.
-
-    Returns:
-        Patterns, classes and targets of the n patterns.
-
-    Raises:
-        DataError: a class that hardly ever occurs.
-    """
-    rng = stream(seed, "synthetic", "patterns")
-    wanted = np.resize(np.asarray(cycle), n)
-    free = {name: np.flatnonzero(wanted == name) for name in set(cycle)}
-    x, target = np.empty((n, law.dim)), None
-    seen: set[bytes] = set()
-    drawn = 0
-    while any(map(len, free.values())):
-        if drawn > PATIENCE * (n + BLOCK):
-            raise DataError(
-                f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it."
-            )
-        block = law.patterns(rng, BLOCK)
-        drawn += BLOCK
-        classes, targets = law.label(block, seed)
-        fresh = _fresh(block, seen) if law.once else np.ones(BLOCK, dtype=bool)
-        for name, places in free.items():
-            found = np.flatnonzero(fresh & (classes == name))[: len(places)]
-            here, free[name] = places[: len(found)], places[len(found) :]
-            x[here] = block[found]
-            if targets is not None:
-                target = np.empty(n) if target is None else target
-                target[here] = targets[found]
-    return x, wanted, target
-
-
-def _fresh(block: np.ndarray, seen: set[bytes]) -> np.ndarray:
-    """Which patterns of signs (n, d) were not seen before, neither in this block; all are, after this."""
-    keys = [row.tobytes() for row in np.packbits(block > 0, axis=1)]
-    return np.array([not (key in seen or seen.add(key)) for key in keys])

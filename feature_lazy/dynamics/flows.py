@@ -41,10 +41,12 @@ class Flow(Dynamics):
 
     @property
     def smallest_step(self) -> float:
+        """The key dt_floor."""
         return self.dt_floor
 
     @property
     def end(self) -> float:
+        """The key t_end."""
         return self.t_end
 
     def method(self) -> Method:
@@ -54,9 +56,12 @@ class Flow(Dynamics):
         return method(self.stepper, self.tolerance)
 
     def problems(self, config: Config) -> Iterator[str]:
-        if self.stepper == "tangent" and not config.loss.smooth:
-            kinked = f"loss={config.loss.kind}"
-            yield f"dynamics.stepper=tangent: needs a loss without kinks, and {kinked} has one; use auto or article."
+        loss = config.loss
+        if self.stepper == "tangent" and not (loss.smooth and math.isfinite(loss.curvature)):
+            needs, why = (
+                ("whose largest curvature is known", "does not say it") if loss.smooth else ("without kinks", "has one")
+            )
+            yield f"dynamics.stepper=tangent: needs a loss {needs}, and loss={loss.kind} {why}; use auto."
 
 
 @option("dynamics", "gradient_flow")

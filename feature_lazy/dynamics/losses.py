@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.margins import own_class
 from feature_lazy.networks.activations import softplus
 from feature_lazy.settings.groups import Loss
 from feature_lazy.settings.key import key
@@ -23,30 +24,6 @@ if TYPE_CHECKING:
 
     from feature_lazy.settings.config import Config
     from feature_lazy.settings.groups import Labels
-
-
-def margins(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Margin m of each pattern: F·y for y = ±1, F_y − max_{c≠y} F_c for classes; at m ≤ 0 it is misclassified.
-
-    Args:
-        outputs: F, (…, P·C).
-        labels: y, (P,) or (…, P), floating point ±1 or integer classes.
-
-    Returns:
-        (…, P).
-    """
-    if labels.is_floating_point():
-        return outputs * labels
-    own, each = _own_class(outputs, labels)
-    return each.masked_fill(~own, 0).sum(-1) - each.masked_fill(own, -math.inf).amax(-1)
-
-
-def _own_class(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Which output is that of the pattern's class, (…, P, C) bool, and the outputs F of each class, (…, P, C)."""
-    import torch
-
-    each = outputs.unflatten(-1, (labels.shape[-1], -1))
-    return labels[..., None] == torch.arange(each.shape[-1], device=labels.device), each
 
 
 def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
@@ -134,7 +111,7 @@ class Mse(Loss):
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if labels.is_floating_point():
             return 0.5 * (self.target - outputs * labels) ** 2
-        own, each = _own_class(outputs, labels)
+        own, each = own_class(outputs, labels)
         return 0.5 * ((self.target * own.to(each) - each) ** 2).sum(-1)
 
 
@@ -147,7 +124,7 @@ class CrossEntropy(Loss):
     """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        own, each = _own_class(outputs, labels)
+        own, each = own_class(outputs, labels)
         return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)
 
 

@@ -4,9 +4,12 @@ An update is far too short to look at the whole training set after it: a step is
 a block the state is found by doing the updates again, so that observation and events see every single one.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +20,12 @@ from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.model import NetworkModel
-from feature_lazy.dynamics.optimisers import Optimiser
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
+
+if TYPE_CHECKING:
+    from feature_lazy.dynamics.optimisers import Optimiser
 
 
 @dataclass(frozen=True)

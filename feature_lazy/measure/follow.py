@@ -88,13 +88,15 @@ def follow(
 
     Args:
         network: a network of this package, a module, or a pure function of (weights, patterns (P, …)) → (P,) or (P, C).
-            ``architectures.Generic.around`` takes the fan-in of its output layer, which only the first step depends on.
+            ``networks.generic.Generic.around`` takes the fan-in of its output layer, on which only the first step
+            depends.
         weights: initial weights by name; None: those that the module has now.
         train: patterns (P, …) and labels (P,): y = ±1, or classes 0 … C − 1 as integers for C outputs.
         alpha: output scale α of F = α(f − f₀).
         test: patterns (P_test, …).
         loss: ℓ(F, y) per pattern; default: the soft hinge of the article, β = 20, and cross-entropy for classes.
-        dynamics: how the weights move, from ``feature_lazy.dynamics.choices``; default: gradient flow by ``auto``.
+        dynamics: how the weights move, from ``feature_lazy.dynamics.choices``, or an option of the group
+            ``dynamics``; default: gradient flow by ``auto``.
         times: observation times; default: eight per factor of ten.
         t_end: where training ends if not all patterns are fit before.
 

@@ -1,7 +1,7 @@
 """Who observes a batch: asks every observable when it is due, of one moment that they share. Nothing here writes."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.moment import Moment, Setting
+from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantities.fit import Fit, Outputs
 from feature_lazy.measure.quantities.kernel import FinalKernels, KernelProbe
 from feature_lazy.measure.quantities.weights import Preactivations, Weights
@@ -42,13 +43,20 @@ class Observer:
     """Knows a batch and its observables, so that a moment is enough to observe."""
 
     @torch.no_grad()
-    def __init__(self, setting: Setting, default: Sequence[Observable], also: Mapping[str, Observable]) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        default: Sequence[Observable],
+        also: Mapping[str, Observable],
+        taken: Collection[str] = (),
+    ) -> None:
         """Let every observable begin.
 
         Args:
             setting: what stays along the training.
             default: what is observed in every run.
             also: what was chosen beside it, by name.
+            taken: names that a run's table has beside what is observed.
 
         Raises:
             ConfigError: an observable that fails.
@@ -57,7 +65,8 @@ class Observer:
         # Copies: what they keep of t = 0 is of this batch.
         self.observables = [(DEFAULT, copy.copy(one)) for one in default]
         self.observables += [(f"observe/also=[{name}]", copy.copy(one)) for name, one in also.items()]
-        self.owners: dict[str, str] = {}
+        ends = [name for name in QUANTITIES if "/" not in name]  # t, steps, t_half and so on
+        self.owners = dict.fromkeys([*ends, *taken], DEFAULT)
         first = Moment.first(setting)
         for name, one in self.observables:
             with _asking(name, "at t = 0"):

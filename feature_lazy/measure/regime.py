@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.margins import margins
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import FrozenKernelFlow
 from feature_lazy.dynamics.integrate import Limits, finish, start
-from feature_lazy.dynamics.losses import margins, push
+from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.methods import method
 from feature_lazy.kernels import joint_kernel, relative_change
 from feature_lazy.measure.follow import MAX_STEPS, AnyNetwork, as_architecture, default_loss, follow

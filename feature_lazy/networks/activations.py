@@ -87,6 +87,11 @@ def erf_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
     return values, 4 / math.pi * (scale - 4 * covariance**2).rsqrt()
 
 
+def scaled(option: Activation) -> Scaled:
+    """φ of an option, with a by quadrature."""
+    return Scaled.normalised(option.shape, option.dual)
+
+
 @option("activation", "softplus")
 class Softplus(Activation):
     """a·ln(1 + e^{βz})/β, the article's (eq. 10)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypedDict, runtime_checkable
 
 from feature_lazy.core.streams import stream
+from feature_lazy.networks.activations import Scaled, scaled
 from feature_lazy.networks.geometry import Window
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.data.prepare import Dataset
-    from feature_lazy.networks.activations import Scaled
     from feature_lazy.settings.config import Config
 
 
@@ -201,7 +201,7 @@ class Shared(TypedDict):
 def shared(config: Config, data: Dataset) -> Shared:
     """φ, the parametrisation and the number of outputs, for data that are there."""
     return {
-        "activation": config.activation.build(),
+        "activation": scaled(config.activation),
         "parametrisation": config.parametrisation.exponents,
         "n_outputs": data.n_outputs,
     }

@@ -1,9 +1,7 @@
 """A network as a pure function of its weights and patterns, and a sentence for each reason why it may not be one."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from textwrap import shorten
-from traceback import walk_tb
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
 
-from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.explained import called, explained
 
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """apply(weights, patterns (P, …)) → outputs (P,) or (P, C) of one network."""
@@ -31,7 +30,7 @@ def of_module(module: nn.Module) -> tuple[Apply, dict[str, Tensor]]:
             dropout in training mode), parameters that are not real numbers, or none to train.
     """
     for name, part in module.named_modules():
-        _check_mode(_called(name, part), part)
+        _check_mode(called(name, part), part)
     fixed = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
     weights: dict[str, Tensor] = {}
     for name, parameter in module.named_parameters():
@@ -99,25 +98,6 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
     return together[0].numel()
 
 
-@contextmanager
-def explained(what: str, advice: str = "") -> Iterator[None]:
-    """Turn an error from inside a network into a sentence that names the module in which it arose.
-
-    Errors of this package pass, and so does a lack of memory, which is not the network's.
-
-    Raises:
-        ConfigError: ``what``, the module by qualified name and class, how the error begins, and ``advice``.
-    """
-    try:
-        yield
-    except Exception as error:
-        ours = isinstance(error, FeatureLazyError | MemoryError | torch.cuda.OutOfMemoryError)
-        if ours or "allocate memory" in str(error):
-            raise
-        reason = shorten(str(error) or type(error).__name__, 160, placeholder=" …").rstrip(".")
-        raise ConfigError(f"{what}{_where(error)}: {reason}. {advice}".rstrip()) from error
-
-
 def under_vmap() -> AbstractContextManager[None]:
     """Explain why a network does not run under ``torch.func.vmap``."""
     return explained(
@@ -125,24 +105,6 @@ def under_vmap() -> AbstractContextManager[None]:
         "It must be a pure function of weights and pattern: no .item(), no branch or shape that depends on values, no "
         "writing into a tensor in place, no random numbers.",
     )
-
-
-def _where(error: Exception) -> str:
-    """The innermost module whose code an error came through, as ``, in module 'name' (Class)``; nothing without one.
-
-    Its frames are in the traceback, and the outermost module there knows the names of all.
-    """
-    selves = [frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)]
-    modules = [found for found in selves if isinstance(found, nn.Module)]
-    if not modules:
-        return ""
-    names = {part: name for name, part in modules[0].named_modules()}
-    return f", in {_called(names.get(modules[-1], ''), modules[-1])}"
-
-
-def _called(name: str, module: nn.Module) -> str:
-    """A module for people: by its qualified name, if it has one, and its class."""
-    return f"module {name!r} ({type(module).__name__})" if name else f"module {type(module).__name__}"
 
 
 def _check_mode(called: str, module: nn.Module) -> None:

@@ -34,7 +34,7 @@ class CustomArchitecture(Architecture):
         yield from custom_problems("architecture", self.target)
 
     def own_code(self) -> list[str]:
-        return [self.target]
+        return [self.target] if self.target else []
 
     def build(self, config: Config, data: Dataset) -> Custom:
         from feature_lazy.networks.custom import Custom

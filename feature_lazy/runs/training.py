@@ -67,9 +67,10 @@ class BatchTraining:
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
+        taken = ["run_id", "outcome", *self.cells[0].columns]
         n_test = min(batch.observation.n_test, len(data.x_test))
         self.setting = Setting(self.flow, self.training.model, data, self.w0, n_test)
-        self.observer = Observer(self.setting, batch.observation.default, batch.observation.also)
+        self.observer = Observer(self.setting, batch.observation.default, batch.observation.also, taken)
         self.events: list[Event] = [
             half_loss(batch.loss, data.y_train, data.n_outputs),
             converged(batch.loss, data.y_train),

@@ -1,4 +1,4 @@
-"""The files ``conf/<group>/<option>.yaml``, written from the registry: ``python -m feature_lazy.settings.conf_files``.
+"""The files ``conf/<group>/<option>.yaml``, as the registry has them.
 
 People who know Hydra expect to find, read and copy them. Each begins with the option's schema, so that its keys are
 typed, and has every key with its default, its meaning and its range.
@@ -8,12 +8,10 @@ import dataclasses
 import inspect
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from feature_lazy.core.files import write_atomically
 from feature_lazy.settings import registry
 from feature_lazy.settings.config import ALSO, Config
 
@@ -106,25 +104,3 @@ def differing(folder: Path, wanted: Mapping[str, str]) -> list[str]:
     found = {str(path.relative_to(folder)) for group in group_names() for path in (folder / group).glob("*.yaml")}
     same = {name for name in found & set(wanted) if (folder / name).read_text(encoding="utf-8") == wanted[name]}
     return sorted((found | set(wanted)) - same)
-
-
-def main() -> int:
-    """Write what differs, and remove what no option stands for."""
-    from feature_lazy.settings.help import reference
-
-    folder, wanted = config_dir(), dict(contents())
-    for name in differing(folder, wanted):
-        if name in wanted:
-            write_atomically(folder / name, wanted[name].encode())
-        else:
-            (folder / name).unlink()
-        print(f"conf/{name}")
-    page = folder.parent / "docs" / "options.md"
-    if page.parent.is_dir() and not (page.is_file() and page.read_text(encoding="utf-8") == reference()):
-        write_atomically(page, reference().encode())
-        print("docs/options.md")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

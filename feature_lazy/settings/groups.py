@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from omegaconf import MISSING
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.margins import margins
 from feature_lazy.settings.key import key, part
 from feature_lazy.settings.registry import options
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.flow import NetworkFlow
     from feature_lazy.dynamics.times import ObservationTimes
     from feature_lazy.measure.moment import Moment
-    from feature_lazy.networks.activations import Scaled
     from feature_lazy.networks.base import Initialised
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
@@ -204,12 +204,6 @@ class Activation(Option):
     def shape(self, z: "Tensor") -> "Tensor":
         """φ₀ elementwise."""
 
-    def build(self) -> "Scaled":
-        """φ, scaled by quadrature."""
-        from feature_lazy.networks.activations import Scaled
-
-        return Scaled.normalised(self.shape, self.dual)
-
 
 @dataclass
 class Loss(Option):
@@ -233,8 +227,6 @@ class Loss(Option):
 
     def margin(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
         """What is held against ``stop_margin``, for outputs F (…, P·C) and labels y (P,), shape (…, P)."""
-        from feature_lazy.dynamics.losses import margins
-
         return margins(outputs, labels)
 
     def for_labels(self, labels: "Labels") -> "Loss":

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.conf_files import config_dir
 from feature_lazy.settings.config import ALSO, Config, default_option
-from feature_lazy.settings.registry import discover, find, options, presets
+from feature_lazy.settings.registry import absent, discover, failures, find, options, presets
 from feature_lazy.settings.schema import FREE, GROUPS, keys_of, members, refuse_key, register, to_config
 
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
@@ -103,6 +103,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
             of a group's option; the message names the options and the keys that may have been meant.
     """
     for override in _parsed(arguments):
+        _check_plugins(override)
         path = override.key_or_group.removeprefix("+").split(".")
         if path == [ALSO]:
             for name in _names(override):
@@ -119,6 +120,19 @@ def check_overrides(arguments: Sequence[str]) -> None:
             _check_choice(override)
 
 
+def _check_plugins(override: Override) -> None:
+    """Refuse an option that may be one of a plug-in which could not be imported.
+
+    Raises:
+        ConfigError: it is not known, and there is such a plug-in.
+    """
+    group = override.key_or_group.removeprefix("+")
+    if group in GROUPS and failures():
+        for name in _names(override):
+            if name not in options(group) and name not in presets(group):
+                raise ConfigError(f"{override.input_line}: {absent(group, name)}")
+
+
 def check_chosen(arguments: Sequence[str]) -> None:
     """Refuse a key of an option that is not the chosen one, and name the options that have it.
 
@@ -133,7 +147,7 @@ def check_chosen(arguments: Sequence[str]) -> None:
         if group == "observe" and key.startswith("also."):
             _check_chosen_observable(override.input_line or "", key.split(".")[1], _chosen(ALSO, overrides))
             continue
-        chosen = _chosen(group, overrides)
+        chosen = [name for name in _chosen(group, overrides) if name in options(group)]
         having = [name for name, made in options(group).items() if key.split(".")[0] in keys_of((made,))]
         if chosen and having and not set(chosen) & set(having):
             choices = " or ".join(f"{group}={name}" for name in having)

@@ -183,6 +183,12 @@ def find(group: str, name: str) -> type:
     return known[name]
 
 
+def failures() -> dict[str, str]:
+    """Modules of installed packages that could not be imported, each with the reason."""
+    discover()
+    return dict(_failed)
+
+
 def absent(group: str, name: str) -> str:
     """Why an option is not there, and what is."""
     import difflib

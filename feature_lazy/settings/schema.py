@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -126,23 +126,6 @@ def refuse_key(line: str, key: str, where: str, allowed: Sequence[str] | dict[st
     raise ConfigError(f"{line}: there is no key {key!r} in {where}.{hint}{keys}")
 
 
-def documented_keys() -> Iterator[tuple[str, str, Any, str]]:
-    """Every key as (group/option, key, default, meaning), for the documentation and ``--help``."""
-    for group in (*GROUPS, ALSO):
-        for option in members(group):
-            yield from _documented(f"{group}={option.option_name}", "", option)
-    yield from (row for row in _documented("", "", Config) if row[1] not in GROUPS)
-
-
-def _documented(title: str, prefix: str, option: type) -> Iterator[tuple[str, str, Any, str]]:
-    for f in dataclasses.fields(option):
-        if dataclasses.is_dataclass(f.type) and f.name not in GROUPS:
-            yield from _documented(title, f"{prefix}{f.name}.", typing.cast(type, f.type))
-        elif "doc" in f.metadata and f.name != "kind":
-            default = f.default if f.default is not dataclasses.MISSING else []
-            yield title, prefix + f.name, default, f.metadata["doc"]
-
-
 def from_plain(plain: Mapping[str, Any]) -> Config:
     """The typed configuration from the plain values of a plan or a manifest; keys that they lack have their defaults.
 
@@ -162,7 +145,8 @@ def from_plain(plain: Mapping[str, Any]) -> Config:
     try:
         scalars = {name: value for name, value in values.items() if name not in GROUPS}
         checked = typing.cast(DictConfig, OmegaConf.merge(OmegaConf.structured(Config), scalars))
-        return Config(**{**values, **{name: checked[name] for name in scalars}})
+        plainly = typing.cast(dict[str, Any], OmegaConf.to_container(checked))
+        return Config(**{**values, **{name: plainly[name] for name in scalars}})
     except OmegaConfBaseException as error:
         raise ConfigError(f"The stored configuration cannot be used: {str(error).splitlines()[0]}") from error
 

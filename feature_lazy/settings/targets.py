@@ -8,7 +8,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.networks.functional import explained
+from feature_lazy.core.explained import explained
 
 
 def factory(group: str, target: str, kwargs: dict[str, Any]) -> Callable[[], Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feature_lazy.core.streams import stream
-from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 MEANT = (
@@ -16,7 +16,7 @@ MEANT = (
 
 
 def weights(seed, d=64, widths=(30, 30)):
-    return FullyConnected(d, widths, Relu().build()).init(seed)
+    return FullyConnected(d, widths, scaled(Relu())).init(seed)
 
 
 def test_golden_first_weights():

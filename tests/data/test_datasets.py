@@ -14,6 +14,7 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.data.images import Digits
 from feature_lazy.data.prepare import interleave_classes, prepare, to_sphere
 from feature_lazy.data.sources import load_source, sources
+from feature_lazy.settings.registry import options
 
 SPLIT_MEANT = (
     "The split that belongs to data seed 0 has changed, so every stored run is of other data. If that was meant, "

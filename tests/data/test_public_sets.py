@@ -11,6 +11,7 @@ from feature_lazy.data import cache
 from feature_lazy.data.prepare import prepare
 from feature_lazy.data.registry import FILES
 from feature_lazy.data.sources import load_source, sources
+from feature_lazy.settings.registry import find
 from tests.public_files import cifar_tar, emnist_zip, images, mnist_files, remote
 
 TRAIN, TEST = np.repeat(np.arange(10), 3), np.repeat(np.arange(10), 2)
@@ -129,8 +130,9 @@ def test_file_of_another_set_is_refused(put, tmp_path):
 
 
 def test_counts_of_the_classes_are_checked(put, monkeypatch):
+    real = find("dataset", "kmnist").source  # 7000 images in each class
     root = put("kmnist")
-    monkeypatch.setattr(sources, "sources()", sources())  # the real set has 7000 images in each class
+    monkeypatch.setattr(find("dataset", "kmnist"), "source", real)
     with pytest.raises(DataError, match=r"not what it should be.*remove its files and fetch them anew"):
         load_source("kmnist", root)
 

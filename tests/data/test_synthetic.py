@@ -13,16 +13,16 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import OneVsRest, Parity, Regression
 from feature_lazy.data.mnist1d import generate
-from feature_lazy.data.prepare import prepare, prepare_synthetic
-from feature_lazy.data.synthetic import SparseParity, Spheres, Stripe, TeacherStudent, draw
+from feature_lazy.data.prepare import draw, prepare, prepare_synthetic
+from feature_lazy.data.synthetic import SparseParity, Spheres, Stripe, TeacherStudent
 from tests.data.test_datasets import SPLIT_MEANT
 
-STRIPE = (-0.3, 1.18549)
+STRIPE = [-0.3, 1.18549]
 LAWS = {
-    "teacher": TeacherStudent(20, 3),
-    "stripe": Stripe(5, STRIPE),
-    "parity": SparseParity(12, 3),
-    "spheres": Spheres(7, 4),
+    "teacher": TeacherStudent(dim=20, hidden=3),
+    "stripe": Stripe(dim=5, interfaces=STRIPE),
+    "parity": SparseParity(dim=12, order=3),
+    "spheres": Spheres(dim=7, shells=4),
 }
 every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 
@@ -70,7 +70,7 @@ def teacher(law, x, seed):
 
 def test_target_of_the_teacher_has_variance_one():
     """Var of a mean of squares of n = 40000 draws: the standard error of the variance is below √(2/n) = 0.7 %."""
-    law = TeacherStudent(20, 3)
+    law = TeacherStudent(dim=20, hidden=3)
     y = prepare_synthetic(law, 39998, 2, 0, labels=Regression()).y_train
     assert abs(float(y.square().mean()) - 1) < 3 * np.sqrt(2 / 40000)
     x, _, target = draw(law, 0, (0, 1), 100)
@@ -80,22 +80,23 @@ def test_target_of_the_teacher_has_variance_one():
 
 def test_stripe_encloses_half_of_the_patterns():
     x = stream(0, "test").standard_normal((40000, 1))
-    share = Stripe(1, STRIPE).label(x, 0)[0].mean()
+    share = Stripe(dim=1, interfaces=STRIPE).label(x, 0)[0].mean()
     assert abs(share - 0.5) < 3 * 0.5 / np.sqrt(40000)
-    assert Stripe(1, (0.0, 1.0, 2.0)).label(np.array([[-1], [0.5], [1.5], [3]]), 0)[0].tolist() == [0, 1, 0, 1]
+    three = Stripe(dim=1, interfaces=[0.0, 1.0, 2.0])
+    assert three.label(np.array([[-1], [0.5], [1.5], [3]]), 0)[0].tolist() == [0, 1, 0, 1]
 
 
 def test_shells_are_equally_likely():
     """Shares of n = 40000 Gaussian patterns: ¼ with a standard deviation of √(3/16n) = 0.2 %."""
-    law = Spheres(7, 4)
+    law = Spheres(dim=7, shells=4)
     counts = np.bincount(law.label(law.patterns(stream(0, "test"), 40000), 0)[0], minlength=4)
     assert np.abs(counts / 40000 - 0.25).max() < 4 * np.sqrt(3 / 16 / 40000)
     radius = np.array([[0.1], [1.0], [10.0]])
-    assert Spheres(1, 2).label(radius, 0)[0].tolist() == [0, 1, 1]  # the median of |x| is 0.674
+    assert Spheres(dim=1, shells=2).label(radius, 0)[0].tolist() == [0, 1, 1]  # the median of |x| is 0.674
 
 
 def test_patterns_of_signs():
-    law = SparseParity(6, 2)
+    law = SparseParity(dim=6, order=2)
     x, _, _ = draw(law, 0, (0, 1), 32)  # half of all there are
     assert set(x.ravel()) == {-1.0, 1.0}
     assert len(np.unique(x, axis=0)) == 32
@@ -103,21 +104,21 @@ def test_patterns_of_signs():
 
 def test_class_that_never_occurs_is_given_up():
     with pytest.raises(DataError, match="a class hardly ever occurs"):
-        draw(Stripe(1, (40.0,)), 0, (0, 1), 2)
+        draw(Stripe(dim=1, interfaces=[40.0]), 0, (0, 1), 2)
 
 
 def test_odd_sizes_and_odd_classes_are_refused():
     with pytest.raises(DataError, match="must be even"):
-        prepare_synthetic(Stripe(2, STRIPE), 21, 20, 0)
+        prepare_synthetic(Stripe(dim=2, interfaces=STRIPE), 21, 20, 0)
     with pytest.raises(DataError, match="even number of classes; there are 3"):
-        prepare_synthetic(Spheres(2, 3), 20, 20, 0, labels=Parity())
-    data = prepare_synthetic(Spheres(2, 3), 40, 20, 0, labels=OneVsRest(0))
+        prepare_synthetic(Spheres(dim=2, shells=3), 20, 20, 0, labels=Parity())
+    data = prepare_synthetic(Spheres(dim=2, shells=3), 40, 20, 0, labels=OneVsRest(0))
     assert data.classes_train[:4].tolist() == [1, 0, 2, 0]
 
 
 def test_golden_split_of_signs():
     """Integers only, so that no machine may differ."""
-    x, classes, _ = draw(SparseParity(30, 3), 0, (0, 1), 1000)
+    x, classes, _ = draw(SparseParity(dim=30, order=3), 0, (0, 1), 1000)
     rows = np.concatenate([x.astype("<i8"), classes[:, None].astype("<i8")], axis=1)
     assert hashlib.sha256(rows.tobytes()).hexdigest()[:16] == "e9060d1a376f01bd", SPLIT_MEANT
 

@@ -10,17 +10,19 @@ from torch import nn
 
 from feature_lazy import follow as follow_one
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics.choices import FrozenKernel, MinibatchDynamics
+from feature_lazy.core.margins import margins
+from feature_lazy.dynamics.choices import FrozenKernel
 from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import start
-from feature_lazy.dynamics.losses import CrossEntropy, Mse, margins
+from feature_lazy.dynamics.losses import CrossEntropy, Mse
 from feature_lazy.dynamics.methods import GLOBAL_ERROR, STEPPERS, method
 from feature_lazy.dynamics.momentum import MomentumFlow
+from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.focus import Focused, active, step_on
 from feature_lazy.kernels import tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.outputs import places
 from tests.arrays import normal
@@ -28,7 +30,7 @@ from tests.dynamics.test_flow import ALL, ALPHA, D, P, X
 from tests.toys import follow
 
 C = 3
-NETWORK = FullyConnected(D, [7, 5], Softplus(5.0).build(), n_outputs=C)
+NETWORK = FullyConnected(D, [7, 5], scaled(Softplus(5.0)), n_outputs=C)
 Y = torch.arange(P) % C
 W0 = torch.cat([NETWORK.layout.flatten({k: v[None] for k, v in NETWORK.init(seed).items()}) for seed in range(3)])
 ONE = torch.tensor([1])
@@ -212,7 +214,8 @@ def test_frozen_flow_is_cut_to_patterns_too():
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_updates_are_those_of_torch(name):
     lr, eps = (0.05, 1e-8) if name == "sgd" else (3e-3, 1e-4)
-    dynamics = MinibatchDynamics(name, lr, eps, authors_units=False, batch=4, updates=9, block=4)
+    own = {"lr": lr, "units": "article", "batch": 4, "updates": 9, "check_every": 4}
+    dynamics = Sgd(**own) if name == "sgd" else Adam(eps=eps, **own)
     training = dynamics.prepare(flow(CrossEntropy(), ONE), W0[ONE])
     _, finished = follow(training.system, training.y0, training.method, dt=training.dt, t_end=training.t_end)
     w = W0[1].clone().requires_grad_()

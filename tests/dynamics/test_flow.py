@@ -12,12 +12,12 @@ from feature_lazy.dynamics.methods import method as method_of
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
 from feature_lazy.kernels import tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from tests.toys import follow
 
 D, P = 4, 6
-NETWORK = FullyConnected(D, [7, 5], Softplus(5.0).build())
+NETWORK = FullyConnected(D, [7, 5], scaled(Softplus(5.0)))
 X = torch.randn(P, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 Y = torch.tensor([1.0, -1.0] * (P // 2), dtype=torch.float64)
 W0 = torch.cat([NETWORK.layout.flatten({k: v[None] for k, v in NETWORK.init(seed).items()}) for seed in range(3)])

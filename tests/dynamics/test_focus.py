@@ -13,11 +13,11 @@ from feature_lazy.dynamics.steppers.focus import ALLOWED, Focused, active, step_
 from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
 from feature_lazy.dynamics.steppers.tangent import TangentExponential
 from feature_lazy.dynamics.system import Flops
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 P, D, TOLERANCE = 24, 6, 1e-2
-NETWORK = FullyConnected(D, [9, 8], Softplus(5.0).build())
+NETWORK = FullyConnected(D, [9, 8], scaled(Softplus(5.0)))
 RANDOM = torch.Generator().manual_seed(0)
 X = torch.randn(P, D, dtype=torch.float64, generator=RANDOM)
 Y = torch.tensor([1.0, -1.0] * (P // 2), dtype=torch.float64)

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
+from feature_lazy import follow
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.losses import Hinge, Mse, QuadraticHinge, SoftHinge, SquaredError
+from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.groups import Loss
+from tests.dynamics.test_flow import NETWORK, W0, X, Y
 
 # Loss, F, y, value.
 BY_HAND = [
@@ -73,3 +79,22 @@ def test_squared_error_is_mse_for_signs():
     margin = outputs * labels
     torch.testing.assert_close(SquaredError().margin(outputs, labels), torch.where(margin <= 1, margin, 2 - margin))
     assert torch.equal(Mse().margin(outputs, labels), margin)
+
+
+class Exponential(Loss):
+    """A user's own loss, whose curvature has no bound, so that it declares none."""
+
+    def __call__(self, outputs, labels):
+        return torch.exp(-outputs * labels)
+
+
+def test_a_loss_of_unknown_curvature_is_followed_without_the_kernel(configure):
+    """The exponential integrator bounds its inner steps by the largest curvature."""
+    weights = {name: weight[0] for name, weight in NETWORK.layout.unflatten(W0[:1]).items()}
+    run = follow(NETWORK, weights, (X, Y), alpha=1e3, loss=Exponential())
+    assert (run.outcome, run.record["kernels"]) == (Outcome.CONVERGED, 0)
+    config = configure("dynamics.stepper=tangent")
+    for loss, message in ((Exponential(kind="own"), "loss=own does not say it"), (Hinge(), "loss=hinge has one")):
+        config.loss = loss
+        with pytest.raises(ConfigError, match=rf"^dynamics.stepper=tangent: needs a loss .*, and {message}; use auto"):
+            validate(config)

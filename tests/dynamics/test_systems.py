@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import expm
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MinibatchDynamics, MomentumDynamics, sqrt_h_alpha
+from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MomentumDynamics, sqrt_h_alpha
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.linearised import LinearisedFlow
@@ -16,6 +16,7 @@ from feature_lazy.dynamics.losses import Mse, SoftHinge
 from feature_lazy.dynamics.methods import STEPPERS, method
 from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.dynamics.momentum import MomentumFlow
+from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.kernels import tangent_kernel
@@ -150,14 +151,19 @@ def test_relaxation_time_and_its_limit():
 
 # ---- minibatches
 
-SMALL = {"batch": 4, "updates": 60, "block": 7}
+SMALL = {"batch": 4, "updates": 60, "check_every": 7}
 OPTIMISERS = pytest.mark.parametrize("name", ["sgd", "adam"])
+
+
+def plain(name, lr, eps):
+    """The optimiser with lr and ε as they stand, of PyTorch's kind."""
+    own = {"units": "article", **SMALL}
+    return Sgd(lr=lr, **own) if name == "sgd" else Adam(lr=lr, eps=eps, **own)
 
 
 def reference(name, lr, eps, updates, member):
     """Weights after each update by torch.optim, from the same minibatches."""
-    dynamics = MinibatchDynamics(name, lr, eps, authors_units=False, **SMALL)
-    system = dynamics.prepare(flow(), W0).system
+    system = plain(name, lr, eps).prepare(flow(), W0).system
     w = W0[member : member + 1].clone().requires_grad_()
     make = {"sgd": torch.optim.SGD, "adam": lambda p, lr: torch.optim.Adam(p, lr=lr, eps=eps)}[name]
     optimiser, found = make([w], lr=lr), []
@@ -176,7 +182,7 @@ def reference(name, lr, eps, updates, member):
 @OPTIMISERS
 def test_updates_are_those_of_torch(name):
     lr, eps = (0.05, 1e-8) if name == "sgd" else (3e-3, 1e-4)
-    dynamics = MinibatchDynamics(name, lr, eps, authors_units=False, **SMALL)
+    dynamics = plain(name, lr, eps)
     expected = reference(name, lr, eps, 20, 0)
     unit = lr if name == "sgd" else 1.0
     # Every update can be observed, also within a block of seven and on its ends.
@@ -188,7 +194,7 @@ def test_updates_are_those_of_torch(name):
 
 
 def test_minibatches_go_through_the_training_set():
-    system = MinibatchDynamics("sgd", 0.1, batch=4).prepare(flow(), W0).system
+    system = Sgd(lr=0.1, batch=4).prepare(flow(), W0).system
     first = torch.cat([system._patterns(k, X.device) for k in range(3)])
     assert sorted(first[:P].tolist()) == list(range(P))
     assert sorted(first[P : 2 * P].tolist()) == list(range(P))  # 12 = 2 P: a batch reaches into the next order
@@ -199,16 +205,16 @@ def test_minibatches_go_through_the_training_set():
 def test_units_of_the_authors():
     """lr = lr_authors·α/√h; ε = ε_authors·√h/α."""
     h = NETWORK.last_fan_in
-    sgd = MinibatchDynamics("sgd", 0.1).prepare(flow(), W0)
+    sgd = Sgd(lr=0.1).prepare(flow(), W0)
     torch.testing.assert_close(sgd.system.unit, 0.1 * ALPHA / h**0.5)
-    adam = MinibatchDynamics("adam", 1e-3, 1e-8).prepare(flow(), W0)
-    torch.testing.assert_close(adam.system.optimiser.eps, 1e-8 * h**0.5 / ALPHA)
+    adam = Adam(lr=1e-3, eps=1e-8).prepare(flow(), W0)
+    torch.testing.assert_close(adam.system.optimiser.eps / adam.system.scale, 1e-8 * h**0.5 / ALPHA)
     assert adam.system.unit.tolist() == [1, 1, 1]
 
 
 @OPTIMISERS
 def test_minibatch_members_together_are_each_alone_and_budgets_leave_no_trace(name):
-    dynamics = MinibatchDynamics(name, 0.02, **SMALL)
+    dynamics = {"sgd": Sgd, "adam": Adam}[name](lr=0.02, **SMALL)
     _, _, whole = trained(dynamics)
     for m in range(3):
         _, _, alone = trained(dynamics, members=torch.tensor([m]))
@@ -222,16 +228,16 @@ def test_minibatch_members_together_are_each_alone_and_budgets_leave_no_trace(na
 
 
 def test_minibatch_training_ends_with_a_name():
-    _, _, finished = trained(MinibatchDynamics("sgd", 1e-3, **SMALL))
+    _, _, finished = trained(Sgd(lr=1e-3, **SMALL))
     assert {outcome for outcome, _ in finished.values()} == {Outcome.T_END}
     assert all(int(state.gradients) == 1 + 60 for _, state in finished.values())  # 8 blocks of 7, and one of 4
-    _, _, finished = trained(MinibatchDynamics("sgd", 1e200, **SMALL), Mse())
+    _, _, finished = trained(Sgd(lr=1e200, **SMALL), Mse())
     assert {outcome for outcome, _ in finished.values()} == {Outcome.NON_FINITE}
 
 
 def test_stop_is_at_the_update_that_fits_the_last_pattern():
     first, zero = torch.tensor([0]), torch.tensor([0])
-    dynamics = MinibatchDynamics("adam", 1e-2, **(SMALL | {"updates": 5000}))
+    dynamics = Adam(lr=1e-2, **(SMALL | {"updates": 5000}))
     training, _, finished = trained(dynamics, members=first)
     outcome, state = finished[0]
     assert outcome is Outcome.CONVERGED

@@ -18,7 +18,7 @@ from feature_lazy.kernels import (
     tangent_kernel,
 )
 from feature_lazy.kernels.layerwise import Linearisation
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
@@ -26,7 +26,7 @@ from feature_lazy.networks.outputs import places, span
 from tests.arrays import gram, normal
 
 C, MEMBERS = 3, 2
-PHI = Softplus(5.0).build()
+PHI = scaled(Softplus(5.0))
 NETWORKS = {
     "dense": (FullyConnected(9, [5, 7], PHI, n_outputs=C), 9),
     "dense with biases": (FullyConnected(9, [5], PHI, bias=0.1, n_outputs=C), 9),

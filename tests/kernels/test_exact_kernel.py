@@ -9,7 +9,7 @@ import torch
 from feature_lazy.core.errors import ConfigError, KernelSizeError, NumericalError
 from feature_lazy.kernels import exact, factors, joint_kernel, layer_kernels, relative_change, tangent_kernel
 from feature_lazy.kernels.layerwise import Linearisation
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.base import LayerShape, Tap
 from feature_lazy.networks.convolutional import Convolutional, convolve
 from feature_lazy.networks.fully_connected import FullyConnected
@@ -19,7 +19,7 @@ from feature_lazy.networks.layout import Layout
 from feature_lazy.networks.wide_resnet import WideResnet
 from tests.arrays import normal
 
-PHI = Softplus(5.0).build()
+PHI = scaled(Softplus(5.0))
 MEMBERS, SIDE = 2, 7
 RELATIVE = 1e-10  # rounding of sums over some hundred weights
 

@@ -15,7 +15,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.kernels import TiledKernel
 from feature_lazy.kernels.disk import files as tile_files
 from feature_lazy.kernels.disk.files import MANIFEST
-from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from tests.kernel_folders import PARAMS, D, X, assert_whole, small, tiles
 
@@ -155,7 +155,7 @@ def test_hash_tells_shapes_and_types_apart():
         ({"x2": X[:8]}, "patterns x2"),
         ({"tile": 5}, "tile"),
         ({"x1": X[:9], "tile": 5}, "patterns x1, other tile"),
-        ({"architecture": FullyConnected(D, (5, 4), Relu().build())}, "network, whose first entries differ with"),
+        ({"architecture": FullyConnected(D, (5, 4), scaled(Relu()))}, "network, whose first entries differ with"),
     ],
     ids=["weights", "members", "x1", "x2", "tile", "two", "activation"],
 )

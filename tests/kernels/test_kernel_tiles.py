@@ -13,14 +13,14 @@ from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.kernels import TiledKernel, kernel_on_disk, tangent_kernel
 from feature_lazy.kernels.layerwise import Linearisation
 from feature_lazy.launch.progress_bar import progress_bar
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
 from tests.conftest import ROOT
 
 MEMBERS, D, P1, P2 = 3, 4, 23, 12
 TILES = [1, 5, 12, 23, 100]  # 23 is prime; 5 and 12 divide 10 and 12
-NET = FullyConnected(D, (5, 7, 3), Softplus(5.0).build())
+NET = FullyConnected(D, (5, 7, 3), scaled(Softplus(5.0)))
 PARAMS = {name: torch.stack([NET.init(seed)[name] for seed in range(MEMBERS)]) for name in NET.layout.shapes}
 # Sums of at most 100 products of order 10, in another order.
 TOLERANCE = {"rtol": 1e-12, "atol": 1e-12}
@@ -173,12 +173,12 @@ GROWTH = """
 import re, sys
 from pathlib import Path
 import torch
-from feature_lazy.networks.activations import Softplus
-from feature_lazy.networks import FullyConnected
+from feature_lazy.networks.activations import Softplus, scaled
+from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.kernels import kernel_on_disk
 
 torch.set_num_threads(1)
-net = FullyConnected(20, [400, 400], Softplus(5.0).build())
+net = FullyConnected(20, [400, 400], scaled(Softplus(5.0)))
 params = {name: torch.stack([weight] * 2) for name, weight in net.init(0).items()}
 x = torch.randn(2500, 20, dtype=torch.float64)
 status = lambda name: 1024 * int(re.search(name + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

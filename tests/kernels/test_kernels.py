@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.networks.activations import Relu, Softplus, Tanh
+from feature_lazy.networks.activations import Relu, Softplus, Tanh, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 
 MEMBERS, D = 3, 4
-ACTIVATIONS = {"softplus": Softplus(5.0).build(), "relu": Relu().build(), "tanh": Tanh().build()}
+ACTIVATIONS = {"softplus": scaled(Softplus(5.0)), "relu": scaled(Relu()), "tanh": scaled(Tanh())}
 # Rounding of sums over at most 100 weights, against entries of order 1 … 10.
 RELATIVE = 1e-10
 
@@ -109,7 +109,7 @@ def test_leaves_weights_without_a_graph():
 
 def test_infinitely_wide_relu_network_of_one_layer():
     """Θ → (x·x'/d) κ₀ + κ₁ with the arc-cosine kernels; at angle 0 both are 1, so Θ(x, x) = 2."""
-    net = FullyConnected(D, [20_000], Relu().build())
+    net = FullyConnected(D, [20_000], scaled(Relu()))
     x = patterns(2, 3)
     x *= math.sqrt(D) / x.norm(dim=1, keepdim=True)
     angle = torch.arccos(x[0] @ x[1] / D)

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import aslinearoperator, eigsh
 from torch import nn
 
 from feature_lazy.kernels import TangentOperator, jacobian_kernel, spectrum, tangent_kernel, top_eigenvalues
-from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh
+from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.functional import of_module
 from feature_lazy.networks.generic import Generic
@@ -46,10 +46,10 @@ def with_idle_weights():
 
 
 NETWORKS = {
-    "softplus": dense(Softplus(5.0).build()),
-    "relu": dense(Relu().build()),
-    "tanh": dense(Tanh().build(), (5,)),
-    "erf": dense(Erf().build()),
+    "softplus": dense(scaled(Softplus(5.0))),
+    "relu": dense(scaled(Relu())),
+    "tanh": dense(scaled(Tanh()), (5,)),
+    "erf": dense(scaled(Erf())),
     "module": convolutional(),
     "function": with_idle_weights(),
 }

@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import expm
 
 from feature_lazy.kernels import infinite_kernels, mse_prediction
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 
 P, P_TEST, TARGET = 12, 5, 1.1
 
@@ -16,7 +16,7 @@ P, P_TEST, TARGET = 12, 5, 1.1
 def kernel():
     """Θ on training and test patterns together, of condition number about 1e2."""
     x = torch.randn(P + P_TEST, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    return infinite_kernels(Softplus(5.0).build(), 2, x).ntk
+    return infinite_kernels(scaled(Softplus(5.0)), 2, x).ntk
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from torch import nn
 
 from analysis.sweep import margins as stored_margins
 from feature_lazy.core.errors import DataError
+from feature_lazy.core.margins import margins
 from feature_lazy.data.labels import Classes
 from feature_lazy.data.prepare import Dataset, prepare
-from feature_lazy.dynamics.losses import CrossEntropy, Mse, margins, push
+from feature_lazy.dynamics.losses import CrossEntropy, Mse, push
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.measure.quantities.fit import fit
 from feature_lazy.networks.fully_connected import FullyConnected

@@ -10,18 +10,20 @@ from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.launch.commands import main
 from feature_lazy.measure.coordinates import coordinate_check, expected
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
-from feature_lazy.networks.parametrisation import NTK, PARAMETRISATIONS
+from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.networks.preactivations import layer_speeds
 from feature_lazy.networks.wide_resnet import WideResnet
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
+from feature_lazy.settings.registry import options
 from tests.arrays import normal
 from tests.conftest import QUICK
 
-PHI = Softplus(5.0).build()
+PHI = scaled(Softplus(5.0))
+PARAMETRISATIONS = {name: made.exponents for name, made in options("parametrisation").items()}
 
 
 def patterns(n, d):

@@ -10,7 +10,7 @@ from feature_lazy.dynamics.losses import Hinge
 from feature_lazy.kernels import relative_change, tangent_kernel
 from feature_lazy.measure.quantities.fit import fit, output_norms
 from feature_lazy.measure.quantities.weights import weight_change
-from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.layout import Layout
 from tests.measure.observing import columns, default_observer, moment, setting
@@ -43,7 +43,7 @@ def test_output_norms():
 
 
 def test_weight_change():
-    layout = FullyConnected(1, [2], Relu().build()).layout
+    layout = FullyConnected(1, [2], scaled(Relu())).layout
     found = weight_change(layout, tensor([3.0, 4.0, 1.0, 0.0]), tensor([0.0, 4.0, 0.0, 2.0]))
     assert {name: value.item() for name, value in found.items()} == pytest.approx(
         {
@@ -58,7 +58,7 @@ def test_weight_change():
 @pytest.fixture
 def observer():
     """Two members of different α, four training and six test patterns."""
-    net = FullyConnected(3, [5], Relu().build())
+    net = FullyConnected(3, [5], scaled(Relu()))
     x = torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     y = torch.tensor([1.0, -1.0] * 5, dtype=torch.float64)
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in (0, 1)])

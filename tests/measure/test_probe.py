@@ -12,7 +12,7 @@ from feature_lazy.dynamics.model import KERNELS_AT_ONCE, NetworkModel, kernel_ch
 from feature_lazy.kernels import layer_kernels, relative_change, tangent_kernel
 from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.quantities.kernel import KernelProbe
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
@@ -20,7 +20,7 @@ from tests.arrays import normal
 from tests.conftest import QUICK
 from tests.measure.observing import moment, setting
 
-NET = FullyConnected(4, [5, 6], Softplus(5.0).build())
+NET = FullyConnected(4, [5, 6], scaled(Softplus(5.0)))
 X, Y = normal(7, 4, seed=1), torch.tensor([1.0, -1, 1, -1, 1, -1, 1], dtype=torch.float64)
 W0 = torch.cat([NET.layout.flatten({k: v[None] for k, v in NET.init(seed).items()}) for seed in (0, 1)])
 

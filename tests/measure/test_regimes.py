@@ -13,14 +13,14 @@ from feature_lazy.dynamics.choices import FrozenKernel
 from feature_lazy.dynamics.methods import method
 from feature_lazy.launch.commands import main
 from feature_lazy.measure.regime import Evidence, Regime
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from tests.arrays import normal
 
 X = normal(36, 5)
 Y = torch.sign(X[:, 0] * X[:, 1] + 0.1 * X[:, 2])
 TRAIN, TEST = (X[:16], Y[:16]), (X[16:], Y[16:])
-NET = FullyConnected(5, [12, 12], Softplus(5.0).build())
+NET = FullyConnected(5, [12, 12], scaled(Softplus(5.0)))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_any_module_can_be_asked_about():
 
 
 def test_classes_are_compared_output_by_output():
-    net = FullyConnected(5, [8], Softplus(5.0).build(), n_outputs=3)
+    net = FullyConnected(5, [8], scaled(Softplus(5.0)), n_outputs=3)
     classes = X[:, :3].argmax(1)
     train, test = (X[:6], classes[:6]), (X[16:], classes[16:])
     found = regime(net, net.init(0), train, test, alpha=1000.0, others=(1e-3,))

@@ -6,12 +6,13 @@ from torch import nn
 
 from feature_lazy import follow
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MinibatchDynamics
+from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow
 from feature_lazy.dynamics.losses import Mse
 from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.optimisers import Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.kernels import jacobian_kernel, tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from tests.dynamics.test_flow import NETWORK, W0, X, Y
 
@@ -32,7 +33,7 @@ class Net(nn.Module):
             setattr(self, name, nn.Parameter(weight.clone()))
 
     def forward(self, x):
-        act = Softplus(5.0).build()
+        act = scaled(Softplus(5.0))
         for name in ("W0", "W1"):
             weight = getattr(self, name)
             x = act.factor * act.shape(x @ weight.T / weight.shape[1] ** 0.5)
@@ -73,7 +74,7 @@ def test_other_dynamics_and_losses():
     frozen = follow(NETWORK, WEIGHTS, (X, Y), alpha=1.0, dynamics=FrozenKernel(method("auto", 1e-2)), test=TEST)
     assert frozen.outcome is Outcome.CONVERGED
     assert torch.equal(frozen.kernel(0, TEST), frozen.kernel(-1, TEST))
-    sgd = follow(function, WEIGHTS, (X, Y), alpha=0.1, dynamics=MinibatchDynamics("sgd", 0.1, batch=4, updates=30))
+    sgd = follow(function, WEIGHTS, (X, Y), alpha=0.1, dynamics=Sgd(lr=0.1, batch=4, updates=30))
     assert sgd.outcome is Outcome.T_END
     ended = follow(NETWORK, WEIGHTS, (X, Y), alpha=1.0, loss=Mse(), t_end=0.7)
     assert (ended.outcome, float(ended.t[-1])) == (Outcome.T_END, pytest.approx(0.7))
@@ -95,7 +96,7 @@ def test_images_and_several_shapes():
 
 @pytest.mark.parametrize("limit", [float("inf"), 3000.0, 1.0])
 def test_kernel_from_the_jacobian_is_that_of_the_layers(limit):
-    network = FullyConnected(4, [7, 5], Softplus(5.0).build())
+    network = FullyConnected(4, [7, 5], scaled(Softplus(5.0)))
     params = network.layout.unflatten(W0[:2])
     for other in (None, TEST):
         found = jacobian_kernel(network, params, X, other, memory_limit=limit)

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh, softplus
+from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh, scaled, softplus
 
 ACTIVATIONS = {
-    "softplus": Softplus(5.0).build(),
-    "steep softplus": Softplus(50.0).build(),
-    "relu": Relu().build(),
-    "tanh": Tanh().build(),
-    "erf": Erf().build(),
+    "softplus": scaled(Softplus(5.0)),
+    "steep softplus": scaled(Softplus(50.0)),
+    "relu": scaled(Relu()),
+    "tanh": scaled(Tanh()),
+    "erf": scaled(Erf()),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 
 
 def test_factor_of_the_article():
     # 1/√∫ sp₅(z)² N(z) dz, by quadrature in extended precision.
-    assert Softplus(5.0).build().factor == pytest.approx(1.40438334763187249, rel=1e-13)
+    assert scaled(Softplus(5.0)).factor == pytest.approx(1.40438334763187249, rel=1e-13)
 
 
 def test_factor_of_relu():
-    assert Relu().build().factor == pytest.approx(math.sqrt(2), rel=1e-13)
+    assert scaled(Relu()).factor == pytest.approx(math.sqrt(2), rel=1e-13)
 
 
 @every_activation

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.wide_resnet import WideResnet
 from tests.arrays import normal
 
-PHI = Softplus(5.0).build()
+PHI = scaled(Softplus(5.0))
 MEMBERS = 2
 
 

@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import torch
-from feature_lazy.networks.widths import last_fan_in
 from torch import nn
 
 from feature_lazy.core.errors import ConfigError
@@ -212,7 +211,7 @@ def test_images_of_a_user_go_through_the_networks_of_this_repository(configure):
 def test_h_is_the_fan_in_that_the_network_has(configure, overrides, h):
     config = configure(*overrides.split(), "dataset.n_train=4", "dataset.n_test=4", "observe.kernel.probe=2")
     experiment = build(config)
-    assert experiment.architecture.last_fan_in == last_fan_in(config) == experiment.cells[0].columns["h"] == h
+    assert experiment.architecture.last_fan_in == config.h == experiment.cells[0].columns["h"] == h
     assert experiment.alpha == pytest.approx(h**-0.5, rel=1e-15)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from feature_lazy.core.errors import NumericalError
 from feature_lazy.kernels import infinite_kernels, jacobian_kernel, tangent_kernel
-from feature_lazy.networks.activations import Erf, Relu, Scaled, Softplus, Tanh, erf_dual, relu_dual, softplus
+from feature_lazy.networks.activations import Erf, Relu, Scaled, Softplus, Tanh, erf_dual, relu_dual, scaled, softplus
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
 from feature_lazy.networks.layout import Layout
@@ -18,12 +18,12 @@ from feature_lazy.networks.limits import infinite
 from feature_lazy.networks.limits.dual import expectations
 from tests.conftest import ROOT
 
-SOFTPLUS = Softplus(5.0).build()
+SOFTPLUS = scaled(Softplus(5.0))
 ACTIVATIONS = {
     "softplus": SOFTPLUS,
-    "relu": Relu().build(),
-    "erf": Erf().build(),
-    "tanh": Tanh().build(),
+    "relu": scaled(Relu()),
+    "erf": scaled(Erf()),
+    "tanh": scaled(Tanh()),
     "erf as a series": Scaled.normalised(torch.erf),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
@@ -141,7 +141,7 @@ def finite_kernels(net, seed, x):
     return torch.stack([tangent_kernel(net, params, x)[0], last.scale**2 * (last.inputs @ last.inputs.mT)[0]])
 
 
-@pytest.mark.parametrize(("activation", "depth"), [(SOFTPLUS, 3), (Relu().build(), 2)], ids=["softplus", "relu"])
+@pytest.mark.parametrize(("activation", "depth"), [(SOFTPLUS, 3), (scaled(Relu()), 2)], ids=["softplus", "relu"])
 def test_wide_networks_come_near_as_one_over_root_width(activation, depth):
     x, widths, n_seeds = patterns(4, 5), (64, 256, 1024), 32
     limit = infinite_kernels(activation, depth, x)
@@ -207,7 +207,7 @@ def test_rows_and_columns_are_parts_of_the_whole(name, block, monkeypatch):
 def test_diagonal_of_relu():
     """On the sphere Σ(x, x) = 1 and Θ(x, x) = L + 1, to rounding."""
     x = torch.nn.functional.normalize(patterns(20, 6)) * math.sqrt(6)
-    kernels = infinite_kernels(Relu().build(), 4, x)
+    kernels = infinite_kernels(scaled(Relu()), 4, x)
     torch.testing.assert_close(kernels.ntk.diagonal(), torch.full((20,), 5.0, dtype=torch.float64), rtol=1e-13, atol=0)
     torch.testing.assert_close(kernels.nngp.diagonal(), torch.ones(20, dtype=torch.float64), rtol=1e-13, atol=0)
 
@@ -231,7 +231,7 @@ def test_refusals_say_what_is_wrong():
     with pytest.raises(NumericalError, match=r"more than 4096 Hermite terms .* kink"):
         infinite_kernels(Scaled.normalised(torch.relu), 1, x)
     with pytest.raises(NumericalError, match="not finite"):
-        infinite_kernels(Relu().build(), 1, 1e200 * x)
+        infinite_kernels(scaled(Relu()), 1, 1e200 * x)
     with pytest.raises(ValueError, match="finite"):
         infinite_kernels(SOFTPLUS, 1, x / 0)
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(3, 1\)"):

@@ -9,15 +9,17 @@ from feature_lazy.core.streams import stream
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.networks.activations import Softplus
+from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
-from feature_lazy.networks.parametrisation import MEAN_FIELD, MUP, NTK, PARAMETRISATIONS, STANDARD, Exponents, Role
+from feature_lazy.networks.parametrisation import MEAN_FIELD, MUP, NTK, STANDARD, Exponents, Role
 from feature_lazy.networks.wide_resnet import WideResnet
+from feature_lazy.settings.registry import options
 from tests.arrays import normal
 
-PHI = Softplus(5.0).build()
+PHI = scaled(Softplus(5.0))
+PARAMETRISATIONS = {name: made.exponents for name, made in options("parametrisation").items()}
 ROUNDING = {"rtol": 1e-12, "atol": 1e-12}
 
 

@@ -22,9 +22,9 @@ def ids():
         command = [ways.identity(config) for config in jobs.of(cases.COMMAND)]
         golden.write("command", {run: one["columns"][i] for one in command for i, run in enumerate(one["run_ids"])})
     seen = " ".join(cases.IDS)
-    for title, key, _, _ in ways.documented_keys():
-        if f"{title.partition('=')[0]}.{key}=".removeprefix(".") not in seen:
-            print(f"not pinned: {title} {key}")
+    for row in ways.documented_keys():
+        if f"{row.group}.{row.key}=".removeprefix(".") not in seen:
+            print(f"not pinned: {row.title} {row.key}")
 
 
 def experiments():

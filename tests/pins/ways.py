@@ -16,7 +16,8 @@ from feature_lazy.runs.store import Store
 from feature_lazy.runs.store.checkpoint import write as write_checkpoint
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
-from feature_lazy.settings.schema import documented_keys, from_plain, to_config
+from feature_lazy.settings.help import keys as documented_keys
+from feature_lazy.settings.schema import from_plain, to_config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT
 

@@ -1,18 +1,25 @@
 """YAML, typed schema and validation say the same thing; wrong values are refused in one clear sentence."""
 
 import dataclasses
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.settings.checks import validate
-from feature_lazy.settings.overrides import check_overrides
-from feature_lazy.settings.schema import GROUPS, documented_keys, members
+from feature_lazy.settings.conf_files import contents, differing
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.help import help_text, keys, reference
+from feature_lazy.settings.overrides import check_chosen, check_overrides
+from feature_lazy.settings.registry import options, presets
+from feature_lazy.settings.schema import GROUPS, members
 from tests.conftest import ROOT
 
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
@@ -54,10 +61,45 @@ def test_experiment_composes_and_every_value_of_its_sweep_is_valid(configure, ex
 
 
 def test_every_key_says_what_it_means():
-    rows = list(documented_keys())
-    assert ("loss=mse", "target", 1.0) in [row[:3] for row in rows]
-    assert ("observe", "kernel.probe", 128) in [row[:3] for row in rows]
-    assert all(meaning for *_, meaning in rows)
+    rows = list(keys())
+    assert ("loss=mse", "target", "1.0") in [(row.title, row.key, row.default) for row in rows]
+    assert ("observe=log", "kernel.probe", "128") in [(row.title, row.key, row.default) for row in rows]
+    assert all(row.meaning for row in rows)
+
+
+def test_files_of_options_are_those_of_the_registry():
+    """``make conf`` writes them; nobody else does."""
+    wanted = dict(contents())
+    assert len(wanted) > 50
+    assert differing(ROOT / "conf", wanted) == []
+
+
+def test_reference_of_keys_is_that_of_the_registry():
+    assert (ROOT / "docs" / "options.md").read_text(encoding="utf-8") == reference()
+
+
+def test_defaults_of_a_job_are_those_of_the_groups():
+    """``conf/train.yaml`` is written by hand, for its defaults are Hydra's own list."""
+    defaults = OmegaConf.load(ROOT / "conf" / "train.yaml").defaults
+    chosen = {str(key): value for entry in defaults if OmegaConf.is_dict(entry) for key, value in entry.items()}
+    wanted = {f.name: f.metadata["default"] for f in dataclasses.fields(Config) if "group" in f.metadata}
+    assert {group: chosen.get(group) for group in wanted} == wanted
+
+
+def test_help_names_every_group_option_and_key():
+    text = help_text()
+    assert max(map(len, text.splitlines())) <= 80
+    for group in GROUPS:
+        assert group in text
+        for name in [*options(group), *presets(group)]:
+            assert re.search(rf"\b{name}\b", text), name
+            about = help_text([f"{group}={name}"])
+            assert max(map(len, about.splitlines())) <= 80
+    for row in keys():
+        where = f"{row.group}={row.option}" if row.group else row.key
+        assert f"{row.key}=" in help_text([where]), row
+    with pytest.raises(ConfigError, match="--help lsos: neither a group"):
+        help_text(["lsos"])
 
 
 REFUSED = {
@@ -208,6 +250,38 @@ def test_key_of_another_option_is_never_ignored(configure, overrides):
 )
 def test_known_key_passes(override):
     check_overrides([override])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fragments"),
+    [
+        ("loss.target=2", ["loss.target=2: loss=soft_hinge has no key 'target'; choose it: loss=mse."]),
+        ("dynamics.c=1", ["dynamics=gradient_flow has no key 'c'", "choose it: dynamics=momentum_flow."]),
+        ("dynamics=sgd dynamics.tolerance=1", ["dynamics=sgd", "dynamics=gradient_flow or dynamics=momentum_flow"]),
+        ("dynamics=linearised dynamics.lr=1", ["dynamics=frozen_kernel has no key 'lr'"]),
+        ("experiment=article/fig3b_kernel dynamics.lr=1", ["dynamics=frozen_kernel has no key 'lr'"]),
+        ("seed.members=2", ["choose it: seed=ensemble."]),
+    ],
+)
+def test_a_key_of_an_option_that_was_not_chosen_says_what_to_choose(overrides, fragments):
+    with pytest.raises(ConfigError) as refusal:
+        check_chosen(overrides.split())
+    assert all(fragment in str(refusal.value) for fragment in fragments), refusal.value
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "loss=mse loss.target=2",
+        "loss=soft_hinge,mse loss.target=2",
+        "experiment=article/fig6 seed.members=2",
+        "dynamics=linearised dynamics.at=end",
+        "'loss=glob(m*)' loss.target=2",
+        "loss.beta=2",
+    ],
+)
+def test_a_key_of_a_chosen_option_passes(overrides):
+    check_chosen(shlex.split(overrides))
 
 
 def test_sizes_in_bytes():

@@ -4,13 +4,16 @@ import dataclasses
 import random
 
 import pytest
-from feature_lazy.networks.widths import widths
 
+from feature_lazy.dynamics.losses import SoftHinge
+from feature_lazy.measure.when import ListedObserve
 from feature_lazy.settings import cells as module
+from feature_lazy.settings import registry
 from feature_lazy.settings.cells import alpha, cells, run_id, scientific, sqrt_h_alpha
-from feature_lazy.settings.config import FAMILIES, Config
-from feature_lazy.settings.groups import Observe
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.key import key
 from feature_lazy.settings.scales import EnsembleSeed, GeometricWidth, RawAlpha, RescaledAlpha, SingleSeed, UniformWidth
+from feature_lazy.settings.schema import GROUPS
 
 
 def identity(config):
@@ -54,8 +57,8 @@ def changed(node, path, field):
 OPTIONS = [Config()]
 OPTIONS += [
     dataclasses.replace(Config(), **{group: option()})
-    for group, options in FAMILIES.items()
-    for option in options
+    for group in GROUPS
+    for option in registry.options(group).values()
     if option is not EnsembleSeed  # several cells: below
 ]
 LEAVES = {
@@ -75,13 +78,13 @@ def test_what_is_not_science():
     """Named here so that a field which loses or gains ``science=False`` by accident is noticed."""
     found = {".".join(path) for path, _, science in leaves(Config()) if not science}
     budgets = {"dynamics.max_steps", "dynamics.time_budget"}
-    where = {"device", "threads", "memory_limit", "output_dir", "checkpoint_every", "checkpoint_margin"}
+    where = {"device", "threads", "memory_limit", "output_dir", "checkpoint_every", "checkpoint_margin", "options"}
     assert found == budgets | where | {"observe.also"}
 
 
-@pytest.mark.parametrize("group", FAMILIES)
+@pytest.mark.parametrize("group", GROUPS)
 def test_options_of_a_family_differ_unless_they_are_tracking(group):
-    options = [option() for option in FAMILIES[group] if option is not EnsembleSeed]
+    options = [option() for option in registry.options(group).values() if option is not EnsembleSeed]
     ids = {identity(dataclasses.replace(Config(), **{group: option})) for option in options}
     assert len(ids) == (1 if group == "tracking" else len(options))
 
@@ -108,7 +111,7 @@ def test_writing_of_numbers_does_not_matter(configure, written):
 
 def test_integers_in_python_are_taken_for_floats():
     def config(one):
-        return Config(alpha=RescaledAlpha(value=one), observe=Observe(kind="times", times=[one]))
+        return Config(alpha=RescaledAlpha(value=one), observe=ListedObserve(times=[one]))
 
     assert identity(config(1)) == identity(config(1.0))
 
@@ -137,5 +140,60 @@ def test_units_of_alpha():
     assert (alpha(rescaled), sqrt_h_alpha(rescaled)) == (0.125, 0.5)
     # h is the fan-in of the output layer: 16·2² with three layers.
     geometric = Config(alpha=RescaledAlpha(value=0.5), width=GeometricWidth(h=16, growth=2.0))
-    assert widths(geometric) == [16, 32, 64]
+    assert geometric.width.of(3) == [16, 32, 64]
     assert alpha(geometric) == 0.5 / 8
+
+
+def declared(name, default, **flags):
+    """A dataclass with one key, and its scientific part for a value."""
+
+    def of(value):
+        made = dataclasses.make_dataclass("Made", [(name, type(default), key(default, "a key", **flags))])
+        return scientific(made(value))
+
+    return of
+
+
+@pytest.mark.parametrize("default", [1.0, [1, 2], {"a": 1}, "word"], ids=str)
+def test_a_later_key_is_absent_at_its_default(default):
+    """A default that is made for each configuration anew, such as a list, is compared by its value."""
+    of = declared("new", default, later=True)
+    assert of(default) == {}
+    other = {float: 2.0, list: [2, 1], dict: {"a": 2}, str: "other"}[type(default)]
+    assert of(other) == {"new": other}
+
+
+def test_a_list_whose_order_means_nothing_is_sorted():
+    assert declared("names", ["b", "a"], unordered=True)(["c", "a"]) == {"names": ["a", "c"]}
+    assert declared("names", ["b", "a"])(["c", "a"]) == {"names": ["c", "a"]}
+
+
+def test_lists_keep_their_types():
+    """Only what is declared as floats is made floats."""
+    made = dataclasses.make_dataclass(
+        "Made", [(f"of_{t.__name__}", list[t], key([], "a list")) for t in (int, float, str)]
+    )
+    assert scientific(made([1], [1], ["1"])) == {"of_int": [1], "of_float": [1.0], "of_str": ["1"]}
+
+
+def test_a_group_that_came_later_is_absent_at_its_default_option():
+    """So runs that were stored before there was the group keep their ids; budgets, which are no science, count not."""
+    base = dataclasses.make_dataclass(
+        "Base", [("strength", float, key(0.0, "λ")), ("steps", int, key(9, "", science=False))]
+    )
+    other = dataclasses.make_dataclass("Other", [("strength", float, key(1.0, "λ"))], bases=(base,))
+    root = dataclasses.make_dataclass(
+        "Root", [("new", base, dataclasses.field(default_factory=base, metadata={"group": "new", "later": True}))]
+    )
+    assert scientific(root()) == scientific(root(base(steps=3))) == {}
+    assert scientific(root(other())) == {"new": {"strength": 1.0}}
+    assert scientific(root(base(strength=0.5))) == {"new": {"strength": 0.5}}
+
+
+def test_a_version_of_an_option_counts_from_two_on(monkeypatch):
+    before = identity(Config())
+    monkeypatch.setattr(SoftHinge, "version", 1)
+    assert identity(Config()) == before
+    monkeypatch.setattr(SoftHinge, "version", 2)
+    assert identity(Config()) != before
+    assert scientific(Config())["loss"]["version"] == 2

@@ -14,7 +14,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.losses import Hinge, Mse, QuadraticHinge, SoftHinge
 from feature_lazy.kernels import infinite_kernels, mse_prediction
-from feature_lazy.networks.activations import Relu
+from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
@@ -24,7 +24,7 @@ from feature_lazy.study import infinite_width
 from feature_lazy.study.infinite_width import FILE, lazy_limit, stored_test_error
 from tests.arrays import normal
 
-NET = FullyConnected(5, [3, 3], Relu().build(), bias=0.1)
+NET = FullyConnected(5, [3, 3], scaled(Relu()), bias=0.1)
 X, Y = normal(16, 5), torch.tensor([1.0, -1.0] * 8, dtype=torch.float64)
 DATA = Dataset(X[:10], Y[:10], X[10:], Y[10:])
 

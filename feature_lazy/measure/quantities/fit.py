@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.losses import margins
+from feature_lazy.core.margins import margins
 from feature_lazy.measure.moment import Moment
 from feature_lazy.settings.groups import Loss, Observable
 

@@ -98,7 +98,7 @@ def infinite_kernels(
 ) -> InfiniteKernels:
     """Θ∞ and Σ∞ of the fully connected network of ``depth`` hidden layers (eqs. 11–14), every width → ∞.
 
-    Work: for each pair of patterns and layer a closed form, or a series of a few hundred terms (see ``kernels.dual``).
+    Work: for each pair of patterns and layer a closed form, or a series of a few hundred terms (see ``dual``).
 
     Args:
         activation: φ.
