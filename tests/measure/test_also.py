@@ -137,10 +137,10 @@ class Constant(Observable):
         ({"weights/norm": MOVED[:, 0]}, "weights/norm is recorded by the default set already"),
         ({"t": MOVED[:, 0]}, "t is recorded by the default set already"),
         ({"h": MOVED[:, 0]}, "h is recorded by the default set already"),
-        ({"x": MOVED}, r"x has the shape \(2, 141\); it must be a tensor \(2,\)"),
+        ({"x": MOVED}, r"x has the shape \(2, 56\); it must be a tensor \(2,\)"),
         ({"x": 3.0}, r"x is 3\.0; it must be a tensor"),
     ],
-    ids=str,
+    ids=["default", "time", "table", "shape", "number"],
 )
 def test_a_column_of_another_or_of_another_shape_is_refused(found, message):
     observer = Observer(STAYS, default_set(KernelObservation()), {"mine": Constant(**found)}, taken=["h"])
