@@ -41,6 +41,7 @@ class CustomObservables(Observable):
 
     @property
     def quantities(self) -> dict[str, Quantity]:  # type: ignore[override]
+        """Those of classes as ``name/column``; what a function returns is called by its name."""
         found = {}
         for name, own in self._own().items():
             if isinstance(own, Observable):
