@@ -21,19 +21,20 @@ import math
 from pathlib import Path
 
 import numpy as np
-from feature_lazy.networks.widths import widths
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis.sweep import X
 from feature_lazy import load_sweep
-from feature_lazy.data.rules import pattern_shape
-from feature_lazy.networks.activations import Relu, scaled
-from feature_lazy.networks.convolutional import Convolutional
-from feature_lazy.networks.fully_connected import FullyConnected
-from feature_lazy.networks.wide_resnet import WideResnet
-from feature_lazy.settings import config as schema
-from feature_lazy.settings.cells import seeds, sqrt_h_alpha
+from feature_lazy.data.images import Images
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.dynamics.flows import FrozenKernelOption, GradientFlowOption
+from feature_lazy.dynamics.optimisers import Optimiser
+from feature_lazy.networks.base import GaussianNetwork
+from feature_lazy.settings.cells import sqrt_h_alpha
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Data
 from feature_lazy.settings.schema import from_plain, register
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 
@@ -48,16 +49,16 @@ EPS = 1e-4
 """ε_∇ of the measurement."""
 
 
-def gradients(config: schema.Config) -> float:
+def gradients(config: Config) -> float:
     """Gradients of the whole training set to convergence, of one member."""
     dynamics, x = config.dynamics, math.log(sqrt_h_alpha(config))
-    if isinstance(dynamics, schema.Minibatch):
+    if isinstance(dynamics, Optimiser):
         return dynamics.updates * dynamics.batch / config.dataset.n_train
-    if isinstance(dynamics, schema.GradientFlow) and dynamics.stepper == "article":
+    if isinstance(dynamics, GradientFlowOption) and dynamics.stepper == "article":
         return fully_connected(x, "article") * math.sqrt(EPS / dynamics.eps_gradient)
     name = kind(config.architecture.kind, config.activation.kind, config.dataset)
     flow = fully_connected(x) * ratio(name, x)
-    if isinstance(dynamics, schema.FrozenKernel):
+    if isinstance(dynamics, FrozenKernelOption):
         frozen = fully_connected(math.inf) * ratio(name, math.inf)
         return frozen + (flow if dynamics.at == "end" else 0.0)  # the training before
     return flow
@@ -73,9 +74,9 @@ def fully_connected(x: float, stepper: str = "auto") -> float:
     return math.exp(np.interp(x, *np.array(sorted(rows)).T))
 
 
-def kind(architecture: str, activation: str, dataset: schema.Dataset) -> str:
+def kind(architecture: str, activation: str, dataset: Data) -> str:
     """What the number of gradients depends on."""
-    components = isinstance(dataset, schema.Images) and dataset.pca.components
+    components = isinstance(dataset, Images) and dataset.pca.components
     return f"{architecture}, {activation}" + (", principal components" if components else "")
 
 
@@ -94,7 +95,7 @@ def measure(results: Path) -> dict[str, dict[float, float]]:
     for folder in sorted(path for path in results.iterdir() if (path / "runs").is_dir()):
         for run in load_sweep(folder).runs:
             config = from_plain(run.config)
-            if not isinstance(config.dynamics, schema.GradientFlow) or config.dynamics.stepper != "auto":
+            if not isinstance(config.dynamics, GradientFlowOption) or config.dynamics.stepper != "auto":
                 continue
             if config.dataset.kind == "mnist1d":
                 continue  # no images, and harder: several times the gradients
@@ -113,36 +114,29 @@ def measure(results: Path) -> dict[str, dict[float, float]]:
     return {name: {x: round(math.exp(np.mean(v)), 3) for x, v in sorted(by.items())} for name, by in logs.items()}
 
 
-def forward_flops(config: schema.Config) -> tuple[float, float]:
-    """Flops of a forward pass for a pattern, and Σ (fan-in + fan-out) over its dense layers; 0 of others.
-
-    Raises:
-        AssertionError: never; the article has no other network.
-    """
-    shape, phi = pattern_shape(config.dataset), scaled(Relu())
+def forward_flops(config: Config) -> tuple[float, float]:
+    """Flops of a forward pass for a pattern, and Σ (fan-in + fan-out) over its dense layers; 0 of others."""
+    shape = config.dataset.shape
     assert shape is not None
-    match config.architecture:
-        case schema.FullyConnected():
-            sides = [math.prod(shape), *widths(config), 1]
-            network = FullyConnected(sides[0], sides[1:-1], phi)
-            return network.forward_flops, 2.0 * sum(sides) - sides[0] - sides[-1]
-        case schema.Cnn():
-            return Convolutional((shape[0], shape[1], shape[2]), widths(config), phi).forward_flops, 0.0
-        case schema.WideResnet(depth=depth):
-            return WideResnet((shape[0], shape[1], shape[2]), config.width.h, phi, depth=depth).forward_flops, 0.0
-    raise AssertionError("the article has no other network")
+    one = torch.zeros(1, math.prod(shape), dtype=torch.float64)
+    data = Dataset(one, torch.ones(1), one, torch.ones(1), shape)
+    network = config.architecture.build(config, data)
+    assert isinstance(network, GaussianNetwork)
+    dense = all(layer.positions == 1 for layer in network.layers)
+    fans = sum(layer.fan_in + layer.fan_out for layer in network.layers if layer.fan_in > 1)  # no biases
+    return network.forward_flops, float(fans) if dense else 0.0
 
 
-def flops(config: schema.Config) -> float:
+def flops(config: Config) -> float:
     """Of one job."""
     forward, fans = forward_flops(config)
     n_train, n_test = config.dataset.n_train, config.dataset.n_test
     training = 3 * n_train * forward * gradients(config)
     final = 2 * 2 * fans * (n_train**2 + n_test**2) if config.observe.kernel.final else 0.0
-    return len(seeds(config)) * (training + final)
+    return len(config.seed.seeds()) * (training + final)
 
 
-def jobs(experiment: str) -> list[schema.Config]:
+def jobs(experiment: str) -> list[Config]:
     """The configurations of a sweep."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         master = compose("train", [f"experiment={experiment}"], return_hydra_config=True)
@@ -167,7 +161,7 @@ def main() -> None:
             continue  # another name of a sweep
         own = jobs(f"article/{'small/' if options.small else ''}{path.stem}")
         hours = sum(map(flops, own)) / (options.teraflops * 1e12) / 3600
-        print(f"{path.stem:14} {sum(len(seeds(c)) for c in own):5} runs  {hours:.2g} GPU-hours")
+        print(f"{path.stem:14} {sum(len(c.seed.seeds()) for c in own):5} runs  {hours:.2g} GPU-hours")
 
 
 if __name__ == "__main__":

@@ -63,6 +63,10 @@ class OneVsRest(Labels):
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         return np.where(classes == self.positive, 1.0, -1.0)
 
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["dataset.n_train=20", "dataset.n_test=200"]
+
 
 @option("labels", "pairs")
 class Pairs(Labels):
@@ -97,6 +101,10 @@ class Pairs(Labels):
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         return np.where(np.isin(classes, self.plus), 1.0, -1.0)
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["labels.minus=[3]", "labels.plus=[5]", "dataset.n_train=20", "dataset.n_test=200"]
 
 
 @option("labels", "random")
@@ -145,6 +153,10 @@ class Regression(Labels):
         n = len(names)
         return (np.searchsorted(names, classes) - (n - 1) / 2) / np.sqrt((n * n - 1) / 12)
 
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["loss=mse"]
+
 
 @option("labels", "classes")
 class Classes(Labels):
@@ -170,3 +182,7 @@ class Classes(Labels):
 
     def values(self, classes: np.ndarray, names: Sequence[int], targets: np.ndarray | None) -> np.ndarray:
         return np.searchsorted(names, classes).astype(np.int64)
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["loss=mse"]

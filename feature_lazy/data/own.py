@@ -31,7 +31,7 @@ class CustomData(Data):
         return f"the labels of dataset.target={self.target}"
 
     def problems(self, config: Config) -> Iterator[str]:
-        if config.labels.kind != "parity":
+        if not config.leaves("labels"):
             yield f"labels={config.labels.kind}: the target of dataset=custom returns the labels; leave labels=parity."
         yield from custom_problems("dataset", self.target)
 

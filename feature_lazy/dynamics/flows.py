@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feature_lazy.settings.checks import check_option
 from feature_lazy.settings.groups import Dynamics
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option, preset
@@ -50,9 +51,14 @@ class Flow(Dynamics):
         return self.t_end
 
     def method(self) -> Method:
-        """Stepper and controller."""
+        """Stepper and controller.
+
+        Raises:
+            ConfigError: a value that the keys do not allow.
+        """
         from feature_lazy.dynamics.methods import method
 
+        check_option(self, "dynamics")
         return method(self.stepper, self.tolerance)
 
     def problems(self, config: Config) -> Iterator[str]:
@@ -84,6 +90,7 @@ class GradientFlowOption(Flow):
     def method(self) -> Method:
         from feature_lazy.dynamics.methods import method
 
+        check_option(self, "dynamics")
         rule = {"eps_gradient": self.eps_gradient, "eps_output": self.eps_output}
         return method(self.stepper, self.tolerance, smooth=self.controller == "smooth", **rule)
 
@@ -124,8 +131,9 @@ class FrozenKernelOption(Flow):
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
         from feature_lazy.dynamics.choices import FrozenKernel
 
+        how = self.method()  # which refuses a word that is none
         time = {"start": 0.0, "end": math.inf, "time": self.time}[self.at]
-        return FrozenKernel(self.method(), time, self.dt_init).prepare(flow, w0)
+        return FrozenKernel(how, time, self.dt_init).prepare(flow, w0)
 
 
 preset(

@@ -123,6 +123,10 @@ class CrossEntropy(Loss):
     curvature = 0.5
     """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""
 
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["labels=classes"]
+
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         own, each = own_class(outputs, labels)
         return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)

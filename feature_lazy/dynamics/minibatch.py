@@ -23,6 +23,7 @@ from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
+from feature_lazy.settings.checks import check_option
 
 if TYPE_CHECKING:
     from feature_lazy.dynamics.optimisers import Optimiser
@@ -92,7 +93,12 @@ class MinibatchTraining:
 
 
 def prepare(optimiser: Optimiser, flow: NetworkFlow, w0: Tensor) -> Training:
-    """Make an optimiser ready for members with the initial weights w0 (M, N)."""
+    """Make an optimiser ready for members with the initial weights w0 (M, N).
+
+    Raises:
+        ConfigError: a value that the optimiser's keys do not allow.
+    """
+    check_option(optimiser, "dynamics")
     unit = torch.ones_like(flow.alpha, dtype=torch.float64)
     scale = unit * flow.alpha.double() / math.sqrt(flow.architecture.last_fan_in)
     scale = scale if optimiser.units == "authors" else unit

@@ -36,3 +36,7 @@ class ListedObserve(Observe):
         from feature_lazy.dynamics.times import GivenTimes
 
         return GivenTimes(self.times)
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["observe.times=[1.0]"]

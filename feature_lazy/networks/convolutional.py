@@ -77,6 +77,8 @@ class CnnOption(ImageArchitecture):
 
     blocks: int = key(2, "of two convolutions of 5 × 5 each; block i has round(h·growth^i) channels", ge=1)
 
+    check_widths = (16, 32, 64, 128)
+
     @property
     def growing(self) -> int:
         return self.blocks

@@ -31,6 +31,9 @@ class FullyConnectedOption(Architecture):
     bias: float = key(0.0, "b of App. J, where it is 0.1; 0: no biases", ge=0)
     authors_output_bias: bool = key(False, "the output's bias as in the authors' code, √h·b")
 
+    infinite = True
+    check_widths = (64, 128, 256, 512, 1024)
+
     @property
     def growing(self) -> int:
         return self.depth

@@ -26,10 +26,10 @@ class CustomArchitecture(Architecture):
     one_width = True
 
     def problems(self, config: Config) -> Iterator[str]:
-        if (scaling := config.parametrisation.kind) != "ntk":
+        if not config.leaves("parametrisation"):
             yield (
-                f"parametrisation={scaling}: architecture=custom scales its own weights; leave parametrisation=ntk, "
-                "which changes nothing in it."
+                f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
+                "parametrisation=ntk, which changes nothing in it."
             )
         yield from custom_problems("architecture", self.target)
 

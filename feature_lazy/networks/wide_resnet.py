@@ -40,6 +40,7 @@ class WideResnetOption(ImageArchitecture):
     depth: int = key(28, "6n + 4 convolutions; 28 in the article", ge=10)
 
     one_width = True
+    check_widths = (2, 4, 8)
 
     @property
     def hidden_layers(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Option
 
 
 def validate(config: Config) -> None:
@@ -19,6 +20,16 @@ def validate(config: Config) -> None:
     # Rules of an option may count on the ranges of its keys.
     problems = list(_ranges(config, "")) or list(_rules(config))
     if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def check_option(option: Option, group: str) -> None:
+    """Refuse an option with a value that its keys do not allow: of one that was made in Python, not composed.
+
+    Raises:
+        ConfigError: one line for each value that is refused.
+    """
+    if problems := list(_ranges(option, f"{group}.")):
         raise ConfigError("\n".join(problems))
 
 

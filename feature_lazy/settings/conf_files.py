@@ -19,9 +19,9 @@ WIDTH = 120
 
 
 def config_dir() -> Path:
-    """The folder of configuration files: the packaged one if there is one, else the checkout's ``conf/``."""
+    """The folder of configuration files: the wheel's, or the checkout's ``conf/``, to which the package has a link."""
     package = Path(__file__).resolve().parents[1]
-    packaged = package / "conf"
+    packaged = (package / "conf").resolve()
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 

@@ -85,3 +85,8 @@ class Config:
     def labelled_by(self) -> str:
         """What decides of what kind labels are, and so how many outputs there are, with its value."""
         return self.dataset.labelled_by if self.dataset.own_labels else f"labels={self.labels.kind}"
+
+    def leaves(self, name: str) -> bool:
+        """Whether a group is left at its default option."""
+        chosen = next(f.metadata["default"] for f in fields(self) if f.name == name)
+        return isinstance(getattr(self, name), registry.find(name, chosen))

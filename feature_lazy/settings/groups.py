@@ -161,6 +161,10 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+    infinite = False
+    """Whether its kernels of infinite width are known (``networks.limits``)."""
+    check_widths: ClassVar[tuple[int, ...]] = ()
+    """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
 
     @property
     def growing(self) -> int:
@@ -243,7 +247,7 @@ class Loss(Option):
         """What is wrong with the loss for such labels: one of ``takes``, and the key that asks for them."""
         if what in self.takes:
             return
-        fit = " or ".join(f"loss={name}" for name, loss in options("loss").items() if what in loss.takes)
+        fit = " or ".join(sorted(f"loss={name}" for name, loss in options("loss").items() if what in loss.takes))
         match what:
             case "classes":
                 yield f"loss={self.kind}: is for one output; with {labels} use {fit}."

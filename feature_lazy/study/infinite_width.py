@@ -24,6 +24,7 @@ from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.kernels import infinite_kernels
 from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
 from feature_lazy.settings.groups import Loss
 from feature_lazy.settings.schema import from_plain
@@ -150,9 +151,9 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
             own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
     """
     config = from_plain(science)
-    if config.architecture.kind != "fully_connected" or config.dataset.kind == "custom":
+    if not config.architecture.infinite or config.dataset.own_labels:
         raise ConfigError("the network is not fully connected, or its data need code of the user's own")
-    if config.parametrisation.kind != "ntk":
+    if config.parametrisation.exponents is not NTK:
         raise ConfigError("the parametrisation is not ntk")
     batch = build(config)
     network, data = batch.architecture, batch.dataset

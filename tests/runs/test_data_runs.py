@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from feature_lazy.data.build import build_dataset
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.labels import OneVsRest
 from feature_lazy.data.prepare import prepare
-from feature_lazy.data.rules import data_name
 from feature_lazy.dynamics.losses import SquaredError
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
@@ -28,9 +26,9 @@ def test_every_set_is_built_or_says_what_it_needs(configure, tmp_path, name):
     if name in CONTENT:
         config.dataset.root = str(tmp_path)
         with pytest.raises(DataError, match=f"run: feature-lazy data fetch {name} --root"):
-            build_dataset(config.dataset, config.labels)
+            config.dataset.build(config.labels)
         return
-    data = build_dataset(config.dataset, config.labels)
+    data = config.dataset.build(config.labels)
     assert data.y_train.sum() == data.y_test.sum() == 0
     assert len(data.x_train) == len(data.x_test) == 20
 
@@ -39,11 +37,11 @@ def test_keys_reach_the_data(configure):
     config = configure("dataset=digits", "dataset.seed=3", "dataset.pca.components=4", "labels=one_vs_rest", *SMALL)
     config.dataset.classes = [1, 4, 7]
     expected = prepare("digits", 20, 20, 3, components=4, classes=[1, 4, 7], labels=OneVsRest(1))
-    found = build_dataset(config.dataset, config.labels)
+    found = config.dataset.build(config.labels)
     assert torch.equal(found.x_test, expected.x_test)
     assert torch.equal(found.y_train, expected.y_train)
     config = configure("dataset=teacher_student", "dataset.dim=7", "dataset.hidden=1", "labels=random", *SMALL)
-    assert build_dataset(config.dataset, config.labels).shape == (7,)
+    assert config.dataset.build(config.labels).shape == (7,)
 
 
 def test_every_kind_of_labels_trains(tiny):
@@ -78,7 +76,7 @@ def test_regression_fits_every_target(tiny):
 
 
 def test_names_of_patterns(configure):
-    assert data_name(configure("dataset=emnist_balanced").dataset) == "emnist_balanced"
+    assert configure("dataset=emnist_balanced").dataset.name == "emnist_balanced"
     cat_dog = configure("dataset=cifar10", "dataset.classes=[3,5]", "dataset.pca.components=10")
-    assert data_name(cat_dog.dataset) == "cifar10[3,5] pca10"
-    assert data_name(configure("dataset=stripe").dataset) == "stripe"
+    assert cat_dog.dataset.name == "cifar10[3,5] pca10"
+    assert configure("dataset=stripe").dataset.name == "stripe"

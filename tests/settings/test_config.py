@@ -7,12 +7,20 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.flows import FrozenKernelOption, GradientFlowOption
+from feature_lazy.dynamics.losses import SoftHinge
+from feature_lazy.dynamics.methods import method
+from feature_lazy.dynamics.optimisers import Sgd
+from feature_lazy.networks.activations import Softplus, scaled
+from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.conf_files import contents, differing
 from feature_lazy.settings.config import Config
@@ -312,3 +320,57 @@ def test_linearised_network_is_the_kernel_frozen_at_the_start(configure):
 def test_a_stepper_that_a_system_does_not_have_is_refused(configure):
     with pytest.raises(ConfigError, match=r"dynamics.stepper=tangent: must be one of auto, rk32, rkc2"):
         validate(configure("dynamics=momentum_flow", "dynamics.stepper=tangent"))
+
+
+@pytest.mark.parametrize(
+    ("made", "key"),
+    [
+        (lambda: Sgd(units="author"), "dynamics.units=author: must be one of authors, article."),
+        (lambda: Sgd(lr=-1.0), "dynamics.lr=-1.0: must be greater than 0."),
+        (lambda: GradientFlowOption(stepper="rk33"), "dynamics.stepper=rk33: must be one of auto, article"),
+        (lambda: GradientFlowOption(controller="smoth"), "dynamics.controller=smoth: must be one of authors, smooth."),
+        (lambda: FrozenKernelOption(at="begin"), "dynamics.at=begin: must be one of start, end, time."),
+    ],
+)
+def test_a_misspelt_word_is_refused_from_python_too(made, key):
+    network = FullyConnected(4, [3], scaled(Softplus(5.0)))
+    w0 = network.layout.flatten({name: w[None] for name, w in network.init(0).items()})
+    x, y = torch.eye(4, dtype=torch.float64), torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+    flow = NetworkFlow(network, x, y, SoftHinge(), alpha=w0.new_ones(1), w0=w0, memory_limit=1e9)
+    with pytest.raises(ConfigError) as refusal:
+        made().prepare(flow, w0)
+    assert key in str(refusal.value)
+
+
+def test_a_misspelt_stepper_is_refused():
+    with pytest.raises(ConfigError, match="stepper 'sdg': there is none; choose one of article, auto"):
+        method("sdg", 1e-2)
+
+
+NEEDS_A_TARGET = {("architecture", "custom"), ("dataset", "custom"), ("tracking", "custom")}
+
+
+@every_option
+def test_every_option_composes_into_a_job_that_can_be_trained(configure, group, option):
+    """With the overrides of its smallest job; warnings are errors here, as in every test."""
+    made = options(group).get(option)
+    config = configure(f"{group}={option}", *(made.smallest() if made else ()))
+    if (group, option) in NEEDS_A_TARGET:
+        with pytest.raises(ConfigError, match="a target of your own is needed"):
+            validate(config)
+    else:
+        validate(config)
+
+
+def test_commands_that_look_do_not_wait_for_pytorch(tmp_path):
+    """Composition, help and status, each in a process of its own."""
+    (tmp_path / "runs").mkdir()
+    calls = {
+        "compose": "from feature_lazy.settings.overrides import composed; composed(['loss=mse', 'dynamics=sgd'])",
+        "help": "from feature_lazy.launch.train import main; main(['--help'])",
+        "status": f"from feature_lazy.launch.commands import main; main(['status', {str(tmp_path)!r}])",
+    }
+    for name, code in calls.items():
+        command = [sys.executable, "-c", f"{code}; import sys; print('torch' in sys.modules)"]
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert shown.splitlines()[-1] == "False", name

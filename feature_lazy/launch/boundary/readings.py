@@ -11,7 +11,6 @@ from feature_lazy.launch.boundary.crossing import Points
 from feature_lazy.runs.reading import DONE, Run, load_run
 from feature_lazy.settings.cells import Cell, cells, science_key
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.scales import RescaledAlpha
 
 QUANTITIES = ("kernel/change", "kernel/change_test", "kernel/change_train")
 
@@ -39,7 +38,7 @@ class Readings:
     def __init__(self, config: Config, quantity: str, level: float) -> None:
         """Take runs of a configuration, at any α of its group ``alpha``."""
         self.quantity, self.level = quantity, level
-        self.axis = "sqrt_h_alpha" if isinstance(config.alpha, RescaledAlpha) else "alpha"
+        self.axis = config.alpha.axis
         self.root, wanted = Path(config.output_dir), cells(config)
         self.seeds = [cell.seed for cell in wanted]
         self._kin = {_kin(cell.config, cell.identity): cell.seed for cell in wanted}

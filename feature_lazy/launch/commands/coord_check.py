@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from feature_lazy.measure.coordinates import Coordinate
 
-WIDTHS = {"fully_connected": (64, 128, 256, 512, 1024), "cnn": (16, 32, 64, 128), "wide_resnet": (2, 4, 8)}
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's own arguments."""
@@ -41,16 +39,17 @@ def call(options: argparse.Namespace) -> int:
 
     config = composed(options.overrides)
     kind = config.architecture.kind
-    if kind not in WIDTHS:
+    usual = config.architecture.check_widths
+    if not usual:
         raise ConfigError(f"architecture={kind}: its layers are not known, so there is nothing to compare with theory.")
-    widths = sorted(set(options.widths or WIDTHS[kind]))
+    widths = sorted(set(options.widths or usual))
     wide = [replace(config, width=replace(config.width, h=h)) for h in widths]
     for one in wide:
         validate(one)
     networks, data = [], config.dataset.build(config.labels)
     for one in wide:
         net = one.architecture.build(one, data)
-        assert isinstance(net, GaussianNetwork)  # all that WIDTHS names are
+        assert isinstance(net, GaussianNetwork)  # what has widths to check is
         networks.append(net)
     x, y = data.x_train[: options.patterns], data.y_train[: options.patterns]
     found = coordinate_check(networks, x, y, build_loss(config, data), seeds=options.seeds)

@@ -1,6 +1,7 @@
 """Several trackers at once, as an option of the group ``tracking``."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -29,7 +30,8 @@ class SeveralTracking(Tracking):
     custom: CustomTracking = part(CustomTracking)
 
     def _allowed(self) -> list[str]:
-        return [name for name in options("tracking") if name not in ("none", "several")]
+        own = [f.name for f in fields(self) if f.metadata.get("part")]
+        return [*own, *(name for name in options("tracking") if name not in ("none", "several", *own))]
 
     def each(self) -> list[Tracking]:
         return [getattr(self, name, None) or cast(Tracking, find("tracking", name)()) for name in self.sinks]
