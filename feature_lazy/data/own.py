@@ -35,7 +35,7 @@ class CustomData(Data):
             yield f"labels={config.labels.kind}: the target of dataset=custom returns the labels; leave labels=parity."
         yield from custom_problems("dataset", self.target)
 
-    def targets(self) -> list[str]:
+    def own_code(self) -> list[str]:
         return [self.target] if self.target else []
 
     def build(self, labels: Labels) -> Dataset:

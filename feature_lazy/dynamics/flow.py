@@ -88,6 +88,10 @@ class NetworkFlow:
     """Gradient flow ẇ = −∇𝓛, 𝓛 = 1/(α²P) Σ ℓ(F, y), F = α(f(w, x) − f(w₀, x)) (eqs. 6–7).
 
     A network with C outputs has P·C of them on the training set, flat: only the loss and what picks patterns know C.
+
+    Attributes:
+        initial: f(w₀, x) on the whole training set, (M, P·C).
+        f0: what is taken off f: the same, or 0 where F is not centred.
     """
 
     def __init__(
@@ -121,8 +125,9 @@ class NetworkFlow:
         self.alpha = alpha
         self.memory_limit = memory_limit
         self.n_train, self.n_outputs = len(x), architecture.n_outputs
-        f0 = outputs_in_chunks(architecture, w0, x, memory_limit)
-        self.f0 = f0 if centred else torch.zeros_like(f0)
+        self.centred = centred
+        self.initial = outputs_in_chunks(architecture, w0, x, memory_limit)
+        self.f0 = self.initial if centred else torch.zeros_like(self.initial)
         self.flops = _flops(architecture, len(x))
 
     def weights(self, y: Tensor) -> Tensor:

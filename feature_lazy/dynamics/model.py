@@ -22,8 +22,11 @@ class Model(Protocol):
         """Bytes for one chunk of patterns or block of a kernel."""
         ...
 
-    def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
-        """F on patterns x (P, d) for weights w (k, N) of members (k,): (k, P)."""
+    def f(self, w: Tensor, member: Tensor, x: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Outputs on patterns x (P, d) for weights w (k, N) of members (k,): (k, P·C).
+
+        ``f0`` is those of the initial weights, if they are known.
+        """
         ...
 
     def kernel(self, w: Tensor, member: Tensor, x: Tensor, x2: Tensor | None = None) -> Tensor:
@@ -47,7 +50,7 @@ class NetworkModel:
     architecture: Network
     memory_limit: float = float("inf")
 
-    def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+    def f(self, w: Tensor, member: Tensor, x: Tensor, f0: Tensor | None = None) -> Tensor:
         return outputs_in_chunks(self.architecture, w, x, self.memory_limit)
 
     def kernel(self, w: Tensor, member: Tensor, x: Tensor, x2: Tensor | None = None) -> Tensor:
@@ -74,7 +77,7 @@ class LinearisedModel:
     w0: Tensor
     w_frozen: Tensor
 
-    def f(self, w: Tensor, member: Tensor, x: Tensor) -> Tensor:
+    def f(self, w: Tensor, member: Tensor, x: Tensor, f0: Tensor | None = None) -> Tensor:
         """See ``Model.f``; chunk by chunk."""
         net, limit, w0 = self.network.architecture, self.network.memory_limit, self.w0[member]
         params = net.layout.unflatten(self.w_frozen[member])
@@ -83,7 +86,7 @@ class LinearisedModel:
             first_order(net, params, x[chunk], limit).push_forward(w - w0)
             for chunk in chunks(len(x), chunk_size(len(x), per_pattern, limit))
         ]
-        return self.network.f(w0, member, x) + torch.cat(parts, dim=1)
+        return (self.network.f(w0, member, x) if f0 is None else f0) + torch.cat(parts, dim=1)
 
     @property
     def memory_limit(self) -> float:

@@ -1,7 +1,8 @@
 """What a kernel looks like, and how like another one it is: scalars of each member, without its eigenvalues.
 
-``relative_change`` and ``describe`` are called during training, where a network may have overflowed: they give NaN
-or infinity for such a member and the run records it. All others refuse a kernel that is not finite.
+``relative_change``, ``describe`` and ``centred_alignment`` are called during training, where a network may have
+overflowed: they give NaN or infinity for such a member and the run records it. All others refuse a kernel that is not
+finite.
 """
 
 from collections.abc import Mapping
@@ -96,11 +97,21 @@ def centred(theta: Tensor) -> Tensor:
         ValueError: a kernel that is not square, not finite, or constant, of which only rounding would be left.
     """
     rounding = theta.shape[-1] * torch.finfo(theta.dtype).eps * norm(theta)
-    mean = theta.mean(-1, keepdim=True)
-    result = theta - theta.mean(-2, keepdim=True) - mean + mean.mean(-2, keepdim=True)
+    result = _centre(theta)
     if not bool((torch.linalg.matrix_norm(result) > rounding).all()):
         raise ValueError("a kernel is the same constant for all pairs of patterns: centred, nothing is left of it.")
     return result
+
+
+def _centre(theta: Tensor) -> Tensor:
+    mean = theta.mean(-1, keepdim=True)
+    return theta - theta.mean(-2, keepdim=True) - mean + mean.mean(-2, keepdim=True)
+
+
+def centred_alignment(theta: Tensor, theta0: Tensor) -> Tensor:
+    """``cka`` of Θ with Θ₀ of the same member, (E, P, P) and (E, P, P) → (E,), NaN where ``cka`` refuses a kernel."""
+    now, then = _centre(theta), _centre(theta0)
+    return (now * then).sum((1, 2)) / (torch.linalg.matrix_norm(now) * torch.linalg.matrix_norm(then))
 
 
 def cka(theta: Tensor, other: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.measure.observer import rms
+from feature_lazy.measure.quantities.fit import rms
 
 
 def check_precision(alpha: float, f0: Tensor, tolerance: float) -> None:

@@ -33,7 +33,7 @@ class CustomArchitecture(Architecture):
             )
         yield from custom_problems("architecture", self.target)
 
-    def targets(self) -> list[str]:
+    def own_code(self) -> list[str]:
         return [self.target] if self.target else []
 
     def build(self, config: Config, data: Dataset) -> Custom:

@@ -12,7 +12,7 @@ from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
-from feature_lazy.measure.probe import KernelCadence
+from feature_lazy.measure.observer import default_set
 from feature_lazy.networks.base import Initialised
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
@@ -20,7 +20,7 @@ from feature_lazy.runs.tracking.build import build_tracking
 from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.groups import Dynamics, KernelObservation, Loss
+from feature_lazy.settings.groups import Dynamics, Loss, Observable
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,19 @@ class Observation:
     Attributes:
         times: observation times of every member.
         n_test: test patterns used over time.
-        kernel: what is recorded of the kernel over time.
-        final_kernels: whether kernels on the whole train and test sets are compared at the end.
+        default: what is observed in every run.
+        also: what was chosen beside it, by name.
     """
 
     times: ObservationTimes
     n_test: int
-    kernel: KernelCadence
-    final_kernels: bool
+    default: list[Observable]
+    also: dict[str, Observable]
+
+    @property
+    def quantities(self) -> dict[str, dict[str, str]]:
+        """What was chosen, as a manifest has it; ``QUANTITIES`` has the default set."""
+        return {column: quantity.plain() for one in self.also.values() for column, quantity in one.quantities.items()}
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def build(config: Config) -> Batch:
         dataset=dataset,
         loss=build_loss(config, dataset),
         dynamics=dynamics,
-        observation=Observation(observe.when(scale), observe.n_test, _cadence(observe.kernel), observe.kernel.final),
+        observation=Observation(observe.when(scale), observe.n_test, default_set(observe.kernel), observe.also),
         alpha=alpha(config),
         centred=config.centred,
         time_scale=scale,
@@ -151,7 +156,3 @@ def _device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device={name}: PyTorch sees no CUDA device here; use device=cpu.")
     return device
-
-
-def _cadence(kernel: KernelObservation) -> KernelCadence:
-    return KernelCadence(kernel.probe, kernel.every, kernel.layers, kernel.eigenvalues, kernel.matrices)

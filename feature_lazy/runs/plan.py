@@ -7,7 +7,7 @@ runs that come of it. So it is known what is missing, and how to train it, when 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,38 @@ def finished_runs(store: Store, wanted: Sequence[Cell]) -> dict[str, Run]:
     for run in runs.values():
         run.verify()
     return runs
+
+
+def unobserved(wanted: Sequence[tuple[Mapping[str, Any], Run | None]]) -> list[str]:
+    """Sentences for a command that asks for more observables than its stored runs have.
+
+    What is recorded is no part of a run's identity: such runs count as done, and are not trained again.
+
+    Args:
+        wanted: of each run the observables that are asked for, ``Config.observe.also``, and what is stored, if it is.
+    """
+    lacking: dict[str, int] = {}
+    for also, run in wanted:
+        for name in _names(also) - _names(_stored(run)) if run else ():
+            lacking[name] = lacking.get(name, 0) + 1
+    return [
+        f"{count} of {len(wanted)} runs lack {name}: they were recorded without it, and are done. To have it in all, "
+        "train them anew: into another folder, output_dir=DIR, or here after moving their folders away."
+        for name, count in sorted(lacking.items())
+    ]
+
+
+def _stored(run: Run) -> Mapping[str, Any]:
+    return (run.manifest.get("resolved") or {}).get("observe", {}).get("also", {})
+
+
+def _names(also: Mapping[str, Any]) -> set[str]:
+    """Names of observables, a user's own included, from options or from their plain values."""
+    found: set[str] = set()
+    for name, keys in also.items():
+        own = keys.get("targets") if isinstance(keys, Mapping) else getattr(keys, "targets", None)
+        found |= set(own) if own is not None else {name}
+    return found
 
 
 def write_plan(root: Path, configs: Sequence[Config]) -> None:

@@ -13,6 +13,8 @@ from safetensors.numpy import load
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import read_regular
+from feature_lazy.measure.quantities import QUANTITIES
+from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
 
 SCHEMA_VERSION = 2
@@ -65,6 +67,14 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Outcome, times, counts, and the last value of every observable; empty until training stops."""
         return self.manifest["summary"]
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """What its numbers are, by column or by a pattern (``measure.quantity.quantity_of``).
+
+        The default set's are this version's; those of ``observe/also`` are stored with the run that recorded them.
+        """
+        return {**QUANTITIES, **from_manifest(self.manifest.get("quantities"))}
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import plan_batches
-from feature_lazy.runs.plan import finished_runs
+from feature_lazy.runs.plan import finished_runs, unobserved
 from feature_lazy.runs.progress import Progress, Silent
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.stopping import Stop
@@ -41,6 +41,8 @@ def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | 
     pending = [cell for cell in wanted if cell.run_id not in done]
     if done:
         log.info("%d of %d runs are already done in %s", len(done), len(wanted), store.root)
+        for sentence in unobserved([(batch.observation.also, done.get(cell.run_id)) for cell in wanted]):
+            log.warning("%s", sentence)
     ours: list[Cell] = []
     if pending:
         with torch.no_grad(), store.claim(cell.run_id for cell in pending) as claims:

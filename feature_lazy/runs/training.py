@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from feature_lazy.dynamics.integrate import integrate, start
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
-from feature_lazy.measure.observer import Observer, Scalars
+from feature_lazy.measure.moment import Moment, Setting
+from feature_lazy.measure.observer import Observer, Row
 from feature_lazy.measure.precision import check_precision
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import BatchPlan
@@ -66,17 +67,10 @@ class BatchTraining:
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
-        self.observer = Observer(
-            self.training.model,
-            batch.architecture.layout,
-            data,
-            batch.loss,
-            alpha=self.flow.alpha,
-            w0=self.w0,
-            n_test=batch.observation.n_test,
-            kernel=batch.observation.kernel,
-            centred=batch.centred,
-        )
+        taken = ["run_id", "outcome", *self.cells[0].columns]
+        n_test = min(batch.observation.n_test, len(data.x_test))
+        self.setting = Setting(self.flow, self.training.model, data, self.w0, n_test)
+        self.observer = Observer(self.setting, batch.observation.default, batch.observation.also, taken)
         self.events: list[Event] = [
             half_loss(batch.loss, data.y_train, data.n_outputs),
             converged(batch.loss, data.y_train),
@@ -98,7 +92,8 @@ class BatchTraining:
         limits = batch.limits(training)
         for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
             if isinstance(event, Samples):
-                self._record(event.member, event.t, *self._observe(event.member, event.y))
+                moment = self._moment(event.member, event.y, event.t)
+                self._record(moment, self.observer.observe(moment, self._numbers(event.member)))
             elif isinstance(event, Finished):
                 self._finish(event)
                 latest = latest.select(~torch.isin(latest.member, event.state.member))
@@ -133,7 +128,9 @@ class BatchTraining:
             if isinstance(run, OpenRun):
                 # What was not chosen is of a moment that not all members have: it must not outlast its observations.
                 batch.store.drop_checkpoints(cell.run_id, [saved[cell.run_id][0].path] if saved else [])
-                run.begin({**cell.description, "provenance": self.provenance.begin(run.path)}, history)
+                recorded = {"quantities": batch.observation.quantities} if batch.observation.also else {}
+                provenance = self.provenance.begin(run.path)
+                run.begin({**cell.description, **recorded, "provenance": provenance}, history)
                 batch.tracker.start(cell, history.rows)
             else:
                 run.history = history
@@ -142,27 +139,25 @@ class BatchTraining:
     def _rows(self) -> list[int]:
         return [len(run.history) for run in self.runs]
 
-    def _observe(self, member: Tensor, y: Tensor) -> tuple[Scalars, list[bool]]:
-        """Observe states, and say whose kernel is due by the number of observations that its member has had."""
-        numbers = self._rows()
-        due = []
-        for index in member.tolist():
-            due.append(numbers[index] % self.batch.observation.kernel.every == 0)
-            numbers[index] += 1
-        weights = self.training.system.weights(y)
-        return self.observer.observe(member, weights, torch.tensor(due, device=member.device)), due
+    def _moment(self, member: Tensor, y: Tensor, t: Tensor, *, failed: bool = False) -> Moment:
+        return Moment(self.setting, member, self.training.system.weights(y), t, failed=failed)
 
-    def _record(self, member: Tensor, t: Tensor, scalars: Scalars, due: list[bool]) -> None:
-        """Add observations; a kernel that was not due is left out, whoever else's was."""
-        columns = {"t": t, **scalars}
-        for row, index in enumerate(member.tolist()):
-            wanted = [name for name in columns if due[row] or not name.startswith("kernel/")]
-            values = {name: float(columns[name][row]) for name in wanted}
-            run, cell = self.runs[index], self.cells[index]
+    def _numbers(self, member: Tensor) -> list[int]:
+        """How many observations the member of each state has had before it."""
+        had, numbers = self._rows(), []
+        for index in member.tolist():
+            numbers.append(had[index])
+            had[index] += 1
+        return numbers
+
+    def _record(self, moment: Moment, observed: Sequence[Row]) -> None:
+        """Add observations; what was not due is not in them."""
+        for index, t, values in zip(moment.member.tolist(), moment.t.tolist(), observed, strict=True):
+            row, run, cell = {"t": t, **values}, self.runs[index], self.cells[index]
             if isinstance(run, OpenRun):
-                self.batch.tracker.log(cell, len(run.history), values)
-                self.progress.observed(cell, values)
-            run.observe(values)
+                self.batch.tracker.log(cell, len(run.history), row)
+                self.progress.observed(cell, row)
+            run.observe(row)
 
     def _finish(self, event: Finished) -> None:
         paused = [row for row, outcome in enumerate(event.outcomes) if outcome.resumable]
@@ -175,19 +170,18 @@ class BatchTraining:
 
     def _complete(self, state: State, outcome: Outcome) -> None:
         """Observe a member's last state, and store the run for good."""
-        w = self.training.system.weights(state.y)
-        scalars = self.observer.observe(state.member, w)
-        self._record(state.member, state.t, scalars, [True])
+        moment = self._moment(state.member, state.y, state.t, failed=outcome is Outcome.NON_FINITE)
+        [last] = observed = self.observer.observe(moment)
+        self._record(moment, observed)
         self.newest.pop(int(state.member), None)
         run = self.runs[int(state.member)]
         if not isinstance(run, OpenRun):
             return
-        kernels = self.batch.observation.final_kernels and outcome is not Outcome.NON_FINITE
-        final, outputs = self.observer.final(state.member, w, kernels=kernels)
-        summary = self._summary(state, outcome, scalars | final)
+        final, arrays = self.observer.end(moment)
+        summary = self._summary(state, outcome, last | final)
         run.finish(
             summary,
-            {k: v[0].cpu().numpy() for k, v in outputs.items()},
+            {k: v[0].cpu().numpy() for k, v in arrays.items()},
             self.provenance.end(run.description["provenance"]),
         )
         self._tell(state, summary)
@@ -208,13 +202,13 @@ class BatchTraining:
         self.batch.tracker.finish(cell, summary)
         self.progress.finished(cell, summary)
 
-    def _summary(self, state: State, outcome: Outcome, scalars: Scalars) -> dict[str, Any]:
+    def _summary(self, state: State, outcome: Outcome, scalars: Row) -> dict[str, Any]:
         return {
             "outcome": str(outcome),
             "t": float(state.t),
             **{e.name: float(t) for e, t in zip(self.events, state.event_times[0], strict=True)},
             **self.training.record(state, self.flow),
-            **{name: float(value) for name, value in scalars.items()},
+            **scalars,
         }
 
     def _checkpoint_if_due(self, event: Advanced) -> None:

@@ -141,14 +141,15 @@ def source_hashes(config: Config) -> list[str]:
 
 
 def targets(config: Config) -> list[str]:
-    """Import paths of the user's own code in a configuration."""
+    """Import paths of the user's own code in a configuration, that of observables included."""
     groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata)
-    return [*config.options, *(target for name in groups for target in _targets(getattr(config, name)))]
+    chosen = [*(getattr(config, name) for name in groups), *config.observe.also.values()]
+    return [*config.options, *(target for option in chosen for target in _targets(option))]
 
 
 def _targets(option: Option) -> list[str]:
     made = type(option)
-    return [*([f"{made.__module__}.{made.__qualname__}"] if is_foreign(made) else []), *option.targets()]
+    return [*([f"{made.__module__}.{made.__qualname__}"] if is_foreign(made) else []), *option.own_code()]
 
 
 def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:

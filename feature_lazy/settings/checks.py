@@ -40,6 +40,10 @@ def _ranges(node: Any, prefix: str) -> Iterator[str]:
         if dataclasses.is_dataclass(value):
             yield from _ranges(value, f"{prefix}{f.name}.")
             continue
+        if isinstance(value, dict):
+            for name, one in value.items():
+                yield from _ranges(one, f"{prefix}{f.name}.{name}.") if dataclasses.is_dataclass(one) else ()
+            continue
         for item in value if isinstance(value, list) else [value]:
             if (allowed := _violated(item, f.metadata)) is not None:
                 yield f"{prefix}{f.name}={item}: {allowed}."

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.settings import registry
-from feature_lazy.settings.config import Config
+from feature_lazy.settings.config import ALSO, Config
 
 WIDTH = 120
 
@@ -26,8 +26,8 @@ def config_dir() -> Path:
 
 
 def group_names() -> list[str]:
-    """The groups of a configuration."""
-    return [f.name for f in dataclasses.fields(Config) if "group" in f.metadata]
+    """The groups of a configuration, and that of which any number is chosen."""
+    return [*(f.name for f in dataclasses.fields(Config) if "group" in f.metadata), ALSO]
 
 
 def contents() -> Iterator[tuple[str, str]]:
@@ -73,6 +73,8 @@ def written(value: Any) -> str:
 
 
 def _option(group: str, made: type) -> Iterator[str]:
+    if group == ALSO:
+        yield f"# @package observe.also.{made.option_name}"  # type: ignore[attr-defined]
     yield f"# {summary(made)}"
     yield f"# Written by `make conf` from {made.__module__.replace('.', '/')}.py; what is changed here is lost."
     yield from ("defaults:", f"  - /schema/{group}/{made.__name__}@_here_", "  - _self_")

@@ -1,7 +1,7 @@
 """The typed configuration: one job. Its groups are chosen among the options of the registry."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 from feature_lazy.settings import registry
 from feature_lazy.settings.groups import (
@@ -12,6 +12,7 @@ from feature_lazy.settings.groups import (
     Dynamics,
     Labels,
     Loss,
+    Observable,
     Observe,
     Parametrisation,
     Seed,
@@ -33,6 +34,20 @@ def group(name: str, default: str, *, science: bool = True, later: bool = False)
     """
     metadata = {"group": name, "default": default, "science": science, "later": later}
     return field(default_factory=lambda: registry.find(name, default)(), metadata=metadata)
+
+
+ALSO = "observe/also"
+"""The group of which any number of options are chosen: each stands in ``observe.also`` under its name."""
+
+
+def default_option(name: str) -> str | None:
+    """The option of a group that is chosen where nobody chooses; of ``observe/also`` there is none."""
+    return next((f.metadata["default"] for f in fields(Config) if f.name == name), None)
+
+
+def base(name: str) -> type:
+    """What all options of a group are."""
+    return Observable if name == ALSO else next(cast(type, f.type) for f in fields(Config) if f.name == name)
 
 
 @dataclass

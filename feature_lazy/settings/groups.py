@@ -7,7 +7,7 @@ as abstract. Everything else has a default. Methods see the whole ``Config`` whe
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.choices import Training
     from feature_lazy.dynamics.flow import NetworkFlow
     from feature_lazy.dynamics.times import ObservationTimes
+    from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
@@ -50,7 +51,7 @@ class Option(ABC):  # noqa: B024 - what is abstract differs from group to group
         """
         return iter(())
 
-    def targets(self) -> list[str]:
+    def own_code(self) -> list[str]:
         """Import paths of the user's own code that the option runs: its source is part of a run's identity."""
         return []
 
@@ -324,6 +325,34 @@ class Seed(Option):
 
 
 @dataclass
+class Observable(Option):
+    """What is recorded of a network along its training: numbers, and arrays at the end.
+
+    You write these: ``quantities``, and ``at`` or ``end``; ``begin`` where something of t = 0 is needed later. All
+    are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
+    computed once for all who ask. A number is a tensor (k,), by the name of its column.
+
+    An observable records; it is no part of a run's identity, and must not change what is trained.
+    """
+
+    every: int = key(1, "at every how many observations, the first and the last always", ge=1)
+
+    quantities: ClassVar[Any] = {}
+    """``Quantity`` of each column by its name, or by a pattern such as ``spectrum/eigenvalue_*``."""
+
+    def begin(self, moment: "Moment") -> None:
+        """Keep what is needed of all M members at t = 0; also when training goes on, which makes the same of it."""
+
+    def at(self, moment: "Moment") -> "Mapping[str, Tensor]":
+        """Numbers of k states, in any order and of any members: name → (k,)."""
+        return {}
+
+    def end(self, moment: "Moment") -> "Mapping[str, Tensor] | tuple[Mapping[str, Tensor], dict[str, Tensor]]":
+        """Numbers of one member at its end, after ``at``: name → (1,); and, if there are any, arrays: name → (1, …)."""
+        return {}
+
+
+@dataclass
 class KernelObservation:
     """The tangent kernel on a probe set, over time."""
 
@@ -344,19 +373,25 @@ class Observe(Option):
     times: list[float] = key([], "observation times t, with observe=times", gt=0)
     n_test: int = key(1000, "test patterns used over time; at the end all are", ge=1)
     kernel: KernelObservation = part(KernelObservation)
+    also: dict[str, Any] = key({}, "more observables, which observe/also=[…] chooses, with their keys", science=False)
 
     @abstractmethod
     def when(self, scale: float) -> "ObservationTimes":
         """Observation times of every member; ``scale`` is min(1, √h·α)."""
 
     def problems(self, config: "Config") -> Iterator[str]:
-        kernel, n_test = self.kernel, config.dataset.n_test
-        if kernel.probe > n_test:
-            yield f"observe.kernel.probe={kernel.probe}: must be at most dataset.n_test={n_test}."
+        kernel = self.kernel
+        yield from probe_problems("observe.kernel.probe", kernel.probe, config)
         if kernel.eigenvalues > max(kernel.probe, 0):
             yield (
                 f"observe.kernel.eigenvalues={kernel.eigenvalues}: must be at most observe.kernel.probe={kernel.probe}."
             )
+        for name, one in self.also.items():
+            if isinstance(one, Observable):
+                yield from one.problems(config)
+            else:  # keys alone: they were added by hand, or an experiment's choice was replaced
+                wanted = ",".join([*(name for name, one in self.also.items() if isinstance(one, Observable)), name])
+                yield f"observe.also.{name}: it is not chosen; choose it: observe/also=[{wanted}]."
 
 
 @dataclass
@@ -376,16 +411,27 @@ class Tracking(Option):
 
 
 def custom_problems(path: str, target: str) -> Iterator[str]:
-    """What is wrong with an import path of the user's own code, by the key that has it."""
-    from feature_lazy.settings.sources import module_of
-
+    """What is wrong with the import path of the user's own code at ``path.target``."""
     if not target:
         yield f"{path}.target: a target of your own is needed, such as {path}.target=mypackage.Name."
         return
+    yield from target_problems(f"{path}.target", target)
+
+
+def target_problems(key: str, target: str) -> Iterator[str]:
+    """What is wrong with an import path of the user's own code, by the key that has it."""
+    from feature_lazy.settings.sources import module_of
+
     try:
         module_of(target)
     except ConfigError as error:
-        yield f"{path}.target={target}: {error}"
+        yield f"{key}={target}: {error}"
+
+
+def probe_problems(key: str, patterns: int, config: "Config") -> Iterator[str]:
+    """What is wrong with a number of test patterns, by the key that has it."""
+    if patterns > config.dataset.n_test:
+        yield f"{key}={patterns}: must be at most dataset.n_test={config.dataset.n_test}."
 
 
 def rescaled(value: float, h: int) -> float:

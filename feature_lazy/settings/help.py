@@ -10,7 +10,7 @@ from typing import Any
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings import registry
 from feature_lazy.settings.conf_files import config_dir, default, group_names, meaning, summary, written
-from feature_lazy.settings.config import Config
+from feature_lazy.settings.config import Config, base, default_option
 
 COLUMNS = 80
 USAGE = """\
@@ -50,8 +50,9 @@ def help_text(words: Sequence[str] = ()) -> str:
 def _groups() -> Iterator[str]:
     yield "Groups and their options"
     for group in group_names():
-        first = next(f.metadata["default"] for f in dataclasses.fields(Config) if f.name == group)
-        names = dict.fromkeys([first, *registry.options(group), *registry.presets(group)])
+        names = dict.fromkeys(
+            [*filter(None, [default_option(group)]), *registry.options(group), *registry.presets(group)]
+        )
         yield from _wrapped(group, ", ".join(names))
     experiments = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
     article = "article/fig3 … table2 (size=small is for a laptop)"
@@ -154,8 +155,7 @@ def reference() -> str:
         "",
     ]
     for group in group_names():
-        base = next(f.type for f in dataclasses.fields(Config) if f.name == group)
-        lines += [f"## {group}", "", " ".join((inspect.getdoc(base) or "").split("\n\n")[0].split()), ""]
+        lines += [f"## {group}", "", " ".join((inspect.getdoc(base(group)) or "").split("\n\n")[0].split()), ""]
         for name, made in registry.options(group).items():
             lines += [f"**`{group}={name}`** {summary(made)}", *_table(_rows(group, name, made, "")), ""]
         for name, preset in registry.presets(group).items():

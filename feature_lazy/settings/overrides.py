@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,8 +14,8 @@ from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.conf_files import config_dir
-from feature_lazy.settings.config import Config
-from feature_lazy.settings.registry import absent, discover, failures, options, presets
+from feature_lazy.settings.config import ALSO, Config, default_option
+from feature_lazy.settings.registry import absent, discover, failures, find, options, presets
 from feature_lazy.settings.schema import FREE, GROUPS, keys_of, members, refuse_key, register, to_config
 
 TOP_LEVEL = (*(f.name for f in dataclasses.fields(Config)), "experiment")
@@ -104,12 +105,17 @@ def check_overrides(arguments: Sequence[str]) -> None:
     for override in _parsed(arguments):
         _check_plugins(override)
         path = override.key_or_group.removeprefix("+").split(".")
+        if path == [ALSO]:
+            for name in _names(override):
+                find(ALSO, name)
         if path[0] == "hydra" or "/" in path[0]:
             continue  # Hydra's own settings have a schema of their own.
         if path[0] not in TOP_LEVEL:
             refuse_key(override.input_line or "", path[0], "the configuration", TOP_LEVEL)
-        if path[0] in GROUPS and len(path) > 1:
-            _check_path(override.input_line or "", path)
+        if path[:2] == ALSO.split("/"):
+            _check_observable(override.input_line or "", path)
+        elif path[0] in GROUPS and len(path) > 1:
+            _check_path(override.input_line or "", path, 1, members(path[0]))
         elif path[0] in GROUPS and not override.is_delete():
             _check_choice(override)
 
@@ -138,6 +144,9 @@ def check_chosen(arguments: Sequence[str]) -> None:
         group, _, key = override.key_or_group.removeprefix("+").partition(".")
         if group not in GROUPS or not key:
             continue
+        if group == "observe" and key.startswith("also."):
+            _check_chosen_observable(override.input_line or "", key.split(".")[1], _chosen(ALSO, overrides))
+            continue
         chosen = [name for name in _chosen(group, overrides) if name in options(group)]
         having = [name for name, made in options(group).items() if key.split(".")[0] in keys_of((made,))]
         if chosen and having and not set(chosen) & set(having):
@@ -157,15 +166,20 @@ def _chosen(group: str, overrides: Sequence[Override]) -> list[str]:
         for experiment in _names(words["experiment"]):
             names += _overridden(group, config_dir() / "experiment" / f"{experiment}.yaml")
     if group not in words and not names:
-        names = [next(f.metadata["default"] for f in dataclasses.fields(Config) if f.name == group)]
+        names = _flat(default_option(group))
     meant = presets(group)
     return [meant[name].of if name in meant else name for name in names]
 
 
 def _names(override: Override) -> list[str]:
     if override.is_choice_sweep():
-        return [str(value) for value in override.sweep_iterator(Transformer.identity)]
-    return [] if override.is_sweep_override() else [str(override.value())]
+        return [name for value in override.sweep_iterator(Transformer.identity) for name in _flat(value)]
+    return [] if override.is_sweep_override() else _flat(override.value())
+
+
+def _flat(value: Any) -> list[str]:
+    """Names of options: one, a list of them, or none."""
+    return [str(name) for name in (value if isinstance(value, list) else [] if value is None else [value])]
 
 
 def _overridden(group: str, path: Path) -> list[str]:
@@ -175,7 +189,7 @@ def _overridden(group: str, path: Path) -> list[str]:
     defaults = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     listed = defaults.get("defaults", []) if isinstance(defaults, dict) else []
     found = [entry for entry in listed if isinstance(entry, dict)]
-    return [str(entry[f"override /{group}"]) for entry in found if f"override /{group}" in entry]
+    return [name for entry in found for name in _flat(entry.get(f"override /{group}"))]
 
 
 def _parsed(arguments: Sequence[str]) -> list[Override]:
@@ -186,9 +200,27 @@ def _parsed(arguments: Sequence[str]) -> list[Override]:
         return []
 
 
-def _check_path(line: str, path: Sequence[str]) -> None:
-    types: tuple[type, ...] = members(path[0])
-    for depth, key in enumerate(path[1:], start=1):
+def _check_observable(line: str, path: Sequence[str]) -> None:
+    """Refuse an observable that there is not, and keys that it does not have.
+
+    Raises:
+        ConfigError: such a one, or all of them at once.
+    """
+    if len(path) == 2:
+        raise ConfigError(
+            f"{line}: observables are chosen by name, {ALSO}=[{','.join(options(ALSO))}], and their keys set."
+        )
+    _check_path(line, path, 3, (find(ALSO, path[2]),))
+
+
+def _check_chosen_observable(line: str, name: str, chosen: Sequence[str]) -> None:
+    if name not in chosen:
+        raise ConfigError(f"{line}: {name} is not observed; choose it: {ALSO}=[{','.join([*chosen, name])}].")
+
+
+def _check_path(line: str, path: Sequence[str], start: int, types: tuple[type, ...]) -> None:
+    """Refuse a key that no option has, from place ``start`` on, where one of the types is expected."""
+    for depth, key in enumerate(path[start:], start=start):
         keys = keys_of(types)
         if key not in keys:
             refuse_key(line, key, f"'{'.'.join(path[:depth])}'", keys)

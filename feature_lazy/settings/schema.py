@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings import registry
-from feature_lazy.settings.config import Config
+from feature_lazy.settings.config import ALSO, Config
+from feature_lazy.settings.groups import Observe
 
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if "group" in f.metadata)
 """Names of the configuration groups that are part of ``Config``."""
@@ -36,11 +37,13 @@ def register() -> None:
     for group in GROUPS:
         # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
         root[group] = "???"
+    for group in (*GROUPS, ALSO):
         for name, made in registry.options(group).items():
             node = OmegaConf.structured(made)
             _free(node)
             if registry.is_foreign(made):
-                store.store(group=group, name=name, node=node)
+                package = f"observe.also.{name}" if group == ALSO else None
+                store.store(group=group, name=name, node=node, package=package)
             else:
                 store.store(group=f"schema/{group}", name=made.__name__, node=node)
         for name, preset in registry.presets(group).items():
@@ -82,12 +85,13 @@ def _objects(cfg: DictConfig) -> dict[str, Any]:
 
 def _refuse_extra_keys(path: str, node: Any) -> None:
     """Refuse keys of another option, which Hydra lets ``+key=value`` add and the typed object would drop."""
-    if not OmegaConf.is_dict(node) or not dataclasses.is_dataclass(OmegaConf.get_type(node)):
-        return  # a value, or a dictionary whose keys are free
+    if not OmegaConf.is_dict(node):
+        return  # a value
     made = typing.cast(type, OmegaConf.get_type(node))
-    keys = keys_of((made,))
+    free = not dataclasses.is_dataclass(made)
+    keys = {} if free else keys_of((made,))
     for key in node:
-        if key not in keys:
+        if key not in keys and not free:
             refuse_key(f"{path}.{key}", str(key), f"'{path}' as it is chosen here ({made.__name__})", keys)
         if not OmegaConf.is_missing(node, key):
             _refuse_extra_keys(f"{path}.{key}", node[key])
@@ -162,8 +166,11 @@ def _option(group: str, plain: Mapping[str, Any]) -> Any:
     keys = keys_of((made,))
     values = {name: value for name, value in plain.items() if name != "version" or name in keys}
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(made), values))
+        option = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(made), values))
     except OmegaConfBaseException as error:
         raise ConfigError(
             f"The stored configuration has a value of {group} that cannot be used: {str(error).splitlines()[0]}"
         ) from error
+    if isinstance(option, Observe):
+        option.also = {name: _option(ALSO, one) for name, one in option.also.items()}
+    return option

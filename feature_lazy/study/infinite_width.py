@@ -82,7 +82,7 @@ def lazy_limit(
     if (needed := MATRICES * 8.0 * len(x) ** 2) > memory_limit:
         raise ConfigError(f"P = {len(x)} takes {needed:.2g} bytes of memory, more than the limit of {memory_limit:.2g}")
     if loss.curvature == float("inf"):
-        raise ConfigError("the loss has a kink, which a gradient flow does not pass")
+        raise ConfigError("the loss has a kink, or a curvature that is not known, which its flow does not pass")
     if y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
         raise ConfigError("the labels are not ±1")
 

@@ -1,5 +1,6 @@
 """The jobs of a sweep, whichever launcher runs them: composed once, and done ones known."""
 
+import logging
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -7,11 +8,14 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from feature_lazy.core.errors import FeatureLazyError
-from feature_lazy.runs.plan import finished_runs
+from feature_lazy.runs.plan import finished_runs, unobserved
+from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
+
+log = logging.getLogger(__name__)
 
 
 class Planning:
@@ -37,6 +41,7 @@ class SweepJob:
         self.number, self.overrides, self.composer = number, overrides, composer
         self.config: Config = composer.typed(overrides)
         self.cells = cells(self.config)
+        self.done: dict[str, Run] = {}
 
     def composed(self) -> DictConfig:
         """The whole configuration, Hydra's node included."""
@@ -46,12 +51,20 @@ class SweepJob:
         """The result if it needs no training, because all is done, or a stored run is damaged; else UNKNOWN."""
         result = JobReturn(overrides=list(self.overrides))
         try:
-            if len(finished_runs(Store(self.config.output_dir), self.cells)) == len(self.cells):
+            self.done = finished_runs(Store(self.config.output_dir), self.cells)
+            if len(self.done) == len(self.cells):
                 result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in self.cells]
         except FeatureLazyError as error:
             # Of a kind that Hydra shows without a traceback: the sentence says it all.
             result.status, result.return_value = JobStatus.FAILED, CompactHydraException(str(error))
         return result
+
+
+def warn_of_unobserved(jobs: Sequence[SweepJob]) -> None:
+    """Say which runs of a sweep, settled before, lack observables that it asks for."""
+    wanted = [(job.config.observe.also, job.done.get(cell.run_id)) for job in jobs for cell in job.cells]
+    for sentence in unobserved(wanted):
+        log.warning("%s", sentence)
 
 
 def reason(result: JobReturn) -> str:

@@ -23,7 +23,7 @@ from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, warn_of_unobserved
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class LocalLauncher(Planning, Launcher):
         total = sum(counts.values())
         done = total - sum(counts[index] for index in todo)
         log.info("%d runs in %d jobs, %d runs already done, %d processes", total, len(jobs), done, self.n_jobs)
+        warn_of_unobserved(jobs)
         if todo:
             self._train(jobs, todo, results, SweepDisplay(total, done, counts))
         failed = [index for index, result in enumerate(results) if result.status is JobStatus.FAILED]

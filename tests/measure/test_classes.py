@@ -12,14 +12,13 @@ from feature_lazy.core.margins import margins
 from feature_lazy.data.labels import Classes
 from feature_lazy.data.prepare import Dataset, prepare
 from feature_lazy.dynamics.losses import CrossEntropy, Mse, push
-from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.measure.observer import Observer, fit
-from feature_lazy.measure.probe import KernelCadence
+from feature_lazy.measure.quantities.fit import fit
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.study.table import margins as stored_margins
 from tests.arrays import normal
 from tests.kernels.test_class_kernels import PHI, C, weights
+from tests.measure.observing import columns, default_observer, moment, setting
 
 LOSSES = pytest.mark.parametrize("loss", [CrossEntropy(), Mse(1.1)], ids=lambda loss: type(loss).__name__)
 
@@ -103,11 +102,10 @@ def test_observer():
     net, x, y = FullyConnected(9, [5], PHI, n_outputs=C), normal(10, 9), torch.arange(10) % C
     params, data = weights(net), Dataset(x[:4], y[:4], x[4:], y[4:], n_outputs=C)
     w0, alpha = net.layout.flatten(params), torch.tensor([2.0, 0.1], dtype=torch.float64)
-    observer = Observer(
-        NetworkModel(net), net.layout, data, CrossEntropy(), alpha=alpha, w0=w0, n_test=4, kernel=KernelCadence(3)
-    )
-    member, w = torch.tensor([1]), w0[1:] + 0.2
-    found, (final, outputs) = observer.observe(member, w), observer.final(member, w, kernels=True)
+    stays = setting(net, data, CrossEntropy(), alpha=alpha, w0=w0, n_test=4)
+    observer, now = default_observer(stays, 3), moment(stays, torch.tensor([1]), w0[1:] + 0.2)
+    found, (final, outputs) = columns(observer.observe(now)), observer.end(now)
+    final, w = columns([final]), now.weights
     f, f0 = (net.apply(net.layout.unflatten(v), data.x_test) for v in (w, w0[1:]))
     assert outputs["F_test"].shape == outputs["f0_test"].shape == (1, 6, C)
     torch.testing.assert_close(outputs["F_test"].flatten(1), 0.1 * (f - f0))

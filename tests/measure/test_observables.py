@@ -7,13 +7,13 @@ import torch
 
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.losses import Hinge
-from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.kernels import relative_change, tangent_kernel
-from feature_lazy.measure.observer import Observer, fit, output_norms, weight_change
-from feature_lazy.measure.probe import KernelCadence
+from feature_lazy.measure.quantities.fit import fit, output_norms
+from feature_lazy.measure.quantities.weights import weight_change
 from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.layout import Layout
+from tests.measure.observing import columns, default_observer, moment, setting
 
 LABELS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
 
@@ -63,7 +63,7 @@ def observer():
     y = torch.tensor([1.0, -1.0] * 5, dtype=torch.float64)
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in (0, 1)])
     data, alpha = Dataset(x[:4], y[:4], x[4:], y[4:]), torch.tensor([2.0, 0.1], dtype=torch.float64)
-    return Observer(NetworkModel(net), net.layout, data, Hinge(), alpha=alpha, w0=w0, n_test=4, kernel=KernelCadence(3))
+    return default_observer(setting(net, data, Hinge(), alpha=alpha, w0=w0, n_test=4), 3)
 
 
 def test_a_weight_that_begins_at_zero_changes_in_units_of_a_standard_normal_one():
@@ -75,20 +75,22 @@ def test_a_weight_that_begins_at_zero_changes_in_units_of_a_standard_normal_one(
 
 def test_observes_each_member_with_its_own_initial_state(observer):
     """Rows may come in any order and number: members 1, 0, 1 at other weights."""
-    member, data = torch.tensor([1, 0, 1]), observer.dataset
-    w = observer.w0[member] + tensor([0.1], [0.2], [0.0])
-    found = observer.observe(member, w)
-    unflatten, net = observer.model.architecture.layout.unflatten, observer.model.architecture
+    stays = observer.setting
+    member, data, loss = torch.tensor([1, 0, 1]), stays.data, stays.loss
+    w = stays.w0[member] + tensor([0.1], [0.2], [0.0])
+    found = columns(observer.observe(moment(stays, member, w)))
+    unflatten, net = stays.model.architecture.layout.unflatten, stays.model.architecture
     for row, m in enumerate(member.tolist()):
-        now, then = unflatten(w[row : row + 1]), unflatten(observer.w0[m : m + 1])
-        predictor = observer.alpha[m] * (net.apply(now, data.x_test) - net.apply(then, data.x_test))
+        now, then = unflatten(w[row : row + 1]), unflatten(stays.w0[m : m + 1])
+        predictor = stays.flow.alpha[m] * (net.apply(now, data.x_test) - net.apply(then, data.x_test))
         # Over time n_test = 4 of the test patterns, at the end all six.
-        for name, value in fit(predictor[:, :4], data.y_test[:4], observer.loss).items():
+        for name, value in fit(predictor[:, :4], data.y_test[:4], loss).items():
             assert found[f"test/{name}"][row].item() == pytest.approx(value.item(), rel=1e-12, abs=1e-14)
-        final, outputs = observer.final(member[row : row + 1], w[row : row + 1], kernels=True)
+        final, outputs = observer.end(moment(stays, member[row : row + 1], w[row : row + 1]))
+        final = columns([final])
         torch.testing.assert_close(outputs["F_test"], predictor)
         torch.testing.assert_close(outputs["f0_test"], net.apply(then, data.x_test))
-        for name, value in fit(predictor, data.y_test, observer.loss).items():
+        for name, value in fit(predictor, data.y_test, loss).items():
             assert final[f"test/{name}"].item() == pytest.approx(value.item(), rel=1e-12, abs=1e-14)
         for key, value, x in (
             ("kernel/change", found["kernel/change"][row], data.x_test[:3]),

@@ -6,28 +6,37 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.dynamics.model import KERNELS_AT_ONCE, NetworkModel, kernel_change
 from feature_lazy.kernels import layer_kernels, relative_change, tangent_kernel
-from feature_lazy.measure.probe import KernelCadence, KernelProbe
+from feature_lazy.measure.moment import Moment
+from feature_lazy.measure.quantities.kernel import KernelProbe
 from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.arrays import normal
 from tests.conftest import QUICK
+from tests.measure.observing import moment, setting
 
 NET = FullyConnected(4, [5, 6], scaled(Softplus(5.0)))
 X, Y = normal(7, 4, seed=1), torch.tensor([1.0, -1, 1, -1, 1, -1, 1], dtype=torch.float64)
 W0 = torch.cat([NET.layout.flatten({k: v[None] for k, v in NET.init(seed).items()}) for seed in (0, 1)])
 
 
-def probe(**cadence):
-    return KernelProbe(NetworkModel(NET), X, Y, W0, KernelCadence(**cadence))
+STAYS = setting(NET, Dataset(X, Y, X, Y), SoftHinge(), alpha=torch.ones(2).double(), w0=W0, n_test=7)
+
+
+def observed(w, member, **keys):
+    probe = KernelProbe(patterns=7, **keys)
+    probe.begin(Moment.first(STAYS))
+    return {name.removeprefix("kernel/"): values for name, values in probe.at(moment(STAYS, member, w)).items()}
 
 
 def test_parts_of_weights_and_eigenvalues():
     member, w = torch.tensor([1, 0]), W0[[1, 0]] + normal(2, W0.shape[1], seed=2) / 10
-    found = probe(layers=True, eigenvalues=3).observe(w, member)
+    found = observed(w, member, layers=True, eigenvalues=3)
     now, then = (NET.layout.unflatten(weights) for weights in (w, W0[member]))
     theta, parts, parts0 = tangent_kernel(NET, now, X), layer_kernels(NET, now, X), layer_kernels(NET, then, X)
     torch.testing.assert_close(found["change"], relative_change(theta, tangent_kernel(NET, then, X)))
@@ -45,7 +54,7 @@ def test_parts_of_weights_and_eigenvalues():
 def test_member_that_diverged_does_not_end_the_others():
     w = W0.clone()
     w[1, 0] = math.nan
-    found = probe(layers=True, eigenvalues=1).observe(w, torch.tensor([0, 1]))
+    found = observed(w, torch.tensor([0, 1]), layers=True, eigenvalues=1)
     for name, values in found.items():
         assert values[0].isfinite(), name
     assert found["change"][1].isnan()
@@ -53,7 +62,7 @@ def test_member_that_diverged_does_not_end_the_others():
 
 
 def test_by_default_only_the_whole_kernel_is_described():
-    assert set(probe().observe(W0, torch.tensor([0, 1]))) == {"change", "norm", "mean", "trace", "alignment"}
+    assert set(observed(W0, torch.tensor([0, 1]))) == {"change", "norm", "mean", "trace", "alignment"}
 
 
 @pytest.mark.parametrize("every", [1, 3])

@@ -48,7 +48,7 @@ class CustomTracking(Tracked):
     def problems(self, config: "Config") -> Iterator[str]:
         yield from custom_problems("tracking" if config.tracking is self else "tracking.custom", self.target)
 
-    def targets(self) -> list[str]:
+    def own_code(self) -> list[str]:
         return [self.target] if self.target else []
 
     def maker(self, root: Path) -> "Callable[[], Tracker]":

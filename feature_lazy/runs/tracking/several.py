@@ -44,8 +44,8 @@ class SeveralTracking(Tracking):
         for one in self.each() if not unknown else []:
             yield from one.problems(config)
 
-    def targets(self) -> list[str]:
-        return [target for one in self.each() for target in one.targets()]
+    def own_code(self) -> list[str]:
+        return [target for one in self.each() for target in one.own_code()]
 
     def maker(self, root: Path) -> None:
         return None  # each has its own

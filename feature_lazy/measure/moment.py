@@ -1,0 +1,199 @@
+"""States of some networks at one moment: what observables ask of them, computed when first asked for, and once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.model import Model
+from feature_lazy.settings.groups import Loss
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays along a training of M members.
+
+    Attributes:
+        flow: the network's gradient flow, with α, f₀ and the loss.
+        model: what the weights of a state predict: the network, or its linearisation.
+        data: training and test set.
+        w0: initial weights, (M, N).
+        n_test: test patterns used over time, the first ones.
+    """
+
+    flow: NetworkFlow
+    model: Model
+    data: Dataset
+    w0: Tensor
+    n_test: int
+
+    @property
+    def loss(self) -> Loss:
+        """ℓ."""
+        return self.flow.loss
+
+    @cached_property
+    def f0_test(self) -> Tensor:
+        """f(w₀, x) on the whole test set, (M, P_test·C)."""
+        return self.model.f(self.w0, torch.arange(len(self.w0), device=self.w0.device), self.data.x_test)
+
+
+class Moment:
+    """States of k members, whose first axis all that is asked of a moment has.
+
+    Attributes:
+        setting: what stays: data, loss, model, flow.
+        member: of each state, (k,).
+        weights: w, (k, N).
+        t: training time, (k,).
+        failed: whether training ended with numbers that are not finite.
+    """
+
+    def __init__(self, setting: Setting, member: Tensor, weights: Tensor, t: Tensor, *, failed: bool = False) -> None:
+        """Name the states; nothing is computed yet."""
+        self.setting, self.member, self.weights, self.t, self.failed = setting, member, weights, t, failed
+        self._kept: dict[tuple[object, ...], tuple[Tensor, Any]] = {}
+
+    @classmethod
+    def first(cls, setting: Setting) -> "Moment":
+        """All members at t = 0."""
+        w0 = setting.w0
+        return cls(setting, torch.arange(len(w0), device=w0.device), w0, w0.new_zeros(len(w0)))
+
+    def __len__(self) -> int:
+        """Number of states."""
+        return len(self.member)
+
+    def select(self, rows: Tensor) -> "Moment":
+        """The moment of some states, (k,) bool, with what has been computed of them."""
+        part = Moment(self.setting, self.member[rows], self.weights[rows], self.t[rows], failed=self.failed)
+        part._kept = {where: (x, _rows(value, rows)) for where, (x, value) in self._kept.items()}
+        kept = {
+            name: value for name, value in vars(self).items() if isinstance(vars(Moment).get(name), cached_property)
+        }
+        vars(part).update({name: value[rows] for name, value in kept.items()})
+        return part
+
+    @cached_property
+    def w0(self) -> Tensor:
+        """Initial weights, (k, N)."""
+        return self.setting.w0[self.member]
+
+    @cached_property
+    def alpha(self) -> Tensor:
+        """α, (k,)."""
+        return self.setting.flow.alpha[self.member]
+
+    @property
+    def y_train(self) -> Tensor:
+        """Labels of the training set, (P,)."""
+        return self.setting.data.y_train
+
+    @property
+    def y_test(self) -> Tensor:
+        """Labels of the test patterns used over time, (n,)."""
+        return self.setting.data.y_test[: self.setting.n_test]
+
+    @cached_property
+    def f0_train(self) -> Tensor:
+        """f(w₀, x) on the training set, (k, P·C)."""
+        return self.setting.flow.initial[self.member]
+
+    @cached_property
+    def f0_test(self) -> Tensor:
+        """f(w₀, x) on the test patterns used over time, (k, n·C)."""
+        return self.setting.f0_test[self.member, : self.setting.n_test * self.setting.data.n_outputs]
+
+    @cached_property
+    def f0_test_whole(self) -> Tensor:
+        """f(w₀, x) on the whole test set, (k, P_test·C)."""
+        return self.setting.f0_test[self.member]
+
+    @cached_property
+    def f_train(self) -> Tensor:
+        """f(w, x) on the training set, (k, P·C)."""
+        return self.f(self.setting.data.x_train, self.f0_train)
+
+    @cached_property
+    def f_test(self) -> Tensor:
+        """f(w, x) on the test patterns used over time, (k, n·C)."""
+        return self.f(self.setting.data.x_test[: self.setting.n_test], self.f0_test)
+
+    @cached_property
+    def f_test_whole(self) -> Tensor:
+        """f(w, x) on the whole test set, (k, P_test·C)."""
+        if self.setting.n_test >= len(self.setting.data.x_test):
+            return self.f_test
+        return self.f(self.setting.data.x_test, self.f0_test_whole)
+
+    @cached_property
+    def F_train(self) -> Tensor:  # noqa: N802 - as the article has it
+        """F = α(f − f₀), or αf where F is not centred, on the training set, (k, P·C) (eq. 6)."""
+        return self.predictor(self.f_train, self.f0_train)
+
+    @cached_property
+    def F_test(self) -> Tensor:  # noqa: N802 - as the article has it
+        """F on the test patterns used over time, (k, n·C)."""
+        return self.predictor(self.f_test, self.f0_test)
+
+    @cached_property
+    def F_test_whole(self) -> Tensor:  # noqa: N802 - as the article has it
+        """F on the whole test set, (k, P_test·C)."""
+        return self.predictor(self.f_test_whole, self.f0_test_whole)
+
+    @cached_property
+    def velocity(self) -> Tensor:
+        """−∇𝓛 of the network at the weights, (k, N) (eq. 7)."""
+        return self.setting.flow.evaluate(self.weights, self.member)[0]
+
+    def probe(self, patterns: int) -> Tensor:
+        """The first test patterns, (n, d)."""
+        return self.setting.data.x_test[:patterns]
+
+    def f(self, x: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Outputs on any patterns x (n, d): (k, n·C); ``f0`` is those of the initial weights, if they are known."""
+        return self.setting.model.f(self.weights, self.member, x, f0)
+
+    def predictor(self, f: Tensor, f0: Tensor) -> Tensor:
+        """F of outputs f and f₀, (k, n·C)."""
+        return self.alpha[:, None] * (f - f0 if self.setting.flow.centred else f)
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """Θ on patterns x (n, d), (k, n·C, n·C) (eq. 5)."""
+        return self._once("kernel", x, lambda: self.setting.model.kernel(self.weights, self.member, x))
+
+    def layer_kernels(self, x: Tensor) -> dict[str, Tensor]:
+        """The part of each weight in Θ, by name, (k, n·C, n·C) each."""
+        return self._once("layers", x, lambda: self.setting.model.layer_kernels(self.weights, self.member, x))
+
+    def eigenvalues(self, x: Tensor) -> Tensor:
+        """All eigenvalues of Θ on patterns x, descending, (k, n·C); NaN of a member that has diverged."""
+
+        def compute() -> Tensor:
+            from feature_lazy.kernels.spectrum import spectrum
+
+            theta = self.kernel(x)
+            found = theta.new_full(theta.shape[:2], torch.nan)
+            finite = theta.isfinite().all(dim=(1, 2))
+            found[finite] = spectrum(theta[finite])
+            return found
+
+        return self._once("eigenvalues", x, compute)
+
+    def _once(self, what: str, x: Tensor, compute: Callable[[], T]) -> T:
+        """What is computed of some patterns, known by where they lie in memory: the first n are the same each time."""
+        where = (what, x.data_ptr(), x.shape, x.stride())
+        if where not in self._kept:
+            self._kept[where] = (x, compute())  # x too: its memory must not become another's
+        return self._kept[where][1]
+
+
+def _rows(kept: Any, rows: Tensor) -> Any:
+    return {name: part[rows] for name, part in kept.items()} if isinstance(kept, dict) else kept[rows]

@@ -1,0 +1,65 @@
+"""What is observed in every run: label, scale, source and theme of each column, by its name or a pattern."""
+
+from feature_lazy.measure.quantity import Quantity
+
+FIT, KERNEL, WEIGHTS, OUTPUTS, SPEED = "Losses and errors", "Kernel", "Weights", "Outputs", "Speed"
+"""Themes."""
+
+
+def _fits() -> dict[str, Quantity]:
+    """Of both sets."""
+    found = {}
+    for name, label, loss in (("train", "training", "training loss α²𝓛"), ("test", "test", "test loss")):
+        found |= {
+            f"{name}/loss": Quantity(loss, where="eq. 6", theme=FIT),
+            f"{name}/error": Quantity(f"{label} error", scale="percent", where="Fig. 3", theme=FIT),
+            f"{name}/unfit": Quantity(f"{label} patterns with F·y < 1", theme=FIT),
+            f"{name}/margin_min": Quantity(f"smallest margin F·y, {label}", scale="linear", theme=FIT),
+            f"{name}/margin_median": Quantity(f"median margin F·y, {label}", scale="linear", theme=FIT),
+            f"{name}/margin_max": Quantity(f"largest margin F·y, {label}", scale="linear", theme=FIT),
+        }
+    return found
+
+
+def _norms() -> dict[str, Quantity]:
+    """Of both sets; without a word it is the test set."""
+    found = {}
+    for name, label in (("output", ""), ("output/train", ", training set")):
+        found |= {
+            f"{name}/f_rms": Quantity(f"output ‖f‖{label}", where="eq. 31", theme=OUTPUTS),
+            f"{name}/df_rms": Quantity(f"output change ‖f − f₀‖{label}", where="eq. 31", theme=OUTPUTS),
+            f"{name}/alpha_df_rms": Quantity(f"predictor α‖f − f₀‖{label}", where="eq. 31", theme=OUTPUTS),
+        }
+    return found
+
+
+QUANTITIES = {
+    "t": Quantity("training time t", where="eq. 7", theme=SPEED),
+    "kernel/change": Quantity("kernel change ‖Θ − Θ₀‖/‖Θ₀‖", where="Fig. 5a", theme=KERNEL),
+    "kernel/change_train": Quantity("kernel change ‖Θ − Θ₀‖/‖Θ₀‖, training set", where="Fig. 5a", theme=KERNEL),
+    "kernel/change_test": Quantity("kernel change ‖Θ − Θ₀‖/‖Θ₀‖, test set", where="Fig. 5a", theme=KERNEL),
+    "kernel/norm": Quantity("kernel norm ‖Θ‖", theme=KERNEL),
+    "kernel/mean": Quantity("mean entry of the kernel", scale="linear", theme=KERNEL),
+    "kernel/trace": Quantity("trace of the kernel", theme=KERNEL),
+    "kernel/alignment": Quantity("alignment of the kernel with the labels", scale="linear", theme=KERNEL),
+    "kernel/eigenvalue_*": Quantity("eigenvalue of the kernel", theme=KERNEL),
+    "kernel/*/change": Quantity("kernel change of a layer, ‖Θ_l − Θ_l,0‖/‖Θ_l,0‖", theme=KERNEL),
+    "kernel/*/share": Quantity("share of a layer in the kernel, tr Θ_l/tr Θ", scale="linear", theme=KERNEL),
+    **_fits(),
+    "weights/change": Quantity("weight change ‖w − w₀‖/‖w₀‖", where="Fig. 9", theme=WEIGHTS),
+    "weights/norm": Quantity("weight norm ‖w‖", theme=WEIGHTS),
+    "weights/*/change": Quantity("weight change of a layer, ‖w_l − w_l,0‖/‖w_l,0‖", where="Fig. 9", theme=WEIGHTS),
+    **_norms(),
+    "preactivations/*/rms": Quantity("preactivations of a layer at t = 0, ‖z‖", where="Fig. 11", theme=OUTPUTS),
+    "preactivations/*/speed": Quantity(
+        "speed of a layer's preactivations at t = 0, ‖ż‖", where="Fig. 11", theme=OUTPUTS
+    ),
+    "t_half": Quantity("half-loss time", where="Fig. 5b", theme=SPEED),
+    "t_stop": Quantity("time at which every pattern was fit", where="Fig. 5b", theme=SPEED),
+    "steps": Quantity("steps", theme=SPEED),
+    "rejected": Quantity("rejected steps", scale="linear", theme=SPEED),
+    "gradients": Quantity("gradients", theme=SPEED),
+    "kernels": Quantity("kernels", scale="linear", theme=SPEED),
+    "gradient_equivalents": Quantity("cost in gradients", theme=SPEED),
+}
+"""In the order in which a page shows them."""

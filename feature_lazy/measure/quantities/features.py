@@ -1,0 +1,60 @@
+"""Observable ``features``: how far the hidden layers move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.measure.quantities import WEIGHTS
+from feature_lazy.measure.quantity import Quantity
+from feature_lazy.settings.groups import Observable, probe_problems
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.measure.moment import Moment
+    from feature_lazy.settings.config import Config
+
+
+@option("observe/also", "features")
+class Features(Observable):
+    """Change of each layer's preactivations z on a probe set, ‖z − z₀‖/‖z₀‖: small where training is lazy."""
+
+    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1)
+
+    quantities: ClassVar[Any] = {
+        "features/*/change": Quantity("change of a layer's preactivations ‖z − z₀‖/‖z₀‖", theme=WEIGHTS)
+    }
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from probe_problems("observe.also.features.probe", self.probe, config)
+        if config.architecture.hidden_layers is None:
+            yield f"observe/also=[features]: the layers of architecture={config.architecture.kind} are not known."
+
+    def begin(self, moment: Moment) -> None:
+        """See ``Observable.begin``.
+
+        Raises:
+            ConfigError: the network is linearised: its features stay, by definition.
+        """
+        from feature_lazy.dynamics.model import NetworkModel
+
+        if not isinstance(moment.setting.model, NetworkModel):
+            raise ConfigError("observe/also=[features]: a linearised network has the features of t = 0; leave it out.")
+        self._z0 = self._preactivations(moment)
+
+    def at(self, moment: Moment) -> dict[str, Tensor]:
+        found = {}
+        for name, z in self._preactivations(moment).items():
+            z0 = self._z0[name][moment.member]
+            found[f"features/{name}/change"] = (z - z0).flatten(1).norm(dim=1) / z0.flatten(1).norm(dim=1)
+        return found
+
+    def _preactivations(self, moment: Moment) -> dict[str, Tensor]:
+        """Of each weight, the output's included, (k, patterns, …); a bias moves the z of its weight."""
+        net = moment.setting.flow.architecture
+        taps = net.taps(net.layout.unflatten(moment.weights), moment.probe(self.probe))[1]  # type: ignore[attr-defined]
+        return {tap.name: tap.preactivations.detach() for tap in taps if not tap.name.startswith("B")}

@@ -1,0 +1,69 @@
+"""The wheel in an environment and a folder that have nothing of the checkout: it trains, draws and reports."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+
+import pytest
+
+from tests.conftest import QUICK, ROOT, TINY
+
+SWEEP = ("-m", "alpha.value=1,100", "width.h=4,8", "seed=ensemble", "seed.members=2", "output_dir=results")
+JOB = tuple(one for one in (*TINY, *QUICK) if not one.startswith(("alpha", "width")))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this checkout, built in the environment that the tests run in."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """An environment that has the wheel, and its dependencies from this one; the folder of its programs."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    [packages] = folder.glob("lib/python*/site-packages")
+    # A line in a .pth file is a folder on the path; .pth files in that folder, such as this checkout's, are not read.
+    (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return folder / "bin"
+
+
+def test_what_is_in_it(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {name for name in tops if not name.endswith(".dist-info")} == {"feature_lazy", "hydra_plugins"}
+    conf = {name.removeprefix("feature_lazy/conf/") for name in names if name.startswith("feature_lazy/conf/")}
+    files = {str(path.relative_to(ROOT / "conf")) for path in (ROOT / "conf").rglob("*.yaml")}
+    assert conf == files
+
+
+@pytest.mark.slow
+def test_it_trains_draws_and_reports_in_an_empty_folder(installed, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
+
+    def call(*arguments):
+        command = [str(installed / "feature-lazy"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    where = [str(installed / "python"), "-c", "import feature_lazy; print(feature_lazy.__file__)"]
+    home = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert str(ROOT) not in home
+    assert "loss=mse" in call("train", "--help", "loss=mse")
+    call("train", *SWEEP[:1], *JOB, *SWEEP[1:])
+    assert "8 runs in 4 jobs, 8 runs already done" in call("train", *SWEEP[:1], *JOB, *SWEEP[1:])
+    assert "done" in call("status", "results")
+    call("figures", "results")
+    assert list((tmp_path / "results" / "figures").glob("*.png"))
+    call("report", "results")
+    assert (tmp_path / "results" / "report.html").stat().st_size > 1e6
