@@ -3,10 +3,11 @@
 import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

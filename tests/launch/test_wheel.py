@@ -7,7 +7,6 @@ import zipfile
 import pytest
 
 from tests.conftest import QUICK, ROOT, TINY
-from tests.wheels import installed, wheel  # noqa: F401 - fixtures
 
 SWEEP = ("-m", "alpha.value=1,100", "width.h=4,8", "seed=ensemble", "seed.members=2", "output_dir=results")
 JOB = tuple(one for one in (*TINY, *QUICK) if not one.startswith(("alpha", "width")))

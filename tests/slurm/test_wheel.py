@@ -5,12 +5,11 @@ import subprocess
 
 from feature_lazy.runs.reading import load_run
 from tests.slurm.sweeps import CPU
-from tests.wheels import installed, wheel  # noqa: F401 - fixtures
 
 SWEEP = ("dataset.n_train=20", "dataset.n_test=20", "observe.kernel.probe=10", "width.h=4,8", "alpha.value=10")
 
 
-def test_a_sweep_of_the_wheel_is_trained_by_the_cluster(installed, tmp_path):  # noqa: F811
+def test_a_sweep_of_the_wheel_is_trained_by_the_cluster(installed, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [str(installed / "feature-lazy"), "train", "-m", *CPU, *SWEEP, f"output_dir={tmp_path}/results"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
