@@ -183,13 +183,18 @@ def _flat(value: Any) -> list[str]:
 
 
 def _overridden(group: str, path: Path) -> list[str]:
-    """The option of a group that an experiment's file chooses."""
+    """The option of a group that an experiment's file chooses, or a file that it goes on from; the last one counts."""
     if not path.is_file():
         return []
     defaults = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    listed = defaults.get("defaults", []) if isinstance(defaults, dict) else []
-    found = [entry for entry in listed if isinstance(entry, dict)]
-    return [name for entry in found for name in _flat(entry.get(f"override /{group}"))]
+    chosen: list[str] = []
+    for entry in defaults.get("defaults", []) if isinstance(defaults, dict) else []:
+        if isinstance(entry, dict) and f"override /{group}" in entry:
+            chosen = [str(entry[f"override /{group}"])]
+        elif isinstance(entry, str) and entry != "_self_":
+            base = config_dir() if entry.startswith("/") else path.parent
+            chosen = _overridden(group, base / f"{entry.lstrip('/')}.yaml") or chosen
+    return chosen
 
 
 def _parsed(arguments: Sequence[str]) -> list[Override]:

@@ -283,6 +283,8 @@ def test_a_key_of_an_option_that_was_not_chosen_says_what_to_choose(overrides, f
         "loss=mse loss.target=2",
         "loss=soft_hinge,mse loss.target=2",
         "experiment=article/fig6 seed.members=2",
+        "experiment=article/small/fig3 seed.members=2",
+        "experiment=article/small/fig9 seed.members=2",
         "dynamics=linearised dynamics.at=end",
         "'loss=glob(m*)' loss.target=2",
         "loss.beta=2",
