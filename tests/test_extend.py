@@ -6,15 +6,19 @@ import sys
 
 import pytest
 
+from feature_lazy.launch.commands import main
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.settings import registry
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.help import help_text
 from feature_lazy.settings.overrides import checked
+from feature_lazy.study import law as laws
 from tests.conftest import ROOT, composed
+from tests.stored_sweeps import plant
 
-PAGES = sorted(path for path in (ROOT / "docs" / "extend").glob("*.md") if path.name != "README.md")
+FOLDER = ROOT / "docs" / "extend"
+PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name not in ("README.md", "law.md"))
 SMALL = ("dataset.n_train=20", "dataset.n_test=20", "width.h=8", "observe.kernel.probe=10", "observe.per_decade=2")
 SHORT = ("dynamics.max_steps=2000",)
 
@@ -37,9 +41,11 @@ def test_page_trains(alone, page):
     [command] = re.findall(r"```sh\nPYTHONPATH=\. python \S*train\.py (.*?)\n```", text)
     (alone / "mine.py").write_text(code)
     overrides = shlex.split(command)
-    group, _, name = next(word for word in overrides if re.match(r"[a-z]+=\w+$", word)).partition("=")
+    group, _, name = overrides[1].partition("=")
     config = composed(*SMALL, *SHORT, *checked(overrides), f"output_dir={alone / 'results'}")
-    assert registry.is_foreign(type(getattr(config, group)))
+    name = name.strip("[]")
+    chosen = config.observe.also[name] if group == "observe/also" else getattr(config, group)
+    assert registry.is_foreign(type(chosen))
     validate(config)
     [run_id] = train_config(config)
     run = load_run(alone / "results" / "runs" / run_id)
@@ -48,8 +54,26 @@ def test_page_trains(alone, page):
     losses = run.history["train/loss"]
     assert losses[-1] < losses[0]
     assert f"{group}={name}" in help_text([f"{group}={name}"])
+    if group == "observe/also":
+        assert len(run.history["spread/F"]) == len(losses)
+        assert run.quantities["spread/F"].label == "deviation of F over test patterns"
+
+
+def test_page_of_a_law_is_judged(alone, capsys, monkeypatch):
+    text = (FOLDER / "law.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    [command] = re.findall(r"```sh\nPYTHONPATH=\. feature-lazy (.*?)\n```", text)
+    (alone / "mine.py").write_text(code)
+    laws.declared()
+    monkeypatch.setattr(laws, "_declared", dict(laws._declared))
+    monkeypatch.setenv("COLUMNS", "300")
+    plant(alone)
+    given = [str(alone) if word == "results/mine" else word for word in shlex.split(command)]
+    assert main(given) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "weight change, over all" in line]
+    assert "agrees" in line or "differs" in line or "cannot tell" in line
 
 
 def test_there_is_a_page_for_every_kind_in_the_table():
     listed = set(re.findall(r"\]\((\w+)\.md\)", (ROOT / "docs" / "extend" / "README.md").read_text(encoding="utf-8")))
-    assert listed == {page.stem for page in PAGES}
+    assert listed == {page.stem for page in PAGES} | {"law"}
