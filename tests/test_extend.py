@@ -10,6 +10,7 @@ from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.settings import registry
 from feature_lazy.settings.checks import validate
+from feature_lazy.settings.config import ALSO
 from feature_lazy.settings.help import help_text
 from feature_lazy.settings.overrides import checked
 from tests.conftest import ROOT, composed
@@ -37,9 +38,11 @@ def test_page_trains(alone, page):
     [command] = re.findall(r"```sh\nPYTHONPATH=\. python \S*train\.py (.*?)\n```", text)
     (alone / "mine.py").write_text(code)
     overrides = shlex.split(command)
-    group, _, name = next(word for word in overrides if re.match(r"[a-z]+=\w+$", word)).partition("=")
+    chosen = [match for word in overrides if (match := re.match(r"([a-z/]+)=\[?(\w+)\]?$", word))]
+    group, name = next(match.groups() for match in chosen if match[1] != "options")
     config = composed(*SMALL, *SHORT, *checked(overrides), f"output_dir={alone / 'results'}")
-    assert registry.is_foreign(type(getattr(config, group)))
+    made = config.observe.also[name] if group == ALSO else getattr(config, group)
+    assert registry.is_foreign(type(made))
     validate(config)
     [run_id] = train_config(config)
     run = load_run(alone / "results" / "runs" / run_id)
