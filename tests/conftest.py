@@ -14,6 +14,7 @@ from feature_lazy.runs.store import Store
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.schema import register, to_config
 
+pytest_plugins = ["tests.wheels"]  # its fixtures, for whoever asks
 ROOT = Path(__file__).parents[1]
 TINY = (
     "dataset.n_train=20",

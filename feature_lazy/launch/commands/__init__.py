@@ -1,7 +1,8 @@
-"""The command ``feature-lazy``: everything but training, from the files of a results folder alone.
+"""The command ``feature-lazy``: training from anywhere, and all that is done with the files of a results folder.
 
 A command is a module here with a docstring (its help), ``arguments(parser)`` and ``call(options)``, which returns the
-exit status. Modules import what is heavy inside ``call``, so that ``--help`` is quick.
+exit status; with ``PASSED_ON`` its arguments go to ``call`` as they are. Modules import what is heavy inside ``call``,
+so that ``--help`` is quick.
 """
 
 import argparse
@@ -26,7 +27,9 @@ def modules() -> dict[str, ModuleType]:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    result = argparse.ArgumentParser(prog="feature-lazy", description="Look at runs of feature_lazy, and after them.")
+    result = argparse.ArgumentParser(
+        prog="feature-lazy", description="Train, look at runs of feature_lazy, and after them."
+    )
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
     for name, module in modules().items():
         add(subparsers, name, module)
@@ -43,7 +46,10 @@ def add(subparsers: Any, name: str, module: ModuleType) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status; an error that the user can mend is one sentence."""
-    options = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and getattr(modules().get(given[0]), "PASSED_ON", False):
+        return modules()[given[0]].call(argparse.Namespace(overrides=given[1:]))
+    options = parser().parse_args(given)
     try:
         return options.call(options)
     except FeatureLazyError as error:
