@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString, Transformer
+from hydra.core.override_parser.types import Override, QuotedString, Transformer, ValueType
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -172,9 +172,14 @@ def _chosen(group: str, overrides: Sequence[Override]) -> list[str]:
 
 
 def _names(override: Override) -> list[str]:
-    if override.is_choice_sweep():
+    if override.is_choice_sweep() and not _matches(override):
         return [name for value in override.sweep_iterator(Transformer.identity) for name in _flat(value)]
     return [] if override.is_sweep_override() else _flat(override.value())
+
+
+def _matches(override: Override) -> bool:
+    """Whether options are given by a glob, of which only Hydra knows what it matches."""
+    return override.value_type is ValueType.GLOB_CHOICE_SWEEP
 
 
 def _flat(value: Any) -> list[str]:
@@ -242,12 +247,12 @@ def _check_choice(override: Override) -> None:
     Raises:
         ConfigError: it is none; the message has the options, and the key that was meant.
     """
+    if _matches(override):
+        return
     if override.is_choice_sweep() or override.is_range_sweep():
         values = list(override.sweep_iterator(Transformer.identity))
     elif override.is_interval_sweep():
         values = [0.0]
-    elif override.is_sweep_override():
-        return  # a glob: it matches names of options
     else:
         values = [override.value()]
     if all(isinstance(value, (str, list, QuotedString)) for value in values):
