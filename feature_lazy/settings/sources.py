@@ -42,12 +42,12 @@ def source_files(target: str) -> dict[str, Path]:
     """What a target needs to run elsewhere: its path below a folder on Python's path → file.
 
     Of a package all that is written in Python, so that what it imports by a computed name is there too; of a module
-    without package itself and what it imports from its folder.
+    without package itself and what it imports from its folder. A target may be a module itself.
 
     Raises:
         ConfigError: there is no such module, or it has no source in Python.
     """
-    module = module_of(target)
+    module = target if _origin(target) else module_of(target)
     home = _home(module)
     if set(FOREIGN) & set(home.parts):
         return {}  # installed, and so wherever this environment is

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.launch.slurm.snapshot import freeze
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.store import Store
@@ -133,6 +134,15 @@ def test_from_the_command_line_sweeps_are_killed_and_go_on(own):
     assert {run.columns["activation"] for run in runs} == {"own_activation"}
     helped = [sys.executable, str(ROOT / "train.py"), "--help", "options=[own_options]", "loss=own_loss"]
     assert "s=3.0" in subprocess.run(helped, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_queued_jobs_carry_the_modules_of_options(own):
+    """Those that are chosen, and those that are only named, for a job imports them all."""
+    (own / "more_options.py").write_text(MODULE.replace('"own_', '"more_').replace("OwnLoss", "MoreLoss"))
+    config = job("loss", own, "options=[own_options,more_options]")
+    folder = freeze(own / "results", targets(config))
+    for name in ("own_options", "more_options"):
+        assert [path.read_bytes() for path in folder.rglob(f"{name}.py")] == [(own / f"{name}.py").read_bytes()]
 
 
 def test_a_folder_with_an_option_that_is_gone_is_readable_and_says_which(own, monkeypatch):
