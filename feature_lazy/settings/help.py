@@ -89,6 +89,11 @@ def _about(word: str) -> str:
     return "\n".join(line for row in rows for line in _wrapped(f"{row.title}: {row.key}={row.default}", row.meaning, 4))
 
 
+def _short(value: str) -> str:
+    """A default that fits into a line: the middle of a long list is left out."""
+    return value if len(value) <= 40 else f"{value[:12].rpartition(',')[0]}, …,{value.rpartition(',')[2]}"
+
+
 def _base(group: str, name: str) -> str:
     preset = registry.presets(group).get(name)
     return preset.of if preset else name
@@ -101,7 +106,7 @@ def _option(group: str, name: str, made: type) -> Iterator[str]:
         preset.doc if preset else summary(made), COLUMNS - 2, initial_indent="  ", subsequent_indent="  "
     )
     for row in _rows(group, name, made, ""):
-        yield from _wrapped(f"  {row.key}={row.default}", row.meaning, 28)
+        yield from _wrapped(f"  {row.key}={_short(row.default)}", row.meaning, 28)
 
 
 @dataclasses.dataclass(frozen=True)
