@@ -160,7 +160,7 @@ def _tiles(n_rows: int, n_columns: int, size: int, *, symmetric: bool) -> Iterat
 def _shape(
     architecture: Network, params: Params, x1: Tensor, x2: Tensor | None, *, trace: bool = False
 ) -> tuple[int, int, int]:
-    """Of a kernel: members, and rows and columns, one for each output of each pattern."""
+    """Shape of a kernel: members, and rows and columns, one for each output of each pattern."""
     c = 1 if trace else architecture.n_outputs
     return len(next(iter(params.values()))), c * len(x1), c * len(x1 if x2 is None else x2)
 

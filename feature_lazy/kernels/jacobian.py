@@ -20,7 +20,7 @@ from feature_lazy.networks.functional import Apply, under_vmap
 from feature_lazy.networks.layout import Params
 
 SHARE_OF_MAKING = 0.25
-"""Of the memory, for making new rows of the Jacobian. The rest holds rows: the more, the fewer are made again."""
+"""Share of the memory for making new rows of the Jacobian. The rest holds rows: the more, the fewer are made again."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FEATURE, LAZY = 1.0, 0.1
 """Kernel change from which on features are learnt, and up to which training is lazy."""
 TOLERANCE = 1e-2
-"""Of the flow under the initial kernel; the network's own is ``follow``'s."""
+"""Tolerance of the flow under the initial kernel; the network's own is ``follow``'s."""
 DECADES = 3
 """Further α, a factor of ten apart, that are tried to find where the kernel change is 1."""
 

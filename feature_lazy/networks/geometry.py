@@ -29,7 +29,7 @@ class Window:
 
 
 def article_windows(blocks: int, per_block: int) -> list[Window]:
-    """Of the article's network: 5 × 5, padding 1, stride 2 on the first convolution of each block (section 7)."""
+    """Windows of the article's network: 5 × 5, padding 1, stride 2 on each block's first convolution (section 7)."""
     return [Window(5, 1 if layer % per_block else 2, 1) for layer in range(blocks * per_block)]
 
 

@@ -50,7 +50,7 @@ class Provenance:
         self.clock = time.monotonic()
 
     def begin(self, run: Path) -> dict[str, Any]:
-        """Of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all runs."""
+        """Provenance of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all."""
         git, diff = revision()
         if diff and len(diff) <= DIFF_LIMIT:
             path = run.parent.parent / "sources" / f"{git['diff']}.diff"

@@ -119,13 +119,20 @@ def discover(modules: Iterable[str] = ()) -> None:
         _discovered = True  # first: an option file may ask for another option while it is imported
         for module in own_modules():
             importlib.import_module(module)
-        for entry in metadata.entry_points(group=ENTRY_POINT):
-            try:
-                entry.load()
-            except Exception as error:
-                _failed[f"{entry.name} ({entry.value})"] = f"{type(error).__name__}: {error}"
+        _failed.update(load_plugins(ENTRY_POINT))
     for module in modules:
         _import(module)
+
+
+def load_plugins(group: str) -> dict[str, str]:
+    """Import what installed packages name under a group of entry points; those that fail, each with the reason."""
+    failed = {}
+    for entry in metadata.entry_points(group=group):
+        try:
+            entry.load()
+        except Exception as error:
+            failed[f"{entry.name} ({entry.value})"] = f"{type(error).__name__}: {error}"
+    return failed
 
 
 def own_modules(declares: re.Pattern[bytes] = DECLARES) -> list[str]:

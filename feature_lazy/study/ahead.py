@@ -45,7 +45,7 @@ class Lead:
 
 
 def lead(table: pd.DataFrame) -> Lead | None:
-    """Of one width or, each width's difference averaged, of several; None if no width has errors in both regimes."""
+    """Lead of one width or, each width's difference averaged, of several; None without errors in both regimes."""
     grid = Grid.of(table, ERROR)
     below = grid.x < crossover(table)
     known = np.isfinite(grid.values).any(2)

@@ -11,7 +11,7 @@ from feature_lazy.core.statistics import LEVEL
 from feature_lazy.study.grid import Grid
 
 ROUNDING = 1e-12
-"""Of a mean of logarithms: seeds that scatter less do not scatter."""
+"""Rounding of a mean of logarithms: seeds that scatter less do not scatter."""
 
 
 @dataclass(frozen=True)

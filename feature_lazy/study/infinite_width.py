@@ -38,7 +38,7 @@ VERSION = 1
 NOT_ITS_OWN = ("alpha", "width", "seed", "dynamics", "observe", "dtype")
 """Keys of a run's configuration on which the limit h → ∞ at α ≫ 1/√h does not depend."""
 TOLERANCE = 1e-3
-"""Of the flow; the error of F at its end is below it."""
+"""Tolerance of the flow; the error of F at its end is below it."""
 MATRICES = 5
 """P × P numbers held at a time: both kernels, and what a block of them is made of."""
 MAX_STEPS = 100_000

@@ -14,11 +14,10 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING, Union
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.registry import HOME, own_modules
+from feature_lazy.settings.registry import HOME, load_plugins, own_modules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,11 +132,7 @@ def declared() -> list[Law]:
         _discovered = True
         for module in (*FIRST, *own_modules(DECLARES)):
             importlib.import_module(module)
-        for entry in metadata.entry_points(group=ENTRY_POINT):
-            try:
-                entry.load()
-            except Exception as error:
-                _failed[f"{entry.name} ({entry.value})"] = f"{type(error).__name__}: {error}"
+        _failed.update(load_plugins(ENTRY_POINT))
     return list(_declared.values())
 
 

@@ -28,7 +28,7 @@ CURIOSITY = 1.05
 CALL_FLOPS = 2.5e6
 """What an evaluation costs however small it is: the flops of a core in the eighth of a millisecond that it takes."""
 EXPECTED_CALLS = 200
-"""Of the exponential integrator, before its first step."""
+"""Calls that the exponential integrator is expected to take, before its first step."""
 KERNEL_LIMIT = 40.0
 """Gradients that one step of the exponential integrator may cost; beyond it the stiff method is Chebyshev's."""
 MAX_OUTPUTS = 4000

@@ -55,7 +55,7 @@ class TiledKernel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of every entry."""
+        """Type of every entry."""
         return DTYPES[self.manifest.dtype]
 
     def __getitem__(self, index: tuple[slice, slice]) -> Tensor:

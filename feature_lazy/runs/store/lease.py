@@ -80,7 +80,7 @@ class Lease:
     """The right to train a run, for as long as nobody has taken it over."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        """Of a run's directory, with the number that this process has created there."""
+        """Take a run's directory, with the number that this process has created there."""
         self.folder, self.number = folder, number
 
     def beat(self) -> None:

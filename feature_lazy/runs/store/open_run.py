@@ -44,7 +44,7 @@ class Shadow:
     """
 
     def __init__(self, path: Path) -> None:
-        """Of a run's directory."""
+        """Take a run's directory."""
         self.path, self.history = path, History()
 
     def observe(self, row: Row) -> None:

@@ -17,9 +17,9 @@ from feature_lazy.study.figures.style import look
 
 FORMATS = ("pdf", "png", "pgf")
 WIDTH = 6.8
-"""Of a figure across a page, in inches."""
+"""Width of a figure across a page, in inches."""
 CHARACTERS = 140
-"""Of a line of notes in that width."""
+"""Characters in a line of notes of that width."""
 
 
 class Sheet:

@@ -35,7 +35,7 @@ PANELS = {
     "errorbar.capsize": 1.5,
     "pdf.fonttype": 42,  # text that can be selected and searched
 }
-"""Of the article's figures, of several panels across a page."""
+"""Style of the article's figures, which have several panels across a page."""
 # Okabe and Ito's colours, told apart by the colour-blind; in this order neighbours differ in grey too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

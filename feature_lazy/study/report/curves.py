@@ -27,9 +27,9 @@ SHOWN = (
 )
 """What the page draws over time of the usual quantities; to these come those of the user's own."""
 MOST_OBSERVATIONS = 80
-"""Of one curve; more would not be seen."""
+"""Observations of one curve; more would not be seen."""
 MOST_NUMBERS = 1_200_000
-"""Of all curves of the page, about 7 bytes each."""
+"""Numbers in all curves of the page, about 7 bytes each."""
 
 
 @dataclass
