@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from feature_lazy.settings.config import Config
@@ -13,6 +14,7 @@ from feature_lazy.settings.registry import is_foreign
 from feature_lazy.settings.scales import SingleSeed
 from feature_lazy.settings.sources import source_hash
 
+FLOATS = (float, float | None)
 SCIENCE_VERSION = 3
 """Raised with every change of the code that changes results: runs of an older version are then not taken for done."""
 
@@ -107,13 +109,18 @@ def scientific(node: Any) -> dict[str, Any]:
     later key or group at its default, and the version of an option that has not been raised.
     """
     found: dict[str, Any] = {}
-    for f in dataclasses.fields(node):
-        if f.metadata.get("science", True):
-            value = _plain(f, getattr(node, f.name))
-            if not (f.metadata.get("later") and value == _plain(f, _default(f))):
-                found[f.name] = value
+    for f in _science(type(node)):
+        value = _plain(f, getattr(node, f.name))
+        if not (f.metadata.get("later") and value == _plain(f, _default(f))):
+            found[f.name] = value
     version = getattr(node, "version", 1)
     return {**found, "version": version} if version > 1 else found
+
+
+@cache
+def _science(made: type) -> tuple[dataclasses.Field[Any], ...]:
+    """Fields that can change what is computed; asked for every cell of a sweep."""
+    return tuple(f for f in dataclasses.fields(made) if f.metadata.get("science", True))
 
 
 def _default(f: dataclasses.Field[Any]) -> Any:
@@ -122,12 +129,14 @@ def _default(f: dataclasses.Field[Any]) -> Any:
 
 def _plain(f: dataclasses.Field[Any], value: Any) -> Any:
     """A value as JSON holds it; in Python, too, a float field may have been given as 1."""
+    if isinstance(value, str | bool | int):
+        return float(value) if f.type in FLOATS and not isinstance(value, str) else value
     if dataclasses.is_dataclass(value):
         return scientific(value)
     if isinstance(value, list):
         items = [float(item) for item in value] if f.type == list[float] else list(value)
         return sorted(items) if f.metadata.get("unordered") else items
-    return float(value) if f.type in (float, float | None) and value is not None else value
+    return value
 
 
 def source_hashes(config: Config) -> list[str]:

@@ -40,7 +40,7 @@ def register() -> None:
     for group in (*GROUPS, ALSO):
         for name, made in registry.options(group).items():
             node = OmegaConf.structured(made)
-            _free(node)
+            _free(node, made)
             if registry.is_foreign(made):
                 package = f"observe.also.{name}" if group == ALSO else None
                 store.store(group=group, name=name, node=node, package=package)
@@ -53,14 +53,13 @@ def register() -> None:
     store.store(group="schema", name="config", node=root, package="_global_")
 
 
-def _free(node: Any) -> None:
+def _free(node: Any, made: type) -> None:
     """Let dictionaries in an option have any keys, unless they are dataclasses."""
-    for key in node:
-        if not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node[key]):
-            if dataclasses.is_dataclass(OmegaConf.get_type(node[key])):
-                _free(node[key])
-            else:
-                OmegaConf.set_struct(node[key], False)
+    for name, within in keys_of((made,)).items():
+        if within is FREE:
+            OmegaConf.set_struct(node[name], False)
+        elif within:
+            _free(node[name], within[0])
 
 
 def to_config(cfg: DictConfig) -> Config:
