@@ -1,6 +1,5 @@
 """From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +20,7 @@ from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.groups import Dynamics, Loss, Observable
+from feature_lazy.settings.scales import rescaled
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def build(config: Config) -> Batch:
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     dataset = config.dataset.build(config.labels).to(dtype, device)
     network = config.architecture.build(config, dataset)
-    scale = min(1.0, alpha(config) * math.sqrt(network.last_fan_in))
+    scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
         cells=cells(config),
         architecture=network,

@@ -432,13 +432,3 @@ def probe_problems(key: str, patterns: int, config: "Config") -> Iterator[str]:
     """What is wrong with a number of test patterns, by the key that has it."""
     if patterns > config.dataset.n_test:
         yield f"{key}={patterns}: must be at most dataset.n_test={config.dataset.n_test}."
-
-
-def rescaled(value: float, h: int) -> float:
-    """√h·value: the one place where α becomes √h·α; its inverse is α = √h·α/√h."""
-    return value * math.sqrt(h)
-
-
-def plain(value: Any) -> Any:
-    """An option as plain values, its dataclasses as dictionaries."""
-    return dataclasses.asdict(value)

@@ -1,14 +1,20 @@
 """The knobs that every sweep turns: options of the groups ``alpha``, ``width`` and ``seed``."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from feature_lazy.settings.groups import Alpha, Seed, Width, rescaled
+from feature_lazy.settings.groups import Alpha, Seed, Width
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
 if TYPE_CHECKING:
     from feature_lazy.settings.config import Config
+
+
+def rescaled(alpha: float, h: int) -> float:
+    """√h·α: the one place where it is computed; α = √h·α/√h is its inverse."""
+    return alpha * math.sqrt(h)
 
 
 @option("alpha", "rescaled")
