@@ -77,3 +77,12 @@ def test_page_of_a_law_is_judged(alone, capsys, monkeypatch):
 def test_there_is_a_page_for_every_kind_in_the_table():
     listed = set(re.findall(r"\]\((\w+)\.md\)", (ROOT / "docs" / "extend" / "README.md").read_text(encoding="utf-8")))
     assert listed == {page.stem for page in PAGES} | {"law"}
+
+
+def test_blocks_of_the_python_page_run(tmp_path, monkeypatch):
+    """All but the first, which reads a stored sweep."""
+    monkeypatch.chdir(tmp_path)
+    _, *blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, {})

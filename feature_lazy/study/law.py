@@ -2,9 +2,9 @@
 
 You write these, in a module of your own, and name it by ``--law pkg.module.function`` or by an entry point::
 
-    @law("CKA, lazy exponent", paper="1905.00414", where="Fig. 2", needs=("kernel/cka",), expected=-1)
-    def cka_exponent(table):
-        return slope(table, "kernel/cka", (100.0, np.inf))
+    @law("weight change, my exponent", paper="1906.08034", where="Fig. 9", needs=("weights/change",), expected=-1)
+    def my_exponent(table):
+        return slope(table, "weights/change", (100.0, np.inf))
 
 A law of which this is not enough returns ``verdict.Reading`` itself, one or several; none where it says nothing of
 these runs.

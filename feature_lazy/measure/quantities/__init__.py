@@ -11,7 +11,7 @@ def _fits() -> dict[str, Quantity]:
     found = {}
     for name, label, loss in (("train", "training", "training loss α²𝓛"), ("test", "test", "test loss")):
         found |= {
-            f"{name}/loss": Quantity(loss, where="eq. 6", theme=FIT),
+            f"{name}/loss": Quantity(loss, where="eq. 7", theme=FIT),
             f"{name}/error": Quantity(f"{label} error", scale="percent", where="Fig. 3", theme=FIT),
             f"{name}/unfit": Quantity(f"{label} patterns with F·y < 1", theme=FIT),
             f"{name}/margin_min": Quantity(f"smallest margin F·y, {label}", scale="linear", theme=FIT),

@@ -1,4 +1,4 @@
-"""Figures: ``overview`` of any sweep, and ``registry`` of those of the article, each with its data as a table."""
+"""Figures of any sweep, each a function of its table; those of the article are in ``analysis``."""
 
 from feature_lazy.study.figures.overview import FIGURES, draw
 from feature_lazy.study.figures.style import STYLE
