@@ -105,8 +105,8 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
 def scientific(node: Any) -> dict[str, Any]:
     """Plain values of all keys that can change what is computed.
 
-    Absent are keys that say how, where and how long, and what ``observe/also`` records beside; and, so that runs from before keep their ids, a
-    later key or group at its default, and the version of an option that has not been raised.
+    Absent are keys that say how, where and how long, and what ``observe/also`` records beside; and, so that runs from
+    before keep their ids, a later key or group at its default, and the version of an option that has not been raised.
     """
     found: dict[str, Any] = {}
     for f in _science(type(node)):
