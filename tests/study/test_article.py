@@ -128,7 +128,7 @@ KINDS = {
     "fig3": ("width.h=8", "observe.kernel.probe=10"),
     "fig3b_kernel": ("width.h=8",),
     "fig7b": ("width.h=2", "alpha.value=10", "dynamics.updates=3"),
-    "fig8": ("dataset.n_train=4", "observe.kernel.probe=4", "dynamics.max_steps=1000", "dynamics.tolerance=10"),
+    "fig8": ("dataset.n_train=4", "observe.kernel.probe=4", "dynamics.max_steps=1000", "dynamics.tolerance=1"),
     "fig8c_kernel": ("width.h=20", "architecture.depth=2", "alpha.value=1e4", "dynamics.at=end"),
     "fig11": ("width.h=8",),
     "fig13": ("width.h=8", "alpha.value=10", "dynamics.eps_gradient=1e-2"),
