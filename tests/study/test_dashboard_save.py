@@ -97,11 +97,15 @@ def test_no_permission_to_write_is_one_sentence(server, save):
 
 
 def test_server_that_does_not_answer_is_given_up(server, save):
+    def timed():
+        begun = time.monotonic()
+        return save("laziness", timeout=1), time.monotonic() - begun
+
+    _, answered = timed()
     server.silent = True
-    begun = time.monotonic()
-    failed = save("laziness", timeout=1)
-    # Measured: 4 s; 24 s with the 19 s that the client waits of itself.
-    assert time.monotonic() - begun < 15
+    failed, silent = timed()
+    # Over what the command takes beside it, which is mostly imports. Measured: 1 s; 20 s with the client's own wait.
+    assert silent - answered < 15
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
     assert failed.stderr.startswith("Weights & Biases: the login failed: ")
     assert failed.stderr.endswith(HINT + "\n")
