@@ -84,9 +84,7 @@ class Workers:
             self.everyone.remove(worker)
             worker = _start()
             self.everyone.append(worker)
-            for process in processes:
-                process.join(PATIENCE)
-            raise WorkerDiedError(processes[0].exitcode if processes else None) from error
+            raise WorkerDiedError(exit_code(processes[0]) if processes else None) from error
         finally:
             self.idle.put(worker)
 
@@ -98,6 +96,23 @@ class Workers:
         end = time.monotonic() + PATIENCE
         for process in processes:
             process.join(max(0.0, end - time.monotonic()))
+
+
+def exit_code(process: Any, patience: float = 5.0) -> int | None:
+    """Exit code of a process that has died.
+
+    The pool's own thread waits for the process too. Where it was first, the process is gone for us, and its code not
+    known until that thread has written it down.
+
+    Args:
+        process: of ``multiprocessing``.
+        patience: seconds that the thread may take for it.
+    """
+    process.join(PATIENCE)
+    end = time.monotonic() + patience
+    while process.exitcode is None and time.monotonic() < end:
+        time.sleep(0.01)
+    return process.exitcode
 
 
 def _start() -> ProcessPoolExecutor:
