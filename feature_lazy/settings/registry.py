@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 import sys
+import threading
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
@@ -29,6 +30,7 @@ _options: dict[str, dict[str, type]] = {}
 _presets: dict[str, dict[str, "Preset"]] = {}
 _failed: dict[str, str] = {}
 _discovered = False
+_discovering = threading.RLock()
 
 
 @typing.dataclass_transform()
@@ -115,11 +117,16 @@ def discover(modules: Iterable[str] = ()) -> None:
         ConfigError: a named module that cannot be imported, or that declares no option.
     """
     global _discovered
-    if not _discovered:
-        _discovered = True  # first: an option file may ask for another option while it is imported
-        for module in own_modules():
-            importlib.import_module(module)
-        _failed.update(load_plugins(ENTRY_POINT))
+    with _discovering:  # another thread must not see half of the options
+        if not _discovered:
+            _discovered = True  # first: an option file may ask for another option while it is imported
+            try:
+                for module in own_modules():
+                    importlib.import_module(module)
+            except BaseException:
+                _discovered = False
+                raise
+            _failed.update(load_plugins(ENTRY_POINT))
     for module in modules:
         _import(module)
 

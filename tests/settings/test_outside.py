@@ -233,3 +233,15 @@ def test_option_files_are_light():
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
     assert shutil.which("git")
+
+
+def test_threads_see_all_options_or_wait():
+    """In a fresh process: eight threads ask at once, and each is given every activation."""
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor; from feature_lazy.settings import registry\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda _: len(registry.options('tracking')), range(8)))\n"
+        "print(min(found) == max(found) >= 7)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "True"
