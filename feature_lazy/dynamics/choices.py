@@ -48,7 +48,7 @@ class Training:
         }
 
 
-class Dynamics(Protocol):
+class Choice(Protocol):
     """How weights move; everything else about a run is the same for all of them."""
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
@@ -121,7 +121,7 @@ class FrozenKernel:
     dt_init: float = 1.0
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
-        """See ``Dynamics.prepare``.
+        """See ``Choice.prepare``.
 
         Raises:
             ConfigError: the training before did not reach the moment.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.dynamics.choices import Dynamics, GradientFlow, Training, time_scale
+from feature_lazy.dynamics.choices import Choice, GradientFlow, Training, time_scale
 from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Ended, Limits, finish, start
@@ -80,7 +80,7 @@ def follow(
     alpha: float,
     test: Tensor | None = None,
     loss: Loss | None = None,
-    dynamics: Dynamics | None = None,
+    dynamics: Choice | None = None,
     times: Sequence[float] | None = None,
     t_end: float | None = None,
 ) -> Trajectory:
