@@ -158,6 +158,31 @@ def test_science_never_writes(name):
         assert not re.search(r"\bopen\(|write_text|write_bytes|\.mkdir\(|torch\.save|np\.save", text), path
 
 
+def calls(path):
+    """Every call in a file, as (what is called, the node)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_one_door_to_the_terminal():
+    """``core/terminal.py`` keeps secrets and control characters back; who prints beside it does not."""
+    for path in [*MODULES, ROOT / "train.py"]:
+        if path == ROOT / "feature_lazy" / "core" / "terminal.py":
+            continue
+        for name, call in calls(path):
+            assert name.split(".")[-1] not in {"Console", "get_console", "pprint"} | ({name} & {"print"}), path
+            assert not re.search(r"(stdout|stderr)(\.buffer)?\.write|os\.write", name), path
+            says = name in {"sys.exit", "SystemExit", "exit"} and any(
+                isinstance(one, ast.JoinedStr) or (isinstance(one, ast.Constant) and isinstance(one.value, str))
+                or (isinstance(one, ast.Call) and ast.unparse(one.func) == "str")
+                for one in call.args
+            )  # fmt: skip
+            assert not says, f"{path}: {name} prints what it is given"
+            if name.split(".")[-1] in {"Live", "Progress"}:
+                assert any(word.arg == "console" for word in call.keywords), f"{path}: {name} without console()"
+
+
 def test_nothing_stored_is_ever_unpickled():
     """Opening somebody's results must run no code."""
     for path in [*(ROOT / "feature_lazy").rglob("*.py"), *(ROOT / "analysis").rglob("*.py")]:

@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+import unicodedata
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 """Names of environment variables whose values are secrets."""
@@ -20,8 +21,20 @@ def redact(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text from a file of somebody else's, without what would command a terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+    """A text without what would command a terminal: control characters, and those that turn the writing around."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else _shown(char) for char in text.expandtabs(4))
+
+
+def _shown(char: str) -> str:
+    """A character that is not printable, for people: a space of any width is one, all else a sign of its own."""
+    return " " if unicodedata.category(char) == "Zs" else "�"
+
+
+def clean(text: str) -> str:
+    """A text as a terminal or a log may have it: ``printable``, without secrets."""
+    return printable(redact(text))
 
 
 def log_lines() -> None:
@@ -32,7 +45,7 @@ def log_lines() -> None:
 
 
 class RedactingFormatter(logging.Formatter):
-    """A log formatter that lets no secret through, tracebacks included."""
+    """A log formatter that lets no secret and no control character through, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return clean(super().format(record))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from feature_lazy.core.terminal import console
 from feature_lazy.settings.cells import Cell
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ class LiveLine:
         """Start the display."""
         from rich.live import Live
 
-        self.live = Live(refresh_per_second=4, transient=True)
+        self.live = Live(console=console(), refresh_per_second=4, transient=True)
         self.live.start()
 
     def show(self, snapshot: Snapshot) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 from feature_lazy.core.files import write_atomically
+from feature_lazy.core.terminal import say
 from feature_lazy.settings.conf_files import config_dir, contents, differing
 from feature_lazy.settings.help import reference
 
@@ -15,11 +16,11 @@ def main() -> int:
             write_atomically(folder / name, wanted[name].encode())
         else:
             (folder / name).unlink()
-        print(f"conf/{name}")
+        say(f"conf/{name}")
     page, text = folder.parent / "docs" / "options.md", reference()
     if page.parent.is_dir() and not (page.is_file() and page.read_text(encoding="utf-8") == text):
         write_atomically(page, text.encode())
-        print("docs/options.md")
+        say("docs/options.md")
     return 0
 
 

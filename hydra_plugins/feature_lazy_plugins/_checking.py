@@ -10,6 +10,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.redaction import clean
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
@@ -46,7 +47,7 @@ class Checking:
             except ConfigError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
-            raise CompactHydraException("\n".join(["Nothing was started:", *problems]))
+            raise CompactHydraException(clean("\n".join(["Nothing was started:", *problems])))
         if isinstance(self.launcher, Planning):
             self.launcher.composer = self.composer
             if not self.launcher.plans:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.terminal import say
 
 
 def modules() -> dict[str, ModuleType]:
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.call(options)
     except FeatureLazyError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. What is done is stored; repeat the command to continue.", file=sys.stderr)
+        say("Stopped. What is done is stored; repeat the command to continue.", error=True)
         return 130

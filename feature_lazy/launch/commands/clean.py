@@ -11,6 +11,7 @@ from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import temporaries
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.plan import forget
 from feature_lazy.runs.store import checkpoint
@@ -36,7 +37,7 @@ def call(options: argparse.Namespace) -> int:
     queued = [entry for entry in chosen if entry.state is State.QUEUED]
     folders = [found.root / "runs" / entry.run_id for entry in chosen if entry.state is not State.QUEUED]
     for path in [*left, *folders]:
-        print(path)
+        say(path)
     verb = "removed" if options.yes else "would be removed (repeat with --yes)"
     if options.yes:
         try:
@@ -48,7 +49,7 @@ def call(options: argparse.Namespace) -> int:
             raise StoreError(f"{error.filename} cannot be removed ({error.strerror}).") from error
         if queued:
             forget(found.root, {entry.run_id for entry in queued})
-    print(f"{len(left)} leftovers, {len(folders)} runs and {len(queued)} queued runs {verb}")
+    say(f"{len(left)} leftovers, {len(folders)} runs and {len(queued)} queued runs {verb}")
     return 0
 
 

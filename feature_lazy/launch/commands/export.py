@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument
 
 
@@ -44,5 +45,5 @@ def call(options: argparse.Namespace) -> int:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    print(f"{len(table)} rows and {len(table.columns)} columns in {path}")
+    say(f"{len(table)} rows and {len(table.columns)} columns in {path}")
     return 0

@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -33,7 +35,6 @@ def call(options: argparse.Namespace) -> int:
         ConfigError: a configuration that is refused.
     """
     import torch
-    from rich.console import Console
 
     from feature_lazy.measure.regime import regime
     from feature_lazy.runs.batch import build
@@ -55,12 +56,12 @@ def call(options: argparse.Namespace) -> int:
         others=options.factors,
         loss=batch.loss,
     )
-    console = Console()
-    console.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
-    console.print(found.words, highlight=False)
+    out = console()
+    out.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
+    out.print(found.words, highlight=False)
     options.figure.parent.mkdir(parents=True, exist_ok=True)
     found.figure().savefig(options.figure, dpi=150)
-    console.print(f"Figure: {options.figure}")
+    out.print(f"Figure: {options.figure}")
     return 0
 
 

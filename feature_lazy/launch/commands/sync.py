@@ -6,7 +6,6 @@ that are being trained are left for another time. Log in first: wandb login, or 
 """
 
 import argparse
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import State, survey
 
@@ -44,7 +44,7 @@ def call(options: argparse.Namespace) -> int:
     changes = {name: value for name in ("project", "entity") if (value := getattr(options, name))}
     todo = [replace(parcel, place=replace(parcel.place, **changes)) for parcel in wanted]
     if not todo:
-        print("There is nothing to send: no run was trained with tracking=wandb; --all sends the others, too.")
+        say("There is nothing to send: no run was trained with tracking=wandb; --all sends the others, too.")
         return 0
     sender = Sender(found.root)
     waiting = [parcel for parcel in todo if not parcel.complete]
@@ -52,13 +52,11 @@ def call(options: argparse.Namespace) -> int:
     before = len(todo) - len(waiting) - len(left)
     failures = _send(sender, left, max(1, options.parallel)) if left else {}
     for reason in dict.fromkeys(failures.values()):
-        print(reason, file=sys.stderr)
+        say(reason, error=True)
     sent = len(left) - len(failures)
-    print(f"{sent} sent, {before} had been sent before, {len(failures)} left")
+    say(f"{sent} sent, {before} had been sent before, {len(failures)} left")
     if running or waiting:
-        print(
-            f"for another time: {len(running)} runs that are being trained, {len(waiting)} ensembles that lack members"
-        )
+        say(f"for another time: {len(running)} runs that are being trained, {len(waiting)} ensembles that lack members")
     return 1 if failures else 0
 
 
@@ -71,7 +69,6 @@ def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str
     Raises:
         KeyboardInterrupt: a person stopped it; what has been sent is noted.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     failures: dict[str, str] = {}
@@ -81,8 +78,7 @@ def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str
     def send(parcel: "Parcel") -> str | None:
         return "The others were not tried." if over.is_set() else sender.send(parcel)
 
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as bar, ThreadPoolExecutor(parallel) as pool:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar, ThreadPoolExecutor(parallel) as pool:
         task = bar.add_task("runs", total=len(left))
         futures = {pool.submit(send, parcel): parcel for parcel in left}
         try:

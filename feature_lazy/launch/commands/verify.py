@@ -4,11 +4,11 @@ Names what is damaged, and exits with 1 if anything is.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.redaction import printable
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument
 from feature_lazy.runs.survey import State, survey
 
@@ -34,6 +34,6 @@ def call(options: argparse.Namespace) -> int:
                 problems.append(str(error))
             progress(number, len(complete))
     for problem in problems:
-        print(printable(problem), file=sys.stderr)
-    print(f"{len(complete)} complete runs checked, {len(problems)} problems")
+        say(printable(problem), error=True)
+    say(f"{len(complete)} complete runs checked, {len(problems)} problems")
     return 1 if problems else 0
