@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_lazy.core.files import read_regular
+from feature_lazy.core.files import appending, read_stored, read_tail
+from feature_lazy.core.shapes import NOTHING, NUMBER, Record
 
 Row = Mapping[str, float]
+OBSERVATION = Record({"t": NUMBER}, rest=NUMBER | NOTHING)
+"""A line of the file: the training time, and numbers; null is NaN or infinity."""
 
 
 def encode(row: Row) -> bytes:
@@ -37,8 +40,9 @@ def decode(data: bytes, *, whole: bool) -> list[dict[str, float]]:
     if lines.pop() and whole:
         raise ValueError("the last line is cut")
     rows = [json.loads(line) for line in lines]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is not an observation")
+    for number, row in enumerate(rows, start=1):
+        if why := OBSERVATION.misfit(row):
+            raise ValueError(f"line {number} is not an observation: {why}")
     return [{name: math.nan if value is None else float(value) for name, value in row.items()} for row in rows]
 
 
@@ -95,31 +99,37 @@ class History:
 
     @staticmethod
     def up_to(path: Path, mark: Mark) -> "History | None":
-        """What a file held at a mark, None if it does not hold that any more."""
+        """What a file held at a mark, None if it does not hold that any more.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
         try:
-            data = read_regular(path)
+            data = read_stored(path)
             return History(decode(data[: mark.size], whole=True)) if mark.holds(data) else None
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
 
 
-def append(path: Path, line: bytes) -> None:
-    """Append a line to a file.
+def append(path: Path, line: bytes, *, below: Path) -> None:
+    """Append a line to a file below a folder; links are refused.
 
     Raises:
         OSError: it cannot be written.
     """
-    with path.open("ab") as file:
+    with appending(path, below=below) as file:
         file.write(line)
 
 
-def settle(path: Path, data: bytes | bytearray) -> None:
+def settle(path: Path, data: bytes | bytearray, *, below: Path) -> None:
     """Drop from a file what comes after its history, add what a failed write has left out, and make it last.
+
+    Links below the folder are refused.
 
     Raises:
         OSError: it cannot be written.
     """
-    with path.open("ab") as file:
+    with appending(path, below=below) as file:
         size = file.tell()
         file.truncate(min(size, len(data)))
         file.write(data[size:])
@@ -130,7 +140,7 @@ def settle(path: Path, data: bytes | bytearray) -> None:
 def last_row(path: Path) -> dict[str, float]:
     """The last whole observation in a file, empty if there is none: of a run that is being trained, too."""
     try:
-        lines = read_regular(path).split(b"\n")[:-1]
+        lines = read_tail(path).split(b"\n")[:-1]
         return decode(lines[-1] + b"\n", whole=True)[0] if lines else {}
     except (OSError, ValueError, TypeError, RecursionError):
         return {}

@@ -7,6 +7,7 @@ runs that come of it. So it is known what is missing, and how to train it, when 
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +15,28 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import read_regular, write_atomically
-from feature_lazy.runs.reading import Run, checksum
+from feature_lazy.core.files import read_stored, remove, write_atomically
+from feature_lazy.core.shapes import NUMBER, TEXT, Items, Plain, Record
+from feature_lazy.runs.reading import COLUMNS, CONFIG, IDENTITY, Run, checksum
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import Cell, cells
 from feature_lazy.settings.config import Config
 
 PLANS = "plans"
 PLAN_SCHEMA = 1
+RUN_ID = Plain("a run's id", lambda value: isinstance(value, str) and bool(re.fullmatch(r"\w[\w.-]{0,63}", value)))
+PLAN = Record(
+    {
+        "schema": NUMBER,
+        "sha256": TEXT,
+        "jobs": Items(
+            Record(
+                {"config": CONFIG, "runs": Items(Record({"run_id": RUN_ID, "columns": COLUMNS, "identity": IDENTITY}))}
+            )
+        ),
+    }
+)
+"""What every plan is, whoever wrote it: ids become names of folders."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,11 @@ def read_plans(root: Path) -> tuple[list[PlannedJob], list[str]]:
     for path in sorted((root / PLANS).glob("*.json"), key=lambda path: path.lstat().st_mtime):
         try:
             jobs += _read(path)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except FileNotFoundError:
+            continue  # replaced just now
+        except OSError as error:
+            problems.append(f"The plan {path} cannot be read now ({error.strerror}): look again when it can.")
+        except (ValueError, RecursionError) as error:
             problems.append(f"The plan {path} is damaged ({error}). Remove it, and repeat the sweep's command.")
     return jobs, problems
 
@@ -130,12 +149,14 @@ def forget(root: Path, run_ids: Collection[str]) -> None:
     for path in sorted((root / PLANS).glob("*.json")):
         try:
             jobs = _read(path)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             continue
         kept = [PlannedJob(job.config, tuple(run for run in job.runs if run.run_id not in run_ids)) for job in jobs]
-        with writing_plan(path):
-            path.unlink()
-        _write(root, [job for job in kept if job.runs])
+        kept = [job for job in kept if job.runs]
+        if kept != jobs:
+            _write(root, kept)
+            with writing_plan(path):
+                remove(path, below=root)
 
 
 def _read(path: Path) -> list[PlannedJob]:
@@ -143,8 +164,11 @@ def _read(path: Path) -> list[PlannedJob]:
 
     Raises:
         ValueError: it is damaged.
+        OSError: it cannot be read now.
     """
-    plan = json.loads(read_regular(path))
+    plan = json.loads(read_stored(path))
+    if why := PLAN.misfit(plan):
+        raise ValueError(why)
     if plan["schema"] != PLAN_SCHEMA or plan["sha256"] != checksum(plan):
         raise ValueError("it does not match its checksum")
     return [PlannedJob(job["config"], tuple(PlannedRun(**run) for run in job["runs"])) for job in plan["jobs"]]
@@ -157,7 +181,7 @@ def _write(root: Path, jobs: Sequence[PlannedJob]) -> None:
     name = hashlib.sha256("\n".join(run.run_id for job in jobs for run in job.runs).encode()).hexdigest()[:16]
     path = root / PLANS / f"{name}.json"
     with writing_plan(path):
-        write_atomically(path, json.dumps({**plan, "sha256": checksum(plan)}).encode())
+        write_atomically(path, json.dumps({**plan, "sha256": checksum(plan)}).encode(), below=root)
 
 
 @contextmanager

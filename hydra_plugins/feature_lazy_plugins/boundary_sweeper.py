@@ -14,6 +14,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.files import write_atomically
 from feature_lazy.core.redaction import clean
 from feature_lazy.launch.boundary import Lost, Search, Target, check, save, show, stored
 from feature_lazy.settings.checks import validate
@@ -58,8 +59,10 @@ class BoundarySweeper(Checking, BasicSweeper):
         assert self.config is not None
         searches = self._searches(self._combinations(arguments))
         sweep_dir = Path(str(self.config.hydra.sweep.dir))
-        sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
+        try:
+            write_atomically(sweep_dir / "multirun.yaml", OmegaConf.to_yaml(self.config).encode(), below=sweep_dir)
+        except OSError as error:
+            raise CompactHydraException(f"{sweep_dir} cannot be written ({error.strerror}).") from error
         try:
             returns = list(self._rounds(searches))
             for root in dict.fromkeys(search.readings.root for search in searches):

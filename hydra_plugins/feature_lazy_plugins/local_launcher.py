@@ -2,9 +2,9 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.launch.sweep_display import SweepDisplay
 from feature_lazy.launch.workers import WorkerDiedError, Workers
 from feature_lazy.runs.failures import record
@@ -79,7 +80,7 @@ class LocalLauncher(Planning, Launcher):
         self, jobs: Sequence[SweepJob], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay
     ) -> None:
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, below=folder.parent)
         workers = Workers(min(self.n_jobs, len(todo)))
         try:
             with ThreadPoolExecutor(len(workers)) as threads, workers, display.watch(folder):
@@ -94,7 +95,8 @@ class LocalLauncher(Planning, Launcher):
                     threads.shutdown(wait=False, cancel_futures=True)
                     raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                remove_folder(folder, below=folder.parent)
 
     def _composed(self, job: SweepJob) -> DictConfig:
         """The configuration that a worker runs, beside n_jobs − 1 others."""

@@ -17,10 +17,10 @@ def crash_at(monkeypatch, k):
     calls = iter(range(k))
     replace = os.replace
 
-    def dying(source, target):
+    def dying(source, target, **folders):
         if next(calls, None) is None:
             raise Crash
-        replace(source, target)
+        replace(source, target, **folders)
 
     monkeypatch.setattr(os, "replace", dying)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
+from feature_lazy.core.tables import inert
 from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.boundary.crossing import Found, Lost, half_width, members
 from feature_lazy.launch.boundary.search import Search
@@ -139,9 +140,9 @@ def save(root: Path, searches: Sequence[Search]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(found[0]))
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({name: inert(value) for name, value in row.items()} for row in found)
     try:
-        write_atomically(root / JSON, (json.dumps(content, indent=1) + "\n").encode())
-        write_atomically(root / CSV, text.getvalue().encode())
+        write_atomically(root / JSON, (json.dumps(content, indent=1) + "\n").encode(), below=root)
+        write_atomically(root / CSV, text.getvalue().encode(), below=root)
     except OSError as error:
         raise StoreError(f"{JSON} and {CSV} cannot be written to {root} ({error.strerror}).") from error

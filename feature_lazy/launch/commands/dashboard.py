@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.files import write_atomically
 from feature_lazy.core.terminal import say
 
 
@@ -69,7 +70,7 @@ def write(built: dict[str, Any], path: str) -> None:
         return say(json.dumps(plain, indent=2, allow_nan=False))
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        write_atomically(Path(path), text.encode(), below=None)
     except OSError as error:
         raise FeatureLazyError(f"--dry-run {path}: it cannot be written: {error.strerror}.") from error
 

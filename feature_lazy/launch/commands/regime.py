@@ -33,6 +33,7 @@ def call(options: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: a configuration that is refused.
+        StoreError: the figure cannot be written.
     """
     import torch
 
@@ -40,6 +41,7 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.runs.batch import build
     from feature_lazy.settings.cells import sqrt_h_alpha
     from feature_lazy.settings.overrides import composed
+    from feature_lazy.study.figures.saving import save_figure
 
     config = composed(options.overrides)
     if config.threads:
@@ -59,8 +61,7 @@ def call(options: argparse.Namespace) -> int:
     out = console()
     out.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
     out.print(found.words, highlight=False)
-    options.figure.parent.mkdir(parents=True, exist_ok=True)
-    found.figure().savefig(options.figure, dpi=150)
+    save_figure(found.figure(), options.figure, below=None, dpi=150)
     out.print(f"Figure: {options.figure}")
     return 0
 

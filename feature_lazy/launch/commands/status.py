@@ -11,7 +11,7 @@ from pathlib import Path
 
 from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.commands.selection import folder_argument, where_argument
-from feature_lazy.runs.survey import State, Survey
+from feature_lazy.runs.survey import WRONG, State, Survey
 
 REFRESH = 5.0
 """Seconds between two looks with ``--watch``."""
@@ -37,7 +37,7 @@ def call(options: argparse.Namespace) -> int:
         from feature_lazy.launch.status_display import render
 
         console().print(render(found))
-    return 1 if found.having(State.FAILED, State.DAMAGED) else 0
+    return 1 if found.having(*WRONG) else 0
 
 
 def _look(root: Path, options: argparse.Namespace) -> Survey:

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import write_folder
 from feature_lazy.core.revision import CHANGES, FROZEN, HOME, revision
 from feature_lazy.settings.sources import source_files
 
@@ -38,10 +36,11 @@ def freeze(root: Path, targets: Iterable[str]) -> Path:
     digest = hashlib.sha256()
     for name, data in sorted(contents.items()):
         digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
-    folder = (root / FOLDER / digest.hexdigest()[:16]).absolute()
+    root = root.absolute()
+    folder = root / FOLDER / digest.hexdigest()[:16]
     if not folder.is_dir():
         try:
-            _write(folder, contents)
+            write_folder(folder, contents, below=root)
         except OSError as error:
             raise StoreError(f"The source cannot be copied to {folder} ({error.strerror}).") from error
     return folder
@@ -54,23 +53,3 @@ def _project() -> Iterator[tuple[str, Path]]:
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield str(path.relative_to(HOME)), path
-
-
-def _write(folder: Path, contents: dict[str, bytes]) -> None:
-    """Write all files or none: a job must not find half of them.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    try:
-        for name, data in contents.items():
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        os.rename(temporary, folder)
-    except OSError:
-        if not folder.is_dir():  # else somebody was faster, with the same
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

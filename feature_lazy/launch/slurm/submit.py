@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.files import make_folder, remove, write_atomically
 from feature_lazy.launch.slurm import submissions
 from feature_lazy.launch.slurm.packing import arrays, packs
 from feature_lazy.launch.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
@@ -80,12 +81,13 @@ class Submitter:
         with outside_any_job():
             text = self._executor()._executor._make_submission_file_text("true", "check")
             path = self.root / submissions.FOLDER / f".check-{os.getpid()}.sh"
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                path.write_text(text)
+                with submissions.writing(path):
+                    write_atomically(path, text.encode(), below=self.root)
                 ask("sbatch", "--test-only", str(path))
             finally:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    remove(path, below=self.root)
         partition = self.settings.executor.get("partition")
         limit = time_limit(partition)
         if limit is not None and self.settings.timeout_min > limit:
@@ -124,7 +126,8 @@ class Submitter:
         )
         name = submission.name
         largest = largest_array()
-        progress_folder(self.root, name).mkdir(parents=True, exist_ok=True)
+        with submissions.writing(progress_folder(self.root, name)):
+            make_folder(progress_folder(self.root, name), below=self.root.absolute())
         tasks = [self._task(job, snapshot, name, number) for number, job in enumerate(jobs)]
         first_of: list[str] = []
         for array in arrays(len(jobs), largest, self.settings.array_parallelism):
@@ -144,9 +147,9 @@ class Submitter:
     def _forget_failures(self, run_ids: Sequence[str], before: float) -> None:
         """Remove why runs failed earlier: else that would be taken for what becomes of their new jobs."""
         for path in (Store(self.root).path(run_id) / ERROR for run_id in run_ids):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    path.unlink()
+            with suppress(FileNotFoundError), submissions.writing(path):
+                if path.lstat().st_mtime < before:
+                    remove(path, below=self.root)
 
     def _task(self, job: SlurmJob, snapshot: Path, name: str, number: int) -> Task:
         root = str(self.root.absolute())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import read_regular, write_atomically
+from feature_lazy.core.files import read_regular, touch, write_atomically
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.survey import Entry, Survey
 from feature_lazy.runs.tracking.ensemble import Ensemble, MeanTracker
@@ -142,9 +142,11 @@ class Sender:
                 reached, rows = tracker.reached(parcel.cell), tracker.steps.get(parcel.run_id, 0)
             if reached < rows:
                 return f"The server has {reached} of {rows} observations; repeat the command."
-            write_atomically(self._note(parcel), json.dumps(self._said(parcel)).encode())
+            write_atomically(self._note(parcel), json.dumps(self._said(parcel)).encode(), below=self.root)
             for folder in offline_folders(self.root, parcel.run_id):
-                (folder / f"run-{parcel.run_id}.wandb.synced").touch()  # what `wandb sync` leaves, and looks for
+                touch(
+                    folder / f"run-{parcel.run_id}.wandb.synced", below=self.root
+                )  # what `wandb sync` leaves, and looks for
         except Exception as error:
             return reason(error, parcel.place)
         return None

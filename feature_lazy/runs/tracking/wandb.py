@@ -7,13 +7,13 @@ its folder by one that begins with the observations of the store. Online, the se
 
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.runs.history import Row
 from feature_lazy.runs.tracking.artifacts import upload
 from feature_lazy.runs.tracking.options import Tracked
@@ -100,7 +100,7 @@ class Wandb:
         Raises:
             Exception: whatever W&B raises; online only without ``fallback``.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder / "wandb", below=self.folder)
         try:
             run = self._begin(cell)
         except Exception as error:
@@ -143,7 +143,7 @@ class Wandb:
         config = {**cell.columns, "label": cell.label, "cell": group_key(cell), "science": cell.config}
         if not self.online:
             for folder in offline_folders(self.folder, cell.run_id):
-                shutil.rmtree(folder)
+                remove_folder(folder, below=self.folder)
         run = self.wandb.init(
             id=cell.run_id,
             name=cell.label,
