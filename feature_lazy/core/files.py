@@ -127,8 +127,11 @@ def remove_folder(path: Path, *, below: Path | None) -> None:
         OSError: it cannot be removed, or it or a folder on the way is a link.
     """
     with _opened(path.parent, below) as folder:
-        if stat.S_ISLNK(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode):
+        kind = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(kind):
             raise OSError(errno.ELOOP, _LINK, str(path))
+        if not stat.S_ISDIR(kind):  # a pipe, say, on which opening it would wait for ever
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         shutil.rmtree(path.name, dir_fd=folder)
 
 
@@ -141,7 +144,7 @@ def move_aside(path: Path, other: Path) -> None:
     path.rename(other)
 
 
-def touch(path: Path, *, below: Path | None) -> None:
+def set_time(path: Path, *, below: Path | None) -> None:
     """Set the time of a file to now; one that is missing is made, empty.
 
     Raises:

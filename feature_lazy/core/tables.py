@@ -26,4 +26,4 @@ def csv_of(table: pd.DataFrame) -> bytes:
     """A table as CSV, without its index."""
     texts = table.select_dtypes(exclude="number").columns
     safe = table.assign(**{name: table[name].map(inert) for name in texts}) if len(texts) else table
-    return safe.rename(columns=inert).to_csv(index=False).encode(errors="replace")
+    return safe.set_axis([inert(name) for name in safe.columns], axis=1).to_csv(index=False).encode(errors="replace")

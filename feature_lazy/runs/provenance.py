@@ -18,6 +18,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.core.revision import revision
 from feature_lazy.runs.reading import UnreadableRunError, load_run
+from feature_lazy.runs.store.open_run import writing
 
 PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend", "mnist1d")
 DIFF_LIMIT = 2**20
@@ -50,12 +51,18 @@ class Provenance:
         self.clock = time.monotonic()
 
     def begin(self, run: Path) -> dict[str, Any]:
-        """Provenance of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all."""
+        """Provenance of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all.
+
+        Raises:
+            StoreError: they cannot be.
+            UnreadableRunError: what earlier processes said of the run cannot be read now.
+        """
         git, diff = revision()
         if diff and len(diff) <= DIFF_LIMIT:
             path = run.parent.parent / "sources" / f"{git['diff']}.diff"
             if not path.exists():
-                write_atomically(path, diff, below=path.parents[1], sync=False)
+                with writing(run):
+                    write_atomically(path, diff, below=path.parents[1], sync=False)
         return {
             "versions": _versions(),
             "git": git,

@@ -82,11 +82,11 @@ def test_sync_sends_them_of_a_run_that_was_stored_offline(planted, tmp_path, ser
     [stored] = run(build(planted("tracking=wandb")))
     assert server.artifacts.versions == []
     folder = str(tmp_path / "results")
-    assert main(["sync", folder]) == 0
+    assert main(["sync", folder, "--yes"]) == 0
     uploaded(server, stored)
     # What the server has is not sent again, also where it is not known to have been sent.
     (tmp_path / "results" / "wandb" / "synced" / f"{stored.run_id}.json").unlink()
-    assert main(["sync", folder]) == 0
+    assert main(["sync", folder, "--yes"]) == 0
     uploaded(server, stored)
     assert server.requests["storage"] == len(wanted(stored)) + 1  # the manifest
     assert unexpected(tmp_path / "home") == []
@@ -102,12 +102,12 @@ def test_refused_upload_fails_no_run(planted, tmp_path, server, caplog, capsys, 
         assert one.done
         assert server.artifacts.committed(f"run-{one.run_id}") == []
         arrived(server, one)
-    assert main(["sync", str(tmp_path / "results")]) == 1
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 1
     captured = capsys.readouterr()
     assert "0 sent, 0 had been sent before, 2 left" in captured.out
     assert "ArtifactSaver" in captured.err
     server.failure = {}
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     for one in stored:
         uploaded(server, one)
         arrived(server, one)

@@ -2,11 +2,14 @@
 
 Runs are sent from the store, whatever had become of W&B's own files; the server says which observations it has already,
 and gets the others. What has been sent is noted in DIR/wandb/synced, so the command may be stopped and repeated. Runs
-that are being trained are left for another time. Log in first: wandb login, or WANDB_API_KEY.
+that are being trained are left for another time. Log in first: wandb login, or WANDB_API_KEY. Where the runs go is
+shown, and asked for where only their own configuration says it.
 """
 
 import argparse
+import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -30,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", help="project (default: that of each run's configuration)")
     parser.add_argument("--entity", help="team or user (default: that of each run's configuration)")
     parser.add_argument("--all", action="store_true", help="runs that were trained without tracking=wandb, too")
+    parser.add_argument("--yes", action="store_true", help="do not ask whether to send them where they say")
     parser.add_argument("--parallel", type=int, default=8, metavar="N", help="runs at a time (default: 8)")
 
 
@@ -50,6 +54,8 @@ def call(options: argparse.Namespace) -> int:
     waiting = [parcel for parcel in todo if not parcel.complete]
     left = [parcel for parcel in todo if parcel.complete and not sender.has_sent(parcel)]
     before = len(todo) - len(waiting) - len(left)
+    if left and not _agreed(sender, left, options):
+        return 1
     failures = _send(sender, left, max(1, options.parallel)) if left else {}
     for reason in dict.fromkeys(failures.values()):
         say(reason, error=True)
@@ -58,6 +64,20 @@ def call(options: argparse.Namespace) -> int:
     if running or waiting:
         say(f"for another time: {len(running)} runs that are being trained, {len(waiting)} ensembles that lack members")
     return 1 if failures else 0
+
+
+def _agreed(sender: "Sender", left: "Sequence[Parcel]", options: argparse.Namespace) -> bool:
+    """Say where runs will be sent, and ask, unless the command line names it all: a stored run says what it likes."""
+    for place, count in Counter(str(parcel.place) for parcel in left).items():
+        say(f"{count} runs go to {sender.server}: {place}")
+    stored = not options.project or any(parcel.place.entity and not options.entity for parcel in left)
+    if options.yes or not stored:
+        return True
+    if not sys.stdin.isatty():
+        say("The runs say so, and not this command: repeat it with --yes, or with --project and --entity.", error=True)
+        return False
+    say("Send them? [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.runs.history import Row
-from feature_lazy.runs.tracking.artifacts import upload
+from feature_lazy.runs.tracking.artifacts import files, upload
 from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.settings.cells import Cell
@@ -65,6 +65,11 @@ class Place:
     group: str | None = None
     tags: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """For a person who is asked whether to send something there."""
+        files = f", with {', '.join(self.artifacts)} of each run" if self.artifacts else ""
+        return f"project {self.project!r} of {repr(self.entity) if self.entity else 'your default entity'}{files}"
 
 
 class TakenError(RuntimeError):
@@ -191,8 +196,7 @@ class Wandb:
             return
         try:
             run.summary.update({**summary, **({"test/error_min": best} if math.isfinite(best) else {})})
-            folder = self.root / "runs" / cell.run_id
-            found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
+            found = files(self.root / "runs" / cell.run_id, self.place.artifacts)
             refusal = upload(run, cell, found, wait=self.online) if found and self.uploads else None
         finally:
             run.finish()
