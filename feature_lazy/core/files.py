@@ -7,6 +7,7 @@ file that a person has named: the folders on its way are theirs.
 """
 
 import errno
+import fnmatch
 import os
 import shutil
 import stat
@@ -235,9 +236,25 @@ def read_stored(path: Path, *, limit: float = LARGEST) -> bytes:
         raise
 
 
+def listed(folder: Path, names: str) -> list[Path]:
+    """What is in a folder under names that match a pattern, in their order; nothing if there is no such folder.
+
+    Raises:
+        OSError: it cannot be found out, where ``Path.glob`` would leave out what it cannot see.
+    """
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if fnmatch.fnmatchcase(name, names))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def temporaries(folder: Path, names: str = "*") -> list[Path]:
-    """What killed, or still living, writers have left of files whose names match a pattern."""
-    return sorted(folder.glob(f".{names}.{'[0-9a-f]' * 32}"))
+    """What killed, or still living, writers have left of files whose names match a pattern.
+
+    Raises:
+        OSError: it cannot be found out.
+    """
+    return listed(folder, f".{names}.{'[0-9a-f]' * 32}")
 
 
 def remove_temporaries(folder: Path, names: str, *, below: Path | None) -> None:

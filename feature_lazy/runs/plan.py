@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import read_stored, remove, write_atomically
+from feature_lazy.core.files import listed, read_stored, remove, write_atomically
 from feature_lazy.core.shapes import NUMBER, TEXT, Items, Plain, Record
 from feature_lazy.runs.reading import COLUMNS, CONFIG, IDENTITY, Run, checksum
 from feature_lazy.runs.store import Store
@@ -126,18 +126,22 @@ def write_plan(root: Path, configs: Sequence[Config]) -> None:
 
 def read_plans(root: Path) -> tuple[list[PlannedJob], list[str]]:
     """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan."""
-    jobs: list[PlannedJob] = []
+    found: list[tuple[float, list[PlannedJob]]] = []
     problems = []
-    for path in sorted((root / PLANS).glob("*.json"), key=lambda path: path.lstat().st_mtime):
+    try:
+        paths = listed(root / PLANS, "*.json")
+    except OSError as error:
+        return [], [f"{root / PLANS} cannot be read now ({error.strerror}): what was asked for is not known."]
+    for path in paths:
         try:
-            jobs += _read(path)
+            found.append((path.lstat().st_mtime, _read(path)))
         except FileNotFoundError:
             continue  # replaced just now
         except OSError as error:
             problems.append(f"The plan {path} cannot be read now ({error.strerror}): look again when it can.")
         except (ValueError, RecursionError) as error:
             problems.append(f"The plan {path} is damaged ({error}). Remove it, and repeat the sweep's command.")
-    return jobs, problems
+    return [job for _, jobs in sorted(found, key=lambda one: one[0]) for job in jobs], problems
 
 
 def forget(root: Path, run_ids: Collection[str]) -> None:
@@ -146,7 +150,9 @@ def forget(root: Path, run_ids: Collection[str]) -> None:
     Raises:
         StoreError: a plan cannot be written.
     """
-    for path in sorted((root / PLANS).glob("*.json")):
+    with writing_plan(root / PLANS):
+        paths = listed(root / PLANS, "*.json")
+    for path in paths:
         try:
             jobs = _read(path)
         except (OSError, ValueError, RecursionError):

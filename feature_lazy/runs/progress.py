@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from feature_lazy.core.files import HEAD, read_regular, remove, write_atomically
+from feature_lazy.core.files import HEAD, listed, read_regular, remove, write_atomically
 from feature_lazy.core.terminal import console
 from feature_lazy.settings.cells import Cell
 
@@ -203,7 +203,7 @@ class SnapshotFile:
 def read_snapshots(folder: Path) -> list[Snapshot]:
     """The snapshots that workers have left in a folder; files that are being replaced are passed over."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in listed(folder, "*.json"):
         try:
             found.append(Snapshot(**json.loads(read_regular(path, limit=HEAD))))
         except (OSError, ValueError, TypeError, RecursionError):

@@ -15,7 +15,7 @@ import torch
 
 from feature_lazy.core.environment import environment
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import write_atomically
+from feature_lazy.core.files import exists, write_atomically
 from feature_lazy.core.revision import revision
 from feature_lazy.runs.reading import UnreadableRunError, load_run
 from feature_lazy.runs.store.open_run import writing
@@ -60,8 +60,8 @@ class Provenance:
         git, diff = revision()
         if diff and len(diff) <= DIFF_LIMIT:
             path = run.parent.parent / "sources" / f"{git['diff']}.diff"
-            if not path.exists():
-                with writing(run):
+            with writing(run):
+                if not exists(path):
                     write_atomically(path, diff, below=path.parents[1], sync=False)
         return {
             "versions": _versions(),

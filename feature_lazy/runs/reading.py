@@ -203,7 +203,7 @@ class UnreadableRunError(StoreError):
         """Name the run's directory and why it cannot be read."""
         self.path, self.what = path, what
         super().__init__(
-            f"The stored run {path} cannot be read now ({what}). That does not say that it is damaged: look again "
+            f"The stored run {path} cannot be read now ({what}). That is no sign of damage: look again "
             "when it can be read, before anything is removed."
         )
 

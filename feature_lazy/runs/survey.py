@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import probe
+from feature_lazy.core.files import exists, probe
 from feature_lazy.runs.failures import reason
 from feature_lazy.runs.history import last_row
 from feature_lazy.runs.plan import PlannedJob, PlannedRun, read_plans
@@ -117,7 +117,7 @@ def survey(root: Path) -> Survey:
         StoreError: it is no results folder.
     """
     names, problems = folders(root)
-    if not (names or problems or (root / "runs").is_dir()):
+    if not (names or problems or exists(root / "runs")):
         raise StoreError(f"There are no runs in {root}; name a results folder, such as results/demo.")
     jobs, wrong = read_plans(root)
     problems += wrong

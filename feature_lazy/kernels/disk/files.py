@@ -124,7 +124,7 @@ def load_manifest(folder: Path) -> Manifest:
         raise StoreError(f"There is no kernel in {folder}.") from error
     except OSError as error:
         raise StoreError(
-            f"The kernel in {folder} cannot be read now ({error.strerror}): that does not say that it is damaged. Look "
+            f"The kernel in {folder} cannot be read now ({error.strerror}): that is no sign of damage. Look "
             "again when it can."
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

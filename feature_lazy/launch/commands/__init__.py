@@ -56,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FeatureLazyError as error:
         say(error, error=True)
         return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"{where}{error.strerror or error}. Nothing is known to be damaged; repeat the command.", error=True)
+        return 1
     except KeyboardInterrupt:
         say("Stopped. What is done is stored; repeat the command to continue.", error=True)
         return 130

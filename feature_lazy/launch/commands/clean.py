@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import remove, remove_folder, temporaries
+from feature_lazy.core.files import listed, remove, remove_folder, temporaries
 from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.plan import forget
@@ -79,7 +79,7 @@ def leftovers(found: Survey) -> Iterator[Path]:
             yield from temporaries(folder)
         if entry.state is State.DONE and not _goes_on(found, entry):
             yield from checkpoint.paths(folder)
-            yield from sorted(folder.glob("owner-*.json"))
+            yield from listed(folder, "owner-*.json")
     for folder in ("runs", "plans", "sources"):
         yield from temporaries(found.root / folder)
 

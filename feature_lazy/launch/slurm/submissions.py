@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import create_exclusively, read_stored, write_atomically
+from feature_lazy.core.files import create_exclusively, listed, read_stored, write_atomically
 from feature_lazy.core.shapes import NUMBER, OBJECT, TEXT, Items, Plain, Record
 
 FOLDER = "slurm"
@@ -127,7 +127,11 @@ def _encoded(submission: Submission) -> bytes:
 def read(root: Path) -> tuple[list[Submission], list[str]]:
     """All submissions to a results folder, the latest last, and a sentence for each that is damaged."""
     found, problems = [], []
-    for path in sorted((root / FOLDER).glob("*.json"), key=lambda path: path.stem):
+    try:
+        paths = listed(root / FOLDER, "*.json")
+    except OSError as error:
+        return [], [f"{root / FOLDER} cannot be read now ({error.strerror}): which SLURM jobs there are is not known."]
+    for path in sorted(paths, key=lambda path: path.stem):
         try:
             found.append(_parsed(path.stem, json.loads(read_stored(path))))
         except OSError as error:

@@ -21,6 +21,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import (
     NotAFileError,
     create_exclusively,
+    listed,
     read_stored,
     remove,
     temporaries,
@@ -167,7 +168,7 @@ class Lease:
         if not self.holds():
             return
         if done:
-            for path in [*self.folder.glob("owner-*.json"), *temporaries(self.folder, "owner-*")]:
+            for path in [*listed(self.folder, "owner-*.json"), *temporaries(self.folder, "owner-*")]:
                 remove(path, below=self.root)
             return
         own = self.folder / _name(self.number)
@@ -176,7 +177,7 @@ class Lease:
             write_atomically(own, json.dumps(asdict(released)).encode(), below=self.root, sync=False)
         except OSError:  # a full disk: there is room to remove
             remove(own, below=self.root)
-        for path in self.folder.glob("owner-*.json"):
+        for path in listed(self.folder, "owner-*.json"):
             if OWNER.fullmatch(path.name) and path.name != _name(self.number):
                 remove(path, below=self.root)
 
