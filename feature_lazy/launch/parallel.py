@@ -59,6 +59,6 @@ def work(job: Job, logs: bool = False) -> str | None:
         train_config(job.config, only=job.run_ids)
     except Exception as error:
         if logs:
-            say(redact(traceback.format_exc()), error=True)
-        return str(error) if isinstance(error, FeatureLazyError) else f"{type(error).__name__}: {error}"
+            say(traceback.format_exc(), error=True)
+        return redact(str(error) if isinstance(error, FeatureLazyError) else f"{type(error).__name__}: {error}")
     return None

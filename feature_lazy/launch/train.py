@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
-from feature_lazy.core.redaction import clean
+from feature_lazy.core.redaction import clean, secret_errors
 from feature_lazy.core.terminal import say
 
 log = logging.getLogger(__name__)
@@ -84,4 +84,5 @@ def train(cfg: Any) -> list[str]:
         raise CompactHydraException(clean(str(error))) from error
     except Exception:
         log.exception("The job failed for a reason that it should not have")
-        raise
+        with secret_errors():  # Hydra prints them
+            raise

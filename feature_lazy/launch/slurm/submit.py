@@ -216,6 +216,8 @@ def _environment(snapshot: Path) -> tuple[list[str], list[str]]:
     """
     before = [f"export {JOB_START}=$(date +%s)", f"export {SOURCE}={shlex.quote(str(snapshot))}"]
     path = os.pathsep.join([str(snapshot), *filter(None, sys.path[:1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # Compiled modules that lie in the copy may be anybody's; a job has its own, or none.
+    before.append('export PYTHONPYCACHEPREFIX="${XDG_CACHE_HOME:-$HOME/.cache}/feature_lazy/pycache"')
     after = [f"export PYTHONPATH={shlex.quote(path)}", "export PYTHONSAFEPATH=1", "export SLURM_EXPORT_ENV=ALL"]
     return before, after
 
