@@ -26,8 +26,23 @@ def say(*words: object, error: bool = False) -> None:
     print(clean(" ".join(map(str, words))), file=sys.stderr if error else sys.stdout)
 
 
+def said(status: int) -> int:
+    """The exit status of a command when all that it has said has got out; who reads may be gone, or a disk full."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = None  # else Python tries once more, and fails with words of its own
+        if not isinstance(error, BrokenPipeError):
+            say(f"Standard output cannot be written ({error.strerror}).", error=True)
+        return status or 1
+    return status
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console of rich for tables, bars and live displays; what looks like its markup is shown as it is."""
+    import io
+
     import rich.console
     from rich.segment import Segment
 
@@ -40,4 +55,5 @@ def console(*, stderr: bool = False) -> Console:
             for segment in super().render(*arguments, **options):
                 yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
-    return Clean(stderr=stderr, markup=False, emoji=False)
+    closed = (sys.stderr if stderr else sys.stdout) is None
+    return Clean(stderr=stderr, markup=False, emoji=False, file=io.StringIO() if closed else None)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import log_lines, redact
 from feature_lazy.core.terminal import say
-from feature_lazy.launch.workers import WorkerDiedError, Workers
+from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.job import Job, train_config
 from feature_lazy.runs.progress import own_progress
@@ -38,6 +38,8 @@ def train_all(jobs: Sequence[Job], n_processes: int, *, cores: int = 0, logs: bo
         except WorkerDiedError as error:
             if not error.stopped:
                 record(Store(config.output_dir), job.cells, str(error))
+            return str(error)
+        except WorkersError as error:
             return str(error)
 
     with ThreadPoolExecutor(len(workers)) as pool, workers:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 import torch
 
+from feature_lazy.core.memory import within_memory
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import plan_batches
 from feature_lazy.runs.failures import recorded
@@ -50,7 +51,7 @@ def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | 
     if pending:
         with recorded(store, pending):
             claimed = store.claim(cell.run_id for cell in pending)
-        with torch.no_grad(), claimed as claims, recorded(store, pending, claims.holds):
+        with torch.no_grad(), claimed as claims, recorded(store, pending, claims.holds), within_memory():
             ours = _ours(batch, pending, claims)
             _train(batch, ours, claims, progress or Silent())
     trained = {cell.run_id: store.load(cell.run_id) for cell in ours}

@@ -13,13 +13,14 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.launch.sweep_display import SweepDisplay
-from feature_lazy.launch.workers import WorkerDiedError, Workers
+from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
@@ -81,7 +82,10 @@ class LocalLauncher(Planning, Launcher):
     ) -> None:
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
         make_folder(folder, below=folder.parent)
-        workers = Workers(min(self.n_jobs, len(todo)))
+        try:
+            workers = Workers(min(self.n_jobs, len(todo)))
+        except WorkersError as error:
+            raise CompactHydraException(str(error)) from error
         try:
             with ThreadPoolExecutor(len(workers)) as threads, workers, display.watch(folder):
                 futures: dict[Future[JobReturn], int] = {
@@ -120,6 +124,8 @@ class LocalLauncher(Planning, Launcher):
             if not error.stopped:
                 record(Store(job.config.output_dir), job.cells, str(error))
             return JobReturn(status=JobStatus.FAILED, _return_value=error)
+        except WorkersError as error:
+            return JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(str(error)))
 
 
 def _work(payload: bytes) -> bytes:

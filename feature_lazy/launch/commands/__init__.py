@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
-from feature_lazy.core.terminal import say
+from feature_lazy.core.terminal import said, say
 
 
 def modules() -> dict[str, ModuleType]:
@@ -51,8 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and getattr(modules().get(given[0]), "PASSED_ON", False):
         return modules()[given[0]].call(argparse.Namespace(overrides=given[1:]))
     options = parser().parse_args(given)
+    return said(_called(options))
+
+
+def _called(options: argparse.Namespace) -> int:
     try:
         return options.call(options)
+    except BrokenPipeError:
+        return 1  # who read it has enough, as in ``| head``
     except FeatureLazyError as error:
         say(error, error=True)
         return 1
