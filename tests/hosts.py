@@ -1,4 +1,4 @@
-"""Training as on a host of its own, for ``tests/runs/test_two_hosts.py``: in namespaces with a name and process numbers.
+"""Training as on a host of its own, for ``tests/runs/test_two_hosts.py``: namespaces with a name and processes.
 
 unshare … python -m tests.hosts PATIENCE OVERRIDE…
 """

@@ -169,11 +169,11 @@ def signed(value):
     return json.dumps({**content, "sha256": checksum(content)})
 
 
-def mutants(value, seed, each=2):
-    """Some changes of every leaf, drawn from a seed."""
+def mutants(value, seed, each=1):
+    """Some changes of every part, drawn from a seed; and the same without it."""
     draw = random.Random(seed)
     for path in leaves(value):
         for new in draw.sample(ODD, each):
             yield path, changed(value, path, new)
-        if path:
+        if path and draw.random() < 0.5:
             yield path, without(value, path)

@@ -54,7 +54,8 @@ def test_a_host_that_was_stopped_and_wakes_writes_nothing_more(two):
     assert first.returncode != 0
     assert "has been taken over by another process" in said
     assert not list(results.glob(f"runs/*/{ERROR}"))
-    assert second.wait(60) == 0, second.communicate()
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, said
     assert science(results) == whole
 
 
@@ -68,7 +69,8 @@ def test_a_host_that_is_asked_to_end_gives_its_runs_back_at_once(two):
     first.communicate(timeout=60)
     assert all(last_sign(path).owner.released for path in results.glob("runs/[0-9a-f]*"))
     second = hosts.start("nodeb", 3600, *job)
-    assert second.wait(60) == 0, second.communicate()
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, said
     assert science(results) == whole
 
 
