@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.registry import HOME, load_plugins, own_modules
+from feature_lazy.settings.plugins import load_plugins
+from feature_lazy.settings.registry import HOME, own_modules
 
 if TYPE_CHECKING:
     import pandas as pd
