@@ -27,7 +27,7 @@ test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests tha
 	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm
 
 soak: $(STAMP) ## kill, stop and take over processes that train, at random, for ten minutes
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.runs.soak
 
 lint: $(STAMP) ## format check, lint, types
 	$(BIN)/ruff format --check .

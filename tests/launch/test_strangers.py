@@ -10,7 +10,7 @@ import pytest
 from feature_lazy.runs.reading import DONE, MANIFEST
 from feature_lazy.runs.survey import State, survey
 from tests.conftest import QUICK, TINY, composed
-from tests.strangers import COMMANDS, HEAVY, LIGHT, SUBMISSION, call, files_of, fresh, made, mutants, signed
+from tests.launch.strangers import COMMANDS, HEAVY, LIGHT, SUBMISSION, call, files_of, fresh, made, mutants, signed
 
 KINDS = {
     "link to a file": lambda path, victim: path.symlink_to(victim / "file"),

@@ -17,7 +17,7 @@ from feature_lazy.runs.survey import State, survey
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
-from tests.stored import RUN, save
+from tests.runs.conftest import RUN, save
 
 ERRORS = (errno.ESTALE, errno.EIO, errno.EACCES, errno.EMFILE)
 READS = ("open", "listdir", "scandir", "lstat", "stat")

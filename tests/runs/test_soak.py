@@ -1,6 +1,6 @@
 """A short soak: processes that are killed, stopped and taken over leave what one that nobody disturbed would."""
 
-from tests.soak import soak
+from tests.runs.soak import soak
 
 
 def test_a_few_disturbances(tmp_path):

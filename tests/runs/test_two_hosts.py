@@ -15,9 +15,9 @@ from feature_lazy.runs.store.lease import highest, last_sign
 from feature_lazy.runs.store.owner import this_process
 from feature_lazy.runs.survey import State, survey
 from feature_lazy.settings.cells import cells
-from tests import hosts
 from tests.conftest import QUICK, TINY
 from tests.processes import science, start, train, wait_for
+from tests.runs import hosts
 from tests.runs.test_lease import ELSEWHERE, held_by
 from tests.runs.test_stopping import LONG, observations
 

@@ -13,8 +13,8 @@ from feature_lazy.launch.commands import main
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.reading import checksum
 from feature_lazy.runs.store import Store
-from tests.stored import save
-from tests.stored_sweeps import plant
+from tests.runs.conftest import save
+from tests.study.stored_sweeps import plant
 
 LIGHT = {
     "status": ["status", "DIR"],

@@ -1,6 +1,6 @@
 """Training as on a host of its own, for ``tests/runs/test_two_hosts.py``: namespaces with a name and processes.
 
-unshare … python -m tests.hosts PATIENCE OVERRIDE…
+unshare … python -m tests.runs.hosts PATIENCE OVERRIDE…
 """
 
 import subprocess
@@ -22,7 +22,7 @@ def works():
 
 def start(host, patience, *overrides):
     """Begin to train on a host; its own process is a child of the one that comes back."""
-    script = f'hostname {host} && exec "$0" -m tests.hosts {patience} "$@"'
+    script = f'hostname {host} && exec "$0" -m tests.runs.hosts {patience} "$@"'
     command = [*ALONE, "sh", "-c", script, sys.executable, *overrides]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
