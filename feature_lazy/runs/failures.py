@@ -32,10 +32,11 @@ def recorded(store: Store, cells: Sequence[Cell], holds: Callable[[str], bool] |
 
     Raises:
         StoppedError: the body's own, like every other error; a run that was stopped has not failed.
+        UnreadableRunError: nor has one that cannot be read now.
     """
     try:
         yield
-    except StoppedError:
+    except (StoppedError, UnreadableRunError):
         raise
     except Exception as error:
         text = "".join(traceback.format_exception(error))

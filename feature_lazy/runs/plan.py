@@ -107,7 +107,7 @@ def _names(also: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     for name, keys in also.items():
         own = keys.get("targets") if isinstance(keys, Mapping) else getattr(keys, "targets", None)
-        found |= set(own) if own is not None else {name}
+        found |= set(own) if isinstance(own, Mapping) else {name}
     return found
 
 

@@ -26,9 +26,10 @@ HISTORY = "history.jsonl"
 OUTPUTS = "outputs.safetensors"
 ERROR = "error.txt"
 DONE = "done"
+KINDS = ("dataset", "labels", "architecture", "parametrisation", "activation", "loss", "dynamics")
 COLUMNS = Record(
     dict.fromkeys(("h", "sqrt_h_alpha", "seed"), NUMBER),
-    dict.fromkeys(("alpha", "P", "L"), NUMBER),
+    {**dict.fromkeys(("alpha", "P", "L"), NUMBER), **dict.fromkeys(KINDS, TEXT)},
     rest=SCALAR,
 )
 """What runs are sorted by."""

@@ -201,7 +201,7 @@ def _older(entries: "Iterator[Entry] | Any") -> dict[str, dict[str, Any]]:
     for entry in entries:
         if entry.run is not None:
             identity = entry.run.manifest.get("identity") or {"key": science_key(entry.run.config)}
-            found[identity["key"]] = identity
+            found[identity.get("key", "")] = identity
     return found
 
 

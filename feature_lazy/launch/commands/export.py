@@ -34,10 +34,12 @@ def call(options: argparse.Namespace) -> int:
         raise StoreError(f"{path}: the name must end in .parquet or .csv.")
     sweep = load_sweep(options.folder)
     table = sweep.histories() if options.histories else sweep.table
-    data = csv_of(table) if path.suffix == ".csv" else table.to_parquet(None, index=False)
     try:
+        data = csv_of(table) if path.suffix == ".csv" else table.to_parquet(None, index=False)
         write_atomically(path, data, below=None)
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
+    except (ValueError, TypeError) as error:  # of Parquet, whose columns have one type each
+        raise StoreError(f"{path} cannot hold these runs ({error}); write a .csv.") from error
     say(f"{len(table)} rows and {len(table.columns)} columns in {path}")
     return 0

@@ -6,6 +6,7 @@ manifest. While it is trained there are ``owner-N.json`` and ``checkpoint-N-HASH
 ``error.txt``.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,11 +30,13 @@ def refuse_linked(root: Path) -> None:
     """Refuse a results folder with links where this program writes or removes.
 
     Raises:
-        StoreError: one is a link; the results folder itself may be.
+        StoreError: one is a link, or that cannot be found out; the results folder itself may be.
     """
     try:
         refuse_links(root, LINKLESS)
     except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise StoreError(f"{error.filename} cannot be read now ({error.strerror}).") from error
         raise StoreError(
             f"{error.filename} is {error.strerror}: nothing is written or removed through it. To keep results "
             "elsewhere, let the whole results folder be the link."
