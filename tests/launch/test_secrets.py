@@ -74,10 +74,9 @@ def test_no_training_tells_a_secret(leaky, tmp_path, how):
         assert not remains(done.stdout + done.stderr)
 
 
-def test_no_log_or_pickle_of_submitit_has_one(leaky, tiny, tmp_path):
+def test_no_log_or_pickle_of_submitit_has_one(leaky, configure, tmp_path):
     submitit = pytest.importorskip("submitit")
-    config = tiny(*drop(JOB))
-    config = type(config)(**{**vars(config), "output_dir": str(tmp_path / "results")})
+    config = configure(*drop(JOB), f"output_dir={tmp_path / 'results'}")
     ids = tuple(cell.run_id for cell in cells(config))
     task = Task([asdict(config)], [ids], 1, 60, 2, 2, str(tmp_path / "progress.json"))
     executor = submitit.AutoExecutor(folder=tmp_path / "slurm", cluster="local")
