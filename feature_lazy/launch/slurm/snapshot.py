@@ -58,6 +58,8 @@ def _same(folder: Path, contents: Mapping[str, bytes]) -> bool:
     Raises:
         OSError: it cannot be read.
     """
+    if folder.is_symlink():
+        return False
     for at, inner, names in os.walk(folder):
         inner[:] = [name for name in inner if name != "__pycache__"]  # jobs have their own elsewhere
         linked = any((Path(at) / name).is_symlink() for name in inner)
