@@ -22,7 +22,7 @@ from feature_lazy.launch.slurm.submissions import Submission
 from feature_lazy.launch.slurm.task import ENDLESS, JOB_START, Task
 from feature_lazy.runs.job import Job
 from feature_lazy.runs.reading import ERROR
-from feature_lazy.runs.store import Store
+from feature_lazy.runs.store import Store, refuse_linked
 from feature_lazy.settings.cells import targets
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,9 @@ class Submitter:
 
         Raises:
             SlurmError: it would not, and why; or no node can see the results folder.
+            StoreError: the results folder has links where it must not.
         """
+        refuse_linked(self.root)
         if doubt := check_shared(self.root):
             log.warning("%s", doubt)
         if waste := self._idle_gpu(jobs):
@@ -147,7 +149,7 @@ class Submitter:
     def _forget_failures(self, run_ids: Sequence[str], before: float) -> None:
         """Remove why runs failed earlier: else that would be taken for what becomes of their new jobs."""
         for path in (Store(self.root).path(run_id) / ERROR for run_id in run_ids):
-            with suppress(FileNotFoundError), submissions.writing(path):
+            with submissions.writing(path), suppress(FileNotFoundError):
                 if path.lstat().st_mtime < before:
                     remove(path, below=self.root)
 
