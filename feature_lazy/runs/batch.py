@@ -13,13 +13,14 @@ from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.measure.observer import default_set
 from feature_lazy.networks.base import Initialised
+from feature_lazy.networks.layout import partly
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.build import build_tracking
 from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.groups import Dynamics, Loss, Observable
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser
 from feature_lazy.settings.scales import rescaled
 
 
@@ -51,6 +52,7 @@ class Batch:
 
     Attributes:
         cells: what is trained.
+        regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
         alpha: α, the same for all.
         centred: whether F = α(f − f₀); else F = αf.
@@ -68,6 +70,7 @@ class Batch:
     architecture: Initialised
     dataset: Dataset
     loss: Loss
+    regulariser: Regulariser
     dynamics: Dynamics
     observation: Observation
     alpha: float
@@ -99,6 +102,7 @@ class Batch:
             t_end=scale * self.t_end if self.t_end else training.t_end,
             max_steps=self.max_steps,
             time_budget=self.time_budget,
+            rest=training.rest,
         )
 
 
@@ -113,13 +117,14 @@ def build(config: Config) -> Batch:
     dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     dataset = config.dataset.build(config.labels).to(dtype, device)
-    network = config.architecture.build(config, dataset)
+    network = partly(config.architecture.build(config, dataset), dynamics.train)
     scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
         cells=cells(config),
         architecture=network,
         dataset=dataset,
         loss=build_loss(config, dataset),
+        regulariser=config.regulariser,
         dynamics=dynamics,
         observation=Observation(observe.when(scale), observe.n_test, default_set(observe.kernel), observe.also),
         alpha=alpha(config),

@@ -63,6 +63,7 @@ class BatchTraining:
             w0=self.w0,
             memory_limit=batch.memory_limit,
             centred=batch.centred,
+            regulariser=batch.regulariser,
         )
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
@@ -73,7 +74,7 @@ class BatchTraining:
         self.observer = Observer(self.setting, batch.observation.default, batch.observation.also, taken)
         self.events: list[Event] = [
             half_loss(batch.loss, data.y_train, data.n_outputs),
-            converged(batch.loss, data.y_train),
+            converged(batch.loss, data.y_train, terminal=self.flow.penalty is None),
         ]
         self.provenance = Provenance(self.w0.device, len(self.cells))
         self.newest: dict[int, Path] = {}

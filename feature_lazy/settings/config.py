@@ -15,6 +15,7 @@ from feature_lazy.settings.groups import (
     Observable,
     Observe,
     Parametrisation,
+    Regulariser,
     Seed,
     Tracking,
     Width,
@@ -60,6 +61,7 @@ class Config:
     parametrisation: Parametrisation = group("parametrisation", "ntk")
     activation: Activation = group("activation", "softplus")
     loss: Loss = group("loss", "soft_hinge")
+    regulariser: Regulariser = group("regulariser", "none", later=True)
     dynamics: Dynamics = group("dynamics", "gradient_flow")
     alpha: Alpha = group("alpha", "rescaled")
     width: Width = group("width", "uniform")

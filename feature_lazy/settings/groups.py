@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.times import ObservationTimes
     from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
+    from feature_lazy.networks.layout import Layout
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
 
@@ -268,6 +269,12 @@ class Dynamics(Option):
     max_steps: int = key(1_000_000, "budget: steps of one member; resumable", ge=1, science=False)
     time_budget: float = key(1e9, "budget: seconds of this job; resumable", gt=0, science=False)
     precision_tol: float = key(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)
+    train: list[str] = key(
+        ["all"],
+        "weights that are trained, by name; last: those of the output layer; the others stay, and kernels are those of the trained",
+        later=True,
+        unordered=True,
+    )
 
     smallest_step = 1e-12
     """Smallest step over max(t, min(1, √h·α)); of a dynamics without a step to choose it says nothing."""
@@ -281,6 +288,28 @@ class Dynamics(Option):
         Raises:
             ConfigError: what it needs before is not there.
         """
+
+
+@dataclass
+class Regulariser(Option):
+    """A term R(w) = ½ Σ_i λ_i (w_i − c_i)² of 𝓛, for every dynamics; c is w₀ or 0.
+
+    You write these: ``rates``, and ``towards_start``. A flow under a regulariser does not end where every pattern is
+    fit but where it comes to rest.
+    """
+
+    towards_start = False
+    """Whether c is the initial weights; else it is 0, which is for F = αf."""
+    tol = 0.0
+    """A flow ends where ‖ẇ‖ < tol·‖∇R‖."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        if config.centred is True and not config.leaves("regulariser") and not self.towards_start:
+            yield pulls_to_zero(f"regulariser={self.kind}")
+
+    @abstractmethod
+    def rates(self, layout: "Layout") -> Mapping[str, float]:
+        """λ of trained weights, by name; those that are not named have none."""
 
 
 @dataclass
@@ -408,6 +437,14 @@ class Tracking(Option):
     @abstractmethod
     def maker(self, root: Path) -> "Callable[[], Tracker] | None":
         """What makes the tracker of the runs in a results folder, with the first run; None: there is none."""
+
+
+def pulls_to_zero(what: str) -> str:
+    """Why what pulls weights to 0 is not for F = α(f − f₀)."""
+    return (
+        f"{what}: it pulls f to 0, and so F = α(f − f₀) to −αf₀; use centred=false, or regulariser=distance, which "
+        "pulls weights back to their beginning."
+    )
 
 
 def custom_problems(path: str, target: str) -> Iterator[str]:
