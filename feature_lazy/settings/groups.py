@@ -328,8 +328,8 @@ class Seed(Option):
 class Observable(Option):
     """What is recorded of a network along its training: numbers, and arrays at the end.
 
-    You write these: ``quantities``, and ``at`` or ``end``; ``begin`` where something of t = 0 is needed later. All
-    are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
+    You write these: ``quantities``, and ``at``, ``series`` or ``end``; ``begin`` where something of t = 0 is needed
+    later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
     computed once for all who ask. A number is a tensor (k,), by the name of its column.
 
     An observable records; it is no part of a run's identity, and must not change what is trained.
@@ -345,6 +345,10 @@ class Observable(Option):
 
     def at(self, moment: "Moment") -> "Mapping[str, Tensor]":
         """Numbers of k states, in any order and of any members: name → (k,)."""
+        return {}
+
+    def series(self, moment: "Moment") -> "Mapping[str, Tensor]":
+        """Arrays of k states, stored with the run at each observation: name → (k, …)."""
         return {}
 
     def end(self, moment: "Moment") -> "Mapping[str, Tensor] | tuple[Mapping[str, Tensor], dict[str, Tensor]]":
@@ -373,6 +377,12 @@ class Observe(Option):
     times: list[float] = key([], "observation times t, with observe=times", gt=0)
     n_test: int = key(1000, "test patterns used over time; at the end all are", ge=1)
     kernel: KernelObservation = part(KernelObservation)
+    weights: str = key(
+        "none",
+        "stored weights: none, at the start and the end, or at all observations",
+        choices=("none", "ends", "all"),
+        science=False,
+    )
     also: dict[str, Any] = key({}, "more observables, which observe/also=[…] chooses, with their keys", science=False)
 
     @abstractmethod
