@@ -74,9 +74,7 @@ class Observer:
         ends = [name for name in QUANTITIES if "/" not in name]  # t, steps, t_half and so on
         self.owners = dict.fromkeys([*ends, *taken], DEFAULT)
         # Known before: what has no arrays costs nothing.
-        self._with_series = [
-            (name, one) for name, one in self.observables if type(one).series is not Observable.series
-        ]
+        self._with_series = [(name, one) for name, one in self.observables if type(one).series is not Observable.series]
         first = Moment.first(setting)
         for name, one in self.observables:
             with _asking(name, "at t = 0"):

@@ -121,7 +121,9 @@ def build(config: Config) -> Batch:
         dataset=dataset,
         loss=build_loss(config, dataset),
         dynamics=dynamics,
-        observation=Observation(observe.when(scale), observe.n_test, default_set(observe.kernel, observe.weights), observe.also),
+        observation=Observation(
+            observe.when(scale), observe.n_test, default_set(observe.kernel, observe.weights), observe.also
+        ),
         alpha=alpha(config),
         centred=config.centred,
         time_scale=scale,

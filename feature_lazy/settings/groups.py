@@ -67,10 +67,16 @@ class Data(Option):
 
     n_train: int = key(1000, "P, training patterns, even", ge=2)
     n_test: int = key(2000, "P_test, test patterns, even", ge=2)
+    n_valid: int = key(0, "validation patterns, the ones after the test patterns; 0: none", ge=0, later=True)
     seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
 
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
+
+    @property
+    def patterns_used(self) -> int:
+        """Patterns in all: to train on, to test on and to validate on."""
+        return self.n_train + self.n_test + self.n_valid
 
     @abstractmethod
     def build(self, labels: "Labels") -> "Dataset":
