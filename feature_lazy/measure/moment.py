@@ -42,7 +42,15 @@ class Setting:
     @cached_property
     def f0_test(self) -> Tensor:
         """f(w₀, x) on the whole test set, (M, P_test·C)."""
-        return self.model.f(self.w0, torch.arange(len(self.w0), device=self.w0.device), self.data.x_test)
+        return self._f0(self.data.x_test)
+
+    @cached_property
+    def f0_valid(self) -> Tensor | None:
+        """f(w₀, x) on the validation set, (M, P_valid·C); None where there is none."""
+        return None if self.data.x_valid is None else self._f0(self.data.x_valid)
+
+    def _f0(self, x: Tensor) -> Tensor:
+        return self.model.f(self.w0, torch.arange(len(self.w0), device=self.w0.device), x)
 
 
 class Moment:
@@ -78,7 +86,7 @@ class Moment:
         kept = {
             name: value for name, value in vars(self).items() if isinstance(vars(Moment).get(name), cached_property)
         }
-        vars(part).update({name: value[rows] for name, value in kept.items()})
+        vars(part).update({name: None if value is None else value[rows] for name, value in kept.items()})
         return part
 
     @cached_property
@@ -142,6 +150,14 @@ class Moment:
     def F_test(self) -> Tensor:  # noqa: N802 - as the article has it
         """F on the test patterns used over time, (k, n·C)."""
         return self.predictor(self.f_test, self.f0_test)
+
+    @cached_property
+    def F_valid(self) -> Tensor | None:  # noqa: N802 - as the article has it
+        """F on the validation set, (k, P_valid·C); None where there is none."""
+        x, f0 = self.setting.data.x_valid, self.setting.f0_valid
+        if x is None or f0 is None:
+            return None
+        return self.predictor(self.f(x, f0[self.member]), f0[self.member])
 
     @cached_property
     def F_test_whole(self) -> Tensor:  # noqa: N802 - as the article has it

@@ -126,7 +126,9 @@ def build(config: Config) -> Batch:
         loss=build_loss(config, dataset),
         regulariser=config.regulariser,
         dynamics=dynamics,
-        observation=Observation(observe.when(scale), observe.n_test, default_set(observe.kernel), observe.also),
+        observation=Observation(
+            observe.when(scale), observe.n_test, default_set(observe.kernel, observe.weights), observe.also
+        ),
         alpha=alpha(config),
         centred=config.centred,
         time_scale=scale,

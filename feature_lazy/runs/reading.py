@@ -16,6 +16,7 @@ from feature_lazy.core.files import read_regular
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
+from feature_lazy.runs.series import KINDS, WEIGHTS, stored_name
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
@@ -115,10 +116,54 @@ class Run:
         Raises:
             DamagedRunError: the file is missing or damaged.
         """
-        try:
-            return load(self._read(OUTPUTS))
-        except SafetensorError as error:
-            raise DamagedRunError(self.path, f"{OUTPUTS} cannot be read ({error})") from error
+        return self._tensors(OUTPUTS)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which arrays over time it has: ``weights``, ``series``."""
+        return [kind for kind in KINDS if stored_name(kind) in self.manifest["files"]]
+
+    @cached_property
+    def arrays(self) -> dict[str, dict[int, np.ndarray]]:
+        """Arrays over time by name, and of each by the number of the observation; weights are ``weights/…``.
+
+        Raises:
+            DamagedRunError: a file is missing or damaged.
+        """
+        found: dict[str, dict[int, np.ndarray]] = {}
+        for kind in self.kinds:
+            for place, array in self._tensors(stored_name(kind)).items():
+                number, _, name = place.partition("/")
+                found.setdefault(f"{kind}/{name}" if kind == WEIGHTS else name, {})[int(number)] = array
+        return {name: dict(sorted(by_number.items())) for name, by_number in sorted(found.items())}
+
+    def over_time(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Training times (T,), and the array of that name at each, (T, …).
+
+        Raises:
+            StoreError: the run has no such array.
+            DamagedRunError: a file is missing or damaged.
+        """
+        if name not in self.arrays:
+            have = ", ".join(self.arrays) or "none"
+            raise StoreError(f"The run {self.path} has no array {name!r} over time; there are: {have}.")
+        by_number = self.arrays[name]
+        return self.history["t"][list(by_number)], np.stack(list(by_number.values()))
+
+    def weights(self, index: int = -1) -> dict[str, np.ndarray]:
+        """Weights by name at one of the observations that have them: 0 is t = 0, −1 the end.
+
+        Raises:
+            StoreError: the run has none: it was trained with ``observe.weights=none``.
+            DamagedRunError: a file is missing or damaged.
+        """
+        if WEIGHTS not in self.kinds:
+            raise StoreError(
+                f"The run {self.path} has no weights; train it with observe.weights=ends or all to have them."
+            )
+        stored = {name: list(by_number.values()) for name, by_number in self.arrays.items()}
+        prefix = f"{WEIGHTS}/"
+        return {name.removeprefix(prefix): each[index] for name, each in stored.items() if name.startswith(prefix)}
 
     def verify(self) -> None:
         """Check every file of a complete run against its checksum; of others there is nothing to check.
@@ -126,8 +171,14 @@ class Run:
         Raises:
             DamagedRunError: a file that is missing or differs.
         """
-        for name in (HISTORY, OUTPUTS) if self.done else ():
+        for name in (HISTORY, OUTPUTS, *map(stored_name, self.kinds)) if self.done else ():
             self._read(name)
+
+    def _tensors(self, name: str) -> dict[str, np.ndarray]:
+        try:
+            return load(self._read(name))
+        except SafetensorError as error:
+            raise DamagedRunError(self.path, f"{name} cannot be read ({error})") from error
 
     def _so_far(self) -> bytes:
         try:

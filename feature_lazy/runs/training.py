@@ -93,8 +93,7 @@ class BatchTraining:
         limits = batch.limits(training)
         for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
             if isinstance(event, Samples):
-                moment = self._moment(event.member, event.y, event.t)
-                self._record(moment, self.observer.observe(moment, self._numbers(event.member)))
+                self._record(self._moment(event.member, event.y, event.t), self._numbers(event.member))
             elif isinstance(event, Finished):
                 self._finish(event)
                 latest = latest.select(~torch.isin(latest.member, event.state.member))
@@ -151,14 +150,16 @@ class BatchTraining:
             had[index] += 1
         return numbers
 
-    def _record(self, moment: Moment, observed: Sequence[Row]) -> None:
-        """Add observations; what was not due is not in them."""
-        for index, t, values in zip(moment.member.tolist(), moment.t.tolist(), observed, strict=True):
+    def _record(self, moment: Moment, numbers: Sequence[int] | None = None) -> list[Row]:
+        """Observe what is due, and add it; all is due without numbers."""
+        observed, series = self.observer.observe(moment, numbers), self.observer.series(moment, numbers)
+        for index, t, values, arrays in zip(moment.member.tolist(), moment.t.tolist(), observed, series, strict=True):
             row, run, cell = {"t": t, **values}, self.runs[index], self.cells[index]
             if isinstance(run, OpenRun):
                 self.batch.tracker.log(cell, len(run.history), row)
                 self.progress.observed(cell, row)
-            run.observe(row)
+            run.observe(row, {name: array.cpu().numpy() for name, array in arrays.items()})
+        return observed
 
     def _finish(self, event: Finished) -> None:
         paused = [row for row, outcome in enumerate(event.outcomes) if outcome.resumable]
@@ -172,8 +173,7 @@ class BatchTraining:
     def _complete(self, state: State, outcome: Outcome) -> None:
         """Observe a member's last state, and store the run for good."""
         moment = self._moment(state.member, state.y, state.t, failed=outcome is Outcome.NON_FINITE)
-        [last] = observed = self.observer.observe(moment)
-        self._record(moment, observed)
+        [last] = self._record(moment)
         self.newest.pop(int(state.member), None)
         run = self.runs[int(state.member)]
         if not isinstance(run, OpenRun):

@@ -68,10 +68,16 @@ class Data(Option):
 
     n_train: int = key(1000, "P, training patterns, even", ge=2)
     n_test: int = key(2000, "P_test, test patterns, even", ge=2)
+    n_valid: int = key(0, "validation patterns, the ones after the test patterns; 0: none", ge=0, later=True)
     seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
 
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
+
+    @property
+    def patterns_used(self) -> int:
+        """Patterns in all: to train on, to test on and to validate on."""
+        return self.n_train + self.n_test + self.n_valid
 
     @abstractmethod
     def build(self, labels: "Labels") -> "Dataset":
@@ -357,8 +363,8 @@ class Seed(Option):
 class Observable(Option):
     """What is recorded of a network along its training: numbers, and arrays at the end.
 
-    You write these: ``quantities``, and ``at`` or ``end``; ``begin`` where something of t = 0 is needed later. All
-    are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
+    You write these: ``quantities``, and ``at``, ``series`` or ``end``; ``begin`` where something of t = 0 is needed
+    later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
     computed once for all who ask. A number is a tensor (k,), by the name of its column.
 
     An observable records; it is no part of a run's identity, and must not change what is trained.
@@ -374,6 +380,10 @@ class Observable(Option):
 
     def at(self, moment: "Moment") -> "Mapping[str, Tensor]":
         """Numbers of k states, in any order and of any members: name → (k,)."""
+        return {}
+
+    def series(self, moment: "Moment") -> "Mapping[str, Tensor]":
+        """Arrays of k states, stored with the run at each observation: name → (k, …)."""
         return {}
 
     def end(self, moment: "Moment") -> "Mapping[str, Tensor] | tuple[Mapping[str, Tensor], dict[str, Tensor]]":
@@ -402,6 +412,12 @@ class Observe(Option):
     times: list[float] = key([], "observation times t, with observe=times", gt=0)
     n_test: int = key(1000, "test patterns used over time; at the end all are", ge=1)
     kernel: KernelObservation = part(KernelObservation)
+    weights: str = key(
+        "none",
+        "stored weights: none, at the start and the end, or at all observations",
+        choices=("none", "ends", "all"),
+        science=False,
+    )
     also: dict[str, Any] = key({}, "more observables, which observe/also=[…] chooses, with their keys", science=False)
 
     @abstractmethod

@@ -79,7 +79,7 @@ def test_what_is_not_science():
     found = {".".join(path) for path, _, science in leaves(Config()) if not science}
     budgets = {"dynamics.max_steps", "dynamics.time_budget"}
     where = {"device", "threads", "memory_limit", "output_dir", "checkpoint_every", "checkpoint_margin", "options"}
-    assert found == budgets | where | {"observe.also"}
+    assert found == budgets | where | {"observe.also", "observe.weights"}
 
 
 @pytest.mark.parametrize("group", GROUPS)
