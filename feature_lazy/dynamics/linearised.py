@@ -27,7 +27,8 @@ class LinearisedFlow:
             w_frozen: where J is taken, (M, N).
         """
         self.flow, self.w0, self.penalty = flow, w0, flow.penalty
-        self.outputs0 = None if flow.centred else flow.alpha[:, None] * flow.initial
+        plain = flow.centred and flow.offset is None
+        self.outputs0 = None if plain else flow.alpha[:, None] * (flow.initial - flow.f0)
         self.theta: Tensor | None = None
         params = flow.architecture.layout.unflatten(w_frozen)
         self.linear = first_order(flow.architecture, params, flow.x, flow.memory_limit)

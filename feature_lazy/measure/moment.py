@@ -39,6 +39,15 @@ class Setting:
         """ℓ."""
         return self.flow.loss
 
+    def before(self, x: Tensor) -> Tensor | None:
+        """F of a training before on patterns x (n, d), (M, n·C), where F goes on from it."""
+        return None if self.flow.before is None else self.flow.before(x)
+
+    @cached_property
+    def before_test(self) -> Tensor | None:
+        """The same on the whole test set, (M, P_test·C)."""
+        return self.before(self.data.x_test)
+
     @cached_property
     def f0_test(self) -> Tensor:
         """f(w₀, x) on the whole test set, (M, P_test·C)."""
@@ -144,12 +153,12 @@ class Moment:
     @cached_property
     def F_train(self) -> Tensor:  # noqa: N802 - as the article has it
         """F = α(f − f₀), or αf where F is not centred, on the training set, (k, P·C) (eq. 6)."""
-        return self.predictor(self.f_train, self.f0_train)
+        return self.predictor(self.f_train, self.f0_train, self.setting.flow.offset)
 
     @cached_property
     def F_test(self) -> Tensor:  # noqa: N802 - as the article has it
         """F on the test patterns used over time, (k, n·C)."""
-        return self.predictor(self.f_test, self.f0_test)
+        return self.predictor(self.f_test, self.f0_test, self.setting.before_test)
 
     @cached_property
     def F_valid(self) -> Tensor | None:  # noqa: N802 - as the article has it
@@ -157,12 +166,12 @@ class Moment:
         x, f0 = self.setting.data.x_valid, self.setting.f0_valid
         if x is None or f0 is None:
             return None
-        return self.predictor(self.f(x, f0[self.member]), f0[self.member])
+        return self.predictor(self.f(x, f0[self.member]), f0[self.member], self.setting.before(x))
 
     @cached_property
     def F_test_whole(self) -> Tensor:  # noqa: N802 - as the article has it
         """F on the whole test set, (k, P_test·C)."""
-        return self.predictor(self.f_test_whole, self.f0_test_whole)
+        return self.predictor(self.f_test_whole, self.f0_test_whole, self.setting.before_test)
 
     @cached_property
     def velocity(self) -> Tensor:
@@ -177,9 +186,10 @@ class Moment:
         """Outputs on any patterns x (n, d): (k, n·C); ``f0`` is those of the initial weights, if they are known."""
         return self.setting.model.f(self.weights, self.member, x, f0)
 
-    def predictor(self, f: Tensor, f0: Tensor) -> Tensor:
-        """F of outputs f and f₀, (k, n·C)."""
-        return self.alpha[:, None] * (f - f0 if self.setting.flow.centred else f)
+    def predictor(self, f: Tensor, f0: Tensor, before: Tensor | None = None) -> Tensor:
+        """F of outputs f and f₀, (k, n·C), and of what was before, (M, ≥ n·C), if anything was."""
+        F = self.alpha[:, None] * (f - f0 if self.setting.flow.centred else f)  # noqa: N806 - as the article has it
+        return F if before is None else F + before[self.member, : F.shape[1]]
 
     def kernel(self, x: Tensor) -> Tensor:
         """Θ on patterns x (n, d), (k, n·C, n·C) (eq. 5)."""

@@ -1,5 +1,6 @@
 """From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
+from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.measure.observer import default_set
@@ -20,7 +22,7 @@ from feature_lazy.runs.tracking.build import build_tracking
 from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser, Seed
 from feature_lazy.settings.scales import rescaled
 
 
@@ -52,10 +54,11 @@ class Batch:
 
     Attributes:
         cells: what is trained.
+        seeds: how each of them begins, in the same order.
         regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
         alpha: α, the same for all.
-        centred: whether F = α(f − f₀); else F = αf.
+        centred: whether F = α(f − f₀), else F = αf; or "parent", F = α(f − f₀) + F of the parent.
         time_scale: natural time min(1, √h·α) of the flow, in the article's t.
         dt_floor: smallest step over max(t, time_scale).
         t_end: end at the latest, over time_scale; 0: none.
@@ -67,6 +70,7 @@ class Batch:
     """
 
     cells: list[Cell]
+    seeds: list[Seed]
     architecture: Initialised
     dataset: Dataset
     loss: Loss
@@ -74,7 +78,7 @@ class Batch:
     dynamics: Dynamics
     observation: Observation
     alpha: float
-    centred: bool
+    centred: bool | str
     time_scale: float
     dt_floor: float
     t_end: float
@@ -90,8 +94,32 @@ class Batch:
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
-        rows = [{k: v[None] for k, v in self.architecture.init(cell.seed).items()} for cell in members]
+        rows = [{k: v[None] for k, v in self.seed(cell).begin(self, cell.seed).items()} for cell in members]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
+
+    def seed(self, cell: Cell) -> Seed:
+        """How a cell begins."""
+        ids = [one.run_id for one in self.cells]
+        return self.seeds[ids.index(cell.run_id)]
+
+    def before(self, members: list[Cell]) -> Callable[[Tensor], Tensor] | None:
+        """F of the parents of some cells, by patterns (P, d) → (E, P·C); None: F has none to go on from."""
+        if self.centred != "parent":
+            return None
+        like, layout = self.dataset.x_train, self.architecture.layout
+        terms = [
+            [(c, layout.flatten({k: torch.from_numpy(v.copy())[None] for k, v in w.items()}).to(like)) for c, w in each]
+            for each in (self.seed(cell).predictor() for cell in members)
+        ]
+
+        def predictor(x: Tensor) -> Tensor:
+            outputs = [
+                sum(c * outputs_in_chunks(self.architecture, w, x, self.memory_limit) for c, w in each)
+                for each in terms
+            ]
+            return torch.cat([torch.as_tensor(one) for one in outputs])
+
+        return predictor
 
     def limits(self, training: Training) -> Limits:
         """Floors and budgets of a batch of cells made ready for training."""
@@ -121,6 +149,7 @@ def build(config: Config) -> Batch:
     scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
         cells=cells(config),
+        seeds=config.seed.each(),
         architecture=network,
         dataset=dataset,
         loss=build_loss(config, dataset),

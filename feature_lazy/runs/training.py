@@ -62,8 +62,9 @@ class BatchTraining:
             alpha=self.w0.new_full((len(self.cells),), batch.alpha),
             w0=self.w0,
             memory_limit=batch.memory_limit,
-            centred=batch.centred,
+            centred=batch.centred is not False,
             regulariser=batch.regulariser,
+            before=batch.before(self.cells),
         )
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)

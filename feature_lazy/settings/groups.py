@@ -17,7 +17,7 @@ from omegaconf import MISSING
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
 from feature_lazy.settings.key import key, part
-from feature_lazy.settings.registry import options
+from feature_lazy.settings.registry import find, options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
     from feature_lazy.networks.layout import Layout
+    from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
 
@@ -357,6 +358,18 @@ class Seed(Option):
     @abstractmethod
     def seeds(self) -> list[int]:
         """Seeds of the networks that are trained together."""
+
+    def each(self) -> "list[Seed]":
+        """The option that each of these networks has by itself, in the same order: part of its identity."""
+        return [find("seed", "single")(value=seed) for seed in self.seeds()]
+
+    def begin(self, batch: "Batch", seed: int) -> "Mapping[str, Tensor]":
+        """Initial weights by name, float64, of the one network that this option is for."""
+        return batch.architecture.init(seed)
+
+    def predictor(self) -> "list[tuple[float, dict[str, np.ndarray]]]":
+        """F of a training before, with centred=parent: factors and weights of the networks whose sum it is."""
+        return []
 
 
 @dataclass
