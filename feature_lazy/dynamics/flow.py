@@ -102,7 +102,8 @@ class NetworkFlow:
     Attributes:
         initial: f(w₀, x) on the whole training set, (M, P·C).
         f0: what is taken off f: the same, or 0 where F is not centred; less what was before, over α.
-        offset: F of a training before on the training set, (M, P·C), if there was one.
+        before: F of a training before, by patterns, if F goes on from one.
+        offset: the same on the training set, (M, P·C).
         penalty: R, if there is one.
     """
 
@@ -118,7 +119,6 @@ class NetworkFlow:
         memory_limit: float = float("inf"),
         centred: bool = True,
         regulariser: Regulariser | None = None,
-        before: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         """Fix what the flow depends on.
 
@@ -132,7 +132,6 @@ class NetworkFlow:
             memory_limit: bytes for one chunk of patterns.
             centred: false for F = αf: what is taken off f is then 0.
             regulariser: R; none if omitted.
-            before: what is added to a centred F, by patterns (P, d) → (M, P·C): F of a training before.
 
         Raises:
             ConfigError: a regulariser that does not fit.
@@ -147,11 +146,17 @@ class NetworkFlow:
         self.centred = centred
         self.initial = outputs_in_chunks(architecture, w0, x, memory_limit)
         self.f0 = self.initial if centred else torch.zeros_like(self.initial)
-        self.before, self.offset = before, None if before is None else before(x)
-        if self.offset is not None:
-            self.f0 = self.f0 - self.offset / alpha[:, None]
+        self.before: Callable[[Tensor], Tensor] | None = None
+        self.offset: Tensor | None = None
         self.flops = _flops(architecture, len(x))
         self.penalty = None if regulariser is None else penalty(regulariser, architecture.layout, w0, centred=centred)
+
+    def after(self, before: Callable[[Tensor], Tensor]) -> "NetworkFlow":
+        """The flow of F = α(f − f₀) + F of a training before, which is given by patterns (n, d) → (M, n·C)."""
+        whole = copy.copy(self)
+        whole.before, whole.offset = before, before(self.x)
+        whole.f0 = self.f0 - whole.offset / self.alpha[:, None]
+        return whole
 
     def weights(self, y: Tensor) -> Tensor:
         """See ``WeightSystem.weights``: the state itself."""

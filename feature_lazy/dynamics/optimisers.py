@@ -35,7 +35,7 @@ class Optimiser(Dynamics):
 
     weight_decay: float = key(
         0.0,
-        "decoupled: every update takes lr × weight_decay of each trained weight off, beside its step; for centred=false",
+        "decoupled: an update takes lr × weight_decay of each trained weight off, beside its step; for centred=false",
         ge=0,
         later=True,
     )

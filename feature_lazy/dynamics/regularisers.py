@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.networks.layout import Layout
-    from feature_lazy.settings.config import Config
 
 LIFETIMES = 20.0
 """Where a flow ends at the latest, over 1/λ: what is left of its beginning is then e⁻²⁰ = 2e-9."""
@@ -86,10 +85,18 @@ class Distance(Quadratic):
 class L2(Quadratic):
     """R = (λ/2)‖w‖², over all weights that are trained; for F = αf, centred=false."""
 
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["centred=false"]
+
 
 @option("regulariser", "output")
 class OutputL2(Quadratic):
     """R = (λ/2)‖W‖² of the output layer alone, as for the support vector machine of arXiv:2111.06063; for F = αf."""
+
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["centred=false"]
 
     def rates(self, layout: Layout) -> Mapping[str, float]:
         return {name: self.strength for name in layout.last if name not in layout.fixed}

@@ -70,7 +70,7 @@ def layer_kernels(
     memory_limit: float | None = None,
     check_finite: bool = True,
 ) -> dict[str, Tensor]:
-    """The contribution of each trained weight to Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
+    """The part of each trained weight in Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
 
     Raises:
         ConfigError: a network that does not show its layers.

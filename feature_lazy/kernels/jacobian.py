@@ -231,7 +231,6 @@ def jacobian_kernel(
         ConfigError: a network that ``torch.func`` cannot differentiate.
         NumericalError: entries of Θ that are not finite.
     """
-
     trained = architecture.layout.trained
     some, n_outputs = next(iter(params.values())), architecture.n_outputs
     c, n = 1 if trace else n_outputs, x1.shape[-2]

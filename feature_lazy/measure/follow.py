@@ -72,7 +72,7 @@ MEMORY = 2.0**30
 
 
 @torch.no_grad()
-def follow(
+def follow(  # noqa: PLR0913 - a choice each, with a default
     network: AnyNetwork,
     weights: Mapping[str, Tensor] | None,
     train: tuple[Tensor, Tensor],
@@ -177,7 +177,9 @@ def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_e
     ends = [] if training.t_end is None else [training.t_end]
     if t_end is not None:
         ends.append(torch.full_like(scale, t_end))
-    limits = Limits(1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS, rest=training.rest)
+    limits = Limits(
+        1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS, rest=training.rest
+    )
     terminal = flow.penalty is None
     events = [
         half_loss(flow.loss, flow.labels, flow.n_outputs),

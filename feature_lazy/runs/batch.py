@@ -102,10 +102,8 @@ class Batch:
         ids = [one.run_id for one in self.cells]
         return self.seeds[ids.index(cell.run_id)]
 
-    def before(self, members: list[Cell]) -> Callable[[Tensor], Tensor] | None:
-        """F of the parents of some cells, by patterns (P, d) → (E, P·C); None: F has none to go on from."""
-        if self.centred != "parent":
-            return None
+    def before(self, members: list[Cell]) -> Callable[[Tensor], Tensor]:
+        """F of the parents of some cells, by patterns (P, d) → (E, P·C)."""
         like, layout = self.dataset.x_train, self.architecture.layout
         terms = [
             [(c, layout.flatten({k: torch.from_numpy(v.copy())[None] for k, v in w.items()}).to(like)) for c, w in each]

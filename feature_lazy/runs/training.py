@@ -64,8 +64,9 @@ class BatchTraining:
             memory_limit=batch.memory_limit,
             centred=batch.centred is not False,
             regulariser=batch.regulariser,
-            before=batch.before(self.cells),
         )
+        if batch.centred == "parent":
+            self.flow = self.flow.after(batch.before(self.cells))
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)

@@ -29,7 +29,7 @@ ARTICLE = "1906.08034"
 """The paper of this package's own laws, as arXiv numbers it."""
 ENTRY_POINT = "feature_lazy.laws"
 """Group of entry points: each names a module that declares laws."""
-CONVERGED = ("converged",)
+CONVERGED = ("converged", "stationary")
 KINDS = "kinds"
 """``across`` of a law that compares the kinds of runs of a whole folder."""
 DECLARES = re.compile(rb"^@law\(", re.MULTILINE)

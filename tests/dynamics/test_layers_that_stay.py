@@ -30,7 +30,10 @@ def trained(choice):
 
 def mask(choice):
     """1 where a weight is trained, (N,)."""
-    parts = [torch.full((size,), float(name in trained(choice))) for name, size in zip(LAYOUT.shapes, LAYOUT.sizes)]
+    parts = [
+        torch.full((size,), float(name in trained(choice)))
+        for name, size in zip(LAYOUT.shapes, LAYOUT.sizes, strict=True)
+    ]
     return torch.cat(parts).double()
 
 
@@ -107,7 +110,9 @@ def moved(optimiser, centred=False, choice=("all",), updates=3):
 @pytest.mark.parametrize("optimiser", [Sgd, Adam])
 def test_weight_decay_is_decoupled(optimiser):
     """w ← (1 − lr·λ)w beside a step that does not know of it; weights that stay lose nothing."""
-    plain, decaying = (moved(optimiser(lr=0.1, units="article", batch=6, weight_decay=d), updates=1) for d in (0.0, 0.5))
+    plain, decaying = (
+        moved(optimiser(lr=0.1, units="article", batch=6, weight_decay=d), updates=1) for d in (0.0, 0.5)
+    )
     torch.testing.assert_close(decaying, plain - 0.05 * W0, rtol=1e-12, atol=1e-12)
     some = moved(optimiser(lr=0.1, units="article", batch=6, weight_decay=0.5), choice=["W1"], updates=3)
     assert bool(((some != W0).any(0) == (mask(["W1"]) > 0)).all())

@@ -10,10 +10,10 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.choices import FrozenKernel, GradientFlow, MomentumDynamics
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.flows import GradientFlowOption
+from feature_lazy.dynamics.integrate import Method, start
 from feature_lazy.dynamics.losses import Mse, SoftHinge
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.outcome import Outcome
-from feature_lazy.dynamics.integrate import Method, start
 from feature_lazy.dynamics.regularisers import L2, Distance, OutputL2
 from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
 from feature_lazy.dynamics.steppers.tangent import TangentExponential

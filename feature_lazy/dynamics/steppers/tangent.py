@@ -5,7 +5,8 @@ which is solved over a long step; then w_{k+1} = w_k + J_kᵀa/α. For second or
 gives the end of the step, whose outputs and Jacobian say how F and J depart from the linearisation along the way.
 
 A penalty (λ/2)‖w − c‖² adds one direction: with u = w_k − c the step is w − w_k = J_kᵀa/α − d·u, where ȧ = b − λa and
-d = 1 − e^{−λs}. So a has one entry more, J one row more, along −u, and F one output more (``Pulled``): all is as without.
+d = 1 − e^{−λs}. So a has one entry more, J one row more, along −u, and F one output more (``Pulled``); all else is as
+without.
 """
 
 from collections.abc import Sequence
