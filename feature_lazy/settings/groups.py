@@ -278,7 +278,7 @@ class Dynamics(Option):
     precision_tol: float = key(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)
     train: list[str] = key(
         ["all"],
-        "weights that are trained, by name, last for those of the output layer; others stay, and kernels leave them out",
+        "weights that are trained, by name, last for the output layer; others stay, and kernels leave them out",
         later=True,
         unordered=True,
     )
