@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
 
@@ -106,10 +107,16 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
+    configs = [{k: v for k, v in run.config.items() if k not in GRID} | _start(run) for run in table["run"]]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _start(run: Run) -> dict[str, dict[str, str]]:
+    """How a run starts, beside its seed: nothing of one that starts from random weights."""
+    seed = run.config.get("seed", {})
+    return {"seed": {name: seed[name] for name in ("kind", "at", "head")}} if seed.get("kind") == "from_run" else {}
 
 
 def _read(folder: Path | str) -> pd.DataFrame:
