@@ -126,7 +126,7 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
     [t], [states], state = ended.t, ended.y, ended.state
     if not t or state.t[0] > t[-1]:
         t, states = [*t, state.t[0]], [*states, state.y[0]]
-    w = training.system.weights(torch.stack(states))
+    w = architecture.layout.kept(training.system.weights(torch.stack(states)), w0)
 
     def predictor(patterns: Tensor) -> Tensor:
         member = torch.zeros(len(w), dtype=torch.long, device=w.device)

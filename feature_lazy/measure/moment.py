@@ -75,7 +75,8 @@ class Moment:
 
     def __init__(self, setting: Setting, member: Tensor, weights: Tensor, t: Tensor, *, failed: bool = False) -> None:
         """Name the states; nothing is computed yet."""
-        self.setting, self.member, self.weights, self.t, self.failed = setting, member, weights, t, failed
+        self.setting, self.member, self.t, self.failed = setting, member, t, failed
+        self.weights = setting.flow.architecture.layout.kept(weights, setting.w0[member])
         self._kept: dict[tuple[object, ...], tuple[Tensor, Any]] = {}
 
     @classmethod

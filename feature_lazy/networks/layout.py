@@ -88,6 +88,15 @@ class Layout:
         parts = w.split(self.sizes, dim=1)
         return [part for name, part in zip(self.shapes, parts, strict=True) if name not in self.fixed]
 
+    def kept(self, w: Tensor, w0: Tensor) -> Tensor:
+        """The flat vector w (E, N) with what is fixed as in w0: methods that add up to w, and not to 0, round it."""
+        import torch
+
+        if not self.fixed:
+            return w
+        pairs = zip(self.shapes, w.split(self.sizes, dim=1), w0.split(self.sizes, dim=1), strict=True)
+        return torch.cat([then.expand_as(now) if name in self.fixed else now for name, now, then in pairs], dim=1)
+
 
 def _layer(name: str) -> str:
     """The layer that a weight belongs to: W3 and B3, or head.weight and head.bias, are of one."""

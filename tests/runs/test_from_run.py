@@ -116,7 +116,7 @@ def test_another_input_or_number_of_outputs_is_refused_by_its_layer(child):
     ):
         train(*child(*classes))
     [first, _] = train(*child(*classes, "seed.head=new", "dynamics.max_steps=1"))
-    assert first.summary["steps"] == 1
+    assert first.summary["outcome"] == "max_steps"
 
 
 def test_what_nothing_can_start_from_is_refused(child, pretrained, tmp_path):
@@ -168,8 +168,6 @@ def test_predictor_goes_on_from_the_parents(child, pretrained, tmp_path):
     first = parent.summary
     for name in ("train/loss", "test/loss", "train/error", "test/error"):
         assert one.history[name][0] == pytest.approx(first[name], rel=1e-9)
-    moved = 7 * (one.outputs["f0_test"] * 0)  # f₀ is f at the start of this run
-    assert moved.shape == one.outputs["F_test"].shape
     again = train(
         *CHILD,
         *FINE,
@@ -233,7 +231,7 @@ def job(child, name):
 def test_interrupted_and_together_as_whole_and_alone(child, name, pretrained, tmp_path):
     whole = train(*job(child, name), f"output_dir={tmp_path / 'whole'}")
     assert all(one.done for one in whole)
-    for budget in (1, 2, 3, 100_000):
+    for budget in (1, 3, 100_000):
         parts = train(*job(child, name), f"dynamics.max_steps={budget}")
     assert [contents(part) for part in parts] == [contents(one) for one in whole]
     [alone] = train(*job(child, name), f"seed.run={parents(pretrained)[1].path}", f"output_dir={tmp_path / 'alone'}")
