@@ -64,7 +64,9 @@ class Layout:
         """
         parts = zip(self.shapes.items(), w.split(self.sizes, dim=1), strict=True)
         named = {name: part.unflatten(1, shape) for (name, shape), part in parts}
-        return named | {name: named[name].detach() for name in self.fixed}
+        for name in self.fixed:
+            named[name] = named[name].detach()
+        return named
 
     def flatten(self, params: Params) -> Tensor:
         """Lay named weights (E, *shape) out as one flat state (E, N)."""

@@ -149,3 +149,13 @@ def test_names_that_no_weight_has_are_refused(names, words):
     with pytest.raises(ConfigError) as caught:
         follow(NETWORK, weights, (X, Y), alpha=1.0, dynamics=GradientFlowOption(train=names))
     assert all(word in str(caught.value) for word in words)
+
+
+def test_own_module_by_the_names_of_its_parameters():
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 1)).double()
+    before = {name: value.detach().clone() for name, value in module.named_parameters()}
+    for names, expected in ((["0.bias", "2.weight"], {"0.bias", "2.weight"}), (["last"], {"2.weight", "2.bias"})):
+        how = GradientFlowOption(stepper="rk32", train=names)
+        end = follow(module, None, (X, Y), alpha=3.0, dynamics=how, t_end=0.5).weights(-1)
+        assert {name for name, value in before.items() if not torch.equal(value, end[name])} == expected
