@@ -21,9 +21,9 @@ from feature_lazy.kernels import tangent_kernel
 from feature_lazy.measure.follow import follow
 from feature_lazy.networks.layout import partly
 from tests.arrays import normal
+from tests.dynamics.conftest import FixedStep, slope
+from tests.dynamics.conftest import follow as followed
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere, flow
-from tests.toys import FixedStep, slope
-from tests.toys import follow as followed
 
 LAMBDA = 0.3
 TEST = normal(5, X.shape[1], seed=7)
@@ -120,6 +120,15 @@ def test_exponential_step_is_of_second_order_inside_as_at_its_end(regulariser, f
         outputs.append(float(trial.dense.mismatch.norm()))
     for errors in (missed, outputs):
         assert slope(np.array(DTS), errors) == pytest.approx(3, abs=0.35)
+
+
+def test_that_every_pattern_is_fit_ends_nothing():
+    """Under a weak regulariser patterns are fit long before loss and regulariser balance."""
+    weights = {name: w[0] for name, w in NETWORK.layout.unflatten(W0[:1]).items()}
+    how = GradientFlowOption(stepper="tangent")
+    run = follow(NETWORK, weights, (X, Y), alpha=1e4, loss=SoftHinge(), dynamics=how, regulariser=Distance(1e-3))
+    assert run.outcome is Outcome.STATIONARY
+    assert run.t_stop < run.t[-1] / 10
 
 
 def test_exponential_step_ends_where_its_path_does():
