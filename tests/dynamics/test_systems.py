@@ -74,7 +74,7 @@ def test_frozen_kernel_with_square_loss_has_a_closed_form(name):
 
 @pytest.mark.parametrize("name", ["tangent", "rk32", "auto"])
 def test_linearised_network_that_is_not_centred_starts_from_its_own_outputs(name):
-    """F = α(f₀ + J(w − w₀)): from αf₀ to y on the training set, and by Θ_test,train Θ⁻¹(y − αf₀) from it on any other."""
+    """F = α(f₀ + J(w − w₀)): from αf₀ to y on the training set, by Θ_test,train Θ⁻¹(y − αf₀) on any other."""
     training = FrozenKernel(method(name, 1e-4)).prepare(flow(Mse(), ONE, centred=False), W0[ONE])
     zero, options = torch.tensor([0]), {"dt": training.dt, "t_end": 100 * END}
     start = ALPHA[1] * network(W0)[1]

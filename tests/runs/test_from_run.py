@@ -15,7 +15,7 @@ from feature_lazy.runs.reading import HISTORY, OUTPUTS, load_run
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
-from feature_lazy.settings.overrides import started
+from feature_lazy.settings.overrides import checked
 from feature_lazy.settings.schema import from_plain
 from tests.conftest import QUICK, TINY, composed
 
@@ -280,7 +280,7 @@ def test_what_is_off_is_no_part_of_an_identity():
     ],
 )
 def test_command_line_that_fine_tunes_goes_on_from_f(given, added):
-    assert started(given) == [*given, *added]
+    assert checked(given) == [*given, *added]
 
 
 def test_members_are_options_by_themselves(child, pretrained):
