@@ -16,6 +16,8 @@ from feature_lazy.core.files import read_regular
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
+from feature_lazy.runs.measured import END, Measured
+from feature_lazy.runs.measured import read as read_measured
 from feature_lazy.runs.series import KINDS, WEIGHTS, stored_name
 
 SCHEMA_VERSION = 2
@@ -66,8 +68,23 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Outcome, times, counts, and the last value of every observable; empty until training stops."""
-        return self.manifest["summary"]
+        """Outcome, times, counts, and the last value of every observable; empty until training stops.
+
+        With what was measured since.
+        """
+        found = self.manifest["summary"]
+        for one in self.measured.values():
+            found = {**found, **one.summary}
+        return found
+
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """What ``feature-lazy measure`` has recorded of a complete run since, by observable."""
+        return self._measured[0]
+
+    @cached_property
+    def _measured(self) -> tuple[dict[str, Measured], list[str]]:
+        return read_measured(self.path, self.manifest.get("sha256", "")) if self.done else ({}, [])
 
     @property
     def quantities(self) -> dict[str, Quantity]:
@@ -75,7 +92,10 @@ class Run:
 
         The default set's are this version's; those of ``observe/also`` are stored with the run that recorded them.
         """
-        return {**QUANTITIES, **from_manifest(self.manifest.get("quantities"))}
+        found = {**QUANTITIES, **from_manifest(self.manifest.get("quantities"))}
+        for one in self.measured.values():
+            found |= from_manifest(one.quantities)
+        return found
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -103,9 +123,12 @@ class Run:
         """
         data = self._read(HISTORY) if self.done else self._so_far()
         try:
-            return decode(data, whole=self.done)
+            rows = decode(data, whole=self.done)
         except (ValueError, TypeError, RecursionError) as error:
             raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error})") from error
+        for one in self.measured.values():
+            rows = [{**row, **one.rows.get(number, {})} for number, row in enumerate(rows)]
+        return rows
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
@@ -116,7 +139,13 @@ class Run:
         Raises:
             DamagedRunError: the file is missing or damaged.
         """
-        return self._tensors(OUTPUTS)
+        found = self._tensors(OUTPUTS)
+        for one in self.measured.values():
+            ends = {
+                place.partition("/")[2]: array for place, array in one.arrays.items() if place.startswith(f"{END}/")
+            }
+            found = {**ends, **found}
+        return found
 
     @property
     def kinds(self) -> list[str]:
@@ -125,7 +154,7 @@ class Run:
 
     @cached_property
     def arrays(self) -> dict[str, dict[int, np.ndarray]]:
-        """Arrays over time by name, and of each by the number of the observation; weights are ``weights/…``.
+        """Arrays over time by name, each by the number of its observation; weights are ``weights/…``.
 
         Raises:
             DamagedRunError: a file is missing or damaged.
@@ -135,6 +164,11 @@ class Run:
             for place, array in self._tensors(stored_name(kind)).items():
                 number, _, name = place.partition("/")
                 found.setdefault(f"{kind}/{name}" if kind == WEIGHTS else name, {})[int(number)] = array
+        for one in self.measured.values():
+            for place, array in one.arrays.items():
+                number, _, name = place.partition("/")
+                if number != END:
+                    found.setdefault(name, {})[int(number)] = array
         return {name: dict(sorted(by_number.items())) for name, by_number in sorted(found.items())}
 
     def over_time(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -157,22 +191,33 @@ class Run:
             StoreError: the run has none: it was trained with ``observe.weights=none``.
             DamagedRunError: a file is missing or damaged.
         """
-        if WEIGHTS not in self.kinds:
+        if not self.weight_numbers:
             raise StoreError(
                 f"The run {self.path} has no weights; train it with observe.weights=ends or all to have them."
             )
-        stored = {name: list(by_number.values()) for name, by_number in self.arrays.items()}
+        return self.weights_at(self.weight_numbers[index])
+
+    @property
+    def weight_numbers(self) -> list[int]:
+        """Numbers of the observations that have weights."""
+        return next((list(each) for name, each in self.arrays.items() if name.startswith(f"{WEIGHTS}/")), [])
+
+    def weights_at(self, number: int) -> dict[str, np.ndarray]:
+        """Weights by name at the observation of that number, which has them."""
         prefix = f"{WEIGHTS}/"
-        return {name.removeprefix(prefix): each[index] for name, each in stored.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): w[number] for name, w in self.arrays.items() if name.startswith(prefix)}
 
     def verify(self) -> None:
         """Check every file of a complete run against its checksum; of others there is nothing to check.
 
         Raises:
             DamagedRunError: a file that is missing or differs.
+            StoreError: a file of what was measured since is damaged, which counts as not measured.
         """
         for name in (HISTORY, OUTPUTS, *map(stored_name, self.kinds)) if self.done else ():
             self._read(name)
+        if problems := self._measured[1]:
+            raise StoreError("\n".join(problems))
 
     def _tensors(self, name: str) -> dict[str, np.ndarray]:
         try:

@@ -28,7 +28,8 @@ REGRESSION = ("dataset=teacher_student", "labels=regression", "loss=mse")
 def both(prepared):
     """Data without and with validation patterns, of which the rest is the same to the last bit."""
     plain, held = prepared(0), prepared(30)
-    assert plain.x_valid is None and plain.y_valid is None
+    assert plain.x_valid is None
+    assert plain.y_valid is None
     for name in SAME:
         assert torch.equal(getattr(plain, name), getattr(held, name)), name
     assert (held.x_valid.shape, held.y_valid.shape) == ((30, plain.input_dim), (30,))
