@@ -1,6 +1,6 @@
 """Record more observables of runs that are trained already, from their stored weights.
 
-Observables and their keys are given as to train.py: feature-lazy measure DIR observe/also=[cka] observe.also.cka.every=2
+Observables and their keys are given as to train.py, such as observe/also=[cka] observe.also.cka.probe=64.
 It records at the observations that have weights (observe.weights=ends or all), beside each run, whose own files stay.
 It builds the networks that DIR names, as training does: use it on folders that are yours.
 """
