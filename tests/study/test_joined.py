@@ -148,9 +148,9 @@ def test_declared_by_a_decorator(monkeypatch):
     for key in ("alpha.value", "width", "seed", "observe.n_test"):
         with pytest.raises(ConfigError, match=f"joins runs by {key}, which pairs have in common"):
             law("no", paper="x", joins=Joined(key, 1))(lambda table: None)
+    both = together(valued(-1), valued(dynamics=LINEAR))
     with pytest.raises(ConfigError, match="there is no such option"):
-        joined(together(valued(-1)), Joined("dynamics", "gradient_flw"))
-        joined(together(valued(-1), valued(dynamics=LINEAR)), Joined("dynamics", "gradient_flw"))
+        joined(both, Joined("dynamics", "gradient_flw"))
 
 
 def over_time(t, values):
