@@ -39,7 +39,7 @@ class Contrast:
 
 
 def _readings(table: pd.DataFrame, contrast: Contrast) -> Iterator[Reading]:
-    """Of runs of all kinds together; none if they vary nothing of the kind."""
+    """Laws of runs of all kinds together; none if they vary nothing of the kind."""
     table = fitted(table, UNFIT)[0]
     if "test/error" not in table:
         return
