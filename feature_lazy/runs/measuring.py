@@ -131,5 +131,10 @@ def _config(run: Run, also: Mapping[str, Observable]) -> Config:
             f"{run.path}: this source makes another run of that configuration (feature-lazy status says why), so that "
             "it cannot be measured; check out the source that its manifest names, or train it anew."
         )
-    observe, tracking = replace(config.observe, also=dict(also)), find("tracking", "none")()
-    return replace(config, observe=observe, tracking=tracking, output_dir=str(run.path.parent.parent))
+    return replace(
+        config,
+        observe=replace(config.observe, also=dict(also)),
+        tracking=find("tracking", "none")(),
+        device=config.device if torch.cuda.is_available() else "cpu",
+        output_dir=str(run.path.parent.parent),
+    )

@@ -18,7 +18,7 @@ from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
 from feature_lazy.runs.measured import END, Measured
 from feature_lazy.runs.measured import read as read_measured
-from feature_lazy.runs.series import KINDS, WEIGHTS, stored_name
+from feature_lazy.runs.series import KINDS, SERIES, WEIGHTS, stored_name
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
@@ -152,24 +152,15 @@ class Run:
         """Which arrays over time it has: ``weights``, ``series``."""
         return [kind for kind in KINDS if stored_name(kind) in self.manifest["files"]]
 
-    @cached_property
+    @property
     def arrays(self) -> dict[str, dict[int, np.ndarray]]:
         """Arrays over time by name, each by the number of its observation; weights are ``weights/…``.
 
         Raises:
             DamagedRunError: a file is missing or damaged.
         """
-        found: dict[str, dict[int, np.ndarray]] = {}
-        for kind in self.kinds:
-            for place, array in self._tensors(stored_name(kind)).items():
-                number, _, name = place.partition("/")
-                found.setdefault(f"{kind}/{name}" if kind == WEIGHTS else name, {})[int(number)] = array
-        for one in self.measured.values():
-            for place, array in one.arrays.items():
-                number, _, name = place.partition("/")
-                if number != END:
-                    found.setdefault(name, {})[int(number)] = array
-        return {name: dict(sorted(by_number.items())) for name, by_number in sorted(found.items())}
+        weights = {f"{WEIGHTS}/{name}": by_number for name, by_number in self._weights.items()}
+        return dict(sorted({**weights, **self._series}.items()))
 
     def over_time(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Training times (T,), and the array of that name at each, (T, …).
@@ -178,10 +169,11 @@ class Run:
             StoreError: the run has no such array.
             DamagedRunError: a file is missing or damaged.
         """
-        if name not in self.arrays:
+        kind, _, weight = name.partition("/")
+        by_number = self._weights.get(weight) if kind == WEIGHTS else self._series.get(name)
+        if by_number is None:
             have = ", ".join(self.arrays) or "none"
             raise StoreError(f"The run {self.path} has no array {name!r} over time; there are: {have}.")
-        by_number = self.arrays[name]
         return self.history["t"][list(by_number)], np.stack(list(by_number.values()))
 
     def weights(self, index: int = -1) -> dict[str, np.ndarray]:
@@ -200,12 +192,26 @@ class Run:
     @property
     def weight_numbers(self) -> list[int]:
         """Numbers of the observations that have weights."""
-        return next((list(each) for name, each in self.arrays.items() if name.startswith(f"{WEIGHTS}/")), [])
+        return next((list(by_number) for by_number in self._weights.values()), [])
 
     def weights_at(self, number: int) -> dict[str, np.ndarray]:
         """Weights by name at the observation of that number, which has them."""
-        prefix = f"{WEIGHTS}/"
-        return {name.removeprefix(prefix): w[number] for name, w in self.arrays.items() if name.startswith(prefix)}
+        return {name: by_number[number] for name, by_number in self._weights.items()}
+
+    @cached_property
+    def _weights(self) -> dict[str, dict[int, np.ndarray]]:
+        return _by_number(self._tensors(stored_name(WEIGHTS)) if WEIGHTS in self.kinds else {})
+
+    @cached_property
+    def _series(self) -> dict[str, dict[int, np.ndarray]]:
+        own = self._tensors(stored_name(SERIES)) if SERIES in self.kinds else {}
+        since = {
+            place: array
+            for one in self.measured.values()
+            for place, array in one.arrays.items()
+            if not place.startswith(f"{END}/")
+        }
+        return _by_number({**since, **own})
 
     def verify(self) -> None:
         """Check every file of a complete run against its checksum; of others there is nothing to check.
@@ -250,6 +256,15 @@ class DamagedRunError(StoreError):
         """Name the run's directory and what is wrong with it."""
         self.path, self.what = path, what
         super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
+
+
+def _by_number(tensors: dict[str, np.ndarray]) -> dict[str, dict[int, np.ndarray]]:
+    """Arrays called ``3/NAME`` by name, and by number in ascending order."""
+    places = sorted((name, int(number), place) for place in tensors for number, _, name in [place.partition("/")])
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for name, number, place in places:
+        found.setdefault(name, {})[number] = tensors[place]
+    return found
 
 
 def checksum(manifest: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.core.redaction import printable
 from feature_lazy.launch.commands.selection import folder_argument, select, where_argument
 from feature_lazy.runs.plan import TRAIN_ANEW, names, stored_also
+from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.series import WEIGHTS
 from feature_lazy.runs.survey import State, survey
 
@@ -57,7 +58,7 @@ def call(options: argparse.Namespace) -> int:
                 counts["without"] += 1
             else:
                 try:
-                    measure(run, lacking)
+                    measure(load_run(run.path), lacking)  # read anew: what it reads is not kept for all runs
                     counts["measured"] += 1
                 except FeatureLazyError as error:
                     problems[str(error)] += 1
