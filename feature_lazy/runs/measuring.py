@@ -108,7 +108,7 @@ class _Bench:
             self.setting,
             torch.zeros(1, dtype=torch.long, device=w.device),
             w,
-            torch.tensor([t], dtype=torch.float64),
+            torch.tensor([t], dtype=torch.float64, device=w.device),
             failed=failed,
         )
 

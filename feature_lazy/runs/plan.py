@@ -90,8 +90,9 @@ def unobserved(wanted: Sequence[tuple[set[str], Run | None]]) -> list[str]:
     """
     lacking: dict[str, list[Run]] = {}
     for what, run in wanted:
-        for name in what - _recorded(run) if run else ():
-            lacking.setdefault(name, []).append(run)
+        if run is not None:
+            for name in what - _recorded(run):
+                lacking.setdefault(name, []).append(run)
     return [
         f"{len(runs)} of {len(wanted)} runs lack {name}: they were recorded without it, and are done. "
         f"{_remedy(name, runs)}"
