@@ -65,9 +65,10 @@ class Dataset:
         """The first patterns to train on, then those to test on, then those to validate on."""
         end = n_train + n_test
         train, test, valid = slice(n_train), slice(n_train, end), slice(end, end + n_valid)
-        ranks = (None, None) if classes is None else (classes[train], classes[test])
-        held = {"x_valid": x[valid], "y_valid": y[valid]} if n_valid else {}
-        return Dataset(x[train], y[train], x[test], y[test], (), *ranks, **held)
+        data = Dataset(x[train], y[train], x[test], y[test])
+        if classes is not None:
+            data = replace(data, classes_train=classes[train], classes_test=classes[test])
+        return replace(data, x_valid=x[valid], y_valid=y[valid]) if n_valid else data
 
     @property
     def input_dim(self) -> int:
@@ -168,7 +169,8 @@ def prepare(
     if components:
         x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
     y, ranks = labels.values(c[used], names, None), np.searchsorted(names, c[used])
-    data = Dataset.of(*map(torch.from_numpy, (x, y)), n_train, n_test, n_valid, torch.from_numpy(ranks))
+    x, y, ranks = map(torch.from_numpy, (x, y, ranks))
+    data = Dataset.of(x, y, n_train, n_test, n_valid, ranks)
     return replace(data, shape=shape, n_outputs=labels.n_outputs(names))
 
 

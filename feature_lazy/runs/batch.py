@@ -10,12 +10,15 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
-from feature_lazy.dynamics.flow import outputs_in_chunks
+from feature_lazy.dynamics.flow import NetworkFlow, outputs_in_chunks
 from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
+from feature_lazy.measure.moment import Setting
 from feature_lazy.measure.observer import default_set
+from feature_lazy.measure.quantity import plain_quantities
 from feature_lazy.networks.base import Initialised
 from feature_lazy.networks.layout import partly
+from feature_lazy.runs.plan import asked
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.build import build_tracking
@@ -35,17 +38,19 @@ class Observation:
         n_test: test patterns used over time.
         default: what is observed in every run.
         also: what was chosen beside it, by name.
+        asked: what of it a stored run may lack.
     """
 
     times: ObservationTimes
     n_test: int
     default: list[Observable]
     also: dict[str, Observable]
+    asked: set[str]
 
     @property
     def quantities(self) -> dict[str, dict[str, str]]:
         """What was chosen, as a manifest has it; ``QUANTITIES`` has the default set."""
-        return {column: quantity.plain() for one in self.also.values() for column, quantity in one.quantities.items()}
+        return plain_quantities(self.also)
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,26 @@ class Batch:
 
         return predictor
 
+    def flow(self, members: list[Cell], w0: Tensor) -> NetworkFlow:
+        """The gradient flow of some cells, with their initial weights w0 (E, N)."""
+        flow = NetworkFlow(
+            self.architecture,
+            self.dataset.x_train,
+            self.dataset.y_train,
+            self.loss,
+            alpha=w0.new_full((len(w0),), self.alpha),
+            w0=w0,
+            memory_limit=self.memory_limit,
+            centred=self.centred is not False,
+            regulariser=self.regulariser,
+        )
+        return flow.after(self.before(members)) if self.centred == "parent" else flow
+
+    def setting(self, flow: NetworkFlow, training: Training, w0: Tensor) -> Setting:
+        """What stays along the training of these members, for whoever observes them."""
+        n_test = min(self.observation.n_test, len(self.dataset.x_test))
+        return Setting(flow, training.model, self.dataset, w0, n_test)
+
     def limits(self, training: Training) -> Limits:
         """Floors and budgets of a batch of cells made ready for training."""
         scale = torch.full_like(training.dt, self.time_scale)
@@ -154,7 +179,11 @@ def build(config: Config) -> Batch:
         regulariser=config.regulariser,
         dynamics=dynamics,
         observation=Observation(
-            observe.when(scale), observe.n_test, default_set(observe.kernel, observe.weights), observe.also
+            times=observe.when(scale),
+            n_test=observe.n_test,
+            default=default_set(observe.kernel, observe.weights),
+            also=observe.also,
+            asked=asked(observe),
         ),
         alpha=alpha(config),
         centred=config.centred,

@@ -151,10 +151,12 @@ class History:
         """What a file held at a mark, None if it does not hold that any more."""
         try:
             data = read_regular(path)
-            found = History(decode(data[: mark.size], whole=True)) if mark.holds(data) else None
+            if not mark.holds(data):
+                return None
+            found = History(decode(data[: mark.size], whole=True))
         except (OSError, ValueError):
             return None
-        for kind, reach in mark.arrays.items() if found else ():
+        for kind, reach in mark.arrays.items():
             series = Series.up_to(path.with_name(part_name(kind)), reach)
             if series is None:
                 return None

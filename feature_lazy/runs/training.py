@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.events import Event, converged, half_loss
-from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import integrate, start
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
-from feature_lazy.measure.moment import Moment, Setting
+from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.observer import Observer, Row
 from feature_lazy.measure.precision import check_precision
 from feature_lazy.runs.batch import Batch
@@ -54,25 +53,12 @@ class BatchTraining:
         self.runs = [runs.get(run_id) or Shadow(batch.store.path(run_id)) for run_id in self.ids]
         data = batch.dataset
         self.w0 = batch.w0(self.cells)
-        self.flow = NetworkFlow(
-            batch.architecture,
-            data.x_train,
-            data.y_train,
-            batch.loss,
-            alpha=self.w0.new_full((len(self.cells),), batch.alpha),
-            w0=self.w0,
-            memory_limit=batch.memory_limit,
-            centred=batch.centred is not False,
-            regulariser=batch.regulariser,
-        )
-        if batch.centred == "parent":
-            self.flow = self.flow.after(batch.before(self.cells))
+        self.flow = batch.flow(self.cells, self.w0)
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
         taken = ["run_id", "outcome", *self.cells[0].columns]
-        n_test = min(batch.observation.n_test, len(data.x_test))
-        self.setting = Setting(self.flow, self.training.model, data, self.w0, n_test)
+        self.setting = batch.setting(self.flow, self.training, self.w0)
         self.observer = Observer(self.setting, batch.observation.default, batch.observation.also, taken)
         self.events: list[Event] = [
             half_loss(batch.loss, data.y_train, data.n_outputs),

@@ -377,8 +377,8 @@ class Observable(Option):
     """What is recorded of a network along its training: numbers, and arrays at the end.
 
     You write these: ``quantities``, and ``at``, ``series`` or ``end``; ``begin`` where something of t = 0 is needed
-    later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
-    computed once for all who ask. A number is a tensor (k,), by the name of its column.
+    later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on
+    of k states, computed once for all who ask. A number is a tensor (k,), by the name of its column.
 
     An observable records; it is no part of a run's identity, and must not change what is trained.
     """

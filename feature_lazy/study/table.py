@@ -10,8 +10,10 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
+from feature_lazy.study.law import AXES
 
 __all__ = [
+    "CELL",
     "LIMIT",
     "SETTING",
     "H",
@@ -29,9 +31,11 @@ __all__ = [
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
 """Columns that must be the same in all runs of one figure."""
+CELL = [H, X, "seed"]
+"""Columns that tell the runs of one kind apart."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
-GRID = ("alpha", "width", "seed", "observe")
+GRID = AXES
 """Groups of the configuration that may differ from run to run of one figure."""
 
 

@@ -95,7 +95,7 @@ def test_off_there_is_nothing_and_ids_stay(tiny):
     assert run.kinds == []
     assert not [*run.path.glob("weights*"), *run.path.glob("series*"), *run.path.glob("*.part")]
     assert cells(plain)[0].run_id == cells(tiny(*QUICK, *ARRAYS))[0].run_id
-    with pytest.raises(StoreError, match="observe.weights=ends"):
+    with pytest.raises(StoreError, match=r"observe\.weights=ends"):
         run.weights()
     with pytest.raises(StoreError, match=r"no array 'F_test' over time; there are: none"):
         run.over_time("F_test")

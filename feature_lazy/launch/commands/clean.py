@@ -12,6 +12,7 @@ from pathlib import Path
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import temporaries
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
+from feature_lazy.runs.measured import FOLDER as MEASURED
 from feature_lazy.runs.plan import forget
 from feature_lazy.runs.series import KINDS, part_name
 from feature_lazy.runs.store import checkpoint
@@ -58,7 +59,7 @@ def leftovers(found: Survey) -> Iterator[Path]:
     for entry in found.entries:
         folder = found.root / "runs" / entry.run_id
         if entry.state not in (State.RUNNING, State.QUEUED):
-            yield from temporaries(folder)
+            yield from [*temporaries(folder), *temporaries(folder / MEASURED)]
         if entry.state is State.DONE and not _goes_on(found, entry):
             yield from checkpoint.paths(folder)
             yield from sorted(folder.glob("owner-*.json"))

@@ -7,7 +7,7 @@ FIT, KERNEL, WEIGHTS, OUTPUTS, SPEED = "Losses and errors", "Kernel", "Weights",
 
 
 def _fits() -> dict[str, Quantity]:
-    """Loss and error on every set."""
+    """Loss and error on all sets."""
     found = {}
     sets = (
         ("train", "training", "training loss α²𝓛"),
