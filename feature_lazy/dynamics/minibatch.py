@@ -21,11 +21,11 @@ from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.model import NetworkModel
+from feature_lazy.dynamics.regularisers import pulls_to_zero
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.settings.checks import check_option
-from feature_lazy.settings.groups import pulls_to_zero
 
 if TYPE_CHECKING:
     from feature_lazy.dynamics.optimisers import Optimiser

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from feature_lazy.settings.groups import Dynamics, pulls_to_zero
+from feature_lazy.dynamics.regularisers import pulls_to_zero
+from feature_lazy.settings.groups import Dynamics
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.checks import check_option
-from feature_lazy.settings.groups import Regulariser, pulls_to_zero
+from feature_lazy.settings.groups import Regulariser
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.networks.layout import Layout
+    from feature_lazy.settings.config import Config
 
 LIFETIMES = 20.0
 """Where a flow ends at the latest, over 1/λ: what is left of its beginning is then e⁻²⁰ = 2e-9."""
+
+
+def pulls_to_zero(what: str) -> str:
+    """Why what pulls weights to 0 is not for F = α(f − f₀)."""
+    return (
+        f"{what}: it pulls f to 0, and so F = α(f − f₀) to −αf₀; use centred=false, or regulariser=distance, which "
+        "pulls weights back to their beginning."
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,10 @@ class Quadratic(Regulariser):
 
     strength: float = key(1e-2, "λ, an inverse time in the article's t", gt=0)
     tol: float = key(1e-4, "a flow ends where ‖∇𝓛‖ < tol·‖∇R‖, or at 20/λ", gt=0)
+
+    def problems(self, config: Config) -> Iterator[str]:
+        if config.centred is True and not self.towards_start:
+            yield pulls_to_zero(f"regulariser={self.kind}")
 
     def rates(self, layout: Layout) -> Mapping[str, float]:
         return dict.fromkeys(layout.trained, self.strength)

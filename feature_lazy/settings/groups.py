@@ -310,10 +310,6 @@ class Regulariser(Option):
     tol = 0.0
     """A flow ends where ‖ẇ‖ < tol·‖∇R‖."""
 
-    def problems(self, config: "Config") -> Iterator[str]:
-        if config.centred is True and not config.leaves("regulariser") and not self.towards_start:
-            yield pulls_to_zero(f"regulariser={self.kind}")
-
     @abstractmethod
     def rates(self, layout: "Layout") -> Mapping[str, float]:
         """λ of trained weights, by name; those that are not named have none."""
@@ -466,14 +462,6 @@ class Tracking(Option):
     @abstractmethod
     def maker(self, root: Path) -> "Callable[[], Tracker] | None":
         """What makes the tracker of the runs in a results folder, with the first run; None: there is none."""
-
-
-def pulls_to_zero(what: str) -> str:
-    """Why what pulls weights to 0 is not for F = α(f − f₀)."""
-    return (
-        f"{what}: it pulls f to 0, and so F = α(f − f₀) to −αf₀; use centred=false, or regulariser=distance, which "
-        "pulls weights back to their beginning."
-    )
 
 
 def custom_problems(path: str, target: str) -> Iterator[str]:
