@@ -20,8 +20,8 @@ from feature_lazy.runs.series import Series, part_name, stored_name
 from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
 from tests.processes import kill_until_done, science, start, train
+from tests.runs.conftest import ALONE, DESCRIPTION, HISTORY_ROWS, RUN, SUMMARY
 from tests.runs.test_kills import ODD, train_and_die, uninterrupted
-from tests.stored import ALONE, DESCRIPTION, HISTORY_ROWS, RUN, SUMMARY
 
 ARRAYS = ("observe.weights=all", "observe/also=[outputs]", "observe.also.outputs.every=3")
 TWO = ("seed=ensemble", "seed.members=2")

@@ -16,7 +16,7 @@ from feature_lazy.study.law import KINDS, PAIRS, Joined, Law, law
 from feature_lazy.study.laws import JOINED, of_folder, pairs, readings
 from feature_lazy.study.table import read
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
-from tests.planted import sweep
+from tests.study.conftest import sweep
 from tests.study.test_contrasts import ARTICLE, FLOW, FROZEN, runs, together
 
 LINEAR = FROZEN | {"at": "start"}
