@@ -131,6 +131,7 @@ class Softplus(Activation):
 class Relu(Activation):
     """√2·max(0, z) (Fig. 12)."""
 
+    smooth = False
     dual = staticmethod(relu_dual)
     critical = Critical(2.0)
 
@@ -175,6 +176,8 @@ class LeakyRelu(Activation):
     """a·max(z, s·z), a² = 2/(1 + s²)."""
 
     slope: float = key(0.01, "s, slope for z < 0; 1: linear", ge=0)
+
+    smooth = False
 
     def problems(self, config: Config) -> Iterator[str]:
         yield from super().problems(config)

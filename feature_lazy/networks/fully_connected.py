@@ -67,8 +67,8 @@ class FullyConnectedOption(Architecture):
 class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
-    Every weight begins as N(0, 1), every bias as 0 or N(0, bias_std²); other parametrisations scale both. With C outputs
-    W^L has C rows.
+    Every weight begins as N(0, 1), every bias as 0, or N(0, bias_std²); other parametrisations scale both. With C
+    outputs W^L has C rows.
 
     Attributes:
         input_dim: d, entries of one pattern.

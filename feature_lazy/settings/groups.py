@@ -230,6 +230,8 @@ class Activation(Option):
         "unit", "a of φ = a·φ₀; unit: E φ² = 1; critical: of arXiv:2106.10165", choices=("unit", "critical"), later=True
     )
 
+    smooth = True
+    """Whether φ₀ has no kink: patterns that flip over one keep the kernel from its limit far into the lazy regime."""
     dual = None
     """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
 
