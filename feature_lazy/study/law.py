@@ -54,6 +54,7 @@ class Law:
         outcomes: how runs must have ended to count; empty: any.
         across: ``""`` for a law of runs of one kind, a column (``L``, ``P``) for one of runs of several values of it,
             ``KINDS`` for one of a whole folder.
+        quiet: whether nothing is said of runs without what it needs, rather than that they lack it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Law:
     lacks: str = "more runs"
     outcomes: tuple[str, ...] = CONVERGED
     across: str = ""
+    quiet: bool = False
 
     def __call__(self, table: "pd.DataFrame") -> Measured:
         """Measure it."""
@@ -96,6 +98,7 @@ def law(
     lacks: str = "more runs",
     outcomes: Sequence[str] = CONVERGED,
     across: str = "",
+    quiet: bool = False,
 ) -> "Callable[[Callable[[pd.DataFrame], Measured]], Law]":
     """A decorator: the function measures a law. The arguments are those of ``Law``.
 
@@ -104,7 +107,7 @@ def law(
     """
 
     def declare(measure: "Callable[[pd.DataFrame], Measured]") -> Law:
-        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across)
+        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across, quiet)
         _register(made)
         return made
 

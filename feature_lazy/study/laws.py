@@ -33,7 +33,8 @@ def laws(table: pd.DataFrame, *, across: str = "") -> list[Reading]:
                 replace(one, name=f"{one.name}, {column} = {value:g}") for value, part in groups for one in laws(part)
             ]
             return [*rows, *laws(table, across=column)]
-    return [row for law in registry.declared() if law.across == across for row in readings(law, table)]
+    chosen = [law for law in registry.declared() if law.across == across]
+    return [row for law in chosen for row in readings(law, table) if not (law.quiet and row.estimate is None)]
 
 
 contrasts: Callable[[pd.DataFrame], list[Reading]] = partial(laws, across=KINDS)
