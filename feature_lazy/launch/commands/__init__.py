@@ -1,8 +1,8 @@
 """The command ``feature-lazy``: training from anywhere, and all that is done with the files of a results folder.
 
-A command is a module here, or in a room above by one of ``HOMES``, with a docstring (its help), ``arguments(parser)`` and
-``call(options)``, which returns the exit status; with ``PASSED_ON`` its arguments go to ``call`` as they are. Modules import what is heavy inside ``call``,
-so that ``--help`` is quick.
+A command is a module here, or in another package of ``HOMES``, with a docstring (its help), ``arguments(parser)`` and
+``call(options)``, which returns the exit status; with ``PASSED_ON`` its arguments go to ``call`` as they are. Modules
+import what is heavy inside ``call``, so that ``--help`` is quick.
 """
 
 import argparse
