@@ -5,28 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.launch.train import main
+from feature_lazy.runs.survey import State, survey
 from feature_lazy.study.law import declared
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import parts
 from feature_lazy.study.verdict import Reading
-from feature_lazy.systems.table import LAPTOP, REPLICATION, System
-
-RESULTS = Path("results/systems")
-
-
-def folder_of(system: System, size: str = LAPTOP, *, replication: bool = False) -> Path:
-    """Where the runs of a sweep lie: apart for each size, and for the replication."""
-    words = [system.folder, *([size] if size != LAPTOP else []), *([REPLICATION] if replication else [])]
-    return RESULTS / "-".join(words)
-
-
-def command_line(system: System, size: str, folder: Path, more: Sequence[str], *, replication: bool) -> list[str]:
-    """What ``train.py`` is called with; what is given beside counts, as the last on a command line does."""
-    return ["-m", *system.overrides(size, replication=replication), f"output_dir={folder}", *more]
+from feature_lazy.systems.table import System
 
 
 def train(arguments: Sequence[str]) -> bool:
-    """Train what is not done with the launcher that is chosen; whether all jobs came to their end or were submitted."""
+    """Train what is not done with the launcher that is chosen; whether no job failed."""
     before = sys.argv
     sys.argv = ["train.py", *arguments]
     try:
@@ -35,6 +23,13 @@ def train(arguments: Sequence[str]) -> bool:
         return not error.code
     finally:
         sys.argv = before
+
+
+def unfinished(folder: Path) -> str:
+    """How many of the runs that were asked for are not done, such as those that wait on a cluster; empty: none."""
+    found = survey(folder)
+    left = len(found.entries) - len(found.having(State.DONE))
+    return f"{left} of {len(found.entries)} runs are not done" if left else ""
 
 
 def judge(system: System, folder: Path) -> list[Reading]:

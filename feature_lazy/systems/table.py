@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from feature_lazy.core.errors import ConfigError
 
 HERE = Path(__file__).parent
+RESULTS = Path("results/systems")
 STATES = ("claim", "weaker law", "example")
 """What a system's law is: the paper's claim as it stands, what holds here in its place, or none."""
 LAPTOP, REPLICATION = "laptop", "replication"
@@ -65,22 +66,39 @@ class System:
         """What trains and judges it."""
         return f"feature-lazy reproduce {self.folder}"
 
-    def overrides(self, size: str = LAPTOP, *, replication: bool = False) -> list[str]:
-        """The sweep as ``train.py -m`` takes it, without its output folder.
 
-        Args:
-            size: one of ``sizes``; another than the first changes and adds keys of that.
-            replication: whether with other seeds, and another split of the data.
+@dataclass(frozen=True)
+class Sweep:
+    """What trains the runs that a system's laws are judged on.
+
+    Attributes:
+        system: whose.
+        size: one of its sizes; another than the first changes and adds keys of that.
+        replication: whether with other seeds, and another split of the data.
+    """
+
+    system: System
+    size: str = LAPTOP
+    replication: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where its runs lie, apart for each size and for the replication."""
+        size = [self.size] if self.size != LAPTOP else []
+        return RESULTS / "-".join([self.system.folder, *size, *([REPLICATION] if self.replication else [])])
+
+    def overrides(self) -> list[str]:
+        """The sweep as ``train.py -m`` takes it, without its output folder: options of groups first.
 
         Raises:
             ConfigError: a size that there is not.
         """
-        if size not in self.sizes:
-            raise ConfigError(f"size={size}: {self.folder} has the sizes {', '.join(self.sizes)}.")
-        parts: Any = OmegaConf.to_container(OmegaConf.load(HERE / self.folder / "experiment.yaml"))
-        names = dict.fromkeys([self.sizes[0], size, *([REPLICATION] if replication else [])])
+        system = self.system
+        if self.size not in system.sizes:
+            raise ConfigError(f"size={self.size}: {system.folder} has the sizes {', '.join(system.sizes)}.")
+        parts: Any = OmegaConf.to_container(OmegaConf.load(HERE / system.folder / "experiment.yaml"))
+        names = dict.fromkeys([system.sizes[0], self.size, *([REPLICATION] if self.replication else [])])
         keys = {key: value for name in names for key, value in parts[name].items()}
-        # Options of groups first, as a person writes them.
         return [f"{key}={value}" for key, value in sorted(keys.items(), key=lambda item: "." in item[0])]
 
 

@@ -18,7 +18,7 @@ from feature_lazy.systems.linear_models.claim import GAP, gap_against_width
 from feature_lazy.systems.linear_models.quantity import Linearised
 from tests.conftest import TINY
 from tests.measure.observing import setting
-from tests.planted import sweep
+from tests.study.conftest import sweep
 from tests.systems.reference import planted, reference
 
 JOB = (*TINY, "loss=mse", "observe/also=[linearised]", "dynamics.t_end=20", "alpha.value=1")

@@ -1,7 +1,8 @@
 """Train the sweep of a system of the literature, and judge its claim: expected, measured ± error, verdict.
 
-What is done is not trained again, and a sweep that was stopped goes on. Overrides are added to each sweep, such as
-hydra/launcher=slurm_cpu; size=paper is the paper's own size. 'feature-lazy systems' lists the names.
+What is done is not trained again, and a sweep that was stopped goes on. size=paper is the paper's own size, and
+replication=true has other seeds and another split of the data; overrides of train.py are added to each sweep, such as
+hydra/launcher=slurm_cpu. 'feature-lazy systems' lists the names.
 """
 
 import argparse
@@ -10,13 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from feature_lazy.systems.table import System
+    from feature_lazy.systems.table import Sweep, System
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("words", nargs="+", metavar="NAME", help="systems, then size=SIZE and overrides of train.py")
-    parser.add_argument("--replication", action="store_true", help="with other seeds and another split of the data")
+    parser.add_argument("words", nargs="+", metavar="NAME", help="systems, then KEY=VALUE as said above")
 
 
 def call(options: argparse.Namespace) -> int:
@@ -27,37 +27,44 @@ def call(options: argparse.Namespace) -> int:
         StoreError: no run is complete.
     """
     from feature_lazy.core.errors import ConfigError
-    from feature_lazy.systems.table import LAPTOP, find
+    from feature_lazy.systems.table import LAPTOP, Sweep, find
 
     names = [word for word in options.words if "=" not in word]
-    sizes = [word.partition("=")[2] for word in options.words if word.startswith("size=")]
-    more = [word for word in options.words if "=" in word and not word.startswith("size=")]
+    given = [word for word in options.words if "=" in word]
+    own = {key: _taken(given, key) for key in ("size", "replication", "output_dir")}
     if not names:
         raise ConfigError("Name a system, such as: feature-lazy reproduce ntk; 'feature-lazy systems' lists them.")
-    if len(names) > 1 and any(word.startswith("output_dir=") for word in more):
+    if own["replication"] not in ("", "true", "false"):
+        raise ConfigError(f"replication={own['replication']}: must be true or false.")
+    if len(names) > 1 and own["output_dir"]:
         raise ConfigError("output_dir=…: several systems cannot share a folder; name one system.")
-    chosen = [(find(name), sizes[-1] if sizes else LAPTOP) for name in names]
-    for system, size in chosen:
-        system.overrides(size)  # refused before anything starts
-    good = [_one(system, size, more, replication=options.replication) for system, size in chosen]
+    chosen = [Sweep(find(name), own["size"] or LAPTOP, own["replication"] == "true") for name in names]
+    for sweep in chosen:
+        sweep.overrides()  # a size that there is not is refused before anything starts
+    good = [_one(sweep, own["output_dir"], given) for sweep in chosen]
     return 0 if all(good) else 1
 
 
-def _one(system: "System", size: str, more: list[str], *, replication: bool) -> bool:
+def _taken(words: list[str], key: str) -> str:
+    """The last value of a key, which is taken out of the words; empty if there is none."""
+    found = [word for word in words if word.startswith(f"{key}=")]
+    words[:] = [word for word in words if word not in found]
+    return found[-1].partition("=")[2] if found else ""
+
+
+def _one(sweep: "Sweep", output_dir: str, more: list[str]) -> bool:
     """Whether the claim came out."""
     import shlex
     from pathlib import Path
 
-    from feature_lazy.systems.reproduce import command_line, folder_of, train
+    from feature_lazy.systems.reproduce import train, unfinished
 
-    own = [word.partition("=")[2] for word in more if word.startswith("output_dir=")]
-    folder = Path(own[-1]) if own else folder_of(system, size, replication=replication)
-    given = command_line(
-        system, size, folder, [word for word in more if "output_dir=" not in word], replication=replication
-    )
+    system, folder = sweep.system, Path(output_dir or sweep.folder)
+    given = ["-m", *sweep.overrides(), f"output_dir={folder}", *more]
     print(f"{system.folder} (arXiv:{system.paper}): {system.claim}\nfeature-lazy train {shlex.join(given)}", flush=True)
-    if not train(given):
-        print(f"{system.folder}: not all runs are done; repeat the command to go on.")
+    left = unfinished(folder) if train(given) else "a job failed"
+    if left:
+        print(f"{system.folder}: {left}; repeat the command to go on, and to judge what is done then.")
         return False
     return _judged(system, folder)
 
