@@ -43,7 +43,7 @@ class System:
         observables: columns that its laws measure.
         laws: its claims.
         sizes: of its sweep, the small one first.
-        seconds: what the small one takes, on 2 cores.
+        seconds: of one core, which the small one takes.
         state: one of ``STATES``.
     """
 

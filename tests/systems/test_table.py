@@ -33,7 +33,7 @@ def test_a_row_for_every_folder_and_a_folder_for_every_row():
 @every_system
 def test_row_says_what_the_registries_have(system):
     home = importlib.import_module(module(system))
-    assert home.PAPER == system.paper
+    assert system.paper == home.PAPER
     assert home.CLAIM.endswith(".")
     inside = f"{module(system)}."
     groups = registry.groups()

@@ -18,5 +18,5 @@ def call(options: argparse.Namespace) -> int:
         head = f"{system.folder}  arXiv:{system.paper}  {system.state}"
         print(head)
         print(textwrap.fill(system.claim, WIDTH, initial_indent="  ", subsequent_indent="  "))
-        print(f"  {system.command}  # about {system.seconds:.0f} s on 2 cores")
+        print(f"  {system.command}  # about {system.seconds:.0f} s of one core")
     return 0

@@ -1,0 +1,126 @@
+"""What every option has to keep, found by the registry and tried on its ``smallest()`` job.
+
+The kernel is that of the Jacobian, members together are each alone, a run that was stopped goes on bit for bit, its id
+is that of the configuration it stores, and a key outside of its range is refused.
+"""
+
+import dataclasses
+
+import pytest
+import torch
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.kernels import jacobian_kernel, tangent_kernel
+from feature_lazy.runs.batch import build
+from feature_lazy.runs.job import train_config
+from feature_lazy.runs.store import Store
+from feature_lazy.settings import registry
+from feature_lazy.settings.cells import cells
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.config import ALSO
+from feature_lazy.settings.schema import from_plain
+from tests.conftest import composed
+
+OWN_CODE = {"custom"}
+"""Options that are only as good as a target of the user's own."""
+PACKAGED = ("digits", "mnist5k", "mnist1d", "teacher_student", "stripe", "sparse_parity", "spheres")
+"""Data that need no download."""
+SMALL = (
+    "dataset.n_train=8",
+    "dataset.n_test=8",
+    "width.h=5",
+    "observe.kernel.probe=6",
+    "observe.per_decade=2",
+    "alpha.value=10",
+    "observe.kernel.final=false",
+)
+TRAINED = ("architecture", "activation", "loss", "dynamics", "parametrisation", "labels", "observe", ALSO, "dataset")
+BUDGET = 40
+
+
+def options(*groups):
+    """Every option of some groups that needs nothing of a user's own and no download."""
+    found = []
+    for group in groups:
+        for name, made in registry.options(group).items():
+            if name not in OWN_CODE and (group != "dataset" or name in PACKAGED):
+                found.append(pytest.param(group, name, made, id=f"{group}={name}"))
+    return found
+
+
+def every(*groups):
+    return pytest.mark.parametrize(("group", "name", "made"), options(*groups))
+
+
+def smallest(group, name, made, *more):
+    """The configuration of its smallest job: what the option asks for comes after what is small for all."""
+    depth = () if group == "architecture" else ("architecture.depth=2",)
+    probes = [f"observe.also.{name}.probe=6"] if "probe" in {f.name for f in dataclasses.fields(made)} else []
+    chosen = [f"{group}=[{name}]", *probes] if group == ALSO else [f"{group}={name}"]
+    return composed(*chosen, *SMALL, *depth, *made.smallest(), *more)
+
+
+@every("architecture", "activation", "parametrisation")
+def test_kernel_is_that_of_the_jacobian(group, name, made):
+    batch = build(smallest(group, name, made))
+    net, x = batch.architecture, batch.dataset.x_train[:3]
+    params = {key: weight[None] for key, weight in net.init(0).items()}
+    exact, jacobian = (kernel(net, params, x) for kernel in (tangent_kernel, jacobian_kernel))
+    torch.testing.assert_close(exact, jacobian, rtol=1e-10, atol=1e-10 * float(exact.abs().max()))
+
+
+def history(config):
+    """Observations of the runs of a job, by id, after it is trained as far as it asks for."""
+    ids = train_config(config)
+    store = Store(config.output_dir)
+    return {one: store.load(one) for one in ids}
+
+
+@every(*TRAINED)
+def test_together_is_alone_and_stopped_is_whole(group, name, made, tmp_path):
+    """Two members side by side; each by itself; and both stopped after a few steps and gone on with."""
+
+    def job(folder, *more):
+        return smallest(group, name, made, f"output_dir={tmp_path / folder}", f"dynamics.max_steps={BUDGET}", *more)
+
+    both = ("seed=ensemble", "seed.members=2")
+    together = history(job("together", *both))
+    for seed, (run_id, run) in enumerate(together.items()):
+        [(alone_id, alone)] = history(job(f"alone{seed}", f"seed.value={seed}")).items()
+        assert alone_id == run_id
+        assert len(alone.history["t"]) == len(run.history["t"])
+        for column, values in run.history.items():
+            # Members leave no trace but rounding, which 40 steps of a trained network make no larger than this.
+            torch.testing.assert_close(
+                torch.tensor(alone.history[column]), torch.tensor(values), rtol=1e-6, atol=1e-8, equal_nan=True
+            )
+        # What is stored is enough to train it again, under the same id.
+        again = from_plain(run.manifest["resolved"])
+        assert [cell.run_id for cell in cells(again)] == [run_id]
+    history(job("parts", *both, "dynamics.max_steps=7"))
+    for run_id, parts in history(job("parts", *both)).items():
+        whole = together[run_id]
+        assert parts.done == whole.done
+        assert parts.rows == whole.rows or repr(parts.rows) == repr(whole.rows)  # NaN is not equal to itself
+
+
+RANGES = [
+    pytest.param(group, name, f.name, f.metadata, id=f"{group}={name}.{f.name}")
+    for group in TRAINED
+    for name, made in registry.options(group).items()
+    for f in dataclasses.fields(made)
+    if f.metadata.get("ge") is not None or f.metadata.get("gt") is not None
+    if f.type in (int, float)
+]
+
+
+@pytest.mark.parametrize(("group", "name", "key", "rule"), RANGES)
+def test_a_value_out_of_its_range_is_refused(group, name, key, rule):
+    made = registry.find(group, name)
+    least = rule["gt"] if rule["gt"] is not None else rule["ge"] - 1
+    path = f"observe.also.{name}.{key}" if group == ALSO else f"{group}.{key}"
+    config = smallest(group, name, made)
+    chosen = config.observe.also[name] if group == ALSO else getattr(config, group)
+    setattr(chosen, key, type(getattr(chosen, key))(least))
+    with pytest.raises(ConfigError, match=path.replace(".", r"\.")):
+        validate(config)
