@@ -33,7 +33,7 @@ HEAD = """# Atlas of the systems
 Claims of the literature on wide networks, each as a law with its expected value, measured on a sweep of minutes, and
 once more with other seeds and another split of the data. `make atlas` trains what is missing and writes this page;
 `feature-lazy reproduce NAME` does it for one, `size=paper` at the paper's own size.
-±: 95 % over seeds, so that one law in twenty differs by chance: one that differs has to do so in both to mean something.
+±: 95 % over seeds. One law in twenty differs by chance: one that differs has to do so in both to mean something.
 A percentage beside an expected value is how far finite widths may be from it, stated before the measurement.
 """
 
