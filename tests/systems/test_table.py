@@ -116,6 +116,7 @@ def test_listed_within_80_columns(capsys):
         assert system.command in shown
 
 
+@pytest.mark.slow
 def test_reproduce_is_the_sweep_and_a_verdict(tmp_path, monkeypatch, capsys):
     """Trained by the ordinary machinery into one folder, judged, and repeated without training anything."""
     monkeypatch.chdir(ROOT)

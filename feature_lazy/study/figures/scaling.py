@@ -8,6 +8,9 @@ from feature_lazy.study.figures.axes import guide, tidy
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.table import H
 
+BELOW = 0.7
+"""Where the guide lies, over the mean of the last line."""
+
 
 def against_width(axes: Axes, table: pd.DataFrame, column: str, label: str, exponent: float) -> None:
     """Mean and standard error over seeds at every h, a line for each α, and a guide of the expected exponent.
@@ -26,7 +29,8 @@ def against_width(axes: Axes, table: pd.DataFrame, column: str, label: str, expo
         if index == len(lines) - 1:
             middle = float(np.exp(np.log(mean).mean()))
             centre = float(np.exp(np.log(mean.index.to_numpy(float)).mean()))
-            guide(axes, (mean.index[0], mean.index[-1]), (centre, middle), exponent, f"h^({exponent:.2g})", above=False)
+            below = centre, BELOW * middle
+            guide(axes, (mean.index[0], mean.index[-1]), below, exponent, f"$h^{{{exponent:g}}}$", above=False)
     axes.set(xscale="log", yscale="log", xlabel="width h", ylabel=label)
     axes.legend()
     tidy(axes.xaxis)

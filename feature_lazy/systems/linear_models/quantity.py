@@ -36,6 +36,10 @@ class Linearised(Observable):
         )
     }
 
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["loss=mse"]
+
     def problems(self, config: Config) -> Iterator[str]:
         from feature_lazy.dynamics.flows import FrozenKernelOption, GradientFlowOption
         from feature_lazy.dynamics.losses import Mse
