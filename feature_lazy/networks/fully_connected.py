@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.errors import NumericalError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.layout import Layout, Params
@@ -33,7 +34,6 @@ class FullyConnectedOption(Architecture):
     authors_output_bias: bool = key(False, "the output's bias as in the authors' code, √h·b")
     bias_std: float = key(0.0, "standard deviation with which biases Bˡ begin; 0 in App. J", ge=0, later=True)
 
-    infinite = True
     check_widths = (64, 128, 256, 512, 1024)
 
     @property
@@ -43,6 +43,10 @@ class FullyConnectedOption(Architecture):
     @property
     def hidden_layers(self) -> int:
         return self.depth
+
+    @property
+    def infinite(self) -> bool:
+        return not (self.bias and self.authors_output_bias)  # whose part of the kernel is h·b²
 
     @property
     def bias_variance(self) -> float:
@@ -123,9 +127,15 @@ class FullyConnected(GaussianNetwork):
         return 2 * sum(self.widths) + self.n_outputs
 
     def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
-        """Θ∞ and Σ∞ of the network in the NTK parametrisation as every width goes to infinity, see ``HasLimit``."""
+        """See ``HasLimit``.
+
+        Raises:
+            NumericalError: the output's bias is that of the authors, whose part of the kernel is h·b².
+        """
         from feature_lazy.networks.limits.infinite import infinite_kernels
 
+        if self.bias and self.authors_output_bias:
+            raise NumericalError("the authors' bias of the output makes the kernel grow with h: it has no limit.")
         bias = {"bias": self.bias, "bias_std": self.bias_std}
         return infinite_kernels(self.activation, len(self.widths), x1, x2, **bias)
 

@@ -164,8 +164,6 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
-    infinite = False
-    """Whether its kernels of infinite width are known (``networks.limits``)."""
     check_widths: ClassVar[tuple[int, ...]] = ()
     """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
 
@@ -182,6 +180,11 @@ class Architecture(Option):
     def hidden_layers(self) -> int | None:
         """L; None where the layers are not known."""
         return None
+
+    @property
+    def infinite(self) -> bool:
+        """Whether it has kernels of infinite width that are known (``networks.limits``)."""
+        return False
 
     @property
     def bias_variance(self) -> float:

@@ -142,12 +142,12 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
     """Test error and t_stop.
 
     Raises:
-        ConfigError: a network that is not fully connected or not in the NTK parametrisation, or data of the user's
+        ConfigError: a network whose limit is not known or that is not in the NTK parametrisation, or data of the user's
             own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
     """
     config = from_plain(science)
     if not config.architecture.infinite or config.dataset.own_labels:
-        raise ConfigError("the network is not fully connected, or its data need code of the user's own")
+        raise ConfigError("the network's limit is not known, or its data need code of the user's own")
     if config.parametrisation.exponents is not NTK:
         raise ConfigError("the parametrisation is not ntk")
     batch = build(config)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.activations import (
     Erf,
     Gelu,
@@ -164,3 +164,9 @@ def test_limit_knows_the_biases_of_the_start():
     net = FullyConnected(3, [4], scaled(Erf()), bias=0.5, bias_std=2.0)
     plain = FullyConnected(3, [4], scaled(Erf()), bias=0.5)
     assert float((net.limit(x).nngp - plain.limit(x).nngp).diagonal().min()) > 0.9  # b²·std² = 1 of the last layer
+
+
+def test_a_bias_that_grows_with_the_width_has_no_limit():
+    net = FullyConnected(3, [4], scaled(Erf()), bias=0.5, authors_output_bias=True)
+    with pytest.raises(NumericalError, match="grow with h"):
+        net.limit(torch.eye(2, 3, dtype=torch.float64))

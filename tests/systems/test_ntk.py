@@ -56,11 +56,13 @@ def test_outputs_of_one_network_share_no_limit():
     [
         ("parametrisation=mup", "with parametrisation=mup kernels do not tend to Θ∞; use ntk"),
         ("observe.also.limit.probe=21", "observe.also.limit.probe=21: must be at most dataset.n_test=20"),
-        ("architecture=cnn", "the kernel of infinite width of architecture=cnn is not known"),
+        ("architecture=cnn", "architecture=cnn, as it is set here, has no kernel of infinite width that is known"),
+        ("architecture.authors_output_bias=true", "without the authors' bias of the output"),
     ],
 )
 def test_refusals(tiny, configure, override, sentence):
-    job = [one for one in JOB if not (override.startswith("architecture") and one.startswith("architecture"))]
+    job = [one for one in JOB if not (override == "architecture=cnn" and one.startswith("architecture"))]
+    job += ["architecture.bias=0.1"] if "bias" in override else []
     with pytest.raises(ConfigError, match=sentence):
         validate(configure(*job, override))
 

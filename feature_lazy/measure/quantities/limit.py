@@ -36,8 +36,8 @@ class Limit(Observable):
         yield from probe_problems("observe.also.limit.probe", self.probe, config)
         if not config.architecture.infinite:
             yield (
-                f"observe/also=[limit]: the kernel of infinite width of architecture={config.architecture.kind} is not "
-                "known; use fully_connected."
+                f"observe/also=[limit]: architecture={config.architecture.kind}, as it is set here, has no kernel of "
+                "infinite width that is known; use fully_connected, without the authors' bias of the output."
             )
         if config.parametrisation.exponents is not NTK:
             yield (
