@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,7 @@ _PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LINK = "a link, which is not followed"
 
 
-def write_atomically(path: Path, data: bytes, *, below: Path | None, sync: bool = True) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes], *, below: Path | None, sync: bool = True) -> None:
     """Write a file under a temporary name beside it, sync it, then rename it; the folder is made if it is missing.
 
     A kill leaves at most a temporary file, ``.<name>.<random>``; see ``remove_temporaries``. What had the name before
@@ -34,7 +34,7 @@ def write_atomically(path: Path, data: bytes, *, below: Path | None, sync: bool 
 
     Args:
         path: where.
-        data: the whole content.
+        data: the whole content, or its parts one behind the other.
         below: the folder from which on links are refused.
         sync: whether it must outlast a crash of the machine, and not only of the process.
 
@@ -182,7 +182,7 @@ def read_regular(path: Path, *, limit: float = LARGEST) -> bytes:
     Raises:
         OSError: it cannot be read, is something else than a plain file, or is larger than the limit.
     """
-    with _reading(path) as (file, size):
+    with open_regular(path) as (file, size):
         if size > limit:
             raise OSError(errno.EFBIG, f"it has {size} bytes, which no such file has", str(path))
         return file.read(int(min(limit, 2**62)))
@@ -190,13 +190,13 @@ def read_regular(path: Path, *, limit: float = LARGEST) -> bytes:
 
 def read_head(path: Path) -> bytes:
     """The first ``HEAD`` bytes of a plain file of any size; see ``read_regular``."""
-    with _reading(path) as (file, _):
+    with open_regular(path) as (file, _):
         return file.read(HEAD)
 
 
 def read_tail(path: Path) -> bytes:
     """The last ``HEAD`` bytes of a plain file of any size; see ``read_regular``."""
-    with _reading(path) as (file, size):
+    with open_regular(path) as (file, size):
         file.seek(max(0, size - HEAD))
         return file.read(HEAD)
 
@@ -218,6 +218,25 @@ class NotAFileError(ValueError):
     """Something else than a plain file is where one should be: so it will be next time, too."""
 
 
+@contextmanager
+def stored(path: Path) -> Iterator[None]:
+    """Tell what is wrong with a file from what is wrong with reading it.
+
+    Raises:
+        FileNotFoundError: there is none.
+        NotAFileError: a link, a folder, a pipe.
+        OSError: it cannot be read now.
+    """
+    try:
+        yield
+    except NotADirectoryError as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EINVAL, errno.ENXIO):
+            raise NotAFileError(error.strerror) from error
+        raise
+
+
 def read_stored(path: Path, *, limit: float = LARGEST) -> bytes:
     """As ``read_regular``, with what is wrong with a file told from what is wrong with reading it.
 
@@ -226,14 +245,8 @@ def read_stored(path: Path, *, limit: float = LARGEST) -> bytes:
         NotAFileError: a link, a folder, a pipe.
         OSError: it cannot be read now, which says nothing of what is in it; or it is larger than the limit.
     """
-    try:
+    with stored(path):
         return read_regular(path, limit=limit)
-    except NotADirectoryError as error:
-        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EINVAL, errno.ENXIO):
-            raise NotAFileError(error.strerror) from error
-        raise
 
 
 def listed(folder: Path, names: str) -> list[Path]:
@@ -306,7 +319,7 @@ def _inner(folder: int, path: Path, *, make: bool) -> int:
 
 
 @contextmanager
-def _temporary(folder: int, path: Path, data: bytes, *, sync: bool) -> Iterator[str]:
+def _temporary(folder: int, path: Path, data: bytes | Iterable[bytes], *, sync: bool) -> Iterator[str]:
     """The name of a new file in an open folder, with some content, beside where it is to be; gone at the end.
 
     Raises:
@@ -323,18 +336,18 @@ def _temporary(folder: int, path: Path, data: bytes, *, sync: bool) -> Iterator[
             os.unlink(name, dir_fd=folder)
 
 
-def _write_new(folder: int, name: str, data: bytes, *, sync: bool) -> None:
+def _write_new(folder: int, name: str, data: bytes | Iterable[bytes], *, sync: bool) -> None:
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666, dir_fd=folder)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        file.writelines([data] if isinstance(data, bytes) else data)
         file.flush()
         if sync:
             os.fsync(descriptor)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """A plain file open for reading, and its size."""
+def open_regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """A plain file open for reading, and its size; see ``read_regular``."""
     with os.fdopen(_open_plain(path, os.O_RDONLY | _PLAIN), "rb") as file:
         yield file, os.fstat(file.fileno()).st_size
 

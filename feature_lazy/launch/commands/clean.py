@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import listed, remove, remove_folder, temporaries
+from feature_lazy.core.files import exists, listed, remove, remove_folder, temporaries
 from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
+from feature_lazy.runs.measured import FOLDER as MEASURED
 from feature_lazy.runs.plan import forget
+from feature_lazy.runs.series import KINDS, part_name
 from feature_lazy.runs.store import checkpoint, refuse_linked
 from feature_lazy.runs.survey import Entry, State, Survey, survey
 
@@ -70,16 +72,18 @@ def _remove(found: Survey, before: Entry) -> bool:
 
 
 def leftovers(found: Survey) -> Iterator[Path]:
-    """Half-written files of runs that nobody trains, and checkpoints and owners of complete ones."""
+    """Half-written files of runs that nobody trains, and checkpoints, owners and growing arrays of complete ones."""
     for entry in found.entries:
         folder = found.folder(entry)
         if entry.state is State.UNREADABLE:
             continue
         if entry.state not in (State.RUNNING, State.QUEUED):
-            yield from temporaries(folder)
+            yield from [*temporaries(folder), *temporaries(folder / MEASURED)]
         if entry.state is State.DONE and not _goes_on(found, entry):
             yield from checkpoint.paths(folder)
             yield from listed(folder, "owner-*.json")
+        if entry.state is State.DONE:
+            yield from (path for kind in KINDS if exists(path := folder / part_name(kind)))
     for folder in ("runs", "plans", "sources"):
         yield from temporaries(found.root / folder)
 

@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 
 from feature_lazy.core.files import exists, read_regular, read_stored, write_atomically
 from feature_lazy.core.memory import free_bytes
-from feature_lazy.core.shapes import NUMBER, TEXT, Items, Record
+from feature_lazy.core.shapes import NUMBER, OBJECT, TEXT, Items, Record
 from feature_lazy.runs.history import Mark
 
 MOMENT = Record(
@@ -30,7 +30,7 @@ MOMENT = Record(
         "stamp": TEXT,
         "batch": Items(TEXT),
         "alive": Items(TEXT),
-        "history": Record({"rows": NUMBER, "size": NUMBER, "sha256": TEXT}),
+        "history": Record({"rows": NUMBER, "size": NUMBER, "sha256": TEXT}, {"arrays": OBJECT}),
     }
 )
 NAME = re.compile(r"checkpoint-(\d{1,9})-([0-9a-f]{16})\.safetensors")
@@ -123,4 +123,4 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _moment(values: dict[str, Any]) -> Moment:
-    return Moment(values["stamp"], tuple(values["batch"]), tuple(values["alive"]), Mark(**values["history"]))
+    return Moment(values["stamp"], tuple(values["batch"]), tuple(values["alive"]), Mark.of(values["history"]))
