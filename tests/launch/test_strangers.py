@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 
+from feature_lazy.launch.commands import modules
 from feature_lazy.runs.reading import DONE, MANIFEST
 from feature_lazy.runs.survey import State, survey
-from tests.conftest import QUICK, TINY, composed
+from tests.conftest import QUICK, ROOT, TINY, composed
 from tests.launch.strangers import COMMANDS, HEAVY, LIGHT, SUBMISSION, call, files_of, fresh, made, mutants, signed
 
 KINDS = {
@@ -25,6 +26,7 @@ KINDS = {
     "text": lambda path, victim: path.write_text('{"a": 1}\n'),
 }
 PLACES = (
+    *("runs/RUN/measured", "runs/RUN/measured/x.json", "runs/half/weights.part", "runs/RUN/weights.safetensors"),
     *("runs/RUN/manifest.json", "runs/RUN/history.jsonl", "runs/RUN/outputs.safetensors", "runs/RUN/done"),
     *("runs/half/manifest.json", "runs/half/history.jsonl", "runs/half/error.txt", "runs/half/owner-7.json"),
     *(
@@ -116,6 +118,11 @@ def test_nothing_is_removed_through_a_link(whole, tmp_path, name):
     said = call(["clean", "DIR", "--yes", "--state", everything], root, tmp_path)
     assert "a link, which is not followed: nothing is written or removed through it" in said
     assert files_of(tmp_path / "theirs") == before
+
+
+def test_every_command_has_its_place_in_the_documentation():
+    table = (ROOT / "docs" / "security.md").read_text()
+    assert [name for name in modules() if f"`{name}" not in table] == []
 
 
 def sign(root, run, manifest):
