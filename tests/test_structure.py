@@ -220,6 +220,7 @@ ALLOWED = {
     ("figures/saving.py", "savefig"): "into memory",
     ("figures/pgf.py", "savefig"): "LaTeX's own, into a temporary folder",
     ("runs/history.py", "truncate"): "of what core.files has opened",
+    ("runs/series.py", "truncate"): "likewise",
     ("core/tables.py", "to_csv"): "into memory",
     ("commands/export.py", "to_parquet"): "into memory",
 }
