@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.settings.config import Config, default_option
-from feature_lazy.settings.registry import find, of_kind, presets
+from feature_lazy.settings.registry import find, presets
+from feature_lazy.settings.registry import of_kind as option_of_kind
 from feature_lazy.study.law import Joined
-from feature_lazy.study.table import CELL, GRID, differences
+from feature_lazy.study.table import CELL, differences, of_kind
 
 Plain = dict[str, Any]
 Pop = Callable[[Plain], Any]
@@ -32,7 +33,7 @@ def alike(table: pd.DataFrame, pop: Pop) -> list[list[tuple[Any, pd.DataFrame]]]
     table = table.reset_index(drop=True)  # tables of several kinds count from 0 each
     groups: dict[str, dict[str, tuple[Any, list[int]]]] = {}
     for i, run in enumerate(table["run"]):
-        config = copy.deepcopy({key: value for key, value in run.config.items() if key not in GRID})
+        config = copy.deepcopy(of_kind(run))
         if (value := pop(config)) is not None:
             same = groups.setdefault(json.dumps(config, sort_keys=True), {})
             same.setdefault(json.dumps(value, sort_keys=True), (value, []))[1].append(i)
@@ -121,7 +122,7 @@ def _default(config: Plain, key: str) -> Any:
     group, *path = key.split(".")
     if not path and (option := default_option(group)) is not None:
         return {"kind": option}
-    made: Any = Config if not path else of_kind(group, config[group].get("kind"))
+    made: Any = Config if not path else option_of_kind(group, config[group].get("kind"))
     for part in path[:-1] if made else ():
         made = next((f.type for f in fields(made) if f.name == part and is_dataclass(f.type)), None)
         if made is None:

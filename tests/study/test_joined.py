@@ -56,7 +56,7 @@ def test_pairs_are_of_one_cell_and_columns_of_the_second_are_marked():
     for _, row in found.iterrows():
         assert row["run"].config["dynamics"] == FLOW
         assert row["run_other"].config["dynamics"] == LINEAR
-        assert row["run"].config["seed"] == row["run_other"].config["seed"] == row["seed"]
+        assert row["run"].config["seed"] == row["run_other"].config["seed"] == {"kind": "single", "value": row["seed"]}
         assert row["run"].config["alpha"] == row["run_other"].config["alpha"]
 
 
