@@ -12,6 +12,7 @@ import pandas as pd
 from feature_lazy.settings.config import Config, default_option
 from feature_lazy.settings.registry import find, presets
 from feature_lazy.settings.registry import of_kind as option_of_kind
+from feature_lazy.settings.schema import GROUPS
 from feature_lazy.study.law import Joined
 from feature_lazy.study.table import CELL, differences, of_kind
 
@@ -120,8 +121,8 @@ def _popped(config: Plain, key: str) -> Any:
 def _default(config: Plain, key: str) -> Any:
     """Value of a key that is not stored: it came later than the runs, and is at its default; None if there is none."""
     group, *path = key.split(".")
-    if not path and (option := default_option(group)) is not None:
-        return {"kind": option}
+    if not path and group in GROUPS:
+        return {"kind": default_option(group)}
     made: Any = Config if not path else option_of_kind(group, config[group].get("kind"))
     for part in path[:-1] if made else ():
         made = next((f.type for f in fields(made) if f.name == part and is_dataclass(f.type)), None)
