@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,9 @@ def _default(config: Plain, key: str) -> Any:
         if made is None:
             return None
     found = next((f for f in fields(made) if f.name == key.split(".")[-1]), None) if made else None
-    return found.default if found is not None and found.metadata.get("later") else None
+    if found is None or not found.metadata.get("later"):
+        return None
+    return found.default if found.default_factory is MISSING else found.default_factory()
 
 
 def largest_gap(pairs: pd.DataFrame, name: str = "F_test") -> pd.Series:
