@@ -8,7 +8,7 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
+
+BIAS_TOLERANCE = 1e-4
+"""How far, relative to it, the variance of biases may be from the critical one: four digits, as a person writes it."""
 
 
 @dataclass
@@ -169,8 +172,6 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
-    infinite = False
-    """Whether its kernels of infinite width are known (``networks.limits``)."""
     check_widths: ClassVar[tuple[int, ...]] = ()
     """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
 
@@ -187,6 +188,16 @@ class Architecture(Option):
     def hidden_layers(self) -> int | None:
         """L; None where the layers are not known."""
         return None
+
+    @property
+    def infinite(self) -> bool:
+        """Whether it has kernels of infinite width that are known (``networks.limits``)."""
+        return False
+
+    @property
+    def bias_variance(self) -> float:
+        """Variance that biases add to preactivations at initialisation."""
+        return 0.0
 
     @abstractmethod
     def build(self, config: "Config", data: "Dataset") -> "Initialised":
@@ -205,16 +216,62 @@ class Parametrisation(Option):
     """``Exponents`` of n in factors, initial weights and the learning rate."""
 
 
+@dataclass(frozen=True)
+class Critical:
+    """Where variances and correlations neither grow nor shrink with depth (arXiv:2106.10165, chapter 5).
+
+    With C_W = a² and biases N(0, C_b), K → C_b + C_W E φ₀(√K z)² has a fixed point K* at which both susceptibilities,
+    C_W E φ₀′² and C_W E φ₀²(z² − 1)/(2K), are 1; for C_b = 0 it is K* = 0, or every K.
+
+    Attributes:
+        weights: C_W.
+        biases: C_b.
+    """
+
+    weights: float
+    biases: float = 0.0
+
+
 @dataclass
 class Activation(Option):
-    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10)."""
+    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or that depth is critical."""
 
+    _: KW_ONLY
+    scale: str = key(
+        "unit", "a of φ = a·φ₀; unit: E φ² = 1; critical: of arXiv:2106.10165", choices=("unit", "critical"), later=True
+    )
+
+    smooth = True
+    """Whether φ₀ has no kink: patterns that flip over one keep the kernel from its limit far into the lazy regime."""
     dual = None
     """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
+
+    @property
+    def moment(self) -> float | None:
+        """E φ₀(z)² in closed form, for what is too steep or too fast for quadrature; None: by quadrature."""
+        return None
+
+    @property
+    def critical(self) -> Critical | None:
+        """What ``scale=critical`` means; None where there is no critical point, or none is known."""
+        return None
 
     @abstractmethod
     def shape(self, z: "Tensor") -> "Tensor":
         """φ₀ elementwise."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        if self.scale != "critical":
+            return
+        wanted, found = self.critical, config.architecture.bias_variance
+        if wanted is None:
+            yield f"activation.scale=critical: activation={self.kind} has no critical point that is known; use unit."
+        elif not math.isclose(found, wanted.biases, rel_tol=BIAS_TOLERANCE, abs_tol=0.0):
+            yield (
+                f"activation.scale=critical: activation={self.kind} is critical with biases of variance "
+                f"{wanted.biases:.6g}, and architecture={config.architecture.kind} begins with {found:.6g}; of "
+                f"fully_connected set architecture.bias·architecture.bias_std={math.sqrt(wanted.biases):.6g}."
+            )
 
 
 @dataclass

@@ -33,8 +33,6 @@ ENTRY_POINT = "feature_lazy.laws"
 CONVERGED = ("converged", "stationary")
 KINDS = "kinds"
 """``across`` of a law that compares the kinds of runs of a whole folder."""
-PAIRS = "pairs"
-"""``across`` of a law that ``joins`` runs."""
 AXES = ("alpha", "width", "seed", "observe")
 """Groups that runs of one kind may differ in: the two runs of a pair have α, width and seed in common."""
 DECLARES = re.compile(rb"^@law\(", re.MULTILINE)
@@ -74,8 +72,9 @@ class Law:
         lacks: what a sweep needs for it, said where there is no estimate.
         outcomes: how runs must have ended to count; empty: any.
         across: ``""`` for a law of runs of one kind, a column (``L``, ``P``) for one of runs of several values of it,
-            ``KINDS`` for one of a whole folder, ``PAIRS`` for one that joins runs.
-        joins: which runs are put side by side: ``measure`` is then given a table of pairs, of one kind at a time.
+            ``KINDS`` for one of a whole folder, or which runs are put side by side: ``measure`` is then given a table
+            of pairs, of one kind at a time.
+        quiet: whether nothing is said of runs without what it needs, rather than that they lack it.
     """
 
     name: str
@@ -86,8 +85,8 @@ class Law:
     expected: "float | Expected | None" = None
     lacks: str = "more runs"
     outcomes: tuple[str, ...] = CONVERGED
-    across: str = ""
-    joins: Joined | None = None
+    across: str | Joined = ""
+    quiet: bool = False
 
     def __call__(self, table: "pd.DataFrame") -> Measured:
         """Measure it."""
@@ -118,8 +117,8 @@ def law(
     expected: "float | Expected | None" = None,
     lacks: str = "more runs",
     outcomes: Sequence[str] = CONVERGED,
-    across: str = "",
-    joins: Joined | None = None,
+    across: str | Joined = "",
+    quiet: bool = False,
 ) -> "Callable[[Callable[[pd.DataFrame], Measured]], Law]":
     """A decorator: the function measures a law. The arguments are those of ``Law``.
 
@@ -127,12 +126,13 @@ def law(
         ConfigError: another law of this paper has the name, both modules are named; or a law that joins runs by what
             tells the runs of one kind apart.
     """
-    if joins and joins.key.split(".")[0] in AXES:
-        raise ConfigError(f"The law “{name}” joins runs by {joins.key}, which pairs have in common; measure its slope.")
+    if isinstance(across, Joined) and across.key.split(".")[0] in AXES:
+        raise ConfigError(
+            f"The law “{name}” joins runs by {across.key}, which pairs have in common; measure its slope."
+        )
 
     def declare(measure: "Callable[[pd.DataFrame], Measured]") -> Law:
-        whole = PAIRS if joins else across
-        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), whole, joins)
+        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across, quiet)
         _register(made)
         return made
 

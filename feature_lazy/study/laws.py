@@ -1,6 +1,6 @@
 """All laws of a sweep through one court: what each needs, what was measured, and the verdict."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +9,7 @@ import pandas as pd
 from feature_lazy.study import law as registry
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.joined import joined
-from feature_lazy.study.law import ARTICLE, KINDS, PAIRS, Law
+from feature_lazy.study.law import ARTICLE, KINDS, Joined, Law
 from feature_lazy.study.verdict import CANNOT_TELL, Reading, judged
 
 NEEDS = {"kernel_change": "a kernel change (observe.kernel.probe)"}
@@ -35,13 +35,20 @@ def laws(table: pd.DataFrame, *, across: str = "") -> list[Reading]:
                 replace(one, name=f"{one.name}, {column} = {value:g}") for value, part in groups for one in laws(part)
             ]
             return [*rows, *laws(table, across=column)]
-    return [row for law in registry.declared() if law.across == across for row in readings(law, table)]
+    return _said([law for law in registry.declared() if law.across == across], table)
+
+
+def pairs(table: pd.DataFrame) -> list[Reading]:
+    """The laws of a whole folder that join runs which differ in one key."""
+    return _said([law for law in registry.declared() if isinstance(law.across, Joined)], table)
+
+
+def _said(chosen: Iterable[Law], table: pd.DataFrame) -> list[Reading]:
+    return [row for law in chosen for row in readings(law, table) if not (law.quiet and row.estimate is None)]
 
 
 contrasts: Callable[[pd.DataFrame], list[Reading]] = partial(laws, across=KINDS)
 """The laws of a whole folder: what its kinds of runs differ in, and what that ought to matter."""
-pairs: Callable[[pd.DataFrame], list[Reading]] = partial(laws, across=PAIRS)
-"""The laws of a whole folder that join runs which differ in one key."""
 
 
 def of_folder(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Reading]]:
@@ -59,9 +66,9 @@ def readings(law: Law, table: pd.DataFrame) -> list[Reading]:
     """
     if law.outcomes:
         table = table[table["outcome"].isin(law.outcomes)]
-    if law.joins is None:
+    if not isinstance(law.across, Joined):
         return _read(law, table)
-    return [replace(row, name=row.name + kind) for kind, part in joined(table, law.joins) for row in _read(law, part)]
+    return [replace(row, name=row.name + kind) for kind, part in joined(table, law.across) for row in _read(law, part)]
 
 
 def _read(law: Law, table: pd.DataFrame) -> list[Reading]:

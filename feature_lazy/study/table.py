@@ -1,6 +1,6 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "SETTING",
     "H",
     "X",
+    "along",
     "differences",
     "ensemble",
     "ensembles",
@@ -139,6 +140,13 @@ def best_kernel_change(table: pd.DataFrame) -> pd.Series:
     """The kernel change on the whole test set where it was measured, else on the probe set; else NaN."""
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     return table[candidates].bfill(axis=1).iloc[:, 0] if candidates else pd.Series(np.nan, table.index)
+
+
+def along(table: pd.DataFrame, column: str, pick: Callable[[np.ndarray], float]) -> pd.Series:
+    """A number of each run's course, such as the largest of a column over time; NaN where it has no value of it."""
+    curves = [run.history.get(column, np.array([])) for run in table["run"]]
+    known = [curve[np.isfinite(curve)] for curve in curves]
+    return pd.Series([float(pick(curve)) if len(curve) else np.nan for curve in known], table.index, dtype=float)
 
 
 def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[str]]:

@@ -122,7 +122,7 @@ def test_line_is_left_out_with_one_sentence(tiny, tmp_path, caplog, monkeypatch)
 
     assert "P = 20 takes 1.6e+04 bytes" in said(memory_limit=1e4)
     for group, value, reason in (
-        ("architecture", {"kind": "custom", "target": "users_own.Net"}, "the network is not fully connected"),
+        ("architecture", {"kind": "custom", "target": "users_own.Net"}, "the network's limit is not known"),
         # Opening results must not run code that they name.
         ("dataset", {"kind": "custom", "target": "users_own.load"}, "need code of the user's own"),
         ("parametrisation", {"kind": "mup"}, "the parametrisation is not ntk"),

@@ -12,7 +12,7 @@ from feature_lazy.runs.job import train_config
 from feature_lazy.study import law as registry
 from feature_lazy.study.exponents import width_slope
 from feature_lazy.study.joined import joined, largest_gap
-from feature_lazy.study.law import KINDS, PAIRS, Joined, Law, law
+from feature_lazy.study.law import KINDS, Joined, Law, law
 from feature_lazy.study.laws import JOINED, of_folder, pairs, readings
 from feature_lazy.study.table import read
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
@@ -30,7 +30,7 @@ def gap_law(joins=BY_DYNAMICS, **more):
     def measure(table):
         return width_slope(table.assign(gap=table["value"] - table["value_other"]), "gap", EVERYWHERE)
 
-    return Law("gap", "0000.00000", "", ("value",), measure, -1, "two widths", ("converged",), PAIRS, joins)
+    return Law("gap", "0000.00000", "", ("value",), measure, -1, "two widths", ("converged",), joins)
 
 
 def valued(exponent=None, **keys):
@@ -143,12 +143,12 @@ def test_such_laws_are_of_a_folder_and_not_of_a_kind(monkeypatch):
 
 def test_declared_by_a_decorator(monkeypatch):
     monkeypatch.setattr(registry, "_declared", {})
-    made = law("mine", paper="x", joins=BY_DYNAMICS)(lambda table: None)
-    assert (made.across, made.joins) == (PAIRS, BY_DYNAMICS)
+    made = law("mine", paper="x", across=BY_DYNAMICS)(lambda table: None)
+    assert made.across == BY_DYNAMICS
     assert law("another", paper="x", across=KINDS)(lambda table: None).across == KINDS
     for key in ("alpha.value", "width", "seed", "observe.n_test"):
         with pytest.raises(ConfigError, match=f"joins runs by {key}, which pairs have in common"):
-            law("no", paper="x", joins=Joined(key, 1))(lambda table: None)
+            law("no", paper="x", across=Joined(key, 1))(lambda table: None)
     both = together(valued(-1), valued(dynamics=LINEAR))
     with pytest.raises(ConfigError, match="there is no such option"):
         joined(both, Joined("dynamics", "gradient_flw"))
