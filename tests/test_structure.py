@@ -165,7 +165,7 @@ def test_package_itself_imports_nothing_heavy_and_never_its_users():
 
 def test_analysis_reads_runs_only():
     """The article's figures are drawn from stored runs, by what every sweep has; commands are shared."""
-    allowed = {"load_run", "load_sweep", "runs", "study", "core", "launch.commands"}
+    allowed = {"load_run", "load_sweep", "runs", "study", "core", "settings.scales", "launch.commands"}
     for path in (ROOT / "analysis").rglob("*.py"):
         names = {name.removeprefix("feature_lazy.") for name in owned(imports(path), "feature_lazy")}
         assert {name if name in allowed else name.split(".")[0] for name in names} <= allowed, path

@@ -17,7 +17,7 @@ from omegaconf import MISSING
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
 from feature_lazy.settings.key import key, part
-from feature_lazy.settings.registry import options
+from feature_lazy.settings.registry import find, options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.times import ObservationTimes
     from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
+    from feature_lazy.networks.layout import Layout
+    from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
 
@@ -70,10 +72,16 @@ class Data(Option):
 
     n_train: int = key(1000, "P, training patterns, even", ge=2)
     n_test: int = key(2000, "P_test, test patterns, even", ge=2)
+    n_valid: int = key(0, "validation patterns, the ones after the test patterns; 0: none", ge=0, later=True)
     seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
 
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
+
+    @property
+    def patterns_used(self) -> int:
+        """Patterns in all: to train on, to test on and to validate on."""
+        return self.n_train + self.n_test + self.n_valid
 
     @abstractmethod
     def build(self, labels: "Labels") -> "Dataset":
@@ -325,6 +333,12 @@ class Dynamics(Option):
     max_steps: int = key(1_000_000, "budget: steps of one member; resumable", ge=1, science=False)
     time_budget: float = key(1e9, "budget: seconds of this job; resumable", gt=0, science=False)
     precision_tol: float = key(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)
+    train: list[str] = key(
+        ["all"],
+        "weights that are trained, by name, last for the output layer; others stay, and kernels leave them out",
+        later=True,
+        unordered=True,
+    )
 
     smallest_step = 1e-12
     """Smallest step over max(t, min(1, √h·α)); of a dynamics without a step to choose it says nothing."""
@@ -338,6 +352,24 @@ class Dynamics(Option):
         Raises:
             ConfigError: what it needs before is not there.
         """
+
+
+@dataclass
+class Regulariser(Option):
+    """A term R(w) = ½ Σ_i λ_i (w_i − c_i)² of 𝓛, for every dynamics; c is w₀ or 0.
+
+    You write these: ``rates``, and ``towards_start``. A flow under a regulariser does not end where every pattern is
+    fit but where it comes to rest.
+    """
+
+    towards_start = False
+    """Whether c is the initial weights; else it is 0, which is for F = αf."""
+    tol = 0.0
+    """A flow ends where ‖ẇ‖ < tol·‖∇R‖."""
+
+    @abstractmethod
+    def rates(self, layout: "Layout") -> Mapping[str, float]:
+        """λ of trained weights, by name; those that are not named have none."""
 
 
 @dataclass
@@ -380,14 +412,26 @@ class Seed(Option):
     def seeds(self) -> list[int]:
         """Seeds of the networks that are trained together."""
 
+    def each(self) -> "list[Seed]":
+        """The option that each of these networks has by itself, in the same order: part of its identity."""
+        return [find("seed", "single")(value=seed) for seed in self.seeds()]
+
+    def begin(self, batch: "Batch", seed: int) -> "Mapping[str, Tensor]":
+        """Initial weights by name, float64, of the one network that this option is for."""
+        return batch.architecture.init(seed)
+
+    def predictor(self) -> "list[tuple[float, dict[str, np.ndarray]]]":
+        """F of a training before, with centred=parent: factors and weights of the networks whose sum it is."""
+        return []
+
 
 @dataclass
 class Observable(Option):
     """What is recorded of a network along its training: numbers, and arrays at the end.
 
-    You write these: ``quantities``, and ``at`` or ``end``; ``begin`` where something of t = 0 is needed later. All
-    are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
-    computed once for all who ask. A number is a tensor (k,), by the name of its column.
+    You write these: ``quantities``, and ``at``, ``series`` or ``end``; ``begin`` where something of t = 0 is needed
+    later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on
+    of k states, computed once for all who ask. A number is a tensor (k,), by the name of its column.
 
     An observable records; it is no part of a run's identity, and must not change what is trained.
     """
@@ -402,6 +446,10 @@ class Observable(Option):
 
     def at(self, moment: "Moment") -> "Mapping[str, Tensor]":
         """Numbers of k states, in any order and of any members: name → (k,)."""
+        return {}
+
+    def series(self, moment: "Moment") -> "Mapping[str, Tensor]":
+        """Arrays of k states, stored with the run at each observation: name → (k, …)."""
         return {}
 
     def end(self, moment: "Moment") -> "Mapping[str, Tensor] | tuple[Mapping[str, Tensor], dict[str, Tensor]]":
@@ -430,6 +478,12 @@ class Observe(Option):
     times: list[float] = key([], "observation times t, with observe=times", gt=0)
     n_test: int = key(1000, "test patterns used over time; at the end all are", ge=1)
     kernel: KernelObservation = part(KernelObservation)
+    weights: str = key(
+        "none",
+        "stored weights: none, at the start and the end, or at all observations",
+        choices=("none", "ends", "all"),
+        science=False,
+    )
     also: dict[str, Any] = key({}, "more observables, which observe/also=[…] chooses, with their keys", science=False)
 
     @abstractmethod

@@ -125,6 +125,9 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     Returns:
         The error, or None where there is no such line; the log says why.
     """
+    if why := _of_another_limit(science):
+        log.warning("No line of infinite width in the figures: %s.", why)
+        return None
     own = {name: value for name, value in science.items() if name not in NOT_ITS_OWN}
     key = hashlib.sha256(json.dumps({"version": VERSION, **own}, sort_keys=True).encode()).hexdigest()[:16]
     known = _load(folder / FILE)
@@ -136,6 +139,15 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
             return None
         write_atomically(folder / FILE, json.dumps(known, indent=1).encode())
     return known[key]["test_error"]
+
+
+def _of_another_limit(science: Mapping[str, Any]) -> str | None:
+    """Why a run does not go to the lazy limit of a whole network from Gaussian weights; None: it does."""
+    if "train" in science.get("dynamics", {}):
+        return "only some of the weights are trained"
+    if "regulariser" in science:
+        return "there is a regulariser, under which not every pattern is fit"
+    return "the runs start from stored ones" if science.get("seed", {}).get("kind") == "from_run" else None
 
 
 def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[str, float]:

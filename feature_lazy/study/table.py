@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
+from feature_lazy.study.law import AXES
 
 __all__ = [
+    "CELL",
     "LIMIT",
     "SETTING",
     "H",
@@ -29,9 +32,11 @@ __all__ = [
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
 """Columns that must be the same in all runs of one figure."""
+CELL = [H, X, "seed"]
+"""Columns that tell the runs of one kind apart."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
-GRID = ("alpha", "width", "seed", "observe")
+GRID = AXES
 """Groups of the configuration that may differ from run to run of one figure."""
 
 
@@ -107,10 +112,16 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
+    configs = [{k: v for k, v in run.config.items() if k not in GRID} | _start(run) for run in table["run"]]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _start(run: Run) -> dict[str, dict[str, str]]:
+    """How a run starts, beside its seed: nothing of one that starts from random weights."""
+    seed = run.config.get("seed", {})
+    return {"seed": {name: seed[name] for name in ("kind", "at", "head")}} if seed.get("kind") == "from_run" else {}
 
 
 def _read(folder: Path | str) -> pd.DataFrame:

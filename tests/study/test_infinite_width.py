@@ -142,6 +142,21 @@ def test_line_is_drawn(tiny, tmp_path, monkeypatch):
     assert [label for label in labels(table) if "infty" in label]
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"dynamics": {"train": ["last"]}}, "only some of the weights are trained"),
+        ({"regulariser": {"kind": "distance"}}, "there is a regulariser"),
+        ({"seed": {"kind": "from_run"}}, "the runs start from stored ones"),
+    ],
+)
+def test_runs_with_another_limit_have_no_line(tiny, tmp_path, caplog, more, words):
+    science = cells(tiny())[0].config
+    science |= {name: {**science.get(name, {}), **keys} for name, keys in more.items()}
+    assert stored_test_error(tmp_path, science) is None
+    assert words in caplog.text
+
+
 def labels(table):
     figure = overview.test_error(table)
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
