@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels.jacobian import Jacobian, add_kernel
-from feature_lazy.networks.functional import Apply, check_weights, count_outputs, of_module
+from feature_lazy.networks.functional import Apply, check_weights, count_outputs, of_module, slowly
 
 
 def empirical_kernel(
@@ -78,5 +78,4 @@ def _function(network: nn.Module | Apply, weights: Mapping[str, Tensor] | None) 
             raise ConfigError(f"the module has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}.")
     if weights is None:
         raise ConfigError("weights=None: only a module has weights of its own; give those of a function by name.")
-    check_weights(weights)
-    return network, {name: weight.detach() for name, weight in weights.items()}
+    return slowly(network), check_weights(weights)

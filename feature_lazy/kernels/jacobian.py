@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -16,7 +15,7 @@ from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.kernels.checks import kernel_entries
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
 from feature_lazy.networks.base import Network
-from feature_lazy.networks.functional import Apply, under_vmap
+from feature_lazy.networks.functional import Apply, slowly, under_vmap
 from feature_lazy.networks.layout import Params
 
 SHARE_OF_MAKING = 0.25
@@ -53,8 +52,7 @@ class Jacobian:
             (gradients,) = torch.func.vmap(pull_back)(chosen.to(value.dtype))
             return torch.cat([gradient.reshape(len(chosen), -1) for gradient in gradients.values()], dim=1)
 
-        # Fused attention has no rule for vmap and would go row by row.
-        with under_vmap(), sdpa_kernel(SDPBackend.MATH):
+        with under_vmap():
             return torch.func.vmap(of_one)(x).detach()
 
     def zeros(self, *shape: int) -> Tensor:
@@ -239,7 +237,9 @@ def jacobian_kernel(
     c, n = 1 if trace else n_outputs, x1.shape[-2]
     theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
     for member, its_theta in enumerate(theta):
-        jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, n_outputs)
+        jacobian = Jacobian(
+            slowly(function), {name: weight[member].detach() for name, weight in params.items()}, n_outputs
+        )
         x = x1 if x1.dim() == 2 else x1[member]
         add_kernel(its_theta, jacobian, x, x2, trace=trace, memory_limit=memory_limit, check_finite=check_finite)
     return theta
