@@ -20,7 +20,7 @@ EXACT = 2**53
 
 
 def tensor(values: Any, what: str) -> Tensor:
-    """The same numbers as a dense tensor without a graph, in a dtype that PyTorch computes with.
+    """The same numbers as a dense tensor, in a dtype that PyTorch computes with; a tensor keeps its graph.
 
     A tensor, an array of any byte order and strides, a table, a sparse matrix, or nested lists. Floating point stays
     what it is, but for extended precision; unsigned integers of more than eight bits become signed ones.
@@ -36,8 +36,7 @@ def tensor(values: Any, what: str) -> Tensor:
 
     if not isinstance(values, torch.Tensor):
         values = torch.from_numpy(_array(values, what))
-    found = values.detach()
-    found = found if found.layout == torch.strided else found.to_dense()
+    found = values if values.layout == torch.strided else values.to_dense()
     if found.dtype in (torch.uint16, torch.uint32, torch.uint64):
         found = found.to(torch.int64)
         if found.numel() and int(found.min()) < 0:  # what began at 2⁶³ has wrapped around
@@ -46,12 +45,12 @@ def tensor(values: Any, what: str) -> Tensor:
 
 
 def reals(values: Any, what: str) -> Tensor:
-    """The same numbers as a tensor of float64.
+    """The same numbers as a tensor of float64 without a graph.
 
     Raises:
         DataError: see ``tensor``; or an imaginary part, or integers that float64 rounds.
     """
-    found = real(tensor(values, what), what)
+    found = real(tensor(values, what), what).detach()
     if not found.is_floating_point() and found.numel() and not -EXACT <= int(found.min()) <= int(found.max()) <= EXACT:
         raise DataError(f"the {what} have integers beyond ±2⁵³, which float64 rounds: subtract what they share.")
     return found.double()

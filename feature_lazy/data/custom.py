@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from feature_lazy.core.arrays import finite, real, reals, tensor
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.prepare import Dataset
 
@@ -16,21 +17,21 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
     Nothing is shuffled, centred or scaled: that is the loader's.
 
     Args:
-        load: returns patterns (N, …) and labels (N,), as tensors or arrays: y = ±1, or classes 0 … C − 1 as integers.
+        load: returns patterns (N, …) and labels (N,), as ``core.arrays.tensor`` takes them: y = ±1, or classes
+            0 … C − 1 as integers.
         n_train: P.
         n_test: P_test.
 
     Raises:
-        DataError: anything else, fewer patterns than are asked for, or numbers that are not finite.
+        DataError: anything else, fewer patterns than are asked for, or numbers that float64 does not hold.
     """
     found = load()
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise DataError(
             f"the target returns {type(found).__name__}; it must return two: patterns (N, …) and labels (N,)."
         )
-    x, y = (torch.as_tensor(values).detach().cpu() for values in found)
-    x = x.double()
-    if y.shape != x.shape[:1] or x.dim() < 2:
+    x, y = check_patterns(reals(found[0], "patterns")).cpu(), real(tensor(found[1], "labels"), "labels").detach().cpu()
+    if y.shape != x.shape[:1]:
         raise DataError(
             f"patterns have the shape {tuple(x.shape)} and labels {tuple(y.shape)}; they must be (N, …) and (N,)."
         )
@@ -39,12 +40,21 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
             f"there are {len(x)} patterns; dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for "
             f"{n_train + n_test}."
         )
-    if not bool(x.isfinite().all()):
-        raise DataError("the patterns have infinities or NaN among their numbers.")
     y, n_outputs = _labels(y)
     train, test = slice(n_train), slice(n_train, n_train + n_test)
     flat = x.flatten(1)
     return Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]), n_outputs=n_outputs)
+
+
+def check_patterns(x: Tensor, what: str = "patterns") -> Tensor:
+    """The same patterns, without a graph.
+
+    Raises:
+        DataError: there are none, they have no numbers, or some that are not finite.
+    """
+    if x.dim() < 2 or not x.numel():
+        raise DataError(f"the {what} have the shape {tuple(x.shape)}; it must be (N, …), with a number at least.")
+    return finite(x.detach(), what)
 
 
 def _labels(y: Tensor) -> tuple[Tensor, int]:
@@ -55,7 +65,7 @@ def _labels(y: Tensor) -> tuple[Tensor, int]:
     Raises:
         DataError: other labels, or a single class.
     """
-    if bool((y.double().abs() == 1).all()) and y.dtype != torch.bool:
+    if y.dtype != torch.bool and bool((y.abs() == 1).all()):
         return y.double(), 1
     n_classes = 0 if y.dtype == torch.bool or y.is_floating_point() or bool((y < 0).any()) else int(y.max()) + 1
     if n_classes < 2:

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from feature_lazy.core.arrays import finite, tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels.jacobian import Jacobian, add_kernel
 from feature_lazy.networks.functional import Apply, check_weights, count_outputs, of_module, slowly
@@ -43,10 +44,13 @@ def empirical_kernel(
     Raises:
         ConfigError: a network that is no pure function of its weights and one pattern (each message names the module
             and what to do), that ``torch.func`` cannot differentiate, or whose weights, patterns or outputs do not fit.
+        DataError: patterns or weights that are no arrays of finite numbers.
         NumericalError: entries of Θ that are not finite.
     """
     if outputs not in {"full", "trace"}:
         raise ConfigError(f"outputs={outputs!r}: must be 'full' or 'trace'.")
+    x1 = finite(tensor(x1, "patterns"), "patterns").detach()
+    x2 = None if x2 is None else finite(tensor(x2, "patterns"), "patterns").detach()
     columns = x1 if x2 is None else x2
     if (x1.shape[1:], x1.dtype) != (columns.shape[1:], columns.dtype) or not (len(x1) and len(columns)):
         raise ConfigError(

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from feature_lazy.core.memory import chunk_size, chunks
-from feature_lazy.kernels.checks import kernel_entries
+from feature_lazy.kernels.checks import kernel_entries, of_network, takes_arrays
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.functional import Apply, slowly, under_vmap
@@ -210,6 +210,7 @@ def _range(patterns: slice) -> str:
     return f"{patterns.start} to {patterns.stop - 1}"
 
 
+@takes_arrays("x1", "x2")
 def jacobian_kernel(
     architecture: Network,
     params: Params,
@@ -230,16 +231,16 @@ def jacobian_kernel(
         NumericalError: entries of Θ that are not finite.
     """
 
+    @slowly
     def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return architecture.apply({name: weight[None] for name, weight in weights.items()}, x)[0]
 
+    params = of_network(architecture, params, x1, x2)
     some, n_outputs = next(iter(params.values())), architecture.n_outputs
     c, n = 1 if trace else n_outputs, x1.shape[-2]
     theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
     for member, its_theta in enumerate(theta):
-        jacobian = Jacobian(
-            slowly(function), {name: weight[member].detach() for name, weight in params.items()}, n_outputs
-        )
+        jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, n_outputs)
         x = x1 if x1.dim() == 2 else x1[member]
         add_kernel(its_theta, jacobian, x, x2, trace=trace, memory_limit=memory_limit, check_finite=check_finite)
     return theta

@@ -82,7 +82,7 @@ def check_weights(weights: Mapping[str, Any]) -> dict[str, Tensor]:
         raise ConfigError("the network has no weights.")
     found = {}
     for name, values in weights.items():
-        weight = tensor(values, f"entries of weight {name!r}")
+        weight = tensor(values, f"entries of weight {name!r}").detach()
         if not weight.is_floating_point():
             raise ConfigError(
                 f"weight {name!r} is {weight.dtype}; weights must be real floating point numbers. Make a constant a "
@@ -163,8 +163,8 @@ def _check_derivative(function: Apply, weights: Mapping[str, Tensor], few: Tenso
     if not same or not by:
         raise ConfigError(
             f"the outputs have no derivative by weight {next(iter(without))!r}: look for .detach(), .data, .item(), "
-            "torch.no_grad() and conversions to NumPy or integers on the way from it; a weight that is not to be trained "
-            "is frozen by requires_grad=False."
+            "torch.no_grad() and conversions to NumPy or integers on the way from it; a weight that is not to be "
+            "trained is frozen by requires_grad=False."
         )
 
 
