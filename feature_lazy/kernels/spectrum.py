@@ -42,11 +42,8 @@ def top_eigenvalues(kernel: Tensor | LinearOperator, k: int) -> Tensor:
         ValueError: a kernel that is not square or not finite, or a k out of range.
         ArpackNoConvergence: ARPACK did not find them (SciPy's; it carries those that it did find).
     """
-    kernel = (
-        kernel
-        if isinstance(kernel, LinearOperator)
-        else square(real(tensor(kernel, "entries of kernel"), "entries of kernel"))
-    )
+    if not isinstance(kernel, LinearOperator):
+        kernel = square(real(tensor(kernel, "entries of kernel"), "entries of kernel"))
     *members, rows, _ = kernel.shape
     most = rows - 1 if isinstance(kernel, LinearOperator) else rows
     if not 1 <= k <= most:

@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, DataError
 from feature_lazy.networks.custom import Custom
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
@@ -75,6 +76,30 @@ def test_a_pair_of_functions_is_a_network():
     torch.testing.assert_close(net.apply(params, X.flatten(1)), torch.tanh(params["a"] @ X.flatten(1).T))
 
 
+class Phases(nn.Module):
+    """Multiplies by a fixed phase, twice by i, and takes the real part: −w·x."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(6))
+        self.register_buffer("phase", torch.tensor(1j))
+
+    def forward(self, x):
+        return (x.flatten(1) @ self.w * self.phase * self.phase).real
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_complex_buffer_keeps_its_imaginary_part():
+    net = Custom.made_by(Phases, X)
+    f = net.apply({"w": torch.ones(1, 6).double()}, X.flatten(1))
+    torch.testing.assert_close(f[0], -X.flatten(1).sum(1))
+
+
+def test_initial_weights_may_be_arrays():
+    net = Custom.made_by(lambda: (lambda seed: {"a": np.ones(6)}, pair()[1]), X)
+    assert torch.equal(net.init(0)["a"], torch.ones(6).double())
+
+
 def test_dtype_is_that_of_the_patterns():
     net = Custom.made_by(Small, X.float())
     weights = {name: w[None].float() for name, w in net.init(0).items()}
@@ -86,6 +111,10 @@ def test_dtype_is_that_of_the_patterns():
     [
         (lambda: 3, "the target returns int; it must return a torch.nn.Module, or a pair"),
         (lambda: (pair, 3), "the target returns tuple"),
+        (lambda: (lambda seed: [normal(6)], pair()[1]), "weights are list; they must be a dictionary"),
+        (lambda: (lambda seed: {"a": normal(6) * 1j}, pair()[1]), "weight 'a' is torch.complex128"),
+        (lambda: (lambda seed: {"a": normal(6) / (1 - seed)}, pair()[1]), "entries of weight 'a' have infinities"),
+        (lambda: Small().to(torch.complex128), "weight 'layers.1.weight' is torch.complex128"),
         (lambda: Small(noisy_buffer=True), "'shift' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(frozen=True), "'layers.1.bias' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(width_of_chance=True), "the network of seed 1 has other weights than that of seed 0"),
@@ -96,7 +125,7 @@ def test_what_is_no_network_of_a_seed_is_refused(factory, message):
     def made():
         return Custom.made_by(factory, X).init(1)
 
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises((ConfigError, DataError), match=message):
         made()
 
 
