@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from feature_lazy.core.arrays import real, reals, tensor
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
@@ -192,7 +193,7 @@ def _on_sphere(images: np.ndarray, order: np.ndarray, mean: np.ndarray) -> Itera
 def _dataset(
     x: np.ndarray, c: np.ndarray, names: Sequence[int], y: np.ndarray, n_train: int, shape: tuple[int, ...]
 ) -> Dataset:
-    values = [torch.from_numpy(array) for array in (x, y, np.searchsorted(names, c))]
+    values = [reals(x, "patterns"), real(tensor(y, "labels"), "labels"), torch.from_numpy(np.searchsorted(names, c))]
     (x_train, y_train, c_train), (x_test, y_test, c_test) = (
         [value[part] for value in values] for part in (slice(n_train), slice(n_train, None))
     )
@@ -227,7 +228,7 @@ def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
             raise DataError(
                 f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it."
             )
-        block = law.patterns(rng, BLOCK)
+        block = reals(law.patterns(rng, BLOCK), f"patterns of dataset={law.kind}").numpy()
         drawn += BLOCK
         classes, targets = law.label(block, seed)
         fresh = _fresh(block, seen) if law.once else np.ones(BLOCK, dtype=bool)

@@ -120,14 +120,14 @@ class Observer:
         """The scalars of an observable, each (k,).
 
         Raises:
-            ConfigError: another shape, or a name that another observable has.
+            ConfigError: another shape, complex numbers, or a name that another observable has.
         """
         for column, values in found.items():
             self._own(name, column)
-            if not isinstance(values, Tensor) or values.shape != (states,):
-                shape = f"has the shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"is {values!r:.60}"
+            if not isinstance(values, Tensor) or values.shape != (states,) or values.is_complex():
+                shape = f"{values.dtype} {tuple(values.shape)}" if isinstance(values, Tensor) else f"{values!r:.60}"
                 raise ConfigError(
-                    f"{name}: {column} {shape}; it must be a tensor ({states},), a number for each state."
+                    f"{name}: {column} is {shape}; it must be a tensor ({states},), a real number for each state."
                 )
         return found
 

@@ -80,7 +80,7 @@ def test_arrays_give_what_tensors_give(call, values):
 def test_an_imaginary_part_is_refused_and_not_lost(call, values):
     if values is X and call is OF_PATTERNS["empirical_kernel"]:
         pytest.skip("a function may take complex patterns")
-    with pytest.raises(DataError, match="are complex .complex128., and only real numbers"):
+    with pytest.raises(DataError, match=r"are complex .complex128., and only real numbers"):
         call(values + 1j * values)
 
 
