@@ -1,6 +1,6 @@
 """A user's own data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,9 +9,10 @@ from torch import Tensor
 from feature_lazy.core.arrays import finite, real, reals, tensor
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.prepare import Dataset
+from feature_lazy.data.sense import check_sense
 
 
-def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
+def split(load: Callable[[], Any], n_train: int, n_test: int, allow: Sequence[str] = ()) -> Dataset:
     """Patterns and labels as they come: the first n_train to train on, the next n_test to test on.
 
     Nothing is shuffled, centred or scaled: that is the loader's.
@@ -21,9 +22,11 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
             0 … C − 1 as integers.
         n_train: P.
         n_test: P_test.
+        allow: what is meant of that which ``check_sense`` refuses.
 
     Raises:
-        DataError: anything else, fewer patterns than are asked for, or numbers that float64 does not hold.
+        DataError: anything else, fewer patterns than are asked for, numbers that float64 does not hold, or what
+            ``check_sense`` refuses.
     """
     found = load()
     if not isinstance(found, tuple | list) or len(found) != 2:
@@ -43,7 +46,9 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
     y, n_outputs = _labels(y)
     train, test = slice(n_train), slice(n_train, n_train + n_test)
     flat = x.flatten(1)
-    return Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]), n_outputs=n_outputs)
+    data = Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]), n_outputs=n_outputs)
+    check_sense(data, allow)
+    return data
 
 
 def check_patterns(x: Tensor, what: str = "patterns") -> Tensor:
@@ -63,11 +68,19 @@ def _labels(y: Tensor) -> tuple[Tensor, int]:
     All patterns count, so that the network does not depend on how many of them are used.
 
     Raises:
-        DataError: other labels, or a single class.
+        DataError: other labels, a single class, or one that never occurs.
     """
     if y.dtype != torch.bool and bool((y.abs() == 1).all()):
         return y.double(), 1
     n_classes = 0 if y.dtype == torch.bool or y.is_floating_point() or bool((y < 0).any()) else int(y.max()) + 1
     if n_classes < 2:
         raise DataError("the labels must be +1 or −1, or two or more classes 0 … C − 1 as integers.")
-    return y.long(), n_classes
+    y = y.long()
+    present = y.unique()
+    if len(present) < n_classes:
+        lacking = int((present != torch.arange(len(present))).nonzero()[0])
+        raise DataError(
+            f"class {lacking} never occurs among the {len(y)} labels, whose largest is {n_classes - 1}: number the "
+            "classes 0 … C − 1 without gaps, as np.unique(labels, return_inverse=True)[1] does."
+        )
+    return y, n_classes

@@ -24,6 +24,14 @@ class CustomData(Data):
     target: str = key("", "import path of a function that returns patterns and labels, such as mypackage.load")
     kwargs: dict[str, Any] = key({}, "its keyword arguments, such as {seed: ${dataset.seed}}")
 
+    allow: list[str] = key(
+        [],
+        "what your data are meant to have: contradictions (equal patterns with different labels), missing (classes), "
+        "seen (test patterns that are trained on)",
+        choices=("contradictions", "missing", "seen"),
+        science=False,
+    )
+
     own_labels = True
 
     @property
@@ -42,4 +50,4 @@ class CustomData(Data):
         from feature_lazy.data.custom import split
         from feature_lazy.settings.targets import factory
 
-        return split(factory("dataset", self.target, self.kwargs), self.n_train, self.n_test)
+        return split(factory("dataset", self.target, self.kwargs), self.n_train, self.n_test, self.allow)

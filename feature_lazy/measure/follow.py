@@ -117,6 +117,8 @@ def follow(
     check_precision(alpha, flow.f0, getattr(moving, "precision_tol", Dynamics.precision_tol))
     when = LogTimes(8, 1e-3 * float(time_scale(flow))) if times is None else GivenTimes(numbers(times, "times", ge=0))
     training = moving.prepare(flow, w0)
+    if t_end is None and training.t_end is None:
+        given.check_fit()
     ended = _followed(training, flow, when, t_end)
     [t], [states], state = ended.t, ended.y, ended.state
     if not t or state.t[0] > t[-1]:

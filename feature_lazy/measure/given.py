@@ -11,6 +11,7 @@ from feature_lazy.core.arrays import real, tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.data.custom import check_patterns
 from feature_lazy.data.labels import Regression
+from feature_lazy.data.sense import contradiction, warn_scale
 from feature_lazy.dynamics.losses import CrossEntropy, SoftHinge
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.functional import check_weights, count_outputs, of_module
@@ -56,7 +57,17 @@ class Given:
         made, weights = _network(network, weights, x)
         chosen = chosen_loss(loss, made.n_outputs)
         y = labels(train[1], x, made.n_outputs, chosen)
+        warn_scale(x)
         return cls(made, weights, x, y, chosen if _is_sign(y) else chosen.for_labels(Regression()))
+
+    def check_fit(self) -> None:
+        """Refuse training patterns that no network fits: training ends when all are fit.
+
+        Raises:
+            ConfigError: two equal patterns with different labels.
+        """
+        if found := contradiction(self.x, self.y):
+            raise ConfigError(f"{found}, so training needs an end, t_end=….")
 
     def more(self, values: Any, what: str) -> Tensor:
         """Further patterns, of the shape and dtype of those that are trained on.

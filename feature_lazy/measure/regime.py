@@ -155,6 +155,7 @@ def regime(
     alpha = number(alpha, "alpha", gt=0)
     others = [number(factor, f"others[{index}]", gt=0) for index, factor in enumerate(others)]
     given = Given.of(network, weights, train, loss)
+    given.check_fit()
     if not isinstance(test, tuple | list) or len(test) != 2:
         raise ConfigError("test must be two: patterns (P_test, …), and their labels or None.")
     x_test = given.more(test[0], "test patterns")
