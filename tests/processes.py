@@ -13,7 +13,7 @@ from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import HISTORY, OUTPUTS, load_run
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__, "tests.kernel_folders"])
+PROCESSES.set_forkserver_preload([__name__, "tests.kernels.conftest"])
 
 
 def start(target, *arguments):

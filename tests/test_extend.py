@@ -15,7 +15,7 @@ from feature_lazy.settings.help import help_text
 from feature_lazy.settings.overrides import checked
 from feature_lazy.study import law as laws
 from tests.conftest import ROOT, composed
-from tests.stored_sweeps import plant
+from tests.study.stored_sweeps import plant
 
 FOLDER = ROOT / "docs" / "extend"
 PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name not in ("README.md", "law.md"))

@@ -18,7 +18,7 @@ from feature_lazy.settings.groups import Loss
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
 KERNELS_HELD = 2
-"""Of each member, while a step works with Θ: that of all members, and that of the members in the step."""
+"""Copies of Θ of each member while a step works with it: all members', and those of the members in the step."""
 BOUNDARY = 10.0
 """√h·α between the regimes."""
 

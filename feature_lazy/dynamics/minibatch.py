@@ -70,7 +70,7 @@ class MinibatchTraining:
         return torch.zeros_like(y), self.outputs(y, member)
 
     def updates(self, y: Tensor, member: Tensor, first: Tensor, count: int) -> Tensor:
-        """The state after some updates, of which ``first`` (E,) were done before."""
+        """The state after some updates; ``first`` (E,) of these were done before."""
         for index in range(count):
             done = first + index
             # Members of a batch are at the same update, unless a budget has stopped some of them before.

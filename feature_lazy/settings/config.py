@@ -37,7 +37,7 @@ def group(name: str, default: str, *, science: bool = True, later: bool = False)
 
 
 ALSO = "observe/also"
-"""The group of which any number of options are chosen: each stands in ``observe.also`` under its name."""
+"""The group that takes any number of options: each stands in ``observe.also`` under its name."""
 
 
 def default_option(name: str) -> str | None:

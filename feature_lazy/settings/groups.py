@@ -122,7 +122,7 @@ class Labels(Option):
         return ""
 
     def unit(self, names: Sequence[int]) -> int:
-        """Of what the sizes of both sets must be multiples, so that the labels are balanced."""
+        """The number that the sizes of both sets are multiples of, so that the labels are balanced."""
         return 2
 
     def n_outputs(self, names: Sequence[int]) -> int:

@@ -178,7 +178,7 @@ def _names(override: Override) -> list[str]:
 
 
 def _matches(override: Override) -> bool:
-    """Whether options are given by a glob, of which only Hydra knows what it matches."""
+    """Whether options are given by a glob: what it matches, only Hydra knows."""
     return override.value_type is ValueType.GLOB_CHOICE_SWEEP
 
 

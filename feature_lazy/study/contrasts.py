@@ -40,7 +40,7 @@ class Contrast:
 
 
 def _readings(table: pd.DataFrame, contrast: Contrast) -> Iterator[Reading]:
-    """Of runs of all kinds together; none if they vary nothing of the kind."""
+    """Laws of runs of all kinds together; none if they vary nothing of the kind."""
     table = fitted(table, UNFIT)[0].reset_index(drop=True)  # tables of several kinds count from 0 each
     if "test/error" not in table:
         return

@@ -87,7 +87,7 @@ class _Sums:
 
     @classmethod
     def of(cls, values: np.ndarray, u: np.ndarray, axis: int) -> "_Sums":
-        """Of values (H, X, n), NaN where missing, along one axis, whose coordinate u is."""
+        """The sums of values (H, X, n), NaN where missing, along the axis whose coordinate is u."""
         known = np.isfinite(values)
         u = np.broadcast_to(u, values.shape)
         # Squares of what is already small: u² about 0 would lose digits for √h·α far from 1.

@@ -6,7 +6,7 @@ You write these, in a module of your own, and name it by ``--law pkg.module.func
     def my_exponent(table):
         return slope(table, "weights/change", (100.0, np.inf))
 
-A law of which this is not enough returns ``verdict.Reading`` itself, one or several; none where it says nothing of
+A law that needs more than this returns ``verdict.Reading`` itself, one or several; none where it says nothing of
 these runs.
 """
 
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.registry import HOME, load_plugins, own_modules
+from feature_lazy.settings.plugins import load_plugins
+from feature_lazy.settings.registry import HOME, own_modules
 
 if TYPE_CHECKING:
     import pandas as pd

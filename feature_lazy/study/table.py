@@ -84,7 +84,7 @@ def kinds(table: pd.DataFrame, mixed: Sequence[str] = ()) -> dict[str, pd.DataFr
 def differences(table: pd.DataFrame) -> dict[str, list]:
     """What is not the same in all runs, besides α, width, seed and what is observed: name → its values.
 
-    Columns, and keys of the configuration that differ among runs of which no column does: of a mixture of two data sets
+    Columns, and keys of the configuration that differ among runs whose columns are equal: of a mixture of two data sets
     the name is enough.
     """
     settings = _settings(table)

@@ -20,8 +20,8 @@ from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.kernels import tangent_kernel
+from tests.dynamics.conftest import assert_same_bits, follow
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere, flow, network
-from tests.toys import assert_same_bits, follow
 
 ONE = torch.tensor([1])
 X_TEST = torch.randn(5, X.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(7))

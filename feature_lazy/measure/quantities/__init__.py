@@ -7,7 +7,7 @@ FIT, KERNEL, WEIGHTS, OUTPUTS, SPEED = "Losses and errors", "Kernel", "Weights",
 
 
 def _fits() -> dict[str, Quantity]:
-    """Of both sets."""
+    """Loss and error on both sets."""
     found = {}
     for name, label, loss in (("train", "training", "training loss α²𝓛"), ("test", "test", "test loss")):
         found |= {
@@ -22,7 +22,7 @@ def _fits() -> dict[str, Quantity]:
 
 
 def _norms() -> dict[str, Quantity]:
-    """Of both sets; without a word it is the test set."""
+    """Norms of outputs on both sets; a name without a set is that of the test set."""
     found = {}
     for name, label in (("output", ""), ("output/train", ", training set")):
         found |= {

@@ -19,7 +19,7 @@ BOUNDARY = 1.0
 
 
 def cells(group: Group) -> list[dict[str, Any]]:
-    """A row for each cell that somebody asked for, also those of which no run is complete.
+    """A row for each cell that somebody asked for, also those without a complete run.
 
     Returns:
         ``cell`` (its number), ``h``, ``x`` = √h·α, ``alpha``; their edges ``x0, x1`` and ``a0, a1``; ``asked`` and
