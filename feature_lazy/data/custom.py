@@ -12,7 +12,9 @@ from feature_lazy.data.prepare import Dataset
 from feature_lazy.data.sense import check_sense
 
 
-def split(load: Callable[[], Any], n_train: int, n_test: int, allow: Sequence[str] = ()) -> Dataset:
+def split(
+    load: Callable[[], Any], n_train: int, n_test: int, allow: Sequence[str] = (), *, spare: bool = False
+) -> Dataset:
     """Patterns and labels as they come: the first n_train to train on, the next n_test to test on.
 
     Nothing is shuffled, centred or scaled: that is the loader's.
@@ -22,6 +24,7 @@ def split(load: Callable[[], Any], n_train: int, n_test: int, allow: Sequence[st
             0 … C − 1 as integers.
         n_train: P.
         n_test: P_test.
+        spare: take fewer test patterns where there are fewer.
         allow: what is meant of that which ``check_sense`` refuses.
 
     Raises:
@@ -38,6 +41,8 @@ def split(load: Callable[[], Any], n_train: int, n_test: int, allow: Sequence[st
         raise DataError(
             f"patterns have the shape {tuple(x.shape)} and labels {tuple(y.shape)}; they must be (N, …) and (N,)."
         )
+    if spare and 2 <= (left := len(x) - n_train) < n_test:
+        n_test = left
     if len(x) < n_train + n_test:
         raise DataError(
             f"there are {len(x)} patterns; dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for "

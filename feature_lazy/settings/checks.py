@@ -8,6 +8,7 @@ from typing import Any
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.settings.config import Config
+from feature_lazy.settings.fitting import bound_problems
 from feature_lazy.settings.groups import Option
 
 
@@ -72,6 +73,7 @@ def _rules(config: Config) -> Iterator[str]:
     for f in dataclasses.fields(config):
         if "group" in f.metadata:
             yield from getattr(config, f.name).problems(config)
+    yield from bound_problems(config)
     if config.device.split(":")[0] not in ("cpu", "cuda"):
         yield f"device={config.device}: must be cpu, cuda or cuda:N."
     try:

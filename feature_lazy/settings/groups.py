@@ -7,8 +7,8 @@ as abstract. Everything else has a default. Methods see the whole ``Config`` whe
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,7 @@ from omegaconf import MISSING
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
-from feature_lazy.settings.key import key, part
+from feature_lazy.settings.key import default, key, part
 from feature_lazy.settings.registry import options
 
 if TYPE_CHECKING:
@@ -79,6 +79,34 @@ class Data(Option):
         Raises:
             DataError: data that are missing, or not what they should be.
         """
+
+    @property
+    def class_names(self) -> Sequence[int]:
+        """The classes among which ``labels`` chooses; none where the labels are the set's own."""
+        return ()
+
+    def room(self, labels: "Labels") -> float:
+        """How many patterns there are in balanced classes, of a set that is finite."""
+        return math.inf
+
+    def fitted(self, labels: "Labels", defaults: Collection[str]) -> "Data":
+        """The same data with smaller defaults of ``n_train`` and ``n_test``, where labels or set leave no room.
+
+        Both are then multiples that the labels can balance, and ``n_test`` takes what there is.
+
+        Args:
+            labels: the rule.
+            defaults: keys that nobody has written.
+        """
+        unit = labels.unit(self.class_names) if self.class_names else 1
+        left = {f.name: default(f) for f in dataclasses.fields(self) if f.name in defaults}
+        sizes = {name: size for name in ("n_train", "n_test") if (size := getattr(self, name)) == left.get(name)}
+        sizes = {name: size - size % unit for name, size in sizes.items() if unit <= size}
+        if "n_test" in sizes:
+            spare = self.room(labels) - sizes.get("n_train", self.n_train)
+            if unit <= spare < sizes["n_test"]:
+                sizes["n_test"] = int(spare - spare % unit)
+        return self if all(getattr(self, name) == size for name, size in sizes.items()) else replace(self, **sizes)
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -356,10 +384,12 @@ class Observable(Option):
 class KernelObservation:
     """The tangent kernel on a probe set, over time."""
 
-    probe: int = key(128, "test patterns of the probe set: the first ones; 0: no kernel", ge=0)
+    probe: int = key(
+        128, "test patterns of the probe set: the first ones; 0: no kernel", ge=0, at_most="dataset.n_test"
+    )
     every: int = key(1, "at every how many observations, the first and the last always", ge=1)
     layers: bool = key(False, "each weight's part of the kernel: its change and its share of the trace")
-    eigenvalues: int = key(0, "how many of the largest eigenvalues are recorded", ge=0)
+    eigenvalues: int = key(0, "how many of the largest eigenvalues are recorded", ge=0, at_most="probe")
     final: bool = key(True, "kernel change on the whole train and test sets at the end")
     matrices: bool = key(False, "store Θ of the probe set at the start and at the end (Fig. 8a–b)", later=True)
 
@@ -380,12 +410,6 @@ class Observe(Option):
         """Observation times of every member; ``scale`` is min(1, √h·α)."""
 
     def problems(self, config: "Config") -> Iterator[str]:
-        kernel = self.kernel
-        yield from probe_problems("observe.kernel.probe", kernel.probe, config)
-        if kernel.eigenvalues > max(kernel.probe, 0):
-            yield (
-                f"observe.kernel.eigenvalues={kernel.eigenvalues}: must be at most observe.kernel.probe={kernel.probe}."
-            )
         for name, one in self.also.items():
             if isinstance(one, Observable):
                 yield from one.problems(config)

@@ -43,6 +43,17 @@ def test_classes_of_every_integer_dtype(dtype):
     assert data.y_test.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("n_test", "spare", "left"), [(9, True, 4), (3, True, 3), (4, False, 4)])
+def test_a_default_takes_what_there_is(n_test, spare, left):
+    assert len(split(lambda: (X, Y), 2, n_test, spare=spare).x_test) == left
+
+
+@pytest.mark.parametrize(("n_train", "spare"), [(2, False), (5, True), (6, True)])
+def test_what_was_written_is_refused_and_so_is_a_test_set_of_one(n_train, spare):
+    with pytest.raises(DataError, match="there are 6 patterns"):
+        split(lambda: (X, Y), n_train, 9, spare=spare)
+
+
 def test_integers_are_classes_and_all_of_them_count():
     data = split(lambda: (X, [0, 1, 1, 0, 2, 3]), 3, 2, allow=["missing"])
     assert data.n_outputs == 4
