@@ -118,6 +118,7 @@ def test_dtype_is_that_of_the_patterns():
         (lambda: Small(noisy_buffer=True), "'shift' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(frozen=True), "'layers.1.bias' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(width_of_chance=True), "the network of seed 1 has other weights than that of seed 0"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True), nn.Linear(6, 1)), "writes into its input"),
         (lambda: nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(6, 1)), "is in training mode"),
     ],
 )
@@ -125,8 +126,10 @@ def test_what_is_no_network_of_a_seed_is_refused(factory, message):
     def made():
         return Custom.made_by(factory, X).init(1)
 
+    before = X.clone()
     with pytest.raises((ConfigError, DataError), match=message):
         made()
+    assert torch.equal(X, before)
 
 
 MINE = """
@@ -141,6 +144,10 @@ def net(d, width, outputs=1):
 def load(n, classes=False):
     x = torch.randn(n, 1, 5, 5, generator=torch.Generator().manual_seed(0))
     return x, x[:, 0, 0, :3].argmax(1) if classes else x.mean((1, 2, 3)).sign()
+
+
+def writes(d, width):
+    return nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True), nn.Linear(d, 1))
 
 
 def fails():
@@ -198,6 +205,21 @@ def test_classes_of_a_user_decide_the_outputs(configure, tmp_path):
     for found in (own, ours):
         assert found.summary["outcome"] == "converged"
         assert found.outputs["F_test"].shape == (30, 3)
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_network_that_writes_into_its_input_is_refused_without_a_kernel_too(configure):
+    writing = configure(*NETWORK, "architecture.target=users_module.writes", *DATA, *TINY, "observe.kernel.probe=0")
+    with pytest.raises(ConfigError, match=r"in module '1' \(ReLU\): it writes into its input"):
+        build(writing)
+
+
+@pytest.mark.usefixtures("mine")
+def test_the_default_of_n_test_takes_what_there_is(configure):
+    few = configure(*NETWORK, *DATA[:-1], "observe.per_decade=2")
+    assert len(build(few).dataset.x_test) == 40
+    with pytest.raises(DataError, match="there are 60 patterns"):
+        build(configure(*NETWORK, *DATA[:-1], "dataset.n_test=41"))
 
 
 @pytest.mark.parametrize(
