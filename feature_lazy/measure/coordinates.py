@@ -70,13 +70,14 @@ def coordinate_check(
 
     Raises:
         DataError: patterns or labels that are no arrays of finite real numbers.
-        ConfigError: labels that are not for network or loss, fewer than two networks or seeds, or networks that differ in more than their width.
+        ConfigError: labels that are not for network or loss, fewer than two networks or seeds, or networks that differ
+            in more than their width.
     """
-    x = patterns(x, "patterns")
-    y = labels(y, x, networks[0].n_outputs, loss) if networks else y
     names = [list(net.layout.shapes) for net in networks]
     if len(networks) < 2 or seeds < 2 or any(other != names[0] for other in names):
         raise ConfigError("a coordinate check needs two or more widths of one network, and two or more seeds.")
+    x = patterns(x, "patterns")
+    y = labels(y, x, networks[0].n_outputs, loss)
     log_n = np.log([net.last_fan_in for net in networks])
     sizes = [[_sizes(net, x, y, loss, seed) for seed in range(seeds)] for net in networks]
     found = []

@@ -125,9 +125,10 @@ class Observer:
         for column, values in found.items():
             self._own(name, column)
             if not isinstance(values, Tensor) or values.shape != (states,) or values.is_complex():
-                shape = f"{values.dtype} {tuple(values.shape)}" if isinstance(values, Tensor) else f"{values!r:.60}"
+                shape = f"has the shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"is {values!r:.60}"
+                shape = f"is {values.dtype}" if isinstance(values, Tensor) and values.is_complex() else shape
                 raise ConfigError(
-                    f"{name}: {column} is {shape}; it must be a tensor ({states},), a real number for each state."
+                    f"{name}: {column} {shape}; it must be a tensor ({states},), a real number for each state."
                 )
         return found
 

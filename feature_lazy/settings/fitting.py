@@ -50,7 +50,8 @@ def _fit(node: T, prefix: str, config: Config, written: Collection[str]) -> T:
         value, path, new = getattr(node, f.name), f"{prefix}{f.name}", None
         if bound := f.metadata.get("at_most"):
             limit = _value(node if "." not in bound else config, bound)
-            new = limit if value == default(f) and value > limit and path not in written else value
+            left = value == default(f) and path not in written
+            new = limit if left and value > limit >= (f.metadata["ge"] or 0) else value
         elif dataclasses.is_dataclass(value):
             new = _fit(value, f"{path}.", config, written)
         elif isinstance(value, dict):

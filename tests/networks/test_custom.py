@@ -114,7 +114,7 @@ def test_dtype_is_that_of_the_patterns():
         (lambda: (lambda seed: [normal(6)], pair()[1]), "weights are list; they must be a dictionary"),
         (lambda: (lambda seed: {"a": normal(6) * 1j}, pair()[1]), "weight 'a' is torch.complex128"),
         (lambda: (lambda seed: {"a": normal(6) / (1 - seed)}, pair()[1]), "entries of weight 'a' have infinities"),
-        (lambda: Small().to(torch.complex128), "weight 'layers.1.weight' is torch.complex128"),
+        (lambda: nn.ParameterList([torch.ones(6) * 1j]), "weight '0' is torch.complex64"),
         (lambda: Small(noisy_buffer=True), "'shift' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(frozen=True), "'layers.1.bias' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(width_of_chance=True), "the network of seed 1 has other weights than that of seed 0"),
@@ -218,6 +218,8 @@ def test_a_network_that_writes_into_its_input_is_refused_without_a_kernel_too(co
 def test_the_default_of_n_test_takes_what_there_is(configure):
     few = configure(*NETWORK, *DATA[:-1], "observe.per_decade=2")
     assert len(build(few).dataset.x_test) == 40
+    with pytest.raises(ConfigError, match=r"eigenvalues=41: must be at most observe\.kernel\.probe=40"):
+        build(configure(*NETWORK, *DATA[:-1], "observe.kernel.eigenvalues=41"))
     with pytest.raises(DataError, match="there are 60 patterns"):
         build(configure(*NETWORK, *DATA[:-1], "dataset.n_test=41"))
 
