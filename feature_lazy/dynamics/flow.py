@@ -14,13 +14,12 @@ from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.networks.base import Layered, Network
 from feature_lazy.networks.outputs import places, span
 from feature_lazy.settings.groups import Loss
+from feature_lazy.settings.scales import CROSSOVER, rescaled
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
 KERNELS_HELD = 2
 """Copies of Θ of each member while a step works with it: all members', and those of the members in the step."""
-BOUNDARY = 10.0
-"""√h·α between the regimes."""
 
 
 def outputs_in_chunks(architecture: Network, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
@@ -199,8 +198,8 @@ class NetworkFlow:
         return self.loss.curvature / self.n_train
 
     def laziness(self, member: Tensor) -> Tensor:
-        """√h·α/10: the kernel change passes 1 near 10 for every width, and falls as its inverse (Fig. 5a)."""
-        return self.alpha[member].double() * self.architecture.last_fan_in**0.5 / BOUNDARY
+        """√h·α over ``CROSSOVER``: the kernel change falls as its inverse (Fig. 5a)."""
+        return rescaled(self.alpha[member].double(), self.architecture.last_fan_in) / CROSSOVER
 
     def _x(self, member: Tensor) -> Tensor:
         """Patterns, shared by all members, (P, d), or those of each, (E, k, d)."""

@@ -19,7 +19,9 @@ def load_plugins(group: str) -> dict[str, str]:
     installed = metadata.entry_points()
     for named in installed.groups:
         version = re.fullmatch(re.escape(group) + r"(?:\.(\d+))?", named)
-        for entry in installed.select(group=named) if version else ():
+        if version is None:
+            continue
+        for entry in installed.select(group=named):
             if why := _import(entry, int(version[1] or 1)):
                 failed[f"{entry.name} ({entry.value})"] = why
     return failed

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.statistics import falls
+from feature_lazy.settings.scales import CROSSOVER
 from feature_lazy.study.crossings import log_places
 from feature_lazy.study.estimate import weighted_mean
 from feature_lazy.study.grid import Grid
@@ -21,8 +22,6 @@ NEAR, STEEPEST = 3.0, 2.0
 """How much less than x*/(√h·α) the kernel change is in the lazy regime, and the steepest exponent below x*."""
 ABOVE = 1 + 1e-9
 """A value of the grid that lies on a bound is within it, whatever rounding has made of x*."""
-CROSSOVER = 10.0
-"""√h·α near which the kernel change is 1 in the article (Fig. 5a) and here: taken where none was measured."""
 ASSUMED: dict[str, Between] = {"feature": (0.0, CROSSOVER / 100 * ABOVE), "lazy": (CROSSOVER * 100 / ABOVE, np.inf)}
 """See ``range_of``: two decades from it."""
 
