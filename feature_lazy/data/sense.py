@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -70,11 +71,17 @@ def warn_scale(x: Tensor) -> None:
     """Say so if patterns (P, …) are far from |x|² = d, for which times and scales of the article are."""
     size = float(x.double().flatten(1).square().mean())
     if size and not 1 / FAR <= size <= FAR:
-        log.warning(
-            "|x|² is %.3g·d on average over the training patterns: kernels and speeds grow with it, and the article's "
-            "times and √h·α are for |x|² = d. Scale the patterns if training is slow.",
-            size,
-        )
+        _say(f"{size:.3g}")
+
+
+@cache
+def _say(size: str) -> None:
+    """One warning a process, however often the same patterns are trained on."""
+    log.warning(
+        "|x|² is %s·d on average over the training patterns: kernels and speeds grow with it, and the article's times and "
+        "√h·α are for |x|² = d. Scale the patterns if training is slow.",
+        size,
+    )
 
 
 def _rows(x: Tensor) -> list[bytes]:

@@ -7,6 +7,7 @@ import torch
 
 from feature_lazy import follow, regime
 from feature_lazy.core.errors import ConfigError, DataError
+from feature_lazy.data import sense
 from feature_lazy.data.custom import split
 from tests.arrays import normal
 
@@ -70,6 +71,7 @@ def test_classes_that_never_occur_are_refused_always(labels, message):
     [
         ((X, Y), 6),
         ((X, CLASSES), 6),
+        ((torch.cat([torch.ones(12, 1).double(), X], 1), Y), 6),  # equal in one number alone
         ((equal(0, 2), Y), 6),  # equal patterns of one label can be fit
         ((X, torch.cat([CLASSES[:6], CLASSES[:2].repeat(3)])), 6),  # not every class need be tested
     ],
@@ -81,8 +83,10 @@ def test_other_data_are_taken(found, n_train):
 @pytest.mark.parametrize(("factor", "said"), [(3.0, False), (0.4, False), (8.0, True), (0.1, True)])
 def test_a_scale_far_from_the_articles_is_said_once(caplog, factor, said):
     """|x|²/d is about 1 for normal patterns, and factor² here."""
+    sense._say.cache_clear()
     with caplog.at_level(logging.WARNING):
-        split(lambda: (factor * X, Y), 6, 6)
+        for _ in range(2):
+            split(lambda: (factor * X, Y), 6, 6)
     assert len(caplog.records) == int(said)
     assert ("|x|² is" in caplog.text) is said
 
