@@ -62,7 +62,8 @@ def science(folder: Path):
         run = load_run(path)
         assert run.done
         run.verify()
-        files = {name: (path / name).read_bytes() for name in (HISTORY, OUTPUTS)}
+        files = {name: (path / name).read_bytes() for name in run.manifest["files"]}
+        assert {HISTORY, OUTPUTS} <= set(files)
         plain = {name: run.manifest[name] for name in ("run_id", "identity", "config", "columns", "summary", "files")}
         found[run.run_id] = (plain, files, sorted(p.name for p in path.iterdir()))
     return found

@@ -1,6 +1,7 @@
 """A user's own data set."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,14 +9,20 @@ from torch import Tensor
 
 from feature_lazy.core.arrays import finite, real, reals, tensor
 from feature_lazy.core.errors import DataError
-from feature_lazy.data.prepare import Dataset
+from feature_lazy.data.prepare import Dataset, in_all
 from feature_lazy.data.sense import check_sense
 
 
 def split(
-    load: Callable[[], Any], n_train: int, n_test: int, allow: Sequence[str] = (), *, spare: bool = False
+    load: Callable[[], Any],
+    n_train: int,
+    n_test: int,
+    n_valid: int = 0,
+    *,
+    allow: Sequence[str] = (),
+    spare: bool = False,
 ) -> Dataset:
-    """Patterns and labels as they come: the first n_train to train on, the next n_test to test on.
+    """Patterns and labels as they come: the first n_train to train on, then n_test to test on, then n_valid.
 
     Nothing is shuffled, centred or scaled: that is the loader's.
 
@@ -24,8 +31,9 @@ def split(
             0 … C − 1 as integers.
         n_train: P.
         n_test: P_test.
-        spare: take fewer test patterns where there are fewer.
+        n_valid: validation patterns.
         allow: what is meant of that which ``check_sense`` refuses.
+        spare: take fewer test patterns where there are fewer.
 
     Raises:
         DataError: anything else, fewer patterns than are asked for, numbers that float64 does not hold, or what
@@ -41,17 +49,13 @@ def split(
         raise DataError(
             f"patterns have the shape {tuple(x.shape)} and labels {tuple(y.shape)}; they must be (N, …) and (N,)."
         )
-    if spare and 2 <= (left := len(x) - n_train) < n_test:
+    if spare and 2 <= (left := len(x) - n_train - n_valid) < n_test:
         n_test = left
-    if len(x) < n_train + n_test:
-        raise DataError(
-            f"there are {len(x)} patterns; dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for "
-            f"{n_train + n_test}."
-        )
+    if len(x) < n_train + n_test + n_valid:
+        raise DataError(f"there are {len(x)} patterns; {in_all(n_train, n_test, n_valid)}.")
     y, n_outputs = _labels(y)
-    train, test = slice(n_train), slice(n_train, n_train + n_test)
-    flat = x.flatten(1)
-    data = Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]), n_outputs=n_outputs)
+    data = Dataset.of(x.flatten(1), y, n_train, n_test, n_valid)
+    data = replace(data, shape=tuple(x.shape[1:]), n_outputs=n_outputs)
     check_sense(data, allow)
     return data
 

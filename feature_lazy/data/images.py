@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from feature_lazy.core.errors import DataError
-from feature_lazy.data.rules import label_problems, listed, size_problems
+from feature_lazy.data.rules import asked_for, label_problems, listed, size_problems
 from feature_lazy.data.sources import Loaded, Source
 from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key, part
@@ -125,7 +125,12 @@ class Images(Data):
         from feature_lazy.data.prepare import prepare
 
         sizes = (self.n_train, self.n_test, self.seed)
-        chosen = {"classes": self.classes, "components": self.pca.components, "root": self.folder}
+        chosen = {
+            "n_valid": self.n_valid,
+            "classes": self.classes,
+            "components": self.pca.components,
+            "root": self.folder,
+        }
         return prepare(self.kind, *sizes, labels=labels, **chosen)
 
     def problems(self, config: Config) -> Iterator[str]:
@@ -148,10 +153,10 @@ class Images(Data):
             yield f"dataset.pca.components={self.pca.components}: {self.kind} has d = {source.input_dim} numbers."
 
     def _count_problems(self, labels: Labels) -> Iterator[str]:
-        if self.n_train + self.n_test > (n := self.room(labels)):
+        if self.patterns_used > (n := self.room(labels)):
             yield (
-                f"dataset.n_train={self.n_train} and dataset.n_test={self.n_test}: {self.kind} has {n} patterns in "
-                "balanced classes; ask for at most as many in total."
+                f"{asked_for(self)}: {self.kind} has {n} patterns in balanced classes; ask for at most as many in "
+                "total."
             )
 
 

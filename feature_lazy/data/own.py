@@ -50,5 +50,5 @@ class CustomData(Data):
         from feature_lazy.data.custom import split
         from feature_lazy.settings.targets import factory
 
-        spare = self.n_test == type(self).n_test
-        return split(factory("dataset", self.target, self.kwargs), self.n_train, self.n_test, self.allow, spare=spare)
+        made, spare = factory("dataset", self.target, self.kwargs), self.n_test == type(self).n_test
+        return split(made, self.n_train, self.n_test, self.n_valid, allow=self.allow, spare=spare)

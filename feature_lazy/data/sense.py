@@ -78,8 +78,8 @@ def warn_scale(x: Tensor) -> None:
 def _say(size: str) -> None:
     """One warning a process, however often the same patterns are trained on."""
     log.warning(
-        "|x|² is %s·d on average over the training patterns: kernels and speeds grow with it, and the article's times and "
-        "√h·α are for |x|² = d. Scale the patterns if training is slow.",
+        "|x|² is %s·d on average over the training patterns: kernels and speeds grow with it, and the article's times "
+        "and √h·α are for |x|² = d. Scale the patterns if training is slow.",
         size,
     )
 

@@ -18,8 +18,8 @@ from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
 from feature_lazy.measure.given import AnyNetwork, Given, chosen, patterns
 from feature_lazy.measure.precision import check_precision
-from feature_lazy.networks.layout import Layout
-from feature_lazy.settings.groups import Dynamics, Loss
+from feature_lazy.networks.layout import Layout, partly
+from feature_lazy.settings.groups import Dynamics, Loss, Regulariser
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ MEMORY = 2.0**30
 
 
 @torch.no_grad()
-def follow(
+def follow(  # noqa: PLR0913 - a choice each, with a default
     network: AnyNetwork,
     weights: Mapping[str, Any] | None,
     train: tuple[Any, Any],
@@ -78,6 +78,7 @@ def follow(
     test: Any = None,
     loss: Loss | str | None = None,
     dynamics: Choice | str | None = None,
+    regulariser: Regulariser | str | None = None,
     times: Sequence[float] | None = None,
     t_end: float | None = None,
 ) -> Trajectory:
@@ -95,7 +96,9 @@ def follow(
         loss: ℓ(F, y) per pattern, or its name; default: the soft hinge of the article, β = 20, and cross-entropy for
             classes.
         dynamics: how the weights move, from ``feature_lazy.dynamics.choices``, or an option of the group
-            ``dynamics`` or its name; default: gradient flow by ``auto``.
+            ``dynamics`` or its name, whose ``train`` says which weights move; default: gradient flow by ``auto``.
+        regulariser: a term of 𝓛, an option of the group ``regulariser`` or its name; training then ends where it comes
+            to rest.
         times: observation times; default: eight per factor of ten.
         t_end: where training ends if not all patterns are fit before.
 
@@ -103,27 +106,37 @@ def follow(
 
     Raises:
         ConfigError: a network that cannot be trained, arguments out of their range, labels that are not for network or
-            loss, or a dtype that cannot resolve F at this α.
+            loss, names of weights or a regulariser that do not fit, or a dtype that cannot resolve F at this α.
         DataError: what are no arrays of finite real numbers.
     """
     alpha = number(alpha, "alpha", gt=0)
     t_end = None if t_end is None else number(t_end, "t_end", gt=0)
-    given = Given.of(network, weights, train, loss)
-    x, n_outputs = given.x.flatten(1), given.network.n_outputs
+    given, moving = Given.of(network, weights, train, loss), _moving(dynamics)
+    architecture = partly(given.network, moving.train) if isinstance(moving, Dynamics) else given.network
+    x, n_outputs = given.x.flatten(1), architecture.n_outputs
     x_test = None if test is None else given.more(test, "test patterns").flatten(1)
-    w0 = given.network.layout.flatten({name: weight[None] for name, weight in given.weights.items()})
-    flow = NetworkFlow(given.network, x, given.y, given.loss, alpha=w0.new_tensor([alpha]), w0=w0, memory_limit=MEMORY)
-    moving = GradientFlow(method("auto", 1e-2)) if dynamics is None else _moving(dynamics)
+    w0 = architecture.layout.flatten({name: weight[None] for name, weight in given.weights.items()})
+    term = None if regulariser is None else chosen("regulariser", regulariser, Regulariser)
+    flow = NetworkFlow(
+        architecture,
+        x,
+        given.y,
+        given.loss,
+        alpha=w0.new_tensor([alpha]),
+        w0=w0,
+        memory_limit=MEMORY,
+        regulariser=term,
+    )
     check_precision(alpha, flow.f0, getattr(moving, "precision_tol", Dynamics.precision_tol))
     when = LogTimes(8, 1e-3 * float(time_scale(flow))) if times is None else GivenTimes(numbers(times, "times", ge=0))
     training = moving.prepare(flow, w0)
-    if t_end is None and training.t_end is None:
+    if t_end is None and training.t_end is None and flow.penalty is None:
         given.check_fit()
     ended = _followed(training, flow, when, t_end)
     [t], [states], state = ended.t, ended.y, ended.state
     if not t or state.t[0] > t[-1]:
         t, states = [*t, state.t[0]], [*states, state.y[0]]
-    w = training.system.weights(torch.stack(states))
+    w = architecture.layout.kept(training.system.weights(torch.stack(states)), w0)
 
     def predictor(patterns: Tensor) -> Tensor:
         member = torch.zeros(len(w), dtype=torch.long, device=w.device)
@@ -139,17 +152,19 @@ def follow(
         t_half=float(state.event_times[0, 0]),
         t_stop=float(state.event_times[0, 1]),
         record=training.record(state, flow),
-        layout=given.network.layout,
+        layout=architecture.layout,
         model=training.model,
     )
 
 
 def _moving(dynamics: Any) -> Choice:
-    """The dynamics that are meant: an option, its name, or anything that can be made ready.
+    """The dynamics that are meant: an option, its name, or anything that can be made ready; None: gradient flow.
 
     Raises:
         ConfigError: something else.
     """
+    if dynamics is None:
+        return GradientFlow(method("auto", 1e-2))
     option = isinstance(dynamics, str | type | Dynamics) or not hasattr(dynamics, "prepare")
     return chosen("dynamics", dynamics, Dynamics) if option else dynamics
 
@@ -160,7 +175,13 @@ def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_e
     ends = [] if training.t_end is None else [training.t_end]
     if t_end is not None:
         ends.append(torch.full_like(scale, t_end))
-    limits = Limits(1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS)
-    events = [half_loss(flow.loss, flow.labels, flow.n_outputs), converged(flow.loss, flow.labels)]
+    limits = Limits(
+        1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS, rest=training.rest
+    )
+    terminal = flow.penalty is None
+    events = [
+        half_loss(flow.loss, flow.labels, flow.n_outputs),
+        converged(flow.loss, flow.labels, terminal=terminal),
+    ]
     state = start(training.system, training.method.stepper, training.y0, training.dt, len(events))
     return finish(training.system, training.method, state, limits, events=events, times=when)

@@ -72,6 +72,24 @@ def test_frozen_kernel_with_square_loss_has_a_closed_form(name):
         assert (ALPHA[1] * (f - f0) - beyond).norm() / beyond.norm() < 4e-3
 
 
+@pytest.mark.parametrize("name", ["tangent", "rk32", "auto"])
+def test_linearised_network_that_is_not_centred_starts_from_its_own_outputs(name):
+    """F = α(f₀ + J(w − w₀)): from αf₀ to y on the training set, by Θ_test,train Θ⁻¹(y − αf₀) on any other."""
+    training = FrozenKernel(method(name, 1e-4)).prepare(flow(Mse(), ONE, centred=False), W0[ONE])
+    zero, options = torch.tensor([0]), {"dt": training.dt, "t_end": 100 * END}
+    start = ALPHA[1] * network(W0)[1]
+    torch.testing.assert_close(training.system.outputs(W0[ONE], zero)[0], start, rtol=1e-12, atol=1e-12)
+    _, finished = follow(training.system, training.y0, training.method, **options)
+    w = finished[0][1].y
+    params = NETWORK.layout.unflatten(W0[ONE])
+    beyond = tangent_kernel(NETWORK, params, X_TEST, X)[0] @ torch.linalg.solve(
+        tangent_kernel(NETWORK, params, X)[0], Y - start
+    )
+    f0 = NETWORK.apply(params, X_TEST)[0]
+    found = ALPHA[1] * (training.model.f(w, zero, X_TEST)[0] - f0)
+    assert (found - beyond).norm() / beyond.norm() < 1e-3
+
+
 def test_frozen_kernel_needs_few_kernels():
     """The exponential integrator is exact for it: its steps are limited by how fast they may grow."""
     _, _, finished = trained(FrozenKernel(method("tangent", 1e-2)))

@@ -359,7 +359,10 @@ def test_every_option_composes_into_a_job_that_can_be_trained(configure, group, 
     """With the overrides of its smallest job; warnings are errors here, as in every test."""
     made = options(group).get(option)
     config = configure(f"{group}={option}", *(made.smallest() if made else ()))
-    if (group, option) in NEEDS_A_TARGET:
+    if (group, option) == ("seed", "from_run"):
+        with pytest.raises(ConfigError, match=r"seed.run: name a stored run to start from"):
+            validate(config)
+    elif (group, option) in NEEDS_A_TARGET:
         with pytest.raises(ConfigError, match="a target of your own is needed"):
             validate(config)
     else:
