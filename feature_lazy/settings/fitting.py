@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
 from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import default
 
 T = TypeVar("T")
+SIZES = ("n_train", "n_test")
 
 
 def fitted(config: Config, overrides: Sequence[str] = ()) -> Config:
@@ -21,9 +23,24 @@ def fitted(config: Config, overrides: Sequence[str] = ()) -> Config:
         overrides: of the command line.
     """
     written = {text.lstrip("+~").partition("=")[0] for text in overrides}
-    sizes = {f.name for f in dataclasses.fields(config.dataset) if f"dataset.{f.name}" not in written}
-    config = dataclasses.replace(config, dataset=config.dataset.fitted(config.labels, sizes))
+    config = dataclasses.replace(config, dataset=_sized(config.dataset, config.labels, written))
     return _fit(config, "", config, written)
+
+
+def _sized(data: Data, labels: Labels, written: Collection[str]) -> Data:
+    """Data with smaller defaults of ``n_train`` and ``n_test``, where labels or set leave no room.
+
+    Both are then multiples that the labels can balance, and ``n_test`` takes what there is.
+    """
+    unit = labels.unit(data.class_names) if data.class_names else 1
+    free = [f for f in dataclasses.fields(data) if f.name in SIZES and f"dataset.{f.name}" not in written]
+    sizes = {f.name: size for f in free if (size := getattr(data, f.name)) == default(f) and size >= unit}
+    sizes = {name: size - size % unit for name, size in sizes.items()}
+    if "n_test" in sizes:
+        spare = data.room(labels) - data.n_valid - sizes.get("n_train", data.n_train)
+        if unit <= spare < sizes["n_test"]:
+            sizes["n_test"] = int(spare - spare % unit)
+    return dataclasses.replace(data, **sizes)
 
 
 def bound_problems(config: Config) -> Iterator[str]:

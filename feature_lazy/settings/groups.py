@@ -7,8 +7,8 @@ as abstract. Everything else has a default. Methods see the whole ``Config`` whe
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,7 @@ from omegaconf import MISSING
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
-from feature_lazy.settings.key import default, key, part
+from feature_lazy.settings.key import key, part
 from feature_lazy.settings.registry import find, options
 
 if TYPE_CHECKING:
@@ -99,25 +99,6 @@ class Data(Option):
     def room(self, labels: "Labels") -> float:
         """How many patterns there are in balanced classes, of a set that is finite."""
         return math.inf
-
-    def fitted(self, labels: "Labels", defaults: Collection[str]) -> "Data":
-        """The same data with smaller defaults of ``n_train`` and ``n_test``, where labels or set leave no room.
-
-        Both are then multiples that the labels can balance, and ``n_test`` takes what there is.
-
-        Args:
-            labels: the rule.
-            defaults: keys that nobody has written.
-        """
-        unit = labels.unit(self.class_names) if self.class_names else 1
-        left = {f.name: default(f) for f in dataclasses.fields(self) if f.name in defaults}
-        sizes = {name: size for name in ("n_train", "n_test") if (size := getattr(self, name)) == left.get(name)}
-        sizes = {name: size - size % unit for name, size in sizes.items() if unit <= size}
-        if "n_test" in sizes:
-            spare = self.room(labels) - sizes.get("n_train", self.n_train) - self.n_valid
-            if unit <= spare < sizes["n_test"]:
-                sizes["n_test"] = int(spare - spare % unit)
-        return self if all(getattr(self, name) == size for name, size in sizes.items()) else replace(self, **sizes)
 
     @property
     def shape(self) -> tuple[int, ...] | None:
