@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -13,20 +13,20 @@ from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.layout import Params
 
-P, T = ParamSpec("P"), TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def takes_arrays(*names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def takes_arrays(*names: str) -> Callable[[F], F]:
     """A decorator: the named arguments may be any arrays of real numbers, and the function gets tensors.
 
     Complex numbers, text and what else is no array of real numbers raise a ``DataError``, by the argument's name.
     """
 
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+    def decorate(function: F) -> F:
         signature = inspect.signature(function)
 
         @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        def call(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             for name in names:
                 if (value := bound.arguments.get(name)) is not None:
@@ -34,7 +34,7 @@ def takes_arrays(*names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                     bound.arguments[name] = real(tensor(value, what), what)
             return function(*bound.args, **bound.kwargs)
 
-        return call
+        return cast(F, call)
 
     return decorate
 

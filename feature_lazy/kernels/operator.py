@@ -49,7 +49,8 @@ class TangentOperator(LinearOperator):
         Raises:
             ValueError: weights of more than one member.
         """
-        x1, x2 = (None if x is None else real(tensor(x, "patterns"), "patterns") for x in (x1, x2))
+        x1 = real(tensor(x1, "patterns"), "patterns")
+        x2 = None if x2 is None else real(tensor(x2, "patterns"), "patterns")
         params = of_network(architecture, params, x1, x2)
         self.w = architecture.layout.flatten(params).detach()
         if len(self.w) != 1:

@@ -165,8 +165,9 @@ def _moving(dynamics: Any) -> Choice:
     """
     if dynamics is None:
         return GradientFlow(method("auto", 1e-2))
-    option = isinstance(dynamics, str | type | Dynamics) or not hasattr(dynamics, "prepare")
-    return chosen("dynamics", dynamics, Dynamics) if option else dynamics
+    if isinstance(dynamics, str | type | Dynamics) or not hasattr(dynamics, "prepare"):
+        return chosen("dynamics", dynamics, Dynamics)
+    return dynamics
 
 
 def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_end: float | None) -> Ended:

@@ -118,7 +118,7 @@ def infinite_kernels(
         NumericalError: a kernel that is not finite, or an activation whose series does not reach the tolerance.
     """
     symmetric = x2 is None
-    x1, x2 = (None if x is None else reals(x, "patterns") for x in (x1, x2))
+    x1, x2 = reals(x1, "patterns"), None if x2 is None else reals(x2, "patterns")
     sets = [x1] if x2 is None else [x1, x2]
     if any(x.dim() != 2 or x.shape[1] != x1.shape[1] or not x.isfinite().all() for x in sets):
         shapes = " and ".join(str(tuple(x.shape)) for x in sets)
