@@ -74,7 +74,7 @@ def train(cfg: Any) -> list[str]:
     from feature_lazy.settings.schema import to_config
 
     try:
-        config = to_config(cfg)
+        config = to_config(cfg, HydraConfig.get().overrides.task if HydraConfig.initialized() else ())
         validate(config)
         if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs

@@ -121,10 +121,15 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [{k: v for k, v in run.config.items() if k not in GRID} | _start(run) for run in table["run"]]
+    configs = [of_kind(run) for run in table["run"]]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).isin((list, dict)).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def of_kind(run: Run) -> dict[str, Any]:
+    """The configuration of a run outside of ``GRID``, and how it starts: what runs of one kind have in common."""
+    return {k: v for k, v in run.config.items() if k not in GRID} | _start(run)
 
 
 def _start(run: Run) -> dict[str, dict[str, str]]:
