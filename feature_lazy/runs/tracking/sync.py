@@ -109,9 +109,10 @@ def parcels(found: Survey, chosen: Sequence[Entry], *, everything: bool) -> list
 def _wandb_config(tracking: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The keys of W&B in a stored configuration, None if it did not use it."""
     if tracking.get("kind") == "several":
-        tracking, sinks = tracking.get("wandb"), tracking.get("sinks")
-        if not (isinstance(tracking, Mapping) and isinstance(sinks, list) and "wandb" in sinks):
+        own, sinks = tracking.get("wandb"), tracking.get("sinks")
+        if not (isinstance(own, Mapping) and isinstance(sinks, list) and "wandb" in sinks):
             return None
+        tracking = own
     return tracking if tracking.get("kind") == "wandb" and tracking.get("mode") != "disabled" else None
 
 
