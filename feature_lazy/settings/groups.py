@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
-from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
+from feature_lazy.settings.critical import Critical, critical_problems
 from feature_lazy.settings.key import key, part
 from feature_lazy.settings.registry import find, options
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
-
-BIAS_TOLERANCE = 1e-4
-"""How far, relative to it, the variance of biases may be from the critical one: four digits, as a person writes it."""
 
 
 @dataclass
@@ -225,22 +222,6 @@ class Parametrisation(Option):
     """``Exponents`` of n in factors, initial weights and the learning rate."""
 
 
-@dataclass(frozen=True)
-class Critical:
-    """Where variances and correlations neither grow nor shrink with depth (arXiv:2106.10165, chapter 5).
-
-    With C_W = a² and biases N(0, C_b), K → C_b + C_W E φ₀(√K z)² has a fixed point K* at which both susceptibilities,
-    C_W E φ₀′² and C_W E φ₀²(z² − 1)/(2K), are 1; for C_b = 0 it is K* = 0, or every K.
-
-    Attributes:
-        weights: C_W.
-        biases: C_b.
-    """
-
-    weights: float
-    biases: float = 0.0
-
-
 @dataclass
 class Activation(Option):
     """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or that depth is critical."""
@@ -270,17 +251,8 @@ class Activation(Option):
         """φ₀ elementwise."""
 
     def problems(self, config: "Config") -> Iterator[str]:
-        if self.scale != "critical":
-            return
-        wanted, found = self.critical, config.architecture.bias_variance
-        if wanted is None:
-            yield f"activation.scale=critical: activation={self.kind} has no critical point that is known; use unit."
-        elif not math.isclose(found, wanted.biases, rel_tol=BIAS_TOLERANCE, abs_tol=0.0):
-            yield (
-                f"activation.scale=critical: activation={self.kind} is critical with biases of variance "
-                f"{wanted.biases:.6g}, and architecture={config.architecture.kind} begins with {found:.6g}; of "
-                f"fully_connected set architecture.bias·architecture.bias_std={math.sqrt(wanted.biases):.6g}."
-            )
+        if self.scale == "critical":
+            yield from critical_problems(self.kind, self.critical, config.architecture)
 
 
 @dataclass
@@ -524,21 +496,3 @@ class Tracking(Option):
     @abstractmethod
     def maker(self, root: Path) -> "Callable[[], Tracker] | None":
         """What makes the tracker of the runs in a results folder, with the first run; None: there is none."""
-
-
-def custom_problems(path: str, target: str) -> Iterator[str]:
-    """What is wrong with the import path of the user's own code at ``path.target``."""
-    if not target:
-        yield f"{path}.target: a target of your own is needed, such as {path}.target=mypackage.Name."
-        return
-    yield from target_problems(f"{path}.target", target)
-
-
-def target_problems(key: str, target: str) -> Iterator[str]:
-    """What is wrong with an import path of the user's own code, by the key that has it."""
-    from feature_lazy.settings.sources import module_of
-
-    try:
-        module_of(target)
-    except ConfigError as error:
-        yield f"{key}={target}: {error}"
