@@ -1,7 +1,8 @@
 """Bases of the options, one for each configuration group: what an option must say of itself, and what it may.
 
 You write these: a class with its keys as fields, ``@option(group, name)`` above it, and the methods that the base marks
-as abstract. Everything else has a default. Methods see the whole ``Config`` where a rule joins several groups.
+as abstract. Everything else has a default. Methods see the whole ``Config`` where a rule joins several groups. Bases of
+``alpha``, ``width`` and ``seed`` stand with their options in ``settings.scales``.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from omegaconf import MISSING
 from feature_lazy.core.margins import margins
 from feature_lazy.settings.critical import Critical, critical_problems
 from feature_lazy.settings.key import key, part
-from feature_lazy.settings.registry import find, options
+from feature_lazy.settings.registry import options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
     from feature_lazy.networks.layout import Layout
-    from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
+    from feature_lazy.settings.scales import Width
 
 
 @dataclass
@@ -351,59 +352,6 @@ class Regulariser(Option):
     @abstractmethod
     def rates(self, layout: "Layout") -> Mapping[str, float]:
         """λ of trained weights, by name; those that are not named have none."""
-
-
-@dataclass
-class Alpha(Option):
-    """Output scale, the knob between the regimes."""
-
-    value: float = key(1.0, "α, or √h·α with alpha=rescaled", gt=0)
-
-    axis = "alpha"
-    """The column that ``value`` is."""
-
-    @abstractmethod
-    def alpha(self, h: int) -> float:
-        """α in the article's units, for the fan-in h of the output layer."""
-
-    @abstractmethod
-    def sqrt_h_alpha(self, h: int) -> float:
-        """√h·α, against which widths collapse (Fig. 3d); exactly what the user gave, if it was this."""
-
-
-@dataclass
-class Width(Option):
-    """Width of the hidden layers."""
-
-    h: int = key(100, "width of the first hidden layer", ge=1)
-
-    uniform = True
-    """Whether all layers have one width."""
-
-    @abstractmethod
-    def of(self, number: int) -> list[int]:
-        """Widths of so many hidden layers, or blocks of convolutions."""
-
-
-@dataclass
-class Seed(Option):
-    """Initialisation of the weights, and of nothing else."""
-
-    @abstractmethod
-    def seeds(self) -> list[int]:
-        """Seeds of the networks that are trained together."""
-
-    def each(self) -> "list[Seed]":
-        """The option that each of these networks has by itself, in the same order: part of its identity."""
-        return [find("seed", "single")(value=seed) for seed in self.seeds()]
-
-    def begin(self, batch: "Batch", seed: int) -> "Mapping[str, Tensor]":
-        """Initial weights by name, float64, of the one network that this option is for."""
-        return batch.architecture.init(seed)
-
-    def predictor(self) -> "list[tuple[float, dict[str, np.ndarray]]]":
-        """F of a training before, with centred=parent: factors and weights of the networks whose sum it is."""
-        return []
 
 
 @dataclass
