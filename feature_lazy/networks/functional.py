@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
 
+from feature_lazy.core.drawn import disturbed
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.explained import called, explained
 
@@ -68,8 +69,8 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
     """Number C of outputs, 1 for outputs (P,), of a network that treats each pattern of x (P, …) by itself.
 
     Raises:
-        ConfigError: the network fails on a few patterns, gives anything but real outputs (P,) or (P, C), or gives a
-            pattern another output in a batch than alone.
+        ConfigError: the network fails on a few patterns, gives anything but real outputs (P,) or (P, C), gives a
+            pattern another output in a batch than alone, or other outputs when it is asked again.
     """
     if not len(x):
         raise ConfigError("there are no patterns.")
@@ -77,7 +78,9 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
     with torch.no_grad(), explained(f"the network fails on patterns of the shape {tuple(x.shape[1:])}, {x.dtype}"):
         together = function(weights, few)
         alone = [function(weights, pattern[None]) for pattern in few]
-    for outputs, n in [(together, len(few)), *((one, 1) for one in alone)]:
+        with disturbed():
+            again = function(weights, few)
+    for outputs, n in [(together, len(few)), (again, len(few)), *((one, 1) for one in alone)]:
         real = isinstance(outputs, Tensor) and outputs.is_floating_point()
         if not real or outputs.dim() not in (1, 2) or len(outputs) != n or not outputs.numel():
             found = f"{outputs.dtype} {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -89,6 +92,12 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
     # Rounding differs with the size of a batch; what patterns do to each other is far larger.
     tolerance = torch.finfo(separate.dtype).eps ** 0.5
     scale = float(separate.abs().max())
+    if not torch.allclose(together, again, rtol=0, atol=tolerance * scale, equal_nan=True):
+        raise ConfigError(
+            "the network gives other outputs when it is asked again, by up to "
+            f"{float((together - again).abs().max()):.1e}: it must be a function of weights and pattern. Look for "
+            "random numbers, the time, and what it counts or keeps from call to call."
+        )
     if not torch.allclose(together, separate, rtol=0, atol=tolerance * scale, equal_nan=True):
         raise ConfigError(
             "the network gives a pattern another output in a batch than alone, by up to "

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
+from feature_lazy.data.build import build_data
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.measure.observer import default_set
 from feature_lazy.networks.base import Initialised
+from feature_lazy.networks.initial import initial_weights
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.build import build_tracking
@@ -51,6 +53,7 @@ class Batch:
 
     Attributes:
         cells: what is trained.
+        content: fingerprint of the data, as they were before they were cast.
         dynamics: how the weights move.
         alpha: α, the same for all.
         centred: whether F = α(f − f₀); else F = αf.
@@ -67,6 +70,7 @@ class Batch:
     cells: list[Cell]
     architecture: Initialised
     dataset: Dataset
+    content: str
     loss: Loss
     dynamics: Dynamics
     observation: Observation
@@ -87,7 +91,8 @@ class Batch:
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
-        rows = [{k: v[None] for k, v in self.architecture.init(cell.seed).items()} for cell in members]
+        drawn = [initial_weights(self.architecture, cell.seed) for cell in members]
+        rows = [{name: weight[None] for name, weight in weights.items()} for weights in drawn]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
 
     def limits(self, training: Training) -> Limits:
@@ -112,13 +117,15 @@ def build(config: Config) -> Batch:
     validate(config)
     dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = config.dataset.build(config.labels).to(dtype, device)
+    data = build_data(config)
+    dataset = data.to(dtype, device)
     network = config.architecture.build(config, dataset)
     scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
         cells=cells(config),
         architecture=network,
         dataset=dataset,
+        content=data.fingerprint,
         loss=build_loss(config, dataset),
         dynamics=dynamics,
         observation=Observation(observe.when(scale), observe.n_test, default_set(observe.kernel), observe.also),

@@ -77,6 +77,11 @@ class Run:
         return {**QUANTITIES, **from_manifest(self.manifest.get("quantities"))}
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints of data and initial weights; empty of a run from before they were kept."""
+        return self.manifest.get("inputs") or {}
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Where, when and with what it was made."""
         return self.manifest["provenance"]

@@ -146,17 +146,18 @@ def source_hashes(config: Config) -> list[str]:
         ConfigError: a target that is not found.
     """
     groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata and f.metadata["science"])
-    return [source_hash(target) for name in groups for target in _targets(getattr(config, name))]
+    return [source_hash(target) for name in groups for target in own_code(getattr(config, name))]
 
 
 def targets(config: Config) -> list[str]:
     """Import paths of the user's own code in a configuration, that of observables included."""
     groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata)
     chosen = [*(getattr(config, name) for name in groups), *config.observe.also.values()]
-    return [*config.options, *(target for option in chosen for target in _targets(option))]
+    return [*config.options, *(target for option in chosen for target in own_code(option))]
 
 
-def _targets(option: Option) -> list[str]:
+def own_code(option: Option) -> list[str]:
+    """Import paths of the user's own code that an option is, or runs."""
     made = type(option)
     return [*([f"{made.__module__}.{made.__qualname__}"] if is_foreign(made) else []), *option.own_code()]
 

@@ -68,6 +68,9 @@ class Data(Option):
     n_train: int = key(1000, "P, training patterns, even", ge=2)
     n_test: int = key(2000, "P_test, test patterns, even", ge=2)
     seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
+    content: str = key(
+        "", "fingerprint that the patterns must have; filled in where your own have changed; empty: any", later=True
+    )
 
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""

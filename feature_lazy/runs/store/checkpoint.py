@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,14 @@ class Moment:
         batch: run ids of all members that the batch had at its start, in order.
         alive: those that were still in it, in order.
         history: how far the history of this member reached.
+        inputs: fingerprints of what is made anew when the run goes on; empty in one of before there were any.
     """
 
     stamp: str
     batch: tuple[str, ...]
     alive: tuple[str, ...]
     history: Mark
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,4 +98,5 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _moment(values: dict[str, Any]) -> Moment:
-    return Moment(values["stamp"], tuple(values["batch"]), tuple(values["alive"]), Mark(**values["history"]))
+    batch, alive, inputs = tuple(values["batch"]), tuple(values["alive"]), dict(values.get("inputs", {}))
+    return Moment(values["stamp"], batch, alive, Mark(**values["history"]), inputs)

@@ -41,11 +41,13 @@ class Shadow:
     Attributes:
         path: directory of its run.
         history: its observations so far.
+        inputs: fingerprints of what a process that goes on makes anew, by name.
     """
 
     def __init__(self, path: Path) -> None:
         """Take a run's directory."""
         self.path, self.history = path, History()
+        self.inputs: Mapping[str, str] = {}
 
     def observe(self, row: Row) -> None:
         """Add an observation."""
@@ -62,7 +64,7 @@ class Shadow:
         Raises:
             StoreError: it cannot be written.
         """
-        moment = checkpoint.Moment(stamp, tuple(batch.members), tuple(batch.alive), self.history.mark())
+        moment = checkpoint.Moment(stamp, tuple(batch.members), tuple(batch.alive), self.history.mark(), self.inputs)
         with writing(self.path):
             return checkpoint.write(self.path, moment, arrays)
 
@@ -152,7 +154,7 @@ class OpenRun(Shadow):
 
     def _write_manifest(self, summary: Mapping[str, Any], contents: Mapping[str, bytes], *, sync: bool) -> bytes:
         files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-        head = {"schema": SCHEMA_VERSION, "run_id": self.path.name}
+        head = {"schema": SCHEMA_VERSION, "run_id": self.path.name, "inputs": dict(self.inputs)}
         manifest = _finite({**head, **self.description, "summary": dict(summary), "files": files})
         text = json.dumps({**manifest, "sha256": checksum(manifest)}, indent=1, allow_nan=False).encode()
         write_atomically(self.path / MANIFEST, text, sync=sync)
