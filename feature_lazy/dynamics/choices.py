@@ -141,7 +141,7 @@ class FrozenKernel:
         state = start(flow, self.method.stepper, w0, self.dt_init * scale, len(events))
         ended = finish(flow, self.method, state, limits, events=events)
         for outcome, t in zip(ended.outcomes, ended.state.t.tolist(), strict=True):
-            if outcome not in (Outcome.T_END, Outcome.CONVERGED):
+            if outcome not in (Outcome.T_END, Outcome.CONVERGED, Outcome.STATIONARY):
                 raise ConfigError(
                     f"dynamics=frozen_kernel: the training before ended at t = {t:.3g} with {outcome}, so there is "
                     "no kernel to freeze; use dynamics.at=start, or a time before."

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 
 POWER_ITERATIONS = 12
@@ -65,6 +67,18 @@ class FrozenKernelFlow:
         for _ in range(POWER_ITERATIONS):
             vector = torch.bmm(vector / torch.linalg.vector_norm(vector, dim=2, keepdim=True), self.theta)
         return torch.linalg.vector_norm(vector, dim=2)[:, 0].double()
+
+
+class SettlingFlow(FrozenKernelFlow):
+    """The same where training is to be followed to its end: a may grow for ever while F, by a singular Θ, rests."""
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``: no force on the outputs, Θb."""
+
+        def force(y: Tensor, member: Tensor) -> Tensor:
+            return torch.bmm(self.theta[member], self.evaluate(y, member)[0][:, :, None])[:, :, 0]
+
+        return without_force(force, state, state.y, force(state.y, state.member))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
-from feature_lazy.dynamics.system import System
+from feature_lazy.dynamics.system import Settling, System
 from feature_lazy.dynamics.times import GivenTimes, ObservationTimes
 
 
@@ -150,14 +150,11 @@ def integrate(
     fresh = state.steps + state.rejected == 0
     if fresh.any():
         yield Samples(state.member[fresh], state.t[fresh], state.y[fresh])
-    broken = ~(state.velocity.isfinite().all(1) & state.outputs.isfinite().all(1))
-    if broken.any():
-        yield Finished(state.select(broken), [Outcome.NON_FINITE] * int(broken.sum()))
-        state = state.select(~broken)
-    spent = state.steps + state.rejected >= limits.max_steps
-    if spent.any():
-        yield Finished(state.select(spent), [Outcome.MAX_STEPS] * int(spent.sum()))
-        state = state.select(~spent)
+    for look, outcome in _BEFORE_A_STEP:
+        leaving = look(system, state, events, limits) if len(state) else torch.zeros_like(fresh[:0])
+        if leaving.any():
+            yield Finished(state.select(leaving), [outcome] * int(leaving.sum()))
+            state = state.select(~leaving)
     while len(state):
         yield Advanced(state)
         wanted = method.stepper.begin(system, state)
@@ -170,13 +167,33 @@ def integrate(
         t_stop = _terminal_times(event_times, events)
         yield from _samples(state, trial, accepted, t_stop, times)
         state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
-        outcomes = _outcomes(state, trial, accepted, t_stop, limits, deadline)
-        leaving = [row for row, outcome in enumerate(outcomes) if outcome is not None]
-        if leaving:
-            rows = torch.tensor(leaving, device=state.t.device)
+        outcomes = _outcomes(system, state, trial, accepted, t_stop, limits=limits, deadline=deadline)
+        ended = [row for row, outcome in enumerate(outcomes) if outcome is not None]
+        if ended:
+            rows = torch.tensor(ended, device=state.t.device)
             yield Finished(state.select(rows), [outcome for outcome in outcomes if outcome is not None])
             staying = torch.ones_like(accepted).index_fill(0, rows, value=False)
             state = state.select(staying)
+
+
+def _broken(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    return ~(state.velocity.isfinite().all(1) & state.outputs.isfinite().all(1))
+
+
+def _resting(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    """Members (E,) at a point without force, short of every terminal event."""
+    if not isinstance(system, Settling):
+        return torch.zeros_like(state.after_rejection)
+    ended = [event.value(state.outputs) < 0 for event in events if event.terminal]
+    return system.stationary(state) & ~torch.stack([torch.zeros_like(state.after_rejection), *ended]).any(0)
+
+
+def _spent(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    return state.steps + state.rejected >= limits.max_steps
+
+
+_BEFORE_A_STEP = ((_broken, Outcome.NON_FINITE), (_resting, Outcome.STATIONARY), (_spent, Outcome.MAX_STEPS))
+"""Why members leave before their first step here, in this order."""
 
 
 def _within(state: State, limits: Limits) -> State:
@@ -261,7 +278,14 @@ def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: T
 
 
 def _outcomes(
-    state: State, trial: Trial, accepted: Tensor, t_stop: Tensor, limits: Limits, deadline: float
+    system: System,
+    state: State,
+    trial: Trial,
+    accepted: Tensor,
+    t_stop: Tensor,
+    *,
+    limits: Limits,
+    deadline: float,
 ) -> list[Outcome | None]:
     """Why each member leaves now, or None."""
     late = time.monotonic() > deadline
@@ -270,11 +294,14 @@ def _outcomes(
     spent = state.steps + state.rejected >= limits.max_steps
     # t + (t_end - t) may miss t_end by a rounding error.
     arrived = torch.zeros_like(spent) if limits.t_end is None else state.t >= limits.t_end[state.member] * (1 - 1e-14)
-    columns = (t_stop.isfinite(), arrived, stuck, trial.error.isfinite(), spent)
+    resting = _resting(system, state, (), limits)
+    columns = (t_stop.isfinite(), arrived, resting, stuck, trial.error.isfinite(), spent)
     outcomes: list[Outcome | None] = []
-    for ended, at_end, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
+    for ended, at_end, rests, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
         if ended or at_end:
             outcomes.append(Outcome.CONVERGED if ended else Outcome.T_END)
+        elif rests:
+            outcomes.append(Outcome.STATIONARY)
         elif is_stuck:
             outcomes.append(Outcome.DT_FLOOR if finite else Outcome.NON_FINITE)
         elif out_of_steps:

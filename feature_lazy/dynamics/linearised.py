@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.networks.outputs import places
@@ -72,6 +74,10 @@ class LinearisedFlow:
         outputs = self.outputs(y, member)
         push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
         return self._jacobian(member).pull_back(push), outputs
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``."""
+        return without_force(lambda y, member: self.evaluate(y, member)[0], state, state.y, state.velocity)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return self.flow.push(outputs, member)

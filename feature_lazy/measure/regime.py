@@ -13,7 +13,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
 from feature_lazy.core.statistics import falls
 from feature_lazy.dynamics.events import converged
-from feature_lazy.dynamics.frozen import FrozenKernelFlow
+from feature_lazy.dynamics.frozen import SettlingFlow
 from feature_lazy.dynamics.integrate import Limits, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.methods import method
@@ -192,7 +192,7 @@ def _frozen(
     (x, y), params = train, {name: weight.detach()[None] for name, weight in weights.items()}
     kernel = joint_kernel(network, params, x.flatten(1), test.flatten(1))
     zero = torch.zeros_like(kernel.train[:, 0])
-    flow = FrozenKernelFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
+    flow = SettlingFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
     natural = len(x) / flow.radius()
     how, events = method("rkc2", TOLERANCE), [converged(loss, y)]
     state = start(flow, how.stepper, zero, natural, len(events))
