@@ -13,6 +13,7 @@ from safetensors.numpy import load
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import read_regular
+from feature_lazy.core.redaction import printable
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
@@ -161,6 +162,17 @@ class DamagedRunError(StoreError):
         super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
 
 
+class MisnamedRunError(StoreError):
+    """A copy of a run, or a renamed one: its numbers would count twice, or for another run."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        """Name the directory, and the run that is in it."""
+        super().__init__(
+            f"{path} holds the run {run_id}, whose name it does not have, and is left alone: a copy would count twice. "
+            f"Name it {run_id} again, or move it out of the results folder."
+        )
+
+
 def checksum(manifest: dict[str, Any]) -> str:
     """SHA-256 of a manifest's content, the entry ``sha256`` left out."""
     content = {name: value for name, value in manifest.items() if name != "sha256"}
@@ -173,6 +185,7 @@ def load_run(path: Path | str) -> Run:
     Raises:
         StoreError: there is no run, or it was written by a newer version.
         DamagedRunError: its manifest is missing or changed.
+        MisnamedRunError: the directory has another name than the run.
     """
     path = Path(path)
     try:
@@ -197,6 +210,8 @@ def load_run(path: Path | str) -> Run:
     # Schema 1 had no checksum of its own.
     if schema > 1 and manifest.get("sha256") != checksum(manifest):
         raise DamagedRunError(path, f"{MANIFEST} does not match its checksum")
+    if manifest["run_id"] != path.absolute().name:
+        raise MisnamedRunError(path, printable(manifest["run_id"]))
     return Run(path, manifest, done)
 
 

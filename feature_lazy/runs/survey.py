@@ -13,7 +13,7 @@ from feature_lazy.core.files import probe
 from feature_lazy.runs.failures import reason
 from feature_lazy.runs.history import last_row
 from feature_lazy.runs.plan import PlannedJob, PlannedRun, read_plans
-from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_run
+from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, MisnamedRunError, Run, load_run
 from feature_lazy.runs.store.lease import STALE, Sign, last_sign
 from feature_lazy.settings.cells import SCIENCE_VERSION, science_key
 
@@ -112,7 +112,10 @@ def survey(root: Path) -> Survey:
             if folder.is_symlink() or not folder.is_dir():
                 problems.append(f"{folder.path} is not a run's directory, and is left alone.")
                 continue
-            entries[folder.name] = _entry(Path(folder.path), planned.get(folder.name), now)
+            try:
+                entries[folder.name] = _entry(Path(folder.path), planned.get(folder.name), now)
+            except MisnamedRunError as error:
+                problems.append(str(error))
     older = _older(entries.values())
     for run_id, (run, job) in planned.items():
         if run_id not in entries:
@@ -122,12 +125,18 @@ def survey(root: Path) -> Survey:
 
 
 def _entry(folder: Path, planned: tuple[PlannedRun, PlannedJob] | None, now: float) -> Entry:
-    """How the run in a directory stands."""
+    """How the run in a directory stands.
+
+    Raises:
+        MisnamedRunError: it is another run than the directory's name says.
+    """
     run_id, job = folder.name, planned[1] if planned else None
     try:
         run: Run | None = load_run(folder)
     except DamagedRunError as error:
         return Entry(run_id, State.DAMAGED, planned[0].columns if planned else {}, job=job, note=error.what)
+    except MisnamedRunError:
+        raise
     except StoreError as error:
         # Claimed and not yet begun, or of a newer version.
         run, note = None, str(error) if (folder / DONE).exists() else ""

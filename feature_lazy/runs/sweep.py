@@ -1,5 +1,6 @@
 """A results folder as one table and labelled arrays; histories and outputs are read when they are asked for."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.reading import DONE, Run, load_run
+from feature_lazy.runs.reading import DONE, MisnamedRunError, Run, load_run
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+log = logging.getLogger(__name__)
 KEYS = ("h", "sqrt_h_alpha", "seed")
 """What the runs of a sweep are sorted by."""
 
@@ -119,13 +121,18 @@ def _before_the_end(run: Run, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def load_sweep(root: Path | str) -> Sweep:
-    """The complete runs of a results folder; see ``Sweep``.
+    """The complete runs of a results folder; see ``Sweep``. A directory that has another name than its run is named.
 
     Raises:
         StoreError: no complete run in the folder, or a damaged one.
     """
     folders = (path.parent for path in sorted(Path(root).glob(f"runs/*/{DONE}")) if not path.parent.is_symlink())
-    runs = [load_run(folder) for folder in folders]
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(load_run(folder))
+        except MisnamedRunError as error:
+            log.warning("%s", error)
     if not runs:
         raise StoreError(f"There is no complete run in {root}.")
     return Sweep(Path(root), sorted(runs, key=lambda run: tuple(run.columns.get(key, 0) for key in KEYS)))

@@ -1,5 +1,6 @@
 """What the runs of a results folder say about one search: the quantity at each α, of each seed."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import numpy as np
 
 from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.launch.boundary.crossing import Points
-from feature_lazy.runs.reading import DONE, Run, load_run
+from feature_lazy.runs.reading import DONE, MisnamedRunError, Run, load_run
 from feature_lazy.settings.cells import Cell, cells, science_key
 from feature_lazy.settings.config import Config
 
+log = logging.getLogger(__name__)
 QUANTITIES = ("kernel/change", "kernel/change_test", "kernel/change_train")
 
 
@@ -83,6 +85,8 @@ def stored(root: Path) -> list[Run]:
     for done in sorted(root.glob(f"runs/*/{DONE}")):
         try:
             runs.append(load_run(done.parent))
+        except MisnamedRunError as error:
+            log.warning("%s", error)
         except StoreError:
             continue
     return [run for run in runs if run.done]

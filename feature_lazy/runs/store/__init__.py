@@ -73,13 +73,21 @@ class Store:
         """
         folder = self.path(run_id)
         files, found = checkpoint.paths(folder), []
-        for path in files:
-            if (saved := checkpoint.read(path)) is not None:
-                history = History.up_to(folder / HISTORY, saved.moment.history)
-                if history is not None:
-                    found.append((saved, history))
+        whole = [saved for path in files if (saved := checkpoint.read(path)) is not None]
+        for saved in whole:
+            history = History.up_to(folder / HISTORY, saved.moment.history)
+            if history is not None:
+                found.append((saved, history))
         if files and not found:
-            raise DamagedRunError(folder, f"none of its checkpoints ({', '.join(p.name for p in files)}) is whole")
+            names = ", ".join(path.name for path in files)
+            if not whole:
+                raise DamagedRunError(folder, f"none of its checkpoints ({names}) is whole")
+            least = whole[-1].moment.history
+            raise DamagedRunError(
+                folder,
+                f"{HISTORY} is shorter than when its checkpoints ({names}) were written, or another: it must begin "
+                f"with {least.rows} observations, {least.size} bytes",
+            )
         return found
 
     def drop_checkpoints(self, run_id: str, keep: Sequence[Path] = ()) -> None:
