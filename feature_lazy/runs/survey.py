@@ -1,9 +1,10 @@
 """How every run of a results folder stands, from the files alone: also while jobs run, and on another machine."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,7 @@ def survey(root: Path) -> Survey:
                 entries[folder.name] = _entry(Path(folder.path), planned.get(folder.name), now)
             except MisnamedRunError as error:
                 problems.append(str(error))
+    entries = _outdated(entries, planned)
     older = _older(entries.values())
     for run_id, (run, job) in planned.items():
         if run_id not in entries:
@@ -201,7 +203,44 @@ def _why_new(run: PlannedRun, older: dict[str, dict[str, Any]]) -> str:
     if before.get("version") != run.identity.get("version"):
         was = before.get("version", f"before {SCIENCE_VERSION}")
         return f"new: stored by science version {was}, and this is {run.identity.get('version')}"
-    return "new: the source of its custom target has changed" if before.get("code") != run.identity.get("code") else ""
+    if before.get("code") != run.identity.get("code"):
+        return "new: the source of its custom target has changed"
+    changed = before.get("content") != run.identity.get("content")
+    return "new: the data have changed since" if changed else ""
+
+
+def _outdated(entries: dict[str, Entry], planned: dict[str, tuple[PlannedRun, PlannedJob]]) -> dict[str, Entry]:
+    """The same entries, with a note where the latest run of the same science is one on other data."""
+    latest: dict[str, tuple[str, str]] = {}
+    for run_id, (run, _) in planned.items():
+        if run_id not in entries:
+            latest[_kin(run.identity)] = (_NOT_BEGUN, run_id)
+    for entry in entries.values():
+        if entry.run is not None and (key := _kin(entry.run.manifest.get("identity") or {})):
+            latest[key] = max(latest.get(key, ("", "")), (_begun(entry.run), entry.run_id))
+    found = {}
+    for run_id, entry in entries.items():
+        key = _kin(entry.run.manifest.get("identity") or {}) if entry.run is not None else ""
+        note = f"{entry.note}, and the data have changed since" if key and latest[key][1] != run_id else entry.note
+        found[run_id] = replace(entry, note=note.removeprefix(", and "))
+    return found
+
+
+_NOT_BEGUN = "~"
+"""Sorts after every date."""
+
+
+def _kin(identity: dict[str, Any]) -> str:
+    """The same for runs that differ in the content of their data alone; empty where that cannot be told."""
+    known = {name: value for name, value in identity.items() if name != "content"}
+    return json.dumps(known, sort_keys=True) if "key" in known else ""
+
+
+def _begun(run: Run) -> str:
+    """When a run was first begun, as its manifest has it."""
+    segments = run.provenance.get("segments")
+    first = segments[0] if isinstance(segments, list) and segments and isinstance(segments[0], dict) else {}
+    return str(first.get("started", ""))
 
 
 def _order(entry: Entry) -> tuple[Any, ...]:

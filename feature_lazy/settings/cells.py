@@ -48,7 +48,9 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """What the run id is made of, apart: tells why a run counts as new."""
         code = {"code": self.code} if self.code else {}
-        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code}
+        content = self.config.get("dataset", {}).get("content")
+        there = {"content": content} if content else {}
+        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code, **there}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -172,8 +174,12 @@ def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:
 
 
 def science_key(science: dict[str, Any]) -> str:
-    """The same for every version of the code: tells which run of an older version a new one replaces."""
-    return _hash(science)
+    """The same for every version of code and data: tells which older run a new one replaces."""
+    return _hash({name: _without_content(value) if name == "dataset" else value for name, value in science.items()})
+
+
+def _without_content(dataset: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in dataset.items() if name != "content"}
 
 
 def _hash(plain: dict[str, Any]) -> str:

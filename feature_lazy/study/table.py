@@ -30,6 +30,7 @@ SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "ac
 """Columns that must be the same in all runs of one figure."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
+CONTENT = "dataset.content"
 GRID = ("alpha", "width", "seed", "observe")
 """Groups of the configuration that may differ from run to run of one figure."""
 
@@ -109,7 +110,17 @@ def _settings(table: pd.DataFrame) -> pd.DataFrame:
     configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
+    keys[CONTENT] = _contents(table["run"])
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _contents(runs: pd.Series) -> pd.Series:
+    """Fingerprints of data that should be the same and are not; None where there is nothing to tell apart."""
+    data = [{k: v for k, v in run.config.get("dataset", {}).items() if k != "content"} for run in runs]
+    made = [repr((one, run.config.get("labels"))) for one, run in zip(data, runs, strict=True)]
+    found = pd.Series([run.inputs.get("data") for run in runs], index=runs.index, dtype=object)
+    several = found.groupby(made).transform("nunique") > 1
+    return found.where(several, None)
 
 
 def _read(folder: Path | str) -> pd.DataFrame:
