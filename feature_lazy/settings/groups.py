@@ -164,10 +164,19 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+    unread: ClassVar[Mapping[str, str]] = {}
+    """Groups that mean nothing to the network, with what it does instead: none of them is to be chosen for it."""
     infinite = False
     """Whether its kernels of infinite width are known (``networks.limits``)."""
     check_widths: ClassVar[tuple[int, ...]] = ()
     """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
+
+    @classmethod
+    def ignores(cls, written: str, group: str) -> str:
+        """What is wrong with a key of a group that it does not read, as somebody has written it."""
+        return (
+            f"{written}: architecture={cls.option_name} {cls.unread[group]}; leave {group} out, which changes nothing."
+        )
 
     @property
     def growing(self) -> int:
