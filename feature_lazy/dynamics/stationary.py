@@ -37,10 +37,10 @@ def without_force(force: Callable[[Tensor, Tensor], Tensor], state: State, y: Te
     """
     still = ~now.any(1)
     rows = (~still & due(state)).nonzero()[:, 0]
-    last = torch.full_like(y[0], torch.finfo(y.dtype).eps)
-    last[::2] *= -1
-    for moved in (1 + last, 1 - last):
+    for sign in (1, -1):
         if len(rows):
-            change = norm(force(y[rows] * moved, state.member[rows]) - now[rows])
+            last = torch.full_like(y[0], sign * torch.finfo(y.dtype).eps)
+            last[::2] *= -1
+            change = norm(force(y[rows] * (1 + last), state.member[rows]) - now[rows])
             rows = rows[change >= SHARE * norm(now[rows])]
     return still.index_fill(0, rows, value=True)
