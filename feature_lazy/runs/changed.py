@@ -20,7 +20,7 @@ def data_of(config: Config) -> str | None:
     Raises:
         DataError: data that are missing, or not what they should be.
     """
-    if not own_code(config.dataset):
+    if not _own(config):
         return None
     from feature_lazy.data.build import build_data
 
@@ -45,15 +45,20 @@ def beside(configs: Sequence[Config]) -> list[Config]:
         log.warning(
             "%s: the data have changed since runs in %s were trained; these are kept, and others are trained beside "
             "them on the data of now, with dataset.content=%s.",
-            " and ".join(own_code(new.dataset)),
+            " and ".join(_own(new)),
             new.output_dir,
             new.dataset.content,
         )
     return found
 
 
+def _own(config: Config) -> list[str]:
+    """The user's own code that makes patterns and labels."""
+    return [*own_code(config.dataset), *own_code(config.labels)]
+
+
 def _beside(config: Config, known: dict[str, str | None]) -> Config:
-    if config.dataset.content or not own_code(config.dataset):
+    if config.dataset.content or not _own(config):
         return config
     store = Store(config.output_dir)
     done = [store.load(cell.run_id) for cell in cells(config) if store.is_done(cell.run_id)]

@@ -47,7 +47,8 @@ class SweepJob:
     def composed(self) -> DictConfig:
         """The whole configuration, Hydra's node included."""
         config = self.composer.composed(self.overrides)
-        OmegaConf.update(config, "dataset.content", self.config.dataset.content)
+        if self.config.dataset.content:
+            OmegaConf.update(config, "dataset.content", self.config.dataset.content)
         return config
 
     def take(self, config: Config) -> None:
