@@ -202,5 +202,6 @@ def _frozen(
 
 def _crossing(rows: Sequence[Evidence]) -> float:
     """α at which the kernel change is 1, interpolated in logarithms at the largest such α; NaN: there is none."""
-    x, y = (np.log([getattr(row, name) for row in rows]) for name in ("alpha", "kernel_change"))
+    with np.errstate(divide="ignore"):  # a kernel that has not changed at all
+        x, y = (np.log([getattr(row, name) for row in rows]) for name in ("alpha", "kernel_change"))
     return float(np.exp(-falls(-x[::-1], -y[None, ::-1])[0]))  # from the far end, where the change rises through 1

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.reading import DONE, MisnamedRunError, Run, load_run
+from feature_lazy.settings.registry import options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +40,13 @@ class Sweep:
 
     @cached_property
     def table(self) -> "pd.DataFrame":
-        """A row for each run, in the order of ``runs``: its id, its columns (h, alpha, seed, …) and its summary."""
+        """A row for each run, in the order of ``runs``: its id, its columns (h, alpha, seed, …) and its summary.
+
+        Columns that mean nothing to a run's network are empty.
+        """
         import pandas as pd  # half a second to import: only for tables
 
-        return pd.DataFrame([{"run_id": run.run_id, **run.columns, **run.summary} for run in self.runs])
+        return pd.DataFrame([{"run_id": run.run_id, **_read_by_its_network(run), **run.summary} for run in self.runs])
 
     def histories(self, names: Sequence[str] | None = None) -> "pd.DataFrame":
         """Every observation of every run as one tidy table: a row for each, with the run's id and keys.
@@ -113,6 +117,11 @@ class Sweep:
                 )
             seen[index] = run
             yield index
+
+
+def _read_by_its_network(run: Run) -> dict[str, Any]:
+    made = options("architecture").get(str(run.columns.get("architecture")))
+    return {**run.columns, **dict.fromkeys(set(getattr(made, "unread", ())) & set(run.columns))}
 
 
 def _before_the_end(run: Run, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -85,16 +85,16 @@ def _cell(config: Config, seed: int) -> Cell:
 
 
 def columns(config: Config, seed: int) -> dict[str, Any]:
-    """Flat, numeric where it can be: what tables, dashboards and figures sort by; None for what a network ignores."""
-    data, unread = config.dataset, config.architecture.unread
+    """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
+    data = config.dataset
     return {
         "dataset": data.name,
         "labels": data.kind if data.own_labels else config.labels.kind,
         "P": data.n_train,
         "architecture": config.architecture.kind,
-        "parametrisation": None if "parametrisation" in unread else config.parametrisation.kind,
+        "parametrisation": config.parametrisation.kind,
         "L": config.architecture.hidden_layers,
-        "activation": None if "activation" in unread else config.activation.kind,
+        "activation": config.activation.kind,
         "loss": config.loss.kind,
         "dynamics": config.dynamics.kind,
         "h": config.h,

@@ -6,9 +6,11 @@ import pytest
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.networks.activations import Relu
+from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import checked, composed
+from tests.stored import DESCRIPTION, save
 
 OWN = ["architecture=custom", "architecture.target=tests.toys.Flow"]
 
@@ -51,6 +53,12 @@ def test_ids_stay_and_a_stored_run_that_has_one_goes_on():
     validate(other)
     assert one.run_id != old.run_id
     assert one.config["activation"]["kind"] == "softplus"
-    for cell in (one, old):
-        assert cell.columns["activation"] is cell.columns["parametrisation"] is None
-    assert cells(composed([]))[0].columns["activation"] == "softplus"
+
+
+def test_they_are_empty_in_tables(store):
+    for number, cell in enumerate(cells(composed([*OWN, "seed=ensemble", "seed.members=2"])) + cells(composed([]))):
+        save(store, run_id=f"run{number}", description={**DESCRIPTION, "columns": cell.columns})
+    table = load_sweep(store.root).table.set_index("run_id")
+    for name, value in (("activation", "softplus"), ("parametrisation", "ntk")):
+        assert table[name].isna().to_dict() == {"run0": True, "run1": True, "run2": False}
+        assert table[name]["run2"] == value
