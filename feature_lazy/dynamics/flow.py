@@ -138,7 +138,7 @@ class NetworkFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(lambda y, member: self.evaluate(y, member)[0], state, state.y, state.velocity)
+        return without_force(self.evaluate, state)
 
     def on_batch(self, patterns: Tensor) -> "NetworkFlow":
         """The flow of the mean loss of some patterns (B,), the same for all members: −∇𝓛 of a minibatch."""

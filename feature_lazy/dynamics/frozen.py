@@ -75,10 +75,11 @@ class SettlingFlow(FrozenKernelFlow):
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``: no force on the outputs, Θb."""
 
-        def force(y: Tensor, member: Tensor) -> Tensor:
-            return torch.bmm(self.theta[member], self.evaluate(y, member)[0][:, :, None])[:, :, 0]
+        def evaluate(y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+            velocity, outputs = self.evaluate(y, member)
+            return torch.bmm(self.theta[member], velocity[:, :, None])[:, :, 0], outputs
 
-        return without_force(force, state, state.y, force(state.y, state.member))
+        return without_force(evaluate, state, evaluate(state.y, state.member)[0])
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,8 @@ def integrate(
         t_stop = _terminal_times(event_times, events)
         yield from _samples(state, trial, accepted, t_stop, times)
         state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
-        outcomes = _outcomes(system, state, trial, accepted, t_stop, limits=limits, deadline=deadline)
+        resting = _resting(system, state, events, limits)
+        outcomes = _outcomes(state, trial, accepted, resting, t_stop, limits=limits, deadline=deadline)
         ended = [row for row, outcome in enumerate(outcomes) if outcome is not None]
         if ended:
             rows = torch.tensor(ended, device=state.t.device)
@@ -278,10 +279,10 @@ def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: T
 
 
 def _outcomes(
-    system: System,
     state: State,
     trial: Trial,
     accepted: Tensor,
+    resting: Tensor,
     t_stop: Tensor,
     *,
     limits: Limits,
@@ -294,7 +295,6 @@ def _outcomes(
     spent = state.steps + state.rejected >= limits.max_steps
     # t + (t_end - t) may miss t_end by a rounding error.
     arrived = torch.zeros_like(spent) if limits.t_end is None else state.t >= limits.t_end[state.member] * (1 - 1e-14)
-    resting = _resting(system, state, (), limits)
     columns = (t_stop.isfinite(), arrived, resting, stuck, trial.error.isfinite(), spent)
     outcomes: list[Outcome | None] = []
     for ended, at_end, rests, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):

@@ -77,7 +77,7 @@ class LinearisedFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(lambda y, member: self.evaluate(y, member)[0], state, state.y, state.velocity)
+        return without_force(self.evaluate, state)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return self.flow.push(outputs, member)

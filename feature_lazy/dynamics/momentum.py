@@ -48,7 +48,7 @@ class MomentumFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(lambda y, member: self.evaluate(y, member)[0], state, state.y, state.velocity)
+        return without_force(self.evaluate, state)
 
 
 def relaxation_time(c: float, kappa: float, sqrt_h_alpha: Tensor) -> Tensor:

@@ -18,29 +18,41 @@ SHARE = 0.5
 """How much of a force must be rounding. Measured: at most 5e-3 in training that goes on, with α at the precision that
 is refused; from 0.3 to 1e3 where equal patterns have opposite labels, once all others are fit."""
 
+MOST = 1e4
+"""How many rounding errors of y are tried at most, to see one of the outputs."""
+
 
 def due(state: State) -> Tensor:
     """Which members to look at, by the number of their steps: (E,) bool."""
     return (state.steps % EVERY == 0) & ~state.after_rejection
 
 
-def without_force(force: Callable[[Tensor, Tensor], Tensor], state: State, y: Tensor, now: Tensor) -> Tensor:
-    """Whether a force is zero or rounding: a rounding error of y, of either sign, changes it by ``SHARE`` or more.
+def without_force(
+    evaluate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], state: State, now: Tensor | None = None
+) -> Tensor:
+    """Which members are where the force is zero or rounding: a rounding error of either sign changes it by ``SHARE``.
 
-    Of either sign, because a loss with a kink may have its jump on one side.
+    The error is one of y or, where that changes the outputs by less than their own rounding beside labels of order 1,
+    as much more as does. Of either sign, because a loss with a kink may have its jump on one side.
 
     Args:
-        force: at y (k, D) of some members (k,): (k, D').
+        evaluate: force (k, D') and outputs (k, P) at y (k, D) of some members (k,).
         state: of all E members.
-        y: where they are, (E, D).
-        now: the force there, (E, D').
+        now: the force there, (E, D'); the velocity if omitted.
     """
-    still = ~now.any(1)
+    force = state.velocity if now is None else now
+    still = ~force.any(1)
     rows = (~still & due(state)).nonzero()[:, 0]
     for sign in (1, -1):
         if len(rows):
-            last = torch.full_like(y[0], sign * torch.finfo(y.dtype).eps)
-            last[::2] *= -1
-            change = norm(force(y[rows] * (1 + last), state.member[rows]) - now[rows])
-            rows = rows[change >= SHARE * norm(now[rows])]
+            y, outputs, member = state.y[rows], state.outputs[rows], state.member[rows]
+            eps = torch.finfo(y.dtype).eps
+            last = torch.full_like(y, sign * eps)
+            last[:, ::2] *= -1
+            moved, seen = evaluate(y * (1 + last), member)
+            own = eps * (norm(outputs) + outputs.shape[1] ** 0.5)
+            more = (own / norm(seen - outputs)).clamp(1, MOST)
+            if bool((more > 1).any()):
+                moved, _ = evaluate(y * (1 + last * more[:, None].to(y)), member)
+            rows = rows[norm(moved - force[rows]) >= SHARE * norm(force[rows])]
     return still.index_fill(0, rows, value=True)
