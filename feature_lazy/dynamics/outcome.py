@@ -31,7 +31,7 @@ _MEANING = {
     Outcome.T_END: "the time that was asked for is reached",
     Outcome.STATIONARY: (
         "no force is left on the weights, but for rounding, and not every pattern is fit: dead units, weights or "
-        "patterns that are zero, equal patterns with opposite labels, or a network that cannot fit its data"
+        "patterns that are zero, or equal patterns with opposite labels"
     ),
     Outcome.DT_FLOOR: "no step above dt_floor was accepted: a kink of the flow (hinge), or bounds too tight",
     Outcome.NON_FINITE: "infinities or NaN at every step down to dt_floor",
