@@ -1,8 +1,8 @@
 """Points without force: the loss is not at its stop, and nothing moves any more.
 
-Dead units, weights or patterns that are all zero, equal patterns with opposite labels: there the force on the weights is
-zero, or all of it is rounding. No later moment would be another one. At a minimum that an explicit method goes around
-within its tolerance, such as that of a mean square that is not 0, the force is neither.
+Dead units, weights or patterns that are all zero, equal patterns with opposite labels: there the force on the weights
+is zero, or all of it is rounding, and no later moment would be another one. At a minimum that an explicit method goes
+around within its tolerance, such as that of a mean square that is not 0, the force is neither.
 """
 
 from collections.abc import Callable

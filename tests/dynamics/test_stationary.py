@@ -106,7 +106,7 @@ def test_opposite_labels_among_others_end_where_all_of_the_force_is_rounding():
 def test_where_the_loss_is_at_its_stop_it_has_converged():
     """F = αf that fits at t = 0: the hinge has no force, and no pattern is unfit."""
     one = {**WEIGHTS, "a": 0 * WEIGHTS["a"], "b": torch.ones_like(WEIGHTS["b"]), "c": 2 * torch.ones_like(WEIGHTS["c"])}
-    found = ended(DYNAMICS["auto"], [one], X, torch.ones_like(Y), Hinge(kind="hinge"), centred=False)
+    found = ended(DYNAMICS["rk32"], [one], X, torch.ones_like(Y), Hinge(kind="hinge"), centred=False)
     assert found.outcomes == [Outcome.CONVERGED]
 
 
