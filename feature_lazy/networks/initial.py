@@ -1,15 +1,14 @@
 """Initial weights of a network, which its seed alone decides."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from feature_lazy.core.drawn import drawn
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.networks.base import Initialised
 
 
-def initial_weights(network: Initialised, seed: int) -> Mapping[str, Tensor]:
+def initial_weights(init: Callable[[int], Mapping[str, Tensor]], seed: int) -> Mapping[str, Tensor]:
     """Initial weights of one member, by name; drawn twice.
 
     Raises:
@@ -17,7 +16,7 @@ def initial_weights(network: Initialised, seed: int) -> Mapping[str, Tensor]:
             others.
     """
     return drawn(
-        lambda: network.init(seed),
+        lambda: init(seed),
         ConfigError,
         f"the initial weights of seed {seed}",
         "init(seed) must draw them from a generator of its seed; for a module the seed is set in PyTorch's generators, "

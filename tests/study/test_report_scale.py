@@ -5,7 +5,7 @@ import time
 import pytest
 
 from feature_lazy.study.report import write_report
-from tests.stored_sweeps import plant
+from tests.study.stored_sweeps import plant
 
 
 @pytest.mark.slow

@@ -46,7 +46,9 @@ def call(options: argparse.Namespace) -> int:
         torch.set_num_threads(config.threads)
     batch = build(config)
     data, network, n = batch.dataset, batch.architecture, config.observe.kernel.probe or config.observe.n_test
-    weights = {name: weight.to(data.x_train) for name, weight in initial_weights(network, batch.cells[0].seed).items()}
+    weights = {
+        name: weight.to(data.x_train) for name, weight in initial_weights(network.init, batch.cells[0].seed).items()
+    }
     found = regime(
         network,
         weights,

@@ -99,4 +99,4 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 def _moment(values: dict[str, Any]) -> Moment:
     batch, alive, inputs = tuple(values["batch"]), tuple(values["alive"]), dict(values.get("inputs", {}))
-    return Moment(values["stamp"], batch, alive, Mark(**values["history"]), inputs)
+    return Moment(values["stamp"], batch, alive, Mark.of(values["history"]), inputs)
