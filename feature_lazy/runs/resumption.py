@@ -21,8 +21,8 @@ class DifferentError(StoreError):
     def __init__(self, path: Path, what: str) -> None:
         """Name the run's directory, and what differs."""
         super().__init__(
-            f"The run {path} was begun with other {what} than there are now, so that going on would join two runs; "
-            "bring back what it was begun with, or remove this directory to train it anew."
+            f"The run {path} was begun with other {what} than there are now, so that what is added would be of another "
+            "run; bring back what it was begun with, or remove this directory to train it anew."
         )
 
 
@@ -32,7 +32,7 @@ def check_inputs(path: Path, begun: Mapping[str, str], now: Mapping[str, str]) -
     Raises:
         DifferentError: one differs.
     """
-    if differing := [NAMES[name] for name in NAMES if begun.get(name, now[name]) != now[name]]:
+    if differing := [NAMES[name] for name in now if begun.get(name, now[name]) != now[name]]:
         raise DifferentError(path, " and ".join(differing))
 
 

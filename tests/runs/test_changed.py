@@ -13,10 +13,13 @@ from feature_lazy.launch.boundary.readings import stored as stored_runs
 from feature_lazy.launch.commands import main
 from feature_lazy.runs.changed import beside
 from feature_lazy.runs.job import train_config
+from feature_lazy.runs.measuring import measure
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.reading import DONE, MANIFEST, checksum, load_run
+from feature_lazy.runs.resumption import DifferentError
 from feature_lazy.runs.survey import State, survey
 from feature_lazy.settings.cells import cells
+from feature_lazy.settings.registry import find
 from feature_lazy.study.table import parts, read
 from tests.runs.test_resumption import OWN, job, own
 
@@ -129,6 +132,15 @@ def test_a_search_reads_no_run_on_other_data(job, own, monkeypatch, tmp_path):
     other = Readings(job(*probe), "kernel/change", 1.0)
     other.take(stored_runs(tmp_path / "results"))
     assert other.points() == {}
+
+
+def test_nothing_is_measured_on_other_data(job, own, monkeypatch):
+    [first] = trained(job("observe.weights=ends"))
+    also = {"cka": find("observe/also", "cka")(kind="cka", probe=8)}
+    assert "cka" in measure(first, also).measured
+    monkeypatch.setattr(own, "SWAPPED", 1)
+    with pytest.raises(DifferentError, match="begun with other data than there are now"):
+        measure(first, also)
 
 
 def test_a_sweep_compares_too(train_py, own, tmp_path, monkeypatch):
