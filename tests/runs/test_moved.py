@@ -18,7 +18,7 @@ from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.study.table import over_seeds, read
-from tests.stored import DESCRIPTION, HISTORY_ROWS, RUN, save
+from tests.runs.conftest import DESCRIPTION, HISTORY_ROWS, RUN, save
 
 COPY = f"{RUN} (copy)"
 

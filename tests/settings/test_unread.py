@@ -10,9 +10,9 @@ from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import checked, composed
-from tests.stored import DESCRIPTION, save
+from tests.runs.conftest import DESCRIPTION, save
 
-OWN = ["architecture=custom", "architecture.target=tests.toys.Flow"]
+OWN = ["architecture=custom", "architecture.target=tests.dynamics.conftest.Flow"]
 
 
 @pytest.mark.parametrize(
