@@ -71,17 +71,17 @@ def _same(one: Tensor | None, other: Tensor | None) -> bool:
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
-def fingerprint(*tensors: Tensor) -> str:
+def fingerprint(*tensors: Tensor, grid: float = GRID) -> str:
     """16 hexadecimal digits of what tensors hold beyond rounding: the same on machines that round differently.
 
     Of each, flat in a square X, its shape, its norm, and a few projections aᵀXb on normal a and b, which are fixed,
-    on a grid of ``GRID`` of the norm. Two that differ by less than that have the same, but for one in 10⁴ on its edge.
+    on a grid, over the norm. Two that differ by less than that have the same, but for one in 10⁴ on its edge.
     """
-    facts = [_facts(tensor) for tensor in tensors]
+    facts = [_facts(tensor, grid) for tensor in tensors]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _facts(tensor: Tensor) -> tuple[list[int], list[str]]:
+def _facts(tensor: Tensor, grid: float) -> tuple[list[int], list[str]]:
     import torch
 
     flat = tensor.detach().cpu().double().flatten()
@@ -89,5 +89,8 @@ def _facts(tensor: Tensor) -> tuple[list[int], list[str]]:
     square = torch.nn.functional.pad(flat, (0, side**2 - len(flat))).view(side, side)
     a, b = (torch.from_numpy(stream(0, "fingerprint", name).standard_normal((PROJECTIONS, side))) for name in "ab")
     norm = float(torch.linalg.vector_norm(flat))
-    numbers = (((a @ square) * b).sum(1) / (GRID * norm or 1.0)).round() + 0.0  # there is no −0
-    return list(tensor.shape), [f"{norm:.7e}", *(f"{number:.0f}" for number in numbers.tolist())]
+    numbers = (((a @ square) * b).sum(1) / (grid * norm or 1.0)).round() + 0.0  # there is no −0
+    return list(tensor.shape), [
+        f"{norm:.{round(-math.log10(grid)) - 1}e}",
+        *(f"{number:.0f}" for number in numbers.tolist()),
+    ]

@@ -155,7 +155,7 @@ def integrate(
     for look, outcome in _BEFORE_A_STEP:
         leaving = look(system, state, events, limits) if len(state) else torch.zeros_like(fresh[:0])
         if leaving.any():
-            yield Finished(state.select(leaving), [outcome] * int(leaving.sum()))
+            yield Finished(_met(state.select(leaving), events), [outcome] * int(leaving.sum()))
             state = state.select(~leaving)
     while len(state):
         yield Advanced(state)
@@ -185,20 +185,42 @@ def _broken(system: System, state: State, events: Sequence[Event], limits: Limit
 
 def _resting(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
     """Members (E,) at a point without force, or at rest by the limits, short of every terminal event."""
-    rest = torch.zeros_like(state.after_rejection)
-    ended = torch.stack([rest, *(event.value(state.outputs) < 0 for event in events if event.terminal)]).any(0)
-    if limits.rest is not None:
-        rest = rest | limits.rest(state)
+    rest = torch.zeros_like(state.after_rejection) if limits.rest is None else limits.rest(state)
     if isinstance(system, Settling):
         rest = rest | system.stationary(state)
-    return rest & ~ended
+    return rest & ~_fit(state, events)
+
+
+def _arrived(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    """Members (E,) beyond a terminal event, without a force that would make a step."""
+    fit = _fit(state, events)
+    return fit & system.stationary(state) if isinstance(system, Settling) and bool(fit.any()) else fit & False
+
+
+def _fit(state: State, events: Sequence[Event]) -> Tensor:
+    ended = [event.value(state.outputs) < 0 for event in events if event.terminal]
+    return torch.stack([torch.zeros_like(state.after_rejection), *ended]).any(0)
+
+
+def _met(state: State, events: Sequence[Event]) -> State:
+    """The same members at their ends, with the times of events that they have met before a first step."""
+    times = state.event_times.clone()
+    for index, event in enumerate(events):
+        now = times[:, index].isnan() & (event.value(state.outputs) < 0)
+        times[:, index] = torch.where(now, state.t, times[:, index])
+    return replace(state, event_times=times)
 
 
 def _spent(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
     return state.steps + state.rejected >= limits.max_steps
 
 
-_BEFORE_A_STEP = ((_broken, Outcome.NON_FINITE), (_resting, Outcome.STATIONARY), (_spent, Outcome.MAX_STEPS))
+_BEFORE_A_STEP = (
+    (_broken, Outcome.NON_FINITE),
+    (_arrived, Outcome.CONVERGED),
+    (_resting, Outcome.STATIONARY),
+    (_spent, Outcome.MAX_STEPS),
+)
 """Why members leave before their first step here, in this order."""
 
 

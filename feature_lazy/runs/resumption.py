@@ -6,13 +6,30 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from feature_lazy.core.drawn import fingerprint
 from feature_lazy.core.errors import StoreError
 from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.state import State
 
-NAMES = {"data": "data", "weights": "initial weights"}
+NAMES = {"data": "data", "weights": "initial weights", "outputs": "outputs of its network at the start"}
 """Fingerprints, as a manifest and a checkpoint have them, and what they are of."""
+
+
+def inputs(data: str, weights: Tensor, f: Tensor) -> dict[str, str]:
+    """Fingerprints of what a run is begun with.
+
+    Args:
+        data: that of the data.
+        weights: initial weights, (N,).
+        f: f(w₀) on the training set, (P·C,), which rounds as its dtype and its batch do.
+    """
+    return {"data": data, "weights": fingerprint(weights), "outputs": fingerprint(f, grid=_apart(f))}
+
+
+def _apart(f: Tensor) -> float:
+    """How far, relative to f, two networks are at least apart: far more than rounding."""
+    return torch.finfo(f.dtype).eps ** 0.25
 
 
 class DifferentError(StoreError):
@@ -55,7 +72,7 @@ def check_outputs(state: State, training: Training, flow: NetworkFlow, paths: Se
     now = training.system.outputs(state.y, state.member)
     moved = _largest(now - state.outputs) / alpha
     size = torch.maximum(_largest(f0), _largest(state.outputs) / alpha)
-    for path, same in zip(paths, (moved <= torch.finfo(now.dtype).eps ** 0.25 * size).tolist(), strict=True):
+    for path, same in zip(paths, (moved <= _apart(now) * size).tolist(), strict=True):
         if not same:
             raise DifferentError(path, "outputs of its network at the weights that are stored")
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from feature_lazy.core.drawn import fingerprint
 from feature_lazy.dynamics.events import Event, converged, half_loss
 from feature_lazy.dynamics.integrate import integrate, start
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
@@ -24,7 +23,7 @@ from feature_lazy.runs.batches import BatchPlan
 from feature_lazy.runs.history import History
 from feature_lazy.runs.progress import Progress
 from feature_lazy.runs.provenance import Provenance
-from feature_lazy.runs.resumption import check_inputs, check_outputs
+from feature_lazy.runs.resumption import check_inputs, check_outputs, inputs
 from feature_lazy.runs.stopping import Stop
 from feature_lazy.runs.store import OpenRun, Shadow, Together
 
@@ -55,9 +54,9 @@ class BatchTraining:
         self.runs = [runs.get(run_id) or Shadow(batch.store.path(run_id)) for run_id in self.ids]
         data = batch.dataset
         self.w0 = batch.w0(self.cells)
-        for run, weights in zip(self.runs, self.w0, strict=True):
-            run.inputs = {"data": batch.content, "weights": fingerprint(weights)}
         self.flow = batch.flow(self.cells, self.w0)
+        for run, weights, f in zip(self.runs, self.w0, self.flow.initial, strict=True):
+            run.inputs = inputs(batch.content, weights, f)
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)

@@ -100,14 +100,17 @@ def test_opposite_labels_among_others_end_where_all_of_the_force_is_rounding():
     assert 1 < float(found.t[-1]) < 1e20
     margins = found.F_train[-1] * y
     assert float(margins[2:].min()) > 1
-    assert margins[:2].tolist() == pytest.approx([0, 0], abs=1e-2)
+    # Between −1 and 1 the two push equally: soft hinges are straight there, up to e^{−20}.
+    assert float(margins[0]) == -float(margins[1])
+    assert abs(float(margins[0])) < 1
 
 
 def test_where_the_loss_is_at_its_stop_it_has_converged():
     """F = αf that fits at t = 0: the hinge has no force, and no pattern is unfit."""
     one = {**WEIGHTS, "a": 0 * WEIGHTS["a"], "b": torch.ones_like(WEIGHTS["b"]), "c": 2 * torch.ones_like(WEIGHTS["c"])}
-    found = ended(DYNAMICS["rk32"], [one], X, torch.ones_like(Y), Hinge(kind="hinge"), centred=False)
+    found = ended(DYNAMICS["auto"], [one], X, torch.ones_like(Y), Hinge(kind="hinge"), centred=False)
     assert found.outcomes == [Outcome.CONVERGED]
+    assert (float(found.state.t), float(found.state.event_times)) == (0, 0)
 
 
 def test_gradients_that_cancel_in_all_are_no_rest_for_an_optimiser():
