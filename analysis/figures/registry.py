@@ -119,7 +119,8 @@ def draw_article(
         raise ConfigError(f"{name}: name a results folder, such as results/article/{name}.")
     with plt.rc_context(PANELS):
         sheet = fig2() if name in NEEDS_NO_RUN else ARTICLE[name](open_runs(folders))
-        written, left_out = sheet.save(output or folders[0] / "figures", formats)
+        below = None if output else folders[0]
+        written, left_out = sheet.save(output or folders[0] / "figures", formats, below=below)
     return written, [*sheet.notes, *left_out]
 
 

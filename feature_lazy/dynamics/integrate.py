@@ -155,7 +155,8 @@ def integrate(
     for look, outcome in _BEFORE_A_STEP:
         leaving = look(system, state, events, limits) if len(state) else torch.zeros_like(fresh[:0])
         if leaving.any():
-            yield Finished(_met(state.select(leaving), events), [outcome] * int(leaving.sum()))
+            gone = state.select(leaving)
+            yield Finished(_met(gone, events) if outcome is Outcome.CONVERGED else gone, [outcome] * len(gone))
             state = state.select(~leaving)
     while len(state):
         yield Advanced(state)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.redaction import clean, secret_errors
+from feature_lazy.core.terminal import say
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _help(given)
         return _train(given)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
+        say("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
         return 130
 
 
@@ -38,7 +40,7 @@ def _help(arguments: Sequence[str]) -> int:
     from feature_lazy.settings.registry import discover
 
     discover(own_modules_of(arguments))
-    print(help_text([word for word in arguments if not word.startswith(("-", "options="))]))
+    say(help_text([word for word in arguments if not word.startswith(("-", "options="))]))
     return 0
 
 
@@ -72,14 +74,15 @@ def train(cfg: Any) -> list[str]:
     from feature_lazy.settings.schema import to_config
 
     try:
-        config = to_config(cfg)
+        config = to_config(cfg, HydraConfig.get().overrides.task if HydraConfig.initialized() else ())
         validate(config)
         if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
         return train_config(config)
     except FeatureLazyError as error:
         log.error("%s", error)
-        raise CompactHydraException(str(error)) from error
+        raise CompactHydraException(clean(str(error))) from error
     except Exception:
         log.exception("The job failed for a reason that it should not have")
-        raise
+        with secret_errors():  # Hydra prints them
+            raise

@@ -39,7 +39,7 @@ def composed(overrides: Sequence[str]) -> Config:
     overrides = checked(overrides)
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return to_config(compose("train", list(overrides)))
+            return to_config(compose("train", list(overrides)), overrides)
     except HydraException as error:
         raise ConfigError(f"{error}") from error
 

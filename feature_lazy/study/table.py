@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,15 @@ def differences(table: pd.DataFrame) -> dict[str, list]:
     keys = [name for name in settings if name not in SETTING]
     found = columns + [key for key in keys if _differs(settings, key, columns)]
     known = {name: settings[name].dropna() for name in found}
-    return {name: [*sorted(v.unique()), *(["not set"] if len(v) < len(settings) else [])] for name, v in known.items()}
+    return {
+        name: [*sorted(v.unique(), key=_order), *(["not set"] if len(v) < len(settings) else [])]
+        for name, v in known.items()
+    }
+
+
+def _order(value: object) -> tuple[bool, Any]:
+    """Numbers by size, then texts; of a stranger's runs one key may have both."""
+    return (isinstance(value, str), value)
 
 
 def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
@@ -113,9 +122,9 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [{k: v for k, v in run.config.items() if k not in GRID} | _start(run) for run in table["run"]]
+    configs = [of_kind(run) for run in table["run"]]
     keys = pd.json_normalize(configs).set_index(table.index)
-    keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
+    keys = keys.apply(lambda column: column.astype(str) if column.map(type).isin((list, dict)).any() else column)
     keys[CONTENT] = _contents(table["run"])
     return table[[name for name in SETTING if name in table]].join(keys)
 
@@ -127,6 +136,11 @@ def _contents(runs: pd.Series) -> pd.Series:
     found = pd.Series([run.inputs.get("data") for run in runs], index=runs.index, dtype=object)
     several = found.groupby(made).transform("nunique") > 1
     return found.where(several, None)
+
+
+def of_kind(run: Run) -> dict[str, Any]:
+    """The configuration of a run outside of ``GRID``, and how it starts: what runs of one kind have in common."""
+    return {k: v for k, v in run.config.items() if k not in GRID} | _start(run)
 
 
 def _start(run: Run) -> dict[str, dict[str, str]]:

@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -31,15 +33,16 @@ def call(options: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: a configuration that is refused.
+        StoreError: the figure cannot be written.
     """
     import torch
-    from rich.console import Console
 
     from feature_lazy.measure.regime import regime
     from feature_lazy.networks.initial import initial_weights
     from feature_lazy.runs.batch import build
     from feature_lazy.settings.cells import sqrt_h_alpha
     from feature_lazy.settings.overrides import composed
+    from feature_lazy.study.figures.saving import save_figure
 
     config = composed(options.overrides)
     if config.threads:
@@ -58,12 +61,11 @@ def call(options: argparse.Namespace) -> int:
         others=options.factors,
         loss=batch.loss,
     )
-    console = Console()
-    console.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
-    console.print(found.words, highlight=False)
-    options.figure.parent.mkdir(parents=True, exist_ok=True)
-    found.figure().savefig(options.figure, dpi=150)
-    console.print(f"Figure: {options.figure}")
+    out = console()
+    out.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
+    out.print(found.words, highlight=False)
+    save_figure(found.figure(), options.figure, below=None, dpi=150)
+    out.print(f"Figure: {options.figure}")
     return 0
 
 

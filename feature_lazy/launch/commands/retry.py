@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import Entry, State
 
@@ -43,10 +44,10 @@ def call(options: argparse.Namespace) -> int:
     chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
     ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
-    print(f"{len(chosen)} runs, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
+    say(f"{len(chosen)} runs, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
     if options.dry_run or not chosen:
         for entry in chosen:
-            print(f"{entry.run_id} {entry.state} {entry.note}")
+            say(f"{entry.run_id} {entry.state} {entry.note}")
         return 0
     failed = 0
     for submission, run_ids in _by_submission(
@@ -97,8 +98,8 @@ def _here(parts: "Sequence[Job]", n_jobs: int, root: Path) -> int:
         return 0
     failures = train_all(parts, n_jobs)
     for failure in failures:
-        print(failure)
-    print(f"{len(parts) - len(failures)} of {len(parts)} jobs done; see: feature-lazy status {root}")
+        say(failure)
+    say(f"{len(parts) - len(failures)} of {len(parts)} jobs done; see: feature-lazy status {root}")
     return len(failures)
 
 
@@ -124,7 +125,7 @@ def _submit(root: Path, before: "Submission", parts: "Sequence[Job]", wait: bool
 
     campaign = Campaign(root, Settings.of(before.settings), parts)
     campaign.submit(campaign.jobs())
-    print(campaign.announcement())
+    say(campaign.announcement())
     if not wait:
         return 0
     run_ids = [run_id for part in parts for run_id in part.run_ids]
