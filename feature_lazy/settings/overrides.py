@@ -178,8 +178,9 @@ def _check_read(overrides: Sequence[Override]) -> None:
     Raises:
         ConfigError: a group, or a key in it, that none of the chosen architectures reads.
     """
-    made = [options("architecture").get(name) for name in _chosen("architecture", overrides)]
-    if not made or None in made:
+    names = _chosen("architecture", overrides)
+    made = [options("architecture")[name] for name in names if name in options("architecture")]
+    if not made or len(made) < len(names):
         return
     for override in overrides:
         group = override.key_or_group.removeprefix("+").partition(".")[0]
