@@ -37,8 +37,7 @@ def fig5(source: Source) -> Sheet:
             observable(sheet, panel, by_width(changed), "kernel_change", alpha=alpha)
             sheet.axes[panel].set_ylabel(CHANGE)
             sheet.axes[panel].axhline(1, color="grey", lw=0.8)
-        depth = float(own["L"].iloc[0])
-        slopes(sheet, "b", -2 * depth / (depth + 1))
+        slopes(sheet, "b", of_depth(own, lambda depth: -2 * depth / (depth + 1)))
     else:
         for panel in "ab":
             sheet.missing(panel, "No run has a kernel change: observe.kernel.probe=128 records it.")
@@ -49,6 +48,12 @@ def fig5(source: Source) -> Sheet:
         sheet.axes[panel].set_ylabel(r"$t_1\,/\,(\sqrt{h}\,\alpha)$")
     slopes(sheet, "f", None)
     return sheet
+
+
+def of_depth(table: pd.DataFrame, exponent: Callable[[float], float]) -> float | None:
+    """An exponent that goes with L; None of no runs, and of networks whose layers are not known."""
+    known = table["L"].dropna()
+    return exponent(float(known.iloc[0])) if len(known) else None
 
 
 def slopes(sheet: Sheet, panel: str, feature: float | None, lazy: float | None = -1.0) -> None:
@@ -91,8 +96,7 @@ def fig9(source: Source) -> Sheet:
     for panel, alpha in (("a", True), ("b", False)):
         observable(sheet, panel, by_width(scaled), "scaled", alpha=alpha)
         sheet.axes[panel].set_ylabel(r"$\sqrt{h}\,\|w-w_0\|\,/\,\|w_0\|$")
-    if len(own):
-        slopes(sheet, "b", -1 / (float(own["L"].iloc[0]) + 1))
+    slopes(sheet, "b", of_depth(own, lambda depth: -1 / (depth + 1)))
     return sheet
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from feature_lazy.study.following import GRID, Config, followed
 from feature_lazy.study.law import ARTICLE, KINDS, law
 from feature_lazy.study.pairs import centring_laws, negligible
-from feature_lazy.study.table import GRID, differences, fitted
+from feature_lazy.study.table import differences, fitted
 from feature_lazy.study.verdict import Reading
 
-Config = dict[str, Any]
 UNFIT = 0.01
 """Fraction of unfit patterns up to which a run counts, as in Fig. 8d: a kernel of small rank fits no more."""
 Judge = Callable[[pd.DataFrame, pd.DataFrame, str], list[Reading]]
@@ -45,8 +45,8 @@ def _readings(table: pd.DataFrame, contrast: Contrast) -> Iterator[Reading]:
     if "test/error" not in table:
         return
     groups: dict[str, dict[str, tuple[Any, list[int]]]] = {}
-    for i, run in enumerate(table["run"]):
-        config = copy.deepcopy({key: value for key, value in run.config.items() if key not in GRID})
+    for i, whole in enumerate(followed([run.config for run in table["run"]])):
+        config = copy.deepcopy({key: value for key, value in whole.items() if key not in GRID})
         if (value := contrast.pop(config)) is not None:
             same = groups.setdefault(json.dumps(config, sort_keys=True), {})
             same.setdefault(str(value), (value, []))[1].append(i)

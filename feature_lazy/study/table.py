@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
+from feature_lazy.study.following import GRID, followed
 
 __all__ = [
     "LIMIT",
@@ -30,8 +31,8 @@ SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "ac
 """Columns that must be the same in all runs of one figure."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
-GRID = ("alpha", "width", "seed", "observe")
-"""Groups of the configuration that may differ from run to run of one figure."""
+ASKED = ("L", "t_half", "t_stop", "gradients", "test/error", "weights/change")
+"""Columns that figures, laws and reports ask for: there, if without a value, also where no run has them."""
 
 
 def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
@@ -106,19 +107,24 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [{k: v for k, v in run.config.items() if k not in GRID} for run in table["run"]]
+    configs = [{k: v for k, v in c.items() if k not in GRID} for c in followed([run.config for run in table["run"]])]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
 
 
 def _read(folder: Path | str) -> pd.DataFrame:
-    sweep = load_sweep(folder)
-    table = sweep.table.assign(run=sweep.runs)
-    return table.assign(kernel_change=best_kernel_change(table))
+    return with_runs(load_sweep(folder))
 
 
-def best_kernel_change(table: pd.DataFrame) -> pd.Series:
+def with_runs(sweep: Sweep) -> pd.DataFrame:
+    """The table of a sweep with each ``run`` itself, ``kernel_change``, and NaN for what of ``ASKED`` no run has."""
+    table = sweep.table.assign(run=list(sweep.runs))
+    table = table.assign(kernel_change=_best_kernel_change(table))
+    return table.assign(**dict.fromkeys((name for name in ASKED if name not in table), np.nan))
+
+
+def _best_kernel_change(table: pd.DataFrame) -> pd.Series:
     """The kernel change on the whole test set where it was measured, else on the probe set; else NaN."""
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     return table[candidates].bfill(axis=1).iloc[:, 0] if candidates else pd.Series(np.nan, table.index)
