@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 
 from analysis.figures.panels import H, X, by, by_width, by_x, observable, power
-from analysis.figures.performance import begin, kind, over_alpha
+from analysis.figures.performance import against_alpha, begin, kind
 from analysis.figures.source import Source, flows
 from feature_lazy.study.figures.sheet import Sheet
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
@@ -30,7 +30,7 @@ def fig5(source: Source) -> Sheet:
     """Kernel change against α and √h·α; loss against t and t/t₁; half-loss time t₁/(√h·α)."""
     titles = {"a": "kernel change", "b": "kernel change", "c": "loss", "d": "loss", "e": "half-loss time"}
     sheet, table = begin("fig5", titles | {"f": "half-loss time"}, source)
-    own = over_alpha(kind(sheet, "a–f", flows(table)))
+    own = against_alpha(sheet, "abcdef", flows(table))
     changed = own.dropna(subset=["kernel_change"])
     if len(changed):
         for panel, alpha in (("a", True), ("b", False)):
@@ -38,9 +38,8 @@ def fig5(source: Source) -> Sheet:
             sheet.axes[panel].set_ylabel(CHANGE)
             sheet.axes[panel].axhline(1, color="grey", lw=0.8)
         slopes(sheet, "b", of_depth(own, lambda depth: -2 * depth / (depth + 1)))
-    else:
-        for panel in "ab":
-            sheet.missing(panel, "No run has a kernel change: observe.kernel.probe=128 records it.")
+    elif len(own):
+        sheet.missing("ab", "No run has a kernel change: observe.kernel.probe=128 records it.")
     _losses(sheet, own)
     timed = own.dropna(subset=["t_half"]).assign(ratio=lambda t: t["t_half"] / t[X])
     for panel, alpha in (("e", True), ("f", False)):
@@ -91,7 +90,7 @@ def _losses(sheet: Sheet, table: pd.DataFrame) -> None:
 def fig9(source: Source) -> Sheet:
     """Weight change √h‖w − w₀‖/‖w₀‖ against α and √h·α: slopes −1/(L + 1) by the heuristic, and −1."""
     sheet, table = begin("fig9", {"a": "against α", "b": "against √hα"}, source)
-    own = over_alpha(kind(sheet, "a–b", flows(table)))
+    own = against_alpha(sheet, "ab", flows(table))
     scaled = own.assign(scaled=np.sqrt(own[H]) * own["weights/change"])
     for panel, alpha in (("a", True), ("b", False)):
         observable(sheet, panel, by_width(scaled), "scaled", alpha=alpha)
@@ -137,7 +136,7 @@ def fig10(source: Source) -> Sheet:
     """Output against t/t₁: slope 1 at first; ‖f‖/√h and α‖f − f₀‖ at several h, in both regimes."""
     titles = {"a": "growth", "b": "size, feature regime", "c": "times √h", "d": "α‖f − f₀‖"}
     sheet, table = begin("fig10", titles, source)
-    own = over_alpha(kind(sheet, "a–d", flows(table)))
+    own = against_alpha(sheet, "abcd", flows(table))
     if not len(own):
         return sheet
     widths = sorted(own[H].unique())
@@ -190,7 +189,8 @@ def fig11(source: Source) -> Sheet:
         speed = (own[column] * own[X] / np.sqrt(own[H])).groupby(own[H]).agg(["mean", "sem"])
         sheet.line("a", rf"$\ell = {index + 1}$", speed.index, speed["mean"], speed["sem"], style=index)
     if not len(sheet.data()):
-        sheet.missing("a", "No run knows its preactivations: layers of architecture=custom are not known.")
+        known = own["L"].notna().any()
+        sheet.missing("a", "No run knows its preactivations" + ("." if known else ": its layers are not known."))
         return sheet
     sheet.decorate("a", "$h$", r"$\alpha\,\|\dot z^\ell\|$")
     rows = sheet.data()

@@ -1,4 +1,4 @@
-"""Keys that follow α, width or seed, such as ``architecture.kwargs.width=${width.h}``: stored runs have their values."""
+"""Keys that follow α, width or seed, such as ``architecture.kwargs.width=${width.h}``: runs store the value."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

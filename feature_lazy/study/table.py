@@ -31,7 +31,7 @@ SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "ac
 """Columns that must be the same in all runs of one figure."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
-ASKED = ("L", "t_half", "t_stop", "gradients", "test/error", "weights/change")
+ASKED = (*SETTING, "t_half", "t_stop", "gradients", "test/error", "weights/change")
 """Columns that figures, laws and reports ask for: there, if without a value, also where no run has them."""
 
 
@@ -156,7 +156,7 @@ def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _with_alpha(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Rows of h and √h·α with their α, which is that of the runs: h in √h·α need not be the column ``h``."""
-    known = len(rows) and "alpha" in table
+    known = {H, X} <= {*rows} and "alpha" in table
     return rows.join(table.groupby([H, X])["alpha"].first(), on=[H, X]) if known else rows
 
 
