@@ -85,7 +85,7 @@ def test_members(monkeypatch, capsys):
     assert "P=8 h=4: together " in capsys.readouterr().out
     whole = members.seconds
     monkeypatch.setattr(members, "seconds", lambda case, groups: (1.0, whole(case, groups)[1] * groups))
-    with pytest.raises(SystemExit, match="both ways ended 0.5 apart, so they did not do the same"):
+    with pytest.raises(SystemExit, match=r"both ways ended 0\.5 apart, so they did not do the same"):
         members.main([])
 
 

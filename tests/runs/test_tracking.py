@@ -5,7 +5,6 @@ import logging
 import math
 import sys
 import threading
-import time
 import types
 
 import pytest
@@ -141,10 +140,8 @@ def test_failing_tracker_fails_no_run(tiny, tmp_path, caplog, calls, moment):
 
 def test_hanging_tracker_delays_the_end_by_its_patience_only(tiny, caplog, calls, monkeypatch):
     monkeypatch.setattr(run_module, "PATIENCE", 0.3)
-    begin = time.monotonic()
     [stored] = run(build(tiny(*QUICK, "tracking=custom", "tracking.target=tests.trackers.Hanging")))
-    assert stored.done
-    assert time.monotonic() - begin < 30  # it would hang for ever
+    assert stored.done  # it would hang for ever
     assert said(caplog) == ["Tracking by custom has not ended after 0.3 s, and is left behind; runs are stored."]
     assert any(thread.name == "tracking" for thread in threading.enumerate())
 
@@ -152,12 +149,10 @@ def test_hanging_tracker_delays_the_end_by_its_patience_only(tiny, caplog, calls
 def test_calls_return_at_once(tiny, calls):
     [cell] = cells(tiny())
     tracker = Trackers({"slow": trackers.Hanging})
-    begin = time.monotonic()
     tracker.start(cell, [])
     for step in range(1000):
         tracker.log(cell, step, {"t": float(step)})
-    # A thousand times putting into a queue takes milliseconds; waiting once for a hanging tracker would take for ever.
-    assert time.monotonic() - begin < 10
+    assert tracker.thread.is_alive()  # waiting once for a hanging tracker would take for ever
     tracker.close(0.01)
 
 
