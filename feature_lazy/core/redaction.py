@@ -5,6 +5,8 @@ import os
 import re
 import sys
 
+from feature_lazy.core.words import any_terminal
+
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 """Names of environment variables whose values are secrets."""
 SHORTEST = 6
@@ -26,6 +28,7 @@ def printable(text: str) -> str:
 
 def log_lines() -> None:
     """Log to standard output, dated, for processes that Hydra has not set up."""
+    any_terminal()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -144,7 +144,7 @@ def test_clean_shows_first_and_then_removes(folder, capsys):
     leftover.write_text("")
     everything = ["clean", str(folder), "--state", "damaged,failed,queued"]
     assert main(everything) == 0
-    assert "1 leftovers, 2 runs and 1 queued runs would be removed" in capsys.readouterr().out
+    assert "1 leftover, 2 runs and 1 queued run would be removed" in capsys.readouterr().out
     assert leftover.exists()
     assert main([*everything, "--yes"]) == 0
     # Failed and damaged runs are queued again: somebody asked for them.

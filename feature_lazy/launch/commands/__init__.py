@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.words import any_terminal
 
 
 def modules() -> dict[str, ModuleType]:
@@ -46,6 +47,7 @@ def add(subparsers: Any, name: str, module: ModuleType) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status; an error that the user can mend is one sentence."""
+    any_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and getattr(modules().get(given[0]), "PASSED_ON", False):
         return modules()[given[0]].call(argparse.Namespace(overrides=given[1:]))

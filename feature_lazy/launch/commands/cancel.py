@@ -7,6 +7,7 @@ would cancel.
 import argparse
 from pathlib import Path
 
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import State
 
@@ -47,5 +48,5 @@ def call(options: argparse.Namespace) -> int:
         ask("scancel", *whole)
         submissions.note_cancelled(root, whole)
     verb = "cancelled" if options.yes else "would be cancelled (repeat with --yes)"
-    print(f"{len(whole)} jobs{f' ({compact(whole)})' if whole else ''} {verb}")
+    print(f"{counted(len(whole), 'job')}{f' ({compact(whole)})' if whole else ''} {verb}")
     return 1 if mixed else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import temporaries
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.plan import forget
 from feature_lazy.runs.store import checkpoint
@@ -48,7 +49,8 @@ def call(options: argparse.Namespace) -> int:
             raise StoreError(f"{error.filename} cannot be removed ({error.strerror}).") from error
         if queued:
             forget(found.root, {entry.run_id for entry in queued})
-    print(f"{len(left)} leftovers, {len(folders)} runs and {len(queued)} queued runs {verb}")
+    runs = f"{counted(len(folders), 'run')} and {counted(len(queued), 'queued run')}"
+    print(f"{counted(len(left), 'leftover')}, {runs} {verb}")
     return 0
 
 

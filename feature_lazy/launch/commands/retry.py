@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import Entry, State
 
@@ -43,7 +44,7 @@ def call(options: argparse.Namespace) -> int:
     chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
     ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
-    print(f"{len(chosen)} runs, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
+    print(f"{counted(len(chosen), 'run')}, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
     if options.dry_run or not chosen:
         for entry in chosen:
             print(f"{entry.run_id} {entry.state} {entry.note}")
@@ -98,7 +99,7 @@ def _here(parts: "Sequence[Job]", n_jobs: int, root: Path) -> int:
     failures = train_all(parts, n_jobs)
     for failure in failures:
         print(failure)
-    print(f"{len(parts) - len(failures)} of {len(parts)} jobs done; see: feature-lazy status {root}")
+    print(f"{len(parts) - len(failures)} of {counted(len(parts), 'job')} done; see: feature-lazy status {root}")
     return len(failures)
 
 

@@ -82,7 +82,7 @@ class Submitter:
             path = self.root / submissions.FOLDER / f".check-{os.getpid()}.sh"
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                path.write_text(text)
+                path.write_text(text, encoding="utf-8")
                 ask("sbatch", "--test-only", str(path))
             finally:
                 path.unlink(missing_ok=True)
