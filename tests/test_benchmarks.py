@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -151,10 +152,13 @@ def test_tracking(monkeypatch, capsys):
         (tracking.Path(folder) / "runs" / "one" / "done").touch()
 
     monkeypatch.setattr(tracking, "CASES", {"one": [*TINY, *QUICK]})
-    monkeypatch.setattr(tracking.subprocess, "run", run)  # a training in a process of its own, twice for each pair
+    # A training in a process of its own, twice for each pair.
+    monkeypatch.setattr(tracking, "subprocess", SimpleNamespace(run=run))
+    whole = tracking.seconds
+    monkeypatch.setattr(tracking, "seconds", lambda *given: whole(*given) and (2.0, 1.0))
     tracking.main(["--pairs", "1", "--tracker", "jsonl"])
     assert "more with jsonl" in capsys.readouterr().out
-    monkeypatch.setattr(tracking.subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr(tracking, "subprocess", SimpleNamespace(run=lambda *_, **__: None))
     with pytest.raises(SystemExit, match="no run is complete, so its time says nothing"):
         tracking.main(["--pairs", "1"])
 
@@ -174,7 +178,8 @@ def test_two_commits(monkeypatch, tmp_path, configure):
     trees = [tmp_path / side for side in ("old", "new")]
     for tree in trees:
         tree.mkdir()
-    monkeypatch.setattr(two_commits.subprocess, "run", lambda *_, **__: type("Head", (), {"stdout": ""}))
+    head = SimpleNamespace(stdout="")
+    monkeypatch.setattr(two_commits, "subprocess", SimpleNamespace(run=lambda *_, **__: head))
     overrides = (*TINY, *QUICK, "observe.kernel.probe=0")
     assert two_commits.compare(trees, tmp_path, overrides, tmp_path / "results") == (1, [])
     [path] = (tmp_path / "results" / "new" / "runs").glob("*/history.jsonl")

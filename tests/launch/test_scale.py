@@ -69,7 +69,11 @@ def test_status_and_table(folders):
     assert calls_twice(lambda folder: load_sweep(folder).table, folders) < 2 * LINEAR
     assert sorted(load_sweep(folders[1]).table["seed"]) == list(range(MANY))
     for work in (survey, lambda folder: load_sweep(folder).table):
-        files = Counter(path for path in opened(lambda work=work: work(folders[1])) if f"{folders[1]}/runs/" in path)
+        files = Counter(
+            path
+            for path in opened(lambda work=work: work(folders[1]))
+            if f"{folders[1]}/runs/" in path and "/.probe" not in path
+        )
         assert {path.rpartition("/")[2] for path in files} <= {MANIFEST, DONE}
         assert set(files.values()) == {1}
 
