@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slurm lint format conf bench bench-solvers bench-kernels gallery clean
+.PHONY: help demo test test-slurm lint format conf bench bench-solvers bench-kernels gallery atlas clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ bench-kernels: $(STAMP) ## time, memory and flops of exact kernels against the u
 
 gallery: $(STAMP) ## train the small sweeps of all figures of the article, about an hour, and write docs/gallery.md
 	PYTHONPATH=. $(BIN)/python benchmarks/gallery.py
+
+atlas: $(STAMP) ## train the sweeps of all systems of the literature, and write docs/atlas.md
+	PYTHONPATH=. $(BIN)/python benchmarks/atlas.py
 
 clean: ## remove the virtual environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -13,7 +13,7 @@ from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import HISTORY, OUTPUTS, load_run
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__, "tests.kernel_folders"])
+PROCESSES.set_forkserver_preload([__name__, "tests.kernels.conftest"])
 
 
 def start(target, *arguments):
@@ -62,7 +62,8 @@ def science(folder: Path):
         run = load_run(path)
         assert run.done
         run.verify()
-        files = {name: (path / name).read_bytes() for name in (HISTORY, OUTPUTS)}
+        files = {name: (path / name).read_bytes() for name in run.manifest["files"]}
+        assert {HISTORY, OUTPUTS} <= set(files)
         plain = {name: run.manifest[name] for name in ("run_id", "identity", "config", "columns", "summary", "files")}
         found[run.run_id] = (plain, files, sorted(p.name for p in path.iterdir()))
     return found

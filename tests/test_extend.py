@@ -15,10 +15,10 @@ from feature_lazy.settings.help import help_text
 from feature_lazy.settings.overrides import checked
 from feature_lazy.study import law as laws
 from tests.conftest import ROOT, composed
-from tests.stored_sweeps import plant
+from tests.study.stored_sweeps import plant
 
 FOLDER = ROOT / "docs" / "extend"
-PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name not in ("README.md", "law.md"))
+PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name not in ("README.md", "law.md", "system.md"))
 SMALL = ("dataset.n_train=20", "dataset.n_test=20", "width.h=8", "observe.kernel.probe=10", "observe.per_decade=2")
 SHORT = ("dynamics.max_steps=2000",)
 
@@ -74,9 +74,30 @@ def test_page_of_a_law_is_judged(alone, capsys, monkeypatch):
     assert "agrees" in line or "differs" in line or "cannot tell" in line
 
 
+def test_page_of_a_system_trains_and_is_judged(alone, capsys, monkeypatch):
+    text = (FOLDER / "system.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.S)
+    [(sweep, command)] = re.findall(r"train\.py -m (.*?)\nPYTHONPATH=\. feature-lazy (.*?)\n```", text)
+    (alone / "mine.py").write_text(code)
+    laws.declared()
+    monkeypatch.setattr(laws, "_declared", dict(laws._declared))
+    monkeypatch.setenv("COLUMNS", "300")
+    words = [word for word in checked(shlex.split(sweep)) if not word.startswith(("output_dir", "width"))]
+    [widths] = re.findall(r"width\.h=(\S+)", sweep)
+    for h in widths.split(","):
+        job = composed(*SMALL, *words, f"width.h={h}", f"output_dir={alone / 'results'}")
+        validate(job)
+        train_config(job)
+    given = [str(alone / "results") if word == "results/mine" else word for word in shlex.split(command)]
+    assert main(given) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "way of one weight, against h" in line]
+    assert "arXiv:1806.07572, section 4" in line
+    assert "agrees" in line
+
+
 def test_there_is_a_page_for_every_kind_in_the_table():
     listed = set(re.findall(r"\]\((\w+)\.md\)", (ROOT / "docs" / "extend" / "README.md").read_text(encoding="utf-8")))
-    assert listed == {page.stem for page in PAGES} | {"law"}
+    assert listed == {page.stem for page in PAGES} | {"law", "system"}
 
 
 def test_blocks_of_the_python_page_run(tmp_path, monkeypatch):

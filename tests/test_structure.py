@@ -9,7 +9,19 @@ import pytest
 from tests.conftest import ROOT
 
 # Each room imports itself and those before it (docs/architecture.md).
-ROOMS = ("core", "settings", "data", "networks", "kernels", "dynamics", "measure", "runs", "study", "launch")
+ROOMS = (
+    "core",
+    "settings",
+    "data",
+    "networks",
+    "kernels",
+    "dynamics",
+    "measure",
+    "runs",
+    "study",
+    "launch",
+    "systems",
+)
 # What the command line and the parent of a sweep import; PyTorch takes two seconds.
 LIGHT = (
     "core",
@@ -30,6 +42,8 @@ LIGHT = (
     "launch.slurm",
     "launch.workers",
     "launch.progress_bar",
+    "systems.commands",
+    "systems.table",
 )
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 50
@@ -94,6 +108,18 @@ def test_imports_point_one_way(name):
             assert room(module) <= ROOMS.index(name), f"{path.relative_to(ROOT)} imports {module}"
 
 
+def test_a_system_imports_rooms_and_never_another_system():
+    """What two of them need moves down into a room; what reads all of them stands beside their folders."""
+    home = ROOT / "feature_lazy" / "systems"
+    folders = {path.parent.name for path in home.glob("*/experiment.yaml")}
+    assert folders
+    for name in folders:
+        for path in (home / name).rglob("*.py"):
+            for module in owned(imports(path), "feature_lazy"):
+                above = module.startswith("feature_lazy.systems.") and module.split(".")[2] != name
+                assert not above, f"{path.relative_to(ROOT)} imports {module}"
+
+
 def circles(edges):
     """Every module from which a path of imports leads back to itself."""
     reached = {name: set(others) for name, others in edges.items()}
@@ -139,7 +165,7 @@ def test_package_itself_imports_nothing_heavy_and_never_its_users():
 
 def test_analysis_reads_runs_only():
     """The article's figures are drawn from stored runs, by what every sweep has; commands are shared."""
-    allowed = {"load_run", "load_sweep", "runs", "study", "core", "launch.commands"}
+    allowed = {"load_run", "load_sweep", "runs", "study", "core", "settings.scales", "launch.commands"}
     for path in (ROOT / "analysis").rglob("*.py"):
         names = {name.removeprefix("feature_lazy.") for name in owned(imports(path), "feature_lazy")}
         assert {name if name in allowed else name.split(".")[0] for name in names} <= allowed, path

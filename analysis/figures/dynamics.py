@@ -12,9 +12,9 @@ from matplotlib.lines import Line2D
 from analysis.figures.panels import H, X, by, by_width, by_x, observable, power
 from analysis.figures.performance import against_alpha, begin, kind
 from analysis.figures.source import Source, flows
+from feature_lazy.settings.scales import CROSSOVER
 from feature_lazy.study.figures.sheet import Sheet
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
-from feature_lazy.study.regimes import CROSSOVER
 
 CHANGE = r"$\|\Theta-\Theta_0\|\,/\,\|\Theta_0\|$"
 FEATURE_END, LAZY_BEGIN = CROSSOVER / 10**1.5, CROSSOVER * 100

@@ -4,9 +4,9 @@ import pandas as pd
 
 from analysis.figures.panels import ALPHA, H, X, by_width, by_x, errors, rescaled_errors, variances
 from analysis.figures.source import FLOWS, Source, flows, frozen, one_kind
+from feature_lazy.settings.scales import CROSSOVER
 from feature_lazy.study.figures.sheet import Sheet
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
-from feature_lazy.study.regimes import CROSSOVER
 from feature_lazy.study.table import fitted
 
 CIFAR = ("cifar10", "cifar10_colour", "mnist1d")

@@ -4,11 +4,12 @@ import errno
 import os
 import stat
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes], *, sync: bool = True) -> None:
     """Write a file under a temporary name beside it, sync it, then rename it; the folder is made if it is missing.
 
     A kill leaves at most a temporary file, ``.<name>.<random>``; see ``remove_temporaries``. What had the name before
@@ -16,14 +17,14 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
 
     Args:
         path: where.
-        data: the whole content.
+        data: the whole content, or its parts one behind the other.
         sync: whether it must outlast a crash of the machine, and not only of the process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             if sync:
                 os.fsync(file.fileno())

@@ -10,16 +10,24 @@ from typing import Any
 HOME = Path(__file__).resolve().parents[2]
 """The folder that holds this package: a checkout, a frozen copy of one, or ``site-packages``."""
 FROZEN = "SNAPSHOT.json"
-"""In a frozen copy: the revision that it was made of. Git would answer for whatever checkout it happens to lie in."""
+"""In a frozen copy: the revision that it was made of, and the installed packages that its jobs need.
+
+Git would answer for whatever checkout the copy happens to lie in.
+"""
 CHANGES = "changes.diff"
+
+
+def frozen() -> dict[str, Any]:
+    """What a frozen copy says of itself; nothing elsewhere."""
+    return json.loads((HOME / FROZEN).read_text()) if (HOME / FROZEN).is_file() else {}
 
 
 @cache
 def revision() -> tuple[dict[str, Any], bytes]:
     """Git revision of the source, and the diff to it; empty outside a checkout."""
-    if (HOME / FROZEN).is_file():
+    if made := frozen():
         diff = (HOME / CHANGES).read_bytes() if (HOME / CHANGES).is_file() else b""
-        return json.loads((HOME / FROZEN).read_text())["git"], diff
+        return made["git"], diff
 
     def git(*arguments: str) -> bytes:
         return subprocess.run(["git", *arguments], cwd=HOME, capture_output=True, check=True, timeout=10).stdout

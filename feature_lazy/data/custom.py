@@ -1,17 +1,18 @@
 """A user's own data set."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import DataError
-from feature_lazy.data.prepare import Dataset
+from feature_lazy.data.prepare import Dataset, in_all
 
 
-def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
-    """Patterns and labels as they come: the first n_train to train on, the next n_test to test on.
+def split(load: Callable[[], Any], n_train: int, n_test: int, n_valid: int = 0) -> Dataset:
+    """Patterns and labels as they come: the first n_train to train on, then n_test to test on, then n_valid.
 
     Nothing is shuffled, centred or scaled: that is the loader's.
 
@@ -19,6 +20,7 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
         load: returns patterns (N, …) and labels (N,), as tensors or arrays: y = ±1, or classes 0 … C − 1 as integers.
         n_train: P.
         n_test: P_test.
+        n_valid: validation patterns.
 
     Raises:
         DataError: anything else, fewer patterns than are asked for, or numbers that are not finite.
@@ -34,17 +36,13 @@ def split(load: Callable[[], Any], n_train: int, n_test: int) -> Dataset:
         raise DataError(
             f"patterns have the shape {tuple(x.shape)} and labels {tuple(y.shape)}; they must be (N, …) and (N,)."
         )
-    if len(x) < n_train + n_test:
-        raise DataError(
-            f"there are {len(x)} patterns; dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for "
-            f"{n_train + n_test}."
-        )
+    if len(x) < n_train + n_test + n_valid:
+        raise DataError(f"there are {len(x)} patterns; {in_all(n_train, n_test, n_valid)}.")
     if not bool(x.isfinite().all()):
         raise DataError("the patterns have infinities or NaN among their numbers.")
     y, n_outputs = _labels(y)
-    train, test = slice(n_train), slice(n_train, n_train + n_test)
-    flat = x.flatten(1)
-    return Dataset(flat[train], y[train], flat[test], y[test], tuple(x.shape[1:]), n_outputs=n_outputs)
+    data = Dataset.of(x.flatten(1), y, n_train, n_test, n_valid)
+    return replace(data, shape=tuple(x.shape[1:]), n_outputs=n_outputs)
 
 
 def _labels(y: Tensor) -> tuple[Tensor, int]:

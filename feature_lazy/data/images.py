@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from feature_lazy.data.rules import label_problems, listed, size_problems
+from feature_lazy.data.rules import asked_for, label_problems, listed, size_problems
 from feature_lazy.data.sources import Loaded, Source
 from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key, part
@@ -112,7 +112,12 @@ class Images(Data):
         from feature_lazy.data.prepare import prepare
 
         sizes = (self.n_train, self.n_test, self.seed)
-        chosen = {"classes": self.classes, "components": self.pca.components, "root": self.folder}
+        chosen = {
+            "n_valid": self.n_valid,
+            "classes": self.classes,
+            "components": self.pca.components,
+            "root": self.folder,
+        }
         return prepare(self.kind, *sizes, labels=labels, **chosen)
 
     def problems(self, config: Config) -> Iterator[str]:
@@ -137,10 +142,10 @@ class Images(Data):
     def _count_problems(self, labels: Labels) -> Iterator[str]:
         cycle = labels.cycle(labels.in_use(self.classes or self.source.classes))
         n = len(cycle) * min(self.source.count(name) // cycle.count(name) for name in set(cycle))
-        if self.n_train + self.n_test > n:
+        if self.patterns_used > n:
             yield (
-                f"dataset.n_train={self.n_train} and dataset.n_test={self.n_test}: {self.kind} has {n} patterns in "
-                "balanced classes; ask for at most as many in total."
+                f"{asked_for(self)}: {self.kind} has {n} patterns in balanced classes; ask for at most as many in "
+                "total."
             )
 
 

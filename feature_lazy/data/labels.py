@@ -111,7 +111,7 @@ class Pairs(Labels):
 class RandomLabels(Labels):
     """±1 by the toss of a coin, whatever the pattern: what is learnt is memorised.
 
-    One coin for each two patterns in a row, of which one gets +1 and the other −1, so that the labels are balanced.
+    One coin for each two patterns in a row: one gets +1 and the other −1, so that the labels are balanced.
     """
 
     seed: int = key(0, "decides the coins", ge=0)
@@ -141,7 +141,7 @@ class Regression(Labels):
         """See ``Labels.in_use``.
 
         Raises:
-            DataError: a single class, of which every label would be the same.
+            DataError: a single class: every label would be the same.
         """
         if len(names) < 2:
             raise DataError(f"Regression on the rank of the class needs two classes or more; there is {len(names)}.")

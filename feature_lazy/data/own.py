@@ -42,4 +42,4 @@ class CustomData(Data):
         from feature_lazy.data.custom import split
         from feature_lazy.settings.targets import factory
 
-        return split(factory("dataset", self.target, self.kwargs), self.n_train, self.n_test)
+        return split(factory("dataset", self.target, self.kwargs), self.n_train, self.n_test, self.n_valid)

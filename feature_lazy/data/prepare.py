@@ -43,6 +43,9 @@ class Dataset:
         classes_train: index of each pattern's class among the sorted classes in use, (P,) of int64, if it is known.
         classes_test: the same of the test set, (P_test,).
         n_outputs: what a network needs for these labels: C for classes, else 1.
+        x_valid: validation patterns, (P_valid, d); None: there are none.
+        y_valid: (P_valid,).
+        f_test: targets of the test patterns without noise, f*, (P_test,), where they are known.
     """
 
     x_train: Tensor
@@ -53,6 +56,19 @@ class Dataset:
     classes_train: Tensor | None = None
     classes_test: Tensor | None = None
     n_outputs: int = 1
+    x_valid: Tensor | None = None
+    y_valid: Tensor | None = None
+    f_test: Tensor | None = None
+
+    @staticmethod
+    def of(x: Tensor, y: Tensor, n_train: int, n_test: int, n_valid: int = 0, classes: Tensor | None = None) -> Dataset:
+        """The first patterns to train on, then those to test on, then those to validate on."""
+        end = n_train + n_test
+        train, test, valid = slice(n_train), slice(n_train, end), slice(end, end + n_valid)
+        data = Dataset(x[train], y[train], x[test], y[test])
+        if classes is not None:
+            data = replace(data, classes_train=classes[train], classes_test=classes[test])
+        return replace(data, x_valid=x[valid], y_valid=y[valid]) if n_valid else data
 
     @property
     def input_dim(self) -> int:
@@ -112,13 +128,14 @@ def prepare(
     seed: int,
     *,
     labels: Labels | None = None,
+    n_valid: int = 0,
     classes: Sequence[int] = (),
     components: int = 0,
     root: str | None = None,
 ) -> Dataset:
-    """Load images and split them: first n_train patterns to train on, the next n_test to test on.
+    """Load images and split them: first n_train patterns to train on, then n_test to test on, then n_valid.
 
-    Both sets are balanced in the labels because classes are interleaved and both sizes are multiples of the number of
+    All sets are balanced in the labels because classes are interleaved and all sizes are multiples of the number of
     labels. The mean image and the principal components are those of all images in the order that is split.
 
     Args:
@@ -127,6 +144,7 @@ def prepare(
         n_test: P_test, likewise.
         seed: the data seed: one split for all members, α and widths.
         labels: from classes to y; the article's parity if omitted.
+        n_valid: validation patterns, likewise.
         classes: those in use; all if empty.
         components: principal components, whitened; 0: the images themselves.
         root: folder of downloaded files; see ``cache.data_root``.
@@ -142,22 +160,23 @@ def prepare(
     labels = labels or Parity()
     names = labels.in_use(classes or sources()[name].classes)
     order = interleave_classes(c, seed, labels.cycle(names))
-    _check_sizes(labels.unit(names), n_train, n_test)
-    if n_train + n_test > len(order):
-        raise DataError(
-            f"{name} has {len(order)} patterns in balanced classes; "
-            f"dataset.n_train + dataset.n_test = {n_train} + {n_test} asks for {n_train + n_test}."
-        )
+    _check_sizes(labels.unit(names), n_train, n_test, n_valid)
+    if n_train + n_test + n_valid > len(order):
+        raise DataError(f"{name} has {len(order)} patterns in balanced classes; {in_all(n_train, n_test, n_valid)}.")
     mean = images[order].mean(axis=0, dtype=np.float64)
-    used = order[: n_train + n_test]
+    used = order[: n_train + n_test + n_valid]
     x, shape = to_sphere(images[used], mean), sources()[name].shape
     if components:
         x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
-    data = _dataset(x, c[used], names, labels.values(c[used], names, None), n_train, shape)
-    return replace(data, n_outputs=labels.n_outputs(names))
+    y, ranks = labels.values(c[used], names, None), np.searchsorted(names, c[used])
+    x, y, ranks = map(torch.from_numpy, (x, y, ranks))
+    data = Dataset.of(x, y, n_train, n_test, n_valid, ranks)
+    return replace(data, shape=shape, n_outputs=labels.n_outputs(names))
 
 
-def prepare_synthetic(law: Law, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None) -> Dataset:
+def prepare_synthetic(
+    law: Law, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None, n_valid: int = 0
+) -> Dataset:
     """Draw patterns of a law and split them, balanced, as ``prepare`` does with images.
 
     Args:
@@ -166,37 +185,54 @@ def prepare_synthetic(law: Law, n_train: int, n_test: int, seed: int, *, labels:
         n_test: P_test, even.
         seed: the data seed.
         labels: from classes to y; the parity of the class if omitted, ±1 for the classes 1 and 0.
+        n_valid: validation patterns, even.
 
     Raises:
         DataError: classes that cannot be labelled or that hardly ever occur, or odd sizes.
     """
     labels = labels or Parity()
     names = labels.in_use(range(law.n_classes))
-    _check_sizes(labels.unit(names), n_train, n_test)
-    x, c, targets = draw(law, seed, labels.cycle(names), n_train + n_test)
-    data = _dataset(x, c, names, labels.values(c, names, targets), n_train, (law.dim,))
-    return replace(data, n_outputs=labels.n_outputs(names))
+    _check_sizes(labels.unit(names), n_train, n_test, n_valid)
+    x, c, targets = draw(law, seed, labels.cycle(names), n_train + n_test + n_valid)
+    y, ranks = torch.from_numpy(labels.values(c, names, targets)), torch.from_numpy(np.searchsorted(names, c))
+    data = Dataset.of(torch.from_numpy(x), y, n_train, n_test, n_valid, ranks)
+    if labels.real and targets is not None:
+        data = with_noise(data, law.noise_sd, seed)
+    return replace(data, shape=(law.dim,), n_outputs=labels.n_outputs(names))
 
 
-def _check_sizes(unit: int, n_train: int, n_test: int) -> None:
-    if n_train % unit or n_test % unit:
+def with_noise(data: Dataset, sd: float, seed: int) -> Dataset:
+    """The same patterns with N(0, sd²) added to what is learnt from: targets that are not those of the test patterns.
+
+    Test targets stay f*, so that (F − f*)² there is the excess risk. More patterns have the same noise and some more.
+    """
+
+    def noisy(y: Tensor | None, name: str) -> Tensor | None:
+        if y is None or not sd:
+            return y
+        return y + sd * torch.from_numpy(stream(seed, "synthetic", "noise", name).standard_normal(len(y)))
+
+    y_train = noisy(data.y_train, "train")
+    assert y_train is not None
+    return replace(data, y_train=y_train, y_valid=noisy(data.y_valid, "valid"), f_test=data.y_test)
+
+
+def in_all(n_train: int, n_test: int, n_valid: int) -> str:
+    """How many patterns three keys ask for, in words."""
+    sizes = {"dataset.n_train": n_train, "dataset.n_test": n_test} | ({"dataset.n_valid": n_valid} if n_valid else {})
+    return f"{' + '.join(sizes)} = {' + '.join(map(str, sizes.values()))} asks for {sum(sizes.values())}"
+
+
+def _check_sizes(unit: int, n_train: int, n_test: int, n_valid: int) -> None:
+    if n_train % unit or n_test % unit or n_valid % unit:
         what = "even" if unit == 2 else f"multiples of {unit}"
-        raise DataError(f"n_train = {n_train} and n_test = {n_test} must be {what}, or the labels are not balanced.")
+        sizes = f"n_train = {n_train} and n_test = {n_test}" + (f" and n_valid = {n_valid}" if n_valid else "")
+        raise DataError(f"{sizes} must be {what}, or the labels are not balanced.")
 
 
 def _on_sphere(images: np.ndarray, order: np.ndarray, mean: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(order), PCA_BLOCK):
         yield to_sphere(images[order[start : start + PCA_BLOCK]], mean)
-
-
-def _dataset(
-    x: np.ndarray, c: np.ndarray, names: Sequence[int], y: np.ndarray, n_train: int, shape: tuple[int, ...]
-) -> Dataset:
-    values = [torch.from_numpy(array) for array in (x, y, np.searchsorted(names, c))]
-    (x_train, y_train, c_train), (x_test, y_test, c_test) = (
-        [value[part] for value in values] for part in (slice(n_train), slice(n_train, None))
-    )
-    return Dataset(x_train, y_train, x_test, y_test, shape, c_train, c_test)
 
 
 def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:

@@ -98,7 +98,7 @@ FILES: Mapping[str, tuple[RemoteFile, ...]] = {
                     "https://rds.westernsydney.edu.au/Institutes/MARCS/BENS/EMNIST/emnist-gzip.zip",
                     "sha256:909a2a39c5e86bdd7662425e9b9c4a49bb582bf8d0edad427f3c3a9d0c6f7259",
                 ),
-                # The older archive, of which only the MD5 is known.
+                # The older archive: only its MD5 is known.
                 Mirror(
                     "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/gzip.zip",
                     "md5:58c8d27c78d21e728a6bc7b3cc06412e",

@@ -9,6 +9,7 @@ from feature_lazy.core.errors import DataError
 
 if TYPE_CHECKING:
     from feature_lazy.settings.config import Config
+    from feature_lazy.settings.groups import Data
 
 
 def listed(values: Sequence[object]) -> str:
@@ -16,10 +17,16 @@ def listed(values: Sequence[object]) -> str:
     return f"[{','.join(map(str, values))}]"
 
 
+def asked_for(data: Data) -> str:
+    """The keys that say how many patterns are used, with their values."""
+    sizes = f"dataset.n_train={data.n_train} and dataset.n_test={data.n_test}"
+    return f"{sizes} and dataset.n_valid={data.n_valid}" if data.n_valid else sizes
+
+
 def size_problems(config: Config, names: Sequence[int]) -> Iterator[str]:
     """Sizes that cannot be balanced, for these classes."""
     unit = config.labels.unit(names)
-    for key in ("n_train", "n_test"):
+    for key in ("n_train", "n_test", "n_valid"):
         size = getattr(config.dataset, key)
         if unit and size % unit:
             what = "even" if unit == 2 else f"a multiple of {unit}"

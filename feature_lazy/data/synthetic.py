@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from feature_lazy.core.streams import stream
-from feature_lazy.data.rules import label_problems, listed, size_problems
+from feature_lazy.data.rules import asked_for, label_problems, listed, size_problems
 from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
@@ -40,6 +40,11 @@ class Law(Data):
     def n_classes(self) -> int:
         """Number of classes: 0, 1, …."""
         return 2
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise on the real targets that are learnt from; those of the test set have none."""
+        return 0.0
 
     @abstractmethod
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -70,7 +75,8 @@ class Law(Data):
     def build(self, labels: Labels) -> Dataset:
         from feature_lazy.data.prepare import prepare_synthetic
 
-        return prepare_synthetic(self, self.n_train, self.n_test, self.seed, labels=labels)
+        sizes = (self.n_train, self.n_test, self.seed)
+        return prepare_synthetic(self, *sizes, labels=labels, n_valid=self.n_valid)
 
 
 @dataclass
@@ -81,8 +87,32 @@ class Gaussian(Law):
         return rng.standard_normal((n, self.dim))
 
 
+@dataclass
+class NoisyTargets(Law):
+    """A law with real targets f*(x), which are learnt with labels=regression.
+
+    Noise is on what is learnt from, training and validation patterns. Test targets stay f*.
+    """
+
+    noise: float = key(
+        0.0, "σ of N(0, σ²) on training and validation targets, with labels=regression", ge=0, later=True
+    )
+
+    @property
+    def noise_sd(self) -> float:
+        return self.noise
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        if self.noise and not config.labels.real:
+            yield (
+                f"dataset.noise={self.noise:g}: it is added to real targets, and labels={config.labels.kind} has none; "
+                "use labels=regression loss=mse."
+            )
+
+
 @option("dataset", "teacher_student")
-class TeacherStudent(Gaussian):
+class TeacherStudent(NoisyTargets, Gaussian):
     """The sign of a two-layer teacher of x ~ N(0, I): f*(x) = Σ_m erf(w_m·x/√(2d))/√M, w_m ~ N(0, I).
 
     The soft committee machine of Saad and Solla (Phys. Rev. E 52, 4225, 1995), as in Goldt et al. (arXiv:1906.08632).
@@ -134,10 +164,10 @@ class SparseParity(Law):
     def law_problems(self) -> Iterator[str]:
         if self.order > self.dim:
             yield f"dataset.order={self.order}: must be at most dataset.dim={self.dim}."
-        if self.n_train + self.n_test > 2 ** (self.dim - 1):
+        if self.patterns_used > 2 ** (self.dim - 1):
             yield (
-                f"dataset.dim={self.dim}: there are {2**self.dim} patterns of signs, and dataset.n_train="
-                f"{self.n_train} and dataset.n_test={self.n_test} may ask for half of them at most."
+                f"dataset.dim={self.dim}: there are {2**self.dim} patterns of signs, and {asked_for(self)} may ask for "
+                "half of them at most."
             )
 
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The dynamics that can be chosen, each as the system that the one integrator follows."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from feature_lazy.dynamics.model import LinearisedModel, Model, NetworkModel
 from feature_lazy.dynamics.momentum import MomentumFlow, relaxation_time
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.step import norm
 from feature_lazy.dynamics.system import WeightSystem
 
 
@@ -30,6 +32,7 @@ class Training:
         dt: first step to try, (M,) float64.
         model: what the weights of a state predict.
         t_end: where each member ends at the latest, (M,) float64; None: nowhere.
+        rest: which members have come to rest, (E,) bool; None: none does.
     """
 
     system: WeightSystem
@@ -38,6 +41,14 @@ class Training:
     dt: Tensor
     model: Model
     t_end: Tensor | None = None
+    rest: Callable[[State], Tensor] | None = None
+
+    @classmethod
+    def along(
+        cls, flow: NetworkFlow, system: WeightSystem, method: Method, y0: Tensor, dt: Tensor, model: Model
+    ) -> "Training":
+        """Follow a flow, which ends where it comes to rest if it has a penalty."""
+        return cls(system, method, y0, dt, model, *ends(flow, system))
 
     def record(self, state: State, flow: NetworkFlow) -> dict[str, float | str]:
         """What the training of one member has cost, in gradients of ``flow`` too, and what its method says of it."""
@@ -54,6 +65,23 @@ class Choice(Protocol):
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
         """Make it ready for members with the initial weights w0 (M, N)."""
         ...
+
+
+def ends(flow: NetworkFlow, system: WeightSystem) -> tuple[Tensor | None, Callable[[State], Tensor] | None]:
+    """Where members end at the latest, (M,) float64, and which have come to rest: of a flow with a penalty R.
+
+    Rest is where the velocity is below tol·‖∇R‖. Since 𝓛 bends by λ at least where the loss is convex in w, weights are
+    then within tol·‖w − c‖ of their end.
+    """
+    penalty = flow.penalty
+    if penalty is None:
+        return None, None
+
+    def rest(state: State) -> Tensor:
+        pull = penalty.pull(system.weights(state.y), state.member)
+        return norm(state.velocity) < penalty.tol * norm(pull)
+
+    return torch.full_like(flow.alpha, penalty.lifetime, dtype=torch.float64), rest
 
 
 def sqrt_h_alpha(flow: NetworkFlow) -> Tensor:
@@ -79,7 +107,7 @@ class GradientFlow:
     dt_init: float = 1.0
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
-        return Training(flow, self.method, w0, self.dt_init * time_scale(flow), _network(flow))
+        return Training.along(flow, flow, self.method, w0, self.dt_init * time_scale(flow), _network(flow))
 
 
 @dataclass(frozen=True)
@@ -101,12 +129,12 @@ class MomentumDynamics:
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
         tau = relaxation_time(self.c, self.kappa, sqrt_h_alpha(flow))
         system = MomentumFlow(flow, tau.to(w0))
-        return Training(system, self.method, system.at_rest(w0), self.dt_init * tau, _network(flow))
+        return Training.along(flow, system, self.method, system.at_rest(w0), self.dt_init * tau, _network(flow))
 
 
 @dataclass(frozen=True)
 class FrozenKernel:
-    """Gradient flow under the kernel of one moment of training, from F = 0 (App. A, eqs. 25–28).
+    """Gradient flow under the kernel of one moment of training, from F(w₀) (App. A, eqs. 25–28).
 
     At t = 0 this is the linearised network. For another moment the network is trained up to it first.
 
@@ -131,17 +159,18 @@ class FrozenKernel:
         system = LinearisedFlow(flow, w0, frozen)
         # The kernel's own scale: that of a trained network may be far from 1.
         dt = self.dt_init / system.rate().clamp(min=1e-300)
-        return Training(system, self.method, w0, dt, model)
+        return Training.along(flow, system, self.method, w0, dt, model)
 
     def _trained(self, flow: NetworkFlow, w0: Tensor) -> Tensor:
         scale = time_scale(flow)
-        end = None if math.isinf(self.time) else torch.full_like(scale, self.time)
-        limits = Limits(1e-12, scale, t_end=end, max_steps=1_000_000)
-        events = [converged(flow.loss, flow.labels)]
+        latest, rest = ends(flow, flow)
+        end = latest if math.isinf(self.time) else torch.full_like(scale, self.time)
+        limits = Limits(1e-12, scale, t_end=end, max_steps=1_000_000, rest=rest)
+        events = [converged(flow.loss, flow.labels, terminal=rest is None)]
         state = start(flow, self.method.stepper, w0, self.dt_init * scale, len(events))
         ended = finish(flow, self.method, state, limits, events=events)
         for outcome, t in zip(ended.outcomes, ended.state.t.tolist(), strict=True):
-            if outcome not in (Outcome.T_END, Outcome.CONVERGED):
+            if outcome not in (Outcome.T_END, Outcome.CONVERGED, Outcome.STATIONARY):
                 raise ConfigError(
                     f"dynamics=frozen_kernel: the training before ended at t = {t:.3g} with {outcome}, so there is "
                     "no kernel to freeze; use dynamics.at=start, or a time before."

@@ -32,6 +32,9 @@ def half_loss(loss: Loss, labels: Tensor, n_outputs: int = 1) -> Event:
     return Event("t_half", lambda outputs: loss(outputs, labels).mean(1) - half)
 
 
-def converged(loss: Loss, labels: Tensor) -> Event:
-    """t_stop: every training pattern has a margin above the loss's stop margin (section 3)."""
-    return Event("t_stop", lambda outputs: loss.stop_margin - loss.margin(outputs, labels).amin(1), terminal=True)
+def converged(loss: Loss, labels: Tensor, *, terminal: bool = True) -> Event:
+    """t_stop: every training pattern has a margin above the loss's stop margin (section 3).
+
+    Under a regulariser it ends nothing: that balances the loss, and patterns may be fit long before or never.
+    """
+    return Event("t_stop", lambda outputs: loss.stop_margin - loss.margin(outputs, labels).amin(1), terminal=terminal)

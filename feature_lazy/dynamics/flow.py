@@ -1,6 +1,7 @@
 """The gradient flow of a network."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,19 +9,19 @@ from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.dynamics.losses import push
+from feature_lazy.dynamics.regularisers import penalty
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.factors import kernel_flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
-from feature_lazy.networks.base import Layered, Network
+from feature_lazy.networks.base import Layered, LayerShape, Network
 from feature_lazy.networks.outputs import places, span
-from feature_lazy.settings.groups import Loss
+from feature_lazy.settings.groups import Loss, Regulariser
+from feature_lazy.settings.scales import CROSSOVER, rescaled
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
 KERNELS_HELD = 2
-"""Of each member, while a step works with Θ: that of all members, and that of the members in the step."""
-BOUNDARY = 10.0
-"""√h·α between the regimes."""
+"""Copies of Θ of each member while a step works with it: all members', and those of the members in the step."""
 
 
 def outputs_in_chunks(architecture: Network, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
@@ -56,9 +57,14 @@ def _flops(net: Network, n: int) -> Flops:
     return replace(
         passes,
         linearise=n * (net.forward_flops + net.n_outputs * net.signal_flops),
-        kernel=kernel_flops(net.layers, n, net.n_outputs),
+        kernel=kernel_flops(_trained(net), n, net.n_outputs),
         pull_back=n * net.forward_flops,
     )
+
+
+def _trained(net: Layered) -> list[LayerShape]:
+    """The layers that make the kernel."""
+    return [layer for name, layer in zip(net.layout.shapes, net.layers, strict=True) if name not in net.layout.fixed]
 
 
 def _bytes_per_pattern(architecture: Network, w: Tensor) -> int:
@@ -80,18 +86,24 @@ class NetworkTangent:
     def pull_back(self, a: Tensor) -> Tensor:
         return self.linear.pull_back(a / self.alpha[:, None])
 
+    def push_forward(self, v: Tensor) -> Tensor:
+        return self.alpha[:, None] * self.linear.push_forward(v)
+
     def select(self, rows: Tensor) -> "NetworkTangent":
         return NetworkTangent(self.linear.select(rows), self.outputs[rows], self.alpha[rows], self.memory_limit)
 
 
 class NetworkFlow:
-    """Gradient flow ẇ = −∇𝓛, 𝓛 = 1/(α²P) Σ ℓ(F, y), F = α(f(w, x) − f(w₀, x)) (eqs. 6–7).
+    """Gradient flow ẇ = −∇𝓛, 𝓛 = 1/(α²P) Σ ℓ(F, y) + R(w), F = α(f(w, x) − f(w₀, x)) (eqs. 6–7, where R = 0).
 
     A network with C outputs has P·C of them on the training set, flat: only the loss and what picks patterns know C.
 
     Attributes:
         initial: f(w₀, x) on the whole training set, (M, P·C).
-        f0: what is taken off f: the same, or 0 where F is not centred.
+        f0: what is taken off f: the same, or 0 where F is not centred; less what was before, over α.
+        before: F of a training before, by patterns, if F goes on from one.
+        offset: the same on the training set, (M, P·C).
+        penalty: R, if there is one.
     """
 
     def __init__(
@@ -105,6 +117,7 @@ class NetworkFlow:
         w0: Tensor,
         memory_limit: float = float("inf"),
         centred: bool = True,
+        regulariser: Regulariser | None = None,
     ) -> None:
         """Fix what the flow depends on.
 
@@ -117,6 +130,10 @@ class NetworkFlow:
             w0: initial weights of each member, (M, N).
             memory_limit: bytes for one chunk of patterns.
             centred: false for F = αf: what is taken off f is then 0.
+            regulariser: R; none if omitted.
+
+        Raises:
+            ConfigError: a regulariser that does not fit.
         """
         self.architecture = architecture
         self.x = x
@@ -128,7 +145,17 @@ class NetworkFlow:
         self.centred = centred
         self.initial = outputs_in_chunks(architecture, w0, x, memory_limit)
         self.f0 = self.initial if centred else torch.zeros_like(self.initial)
+        self.before: Callable[[Tensor], Tensor] | None = None
+        self.offset: Tensor | None = None
         self.flops = _flops(architecture, len(x))
+        self.penalty = None if regulariser is None else penalty(regulariser, architecture.layout, w0, centred=centred)
+
+    def after(self, before: Callable[[Tensor], Tensor]) -> "NetworkFlow":
+        """The flow of F = α(f − f₀) + F of a training before, which is given by patterns (n, d) → (M, n·C)."""
+        whole = copy.copy(self)
+        whole.before, whole.offset = before, before(self.x)
+        whole.f0 = self.f0 - whole.offset / self.alpha[:, None]
+        return whole
 
     def weights(self, y: Tensor) -> Tensor:
         """See ``WeightSystem.weights``: the state itself."""
@@ -147,6 +174,7 @@ class NetworkFlow:
         part = copy.copy(self)
         part.x, part.labels = self.x[patterns], self.labels[patterns]
         part.f0, part.alpha = self.f0[member].gather(1, places(patterns, self.n_outputs)), self.alpha[member]
+        part.penalty = None if self.penalty is None else self.penalty.restricted(member)
         part.flops = _flops(self.architecture, patterns.shape[1])
         return part
 
@@ -156,10 +184,12 @@ class NetworkFlow:
         if together < len(y):
             parts = [self._evaluate(y[part], member[part]) for part in chunks(len(y), together)]
             velocity, outputs = (torch.cat(values) for values in zip(*parts, strict=True))
-            return velocity, outputs
-        return self._evaluate(y, member)
+        else:
+            velocity, outputs = self._evaluate(y, member)
+        return velocity if self.penalty is None else velocity + self.penalty.pull(y, member), outputs
 
     def _evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+        """The same without R, for members that are done at once."""
         w = y.detach().requires_grad_()
         velocity = torch.zeros_like(y)
         alpha, f0, x, labels = self.alpha[member, None], self.f0[member], self._x(member), self._labels(member)
@@ -192,6 +222,8 @@ class NetworkFlow:
 
     @property
     def kernel_fits(self) -> bool:
+        if self.penalty is not None and self.penalty.rate is None:
+            return False
         return KERNELS_HELD * (self.x.shape[-2] * self.n_outputs) ** 2 * self.x.element_size() <= self.memory_limit
 
     @property
@@ -199,8 +231,8 @@ class NetworkFlow:
         return self.loss.curvature / self.n_train
 
     def laziness(self, member: Tensor) -> Tensor:
-        """√h·α/10: the kernel change passes 1 near 10 for every width, and falls as its inverse (Fig. 5a)."""
-        return self.alpha[member].double() * self.architecture.last_fan_in**0.5 / BOUNDARY
+        """√h·α over ``CROSSOVER``: the kernel change falls as its inverse (Fig. 5a)."""
+        return rescaled(self.alpha[member].double(), self.architecture.last_fan_in) / CROSSOVER
 
     def _x(self, member: Tensor) -> Tensor:
         """Patterns, shared by all members, (P, d), or those of each, (E, k, d)."""

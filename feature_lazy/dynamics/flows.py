@@ -116,17 +116,15 @@ class MomentumFlowOption(Flow):
 
 @option("dynamics", "frozen_kernel")
 class FrozenKernelOption(Flow):
-    """Gradient flow under the kernel of one moment of training, from F = 0 (App. A, eqs. 25–28)."""
+    """Gradient flow under the kernel of one moment of training (App. A, eqs. 25–28).
+
+    It starts from F = 0; with centred=false from αf₀.
+    """
 
     at: str = key(
         "start", "when the kernel is taken: before, at the end of or during training", choices=("start", "end", "time")
     )
     time: float = key(1.0, "t at which the kernel is taken, with at=time", gt=0)
-
-    def problems(self, config: Config) -> Iterator[str]:
-        yield from super().problems(config)
-        if not config.centred:
-            yield f"centred=false: dynamics={self.kind} starts from F = 0; leave centred=true."
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
         from feature_lazy.dynamics.choices import FrozenKernel

@@ -15,7 +15,8 @@ class FrozenKernelFlow:
     """ȧ = b(F), F = F₀ + Θa + (u·a)²·r, with b = −∂ℓ/∂F/P: the state is a, P numbers.
 
     Without r this is dF/dt = −(1/P)Θ ∂ℓ/∂F, the flow of a linear model. u·a says how far a step has come along some
-    direction, so r is what the network does beyond its linearisation: the second order of a Taylor expansion.
+    direction, so r is what the network does beyond its linearisation: the second order of a Taylor expansion. Under a
+    penalty a decays while it grows, ȧ = b(F) − λa.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class FrozenKernelFlow:
         outputs: Tensor,
         push: Callable[[Tensor, Tensor], Tensor],
         bend: "Bend | None" = None,
+        decay: float = 0.0,
     ) -> None:
         """Freeze a kernel.
 
@@ -32,8 +34,9 @@ class FrozenKernelFlow:
             outputs: F₀ at a = 0, (E, P).
             push: b(F) of some members, (E, P) and (E,) → (E, P).
             bend: what the outputs do beyond F₀ + Θa.
+            decay: λ.
         """
-        self.theta, self.outputs0, self.push, self.bend = theta, outputs, push, bend
+        self.theta, self.outputs0, self.push, self.bend, self.decay = theta, outputs, push, bend, decay
         self.flops = Flops(evaluate=2.0 * outputs.shape[1] ** 2, outputs=2.0 * outputs.shape[1] ** 2)
         self._rows = torch.arange(len(theta), device=theta.device)
         self._now = (theta, outputs, bend)
@@ -50,21 +53,29 @@ class FrozenKernelFlow:
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.outputs(y, member)
-        return self.push(outputs, member), outputs
+        return self._decaying(self.push(outputs, member), y), outputs
+
+    def _decaying(self, push: Tensor, a: Tensor) -> Tensor:
+        return torch.sub(push, a, alpha=self.decay) if self.decay else push
 
     def velocities(self, a: Tensor, member: int) -> Tensor:
         """Velocities ȧ of one member at many states a (n, P): (n, P)."""
         outputs = self.outputs0[member] + a @ self.theta[member]
         if self.bend is not None:
             outputs = self.bend.select(self._rows.new_tensor([member])).added_to(outputs, a)
-        return self.push(outputs, self._rows.new_full((len(a),), member))
+        return self._decaying(self.push(outputs, self._rows.new_full((len(a),), member)), a)
 
     def radius(self) -> Tensor:
-        """Largest eigenvalue of Θ for each member, from below, by power iteration: (E,)."""
-        vector = self.theta.sum(1, keepdim=True)
-        for _ in range(POWER_ITERATIONS):
-            vector = torch.bmm(vector / torch.linalg.vector_norm(vector, dim=2, keepdim=True), self.theta)
-        return torch.linalg.vector_norm(vector, dim=2)[:, 0].double()
+        """Largest eigenvalue of Θ for each member, from below: (E,)."""
+        return largest_eigenvalue(self.theta)
+
+
+def largest_eigenvalue(theta: Tensor) -> Tensor:
+    """Largest eigenvalue of kernels (E, P, P), from below, by power iteration: (E,)."""
+    vector = theta.sum(1, keepdim=True)
+    for _ in range(POWER_ITERATIONS):
+        vector = torch.bmm(vector / torch.linalg.vector_norm(vector, dim=2, keepdim=True), theta)
+    return torch.linalg.vector_norm(vector, dim=2)[:, 0].double()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The one integration loop: step, accept or reject, report, and let finished members leave the batch."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ class Limits:
         max_steps: trial steps of a member, rejected ones included; resumable.
         time_budget: seconds of this call; resumable.
         t_end: where each member of the batch ends at the latest, (M,) float64; None: nowhere.
+        rest: which members have come to rest, (E,) bool; None: none does.
     """
 
     dt_floor: float
@@ -44,6 +45,7 @@ class Limits:
     t_end: Tensor | None = None
     max_steps: float = float("inf")
     time_budget: float = float("inf")
+    rest: Callable[[State], Tensor] | None = None
 
 
 def start(system: System, stepper: Stepper[Any], y0: Tensor, dt: Tensor, n_events: int) -> State:
@@ -270,11 +272,12 @@ def _outcomes(
     spent = state.steps + state.rejected >= limits.max_steps
     # t + (t_end - t) may miss t_end by a rounding error.
     arrived = torch.zeros_like(spent) if limits.t_end is None else state.t >= limits.t_end[state.member] * (1 - 1e-14)
-    columns = (t_stop.isfinite(), arrived, stuck, trial.error.isfinite(), spent)
+    rest = torch.zeros_like(spent) if limits.rest is None else limits.rest(state)
+    columns = (t_stop.isfinite(), rest, arrived, stuck, trial.error.isfinite(), spent)
     outcomes: list[Outcome | None] = []
-    for ended, at_end, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
-        if ended or at_end:
-            outcomes.append(Outcome.CONVERGED if ended else Outcome.T_END)
+    for ended, still, at_end, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
+        if ended or still or at_end:
+            outcomes.append(Outcome.CONVERGED if ended else Outcome.STATIONARY if still else Outcome.T_END)
         elif is_stuck:
             outcomes.append(Outcome.DT_FLOOR if finite else Outcome.NON_FINITE)
         elif out_of_steps:

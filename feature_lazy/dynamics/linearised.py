@@ -12,9 +12,9 @@ from feature_lazy.networks.outputs import places
 
 
 class LinearisedFlow:
-    """ẇ = −∇𝓛 with F = αJ(w − w₀), where J is the network's Jacobian at some fixed weights.
+    """ẇ = −∇𝓛 with F = F₀ + αJ(w − w₀), where J is the network's Jacobian at some fixed weights; F₀ = 0 if centred.
 
-    In function space this is dF/dt = −(1/P)Θ ∂ℓ/∂F with Θ = JJᵀ, from F = 0. It needs products with J and Jᵀ, and Θ
+    In function space this is dF/dt = −(1/P)Θ ∂ℓ/∂F with Θ = JJᵀ. It needs products with J and Jᵀ, and Θ
     itself only for a method that asks for it: without, it is followed where (P·C)² numbers do not fit.
     """
 
@@ -26,10 +26,17 @@ class LinearisedFlow:
             w0: initial weights of each member, (M, N).
             w_frozen: where J is taken, (M, N).
         """
-        self.flow, self.w0 = flow, w0
+        self.flow, self.w0, self.penalty = flow, w0, flow.penalty
+        plain = flow.centred and flow.offset is None
+        self.outputs0 = None if plain else flow.alpha[:, None] * (flow.initial - flow.f0)
         self.theta: Tensor | None = None
         params = flow.architecture.layout.unflatten(w_frozen)
         self.linear = first_order(flow.architecture, params, flow.x, flow.memory_limit)
+
+    @property
+    def alpha(self) -> Tensor:
+        """α of each member of the batch, (M,)."""
+        return self.flow.alpha
 
     @property
     def flops(self) -> Flops:
@@ -65,13 +72,15 @@ class LinearisedFlow:
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
         """F on the training set (E, P·C)."""
-        return self._jacobian(member).push_forward(y - self.w0[member]) * self.flow.alpha[member, None]
+        moved = self._jacobian(member).push_forward(y - self.w0[member]) * self.flow.alpha[member, None]
+        return moved if self.outputs0 is None else self.outputs0[member] + moved
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """−∇𝓛 (E, N) and F on the training set (E, P·C) at weights y (E, N)."""
         outputs = self.outputs(y, member)
         push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
-        return self._jacobian(member).pull_back(push), outputs
+        velocity = self._jacobian(member).pull_back(push)
+        return velocity if self.penalty is None else velocity + self.penalty.pull(y, member), outputs
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return self.flow.push(outputs, member)
@@ -82,6 +91,9 @@ class LinearisedFlow:
     def restricted(self, member: Tensor, patterns: Tensor) -> "LinearisedFlow":
         part = copy.copy(self)
         part.flow, part.w0 = self.flow.restricted(member, patterns), self.w0[member]
+        part.penalty = part.flow.penalty
+        if self.outputs0 is not None:
+            part.outputs0 = self.outputs0[member].gather(1, places(patterns, self.n_outputs))
         part.linear, part.theta = self._jacobian(member).on(patterns), None
         if self.theta is not None:
             chosen = places(patterns, self.n_outputs)
@@ -96,7 +108,7 @@ class LinearisedFlow:
         return self.theta[member]
 
     def rate(self) -> Tensor:
-        """How fast F begins to move, ‖dF/dt‖ over √P at F = 0: (M,) float64."""
+        """How fast F begins to move, ‖dF/dt‖ over √P at w₀: (M,) float64."""
         member = torch.arange(len(self.w0), device=self.w0.device)
         velocity, outputs = self.evaluate(self.w0, member)
         moved = self.linear.push_forward(velocity) * self.flow.alpha[:, None]
@@ -117,8 +129,11 @@ class FrozenTangent:
         return self.system.kernel(self.member)
 
     def pull_back(self, a: Tensor) -> Tensor:
-        alpha = self.system.flow.alpha[self.member, None]
+        alpha = self.system.alpha[self.member, None]
         return self.system.linear.select(self.member).pull_back(a / alpha)
+
+    def push_forward(self, v: Tensor) -> Tensor:
+        return self.system.alpha[self.member, None] * self.system.linear.select(self.member).push_forward(v)
 
     def select(self, rows: Tensor) -> "FrozenTangent":
         return FrozenTangent(self.system, self.outputs[rows], self.member[rows])

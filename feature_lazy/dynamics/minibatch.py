@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.streams import stream
 from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.model import NetworkModel
+from feature_lazy.dynamics.regularisers import pulls_to_zero
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
@@ -70,7 +72,7 @@ class MinibatchTraining:
         return torch.zeros_like(y), self.outputs(y, member)
 
     def updates(self, y: Tensor, member: Tensor, first: Tensor, count: int) -> Tensor:
-        """The state after some updates, of which ``first`` (E,) were done before."""
+        """The state after some updates; ``first`` (E,) of these were done before."""
         for index in range(count):
             done = first + index
             # Members of a batch are at the same update, unless a budget has stopped some of them before.
@@ -80,8 +82,18 @@ class MinibatchTraining:
                 velocity, _ = part.evaluate(self.weights(y[rows]), member[rows])
                 scale = self.scale[member[rows]]
                 moved = self.optimiser.update(y[rows], -velocity, done[rows] + 1, scale, part)
+                if self.optimiser.weight_decay:
+                    moved = moved - self._decayed(y[rows], scale)
                 y = y.index_copy(0, rows, moved)
         return y
+
+    def _decayed(self, y: Tensor, scale: Tensor) -> Tensor:
+        """What decoupled weight decay takes off a state y (E, D) in an update (Loshchilov and Hutter 2019): (E, D)."""
+        layout = self.flow.architecture.layout
+        share = (self.optimiser.weight_decay * self.optimiser.rate(scale))[:, None].to(y)
+        lost = torch.zeros_like(y)
+        self.weights(lost)[:] = layout.scattered(layout.gathered(share * self.weights(y)))
+        return lost
 
     def _patterns(self, index: int, device: torch.device) -> Tensor:
         """Patterns of a minibatch: the next ones of one random order of the training set after another."""
@@ -96,12 +108,17 @@ def prepare(optimiser: Optimiser, flow: NetworkFlow, w0: Tensor) -> Training:
     """Make an optimiser ready for members with the initial weights w0 (M, N).
 
     Raises:
-        ConfigError: a value that the optimiser's keys do not allow.
+        ConfigError: a value that the optimiser's keys do not allow, or weight decay that does not fit.
     """
     check_option(optimiser, "dynamics")
+    decay = f"dynamics.weight_decay={optimiser.weight_decay:g}"
+    if optimiser.weight_decay and flow.centred:
+        raise ConfigError(pulls_to_zero(decay))
     unit = torch.ones_like(flow.alpha, dtype=torch.float64)
     scale = unit * flow.alpha.double() / math.sqrt(flow.architecture.last_fan_in)
     scale = scale if optimiser.units == "authors" else unit
+    if float((optimiser.weight_decay * optimiser.rate(scale)).max()) >= 1:
+        raise ConfigError(f"{decay}: an update would take all of a weight off; lr × weight_decay must be below 1.")
     batch = min(optimiser.batch, flow.n_train)
     unit = optimiser.unit(scale)
     system = MinibatchTraining(flow, optimiser, batch, optimiser.batch_seed, unit, scale)

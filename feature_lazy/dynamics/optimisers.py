@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feature_lazy.dynamics.regularisers import pulls_to_zero
 from feature_lazy.settings.groups import Dynamics
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from feature_lazy.dynamics.choices import Training
     from feature_lazy.dynamics.flow import NetworkFlow
+    from feature_lazy.settings.config import Config
 
 
 @dataclass
@@ -31,6 +34,13 @@ class Optimiser(Dynamics):
     updates: int = key(100_000, "where training ends at the latest", ge=1)
     check_every: int = key(0, "updates between two looks at the whole training set; 0: an epoch", ge=0)
 
+    weight_decay: float = key(
+        0.0,
+        "decoupled: an update takes lr × weight_decay of each trained weight off, beside its step; for centred=false",
+        ge=0,
+        later=True,
+    )
+
     slots = 0
     """Vectors of the size of the weights that it keeps, behind the weights in the state."""
 
@@ -43,6 +53,20 @@ class Optimiser(Dynamics):
         import torch
 
         return torch.ones_like(scale)
+
+    def rate(self, scale: Tensor) -> Tensor:
+        """Learning rate of an update in the article's units, (M,) float64: what ``weight_decay`` is multiplied by.
+
+        Args:
+            scale: as in ``unit``.
+        """
+        import torch
+
+        return torch.full_like(scale, self.lr)
+
+    def problems(self, config: Config) -> Iterator[str]:
+        if self.weight_decay and config.centred is True:
+            yield pulls_to_zero(f"dynamics.weight_decay={self.weight_decay:g}")
 
     @abstractmethod
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, scale: Tensor, flow: NetworkFlow) -> Tensor:
@@ -68,6 +92,9 @@ class Sgd(Optimiser):
 
     def unit(self, scale: Tensor) -> Tensor:
         return self.lr * scale
+
+    def rate(self, scale: Tensor) -> Tensor:
+        return self.unit(scale)
 
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, scale: Tensor, flow: NetworkFlow) -> Tensor:
         return y.addcmul(gradient, self.unit(scale)[:, None].to(y), value=-1)

@@ -7,6 +7,7 @@ class Outcome(StrEnum):
     """The reason why a member left the batch."""
 
     CONVERGED = "converged"
+    STATIONARY = "stationary"
     T_END = "t_end"
     DT_FLOOR = "dt_floor"
     NON_FINITE = "non_finite"
@@ -27,6 +28,7 @@ class Outcome(StrEnum):
 
 _MEANING = {
     Outcome.CONVERGED: "every training pattern has a margin F·y above the stop margin (1 for the soft hinge)",
+    Outcome.STATIONARY: "loss and regulariser balance: the gradient of 𝓛 is below regulariser.tol of the regulariser's",
     Outcome.T_END: "the time that was asked for is reached",
     Outcome.DT_FLOOR: "no step above dt_floor was accepted: a kink of the flow (hinge), or bounds too tight",
     Outcome.NON_FINITE: "infinities or NaN at every step down to dt_floor",

@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from feature_lazy.dynamics.regularisers import Penalty
+
 
 @dataclass(frozen=True)
 class Flops:
@@ -66,6 +68,10 @@ class Tangent(Protocol):
         """Θ = JJᵀ, (E, P, P)."""
         ...
 
+    def push_forward(self, v: Tensor) -> Tensor:
+        """αJv for v (E, D): (E, P)."""
+        ...
+
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa/α for a (E, P): (E, D)."""
         ...
@@ -77,7 +83,20 @@ class Tangent(Protocol):
 
 @runtime_checkable
 class TangentSystem(System, Protocol):
-    """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs."""
+    """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs.
+
+    With a penalty R of one rate λ it is ẏ = Jᵀb/α − λ(y − c).
+    """
+
+    @property
+    def alpha(self) -> Tensor:
+        """α of each member of the batch, (M,)."""
+        ...
+
+    @property
+    def penalty(self) -> Penalty | None:
+        """R, if there is one."""
+        ...
 
     @property
     def n_outputs(self) -> int:
@@ -98,7 +117,7 @@ class TangentSystem(System, Protocol):
 
     @property
     def kernel_fits(self) -> bool:
-        """Whether Θ of one member fits into the memory limit; else the flow is to be followed without it."""
+        """Whether Θ of one member fits into the memory limit, and R has one rate; else the flow is followed without."""
         ...
 
     @property

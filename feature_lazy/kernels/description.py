@@ -94,7 +94,7 @@ def centred(theta: Tensor) -> Tensor:
         The same shape; rows and columns sum to zero.
 
     Raises:
-        ValueError: a kernel that is not square, not finite, or constant, of which only rounding would be left.
+        ValueError: a kernel that is not square, not finite, or constant: centred, only its rounding would be left.
     """
     rounding = theta.shape[-1] * torch.finfo(theta.dtype).eps * norm(theta)
     result = _centre(theta)

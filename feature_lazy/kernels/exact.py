@@ -55,7 +55,7 @@ def tangent_kernel(
     limit = _limit(shape, params, 1, memory_limit)
     if isinstance(architecture, Layered):
         theta = _zeros(shape, params)
-        _fill(architecture, params, x1, x2, [theta] * len(architecture.layers), limit, trace=trace)
+        _fill(architecture, params, x1, x2, [theta] * len(architecture.layout.trained), limit, trace=trace)
     else:
         theta = jacobian_kernel(architecture, params, x1, x2, trace=trace, memory_limit=limit, check_finite=False)
     return _finite(theta) if check_finite else theta
@@ -70,7 +70,7 @@ def layer_kernels(
     memory_limit: float | None = None,
     check_finite: bool = True,
 ) -> dict[str, Tensor]:
-    """The contribution of each weight to Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
+    """The part of each trained weight in Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
 
     Raises:
         ConfigError: a network that does not show its layers.
@@ -79,7 +79,7 @@ def layer_kernels(
     """
     if not isinstance(architecture, Layered):
         raise ConfigError("this network does not show its layers, so its kernel has no parts: use tangent_kernel.")
-    names, shape = list(architecture.layout.shapes), _shape(architecture, params, x1, x2)
+    names, shape = architecture.layout.trained, _shape(architecture, params, x1, x2)
     limit = _limit(shape, params, len(names), memory_limit)
     parts = {name: _zeros(shape, params) for name in names}
     _fill(architecture, params, x1, x2, list(parts.values()), limit)

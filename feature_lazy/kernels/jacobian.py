@@ -231,15 +231,17 @@ def jacobian_kernel(
         ConfigError: a network that ``torch.func`` cannot differentiate.
         NumericalError: entries of Θ that are not finite.
     """
-
-    def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return architecture.apply({name: weight[None] for name, weight in weights.items()}, x)[0]
-
+    trained = architecture.layout.trained
     some, n_outputs = next(iter(params.values())), architecture.n_outputs
     c, n = 1 if trace else n_outputs, x1.shape[-2]
     theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
     for member, its_theta in enumerate(theta):
-        jacobian = Jacobian(function, {name: weight[member].detach() for name, weight in params.items()}, n_outputs)
+        own = {name: weight[member].detach() for name, weight in params.items()}
+
+        def function(weights: Mapping[str, Tensor], x: Tensor, own: Mapping[str, Tensor] = own) -> Tensor:
+            return architecture.apply({name: weight[None] for name, weight in {**own, **weights}.items()}, x)[0]
+
+        jacobian = Jacobian(function, {name: own[name] for name in trained}, n_outputs)
         x = x1 if x1.dim() == 2 else x1[member]
         add_kernel(its_theta, jacobian, x, x2, trace=trace, memory_limit=memory_limit, check_finite=check_finite)
     return theta

@@ -1,7 +1,7 @@
 """A network to first order by the factors of its layers, and its exact tangent kernel Θ (eq. 5), without a Jacobian."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
 from feature_lazy.kernels.factors import Factors, row_blocks
 from feature_lazy.networks.base import Layered
-from feature_lazy.networks.layout import Params
+from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.outputs import places
 
 
@@ -19,22 +19,26 @@ class Linearisation:
 
     Attributes:
         outputs: f(w, x), (E, P·C).
-        layers: the factors behind each weight, in the order of the layout.
+        layers: the factors behind each trained weight, in the order of the layout.
+        layout: names and shapes of all weights.
     """
 
     outputs: Tensor
     layers: list[Factors]
+    layout: Layout
 
     @classmethod
     def around(cls, architecture: Layered, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
         """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (E, P, d)."""
-        leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
+        trained = architecture.layout.trained
+        leaves = {name: weight.detach().requires_grad_(name in trained) for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
         per_pattern = COPIES_PER_ACTIVATION * members * architecture.activations_per_pattern * x.element_size()
         n, c, outputs, layers = x.shape[-2], architecture.n_outputs, [], []
         for chunk in chunks(n, chunk_size(n, per_pattern, min(memory_limit, 4 * WORKING))):
             with torch.enable_grad():
-                output, taps = architecture.taps(leaves, x[..., chunk, :])
+                output, every = architecture.taps(leaves, x[..., chunk, :])
+                taps = [tap for tap in every if tap.name in trained]
                 signals = _signals(output, [tap.preactivations for tap in taps], c)
             outputs.append(output.detach())
             parts = [Factors.of(tap, b, memory_limit, c) for tap, b in zip(taps, signals, strict=True)]
@@ -45,33 +49,33 @@ class Linearisation:
             layers = layers or [part.room(n) for part in parts]
             for layer, part in zip(layers, parts, strict=True):
                 layer.put(part, chunk)
-        return cls(torch.cat(outputs, dim=1), layers)
+        return cls(torch.cat(outputs, dim=1), layers, architecture.layout)
 
     def select(self, members: Tensor) -> "Linearisation":
         """The same for some members, (k,)."""
-        return Linearisation(self.outputs[members], [layer.select(members) for layer in self.layers])
+        return replace(self, outputs=self.outputs[members], layers=[layer.select(members) for layer in self.layers])
 
     def on(self, patterns: Tensor) -> "Linearisation":
         """The same on some patterns of each member, (E, k)."""
         chosen = places(patterns, self.layers[0].n_outputs)
-        return Linearisation(self.outputs.gather(1, chosen), [layer.on(patterns) for layer in self.layers])
+        outputs = self.outputs.gather(1, chosen)
+        return replace(self, outputs=outputs, layers=[layer.on(patterns) for layer in self.layers])
 
     def traced(self) -> "Linearisation":
         """The same with the sum of all outputs in place of each, whose kernel is the trace over outputs."""
         outputs = self.outputs.unflatten(1, (-1, self.layers[0].n_outputs)).sum(2)
-        return Linearisation(outputs, [layer.traced() for layer in self.layers])
+        return replace(self, outputs=outputs, layers=[layer.traced() for layer in self.layers])
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """Jv for v (E, N), flat in the order of the layers: (E, P·C)."""
-        parts = v.split([layer.shape.fan_in * layer.shape.fan_out for layer in self.layers], dim=1)
+        """Jv for v (E, N), flat in the order of the layout: (E, P·C)."""
         outputs = torch.zeros_like(self.outputs)
-        for layer, part in zip(self.layers, parts, strict=True):
+        for layer, part in zip(self.layers, self.layout.gathered(v), strict=True):
             outputs += layer.push_forward(part)
         return outputs
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa for a (E, P·C), flat in the order of the layers: (E, N)."""
-        return torch.cat([layer.pull_back(a) for layer in self.layers], dim=1)
+        """Jᵀa for a (E, P·C), flat in the order of the layout: (E, N)."""
+        return self.layout.scattered([layer.pull_back(a) for layer in self.layers])
 
     def kernel(self, memory_limit: float) -> Tensor:
         """Θ = JJᵀ on its own patterns, (E, P, P)."""

@@ -116,7 +116,7 @@ def _reasons(found: Survey) -> list[RenderableType]:
     for state in (State.FAILED, State.DAMAGED, State.INTERRUPTED, State.STOPPED, State.QUEUED, State.DONE):
         stories = Counter(entry.note for entry in found.having(state) if entry.note)
         for note, count in stories.most_common(MOST):
-            if state is State.DONE and note in ("converged", "t_end"):
+            if state is State.DONE and note in ("converged", "stationary", "t_end"):
                 continue
             first = next(entry for entry in found.having(state) if entry.note == note)
             where = f"  ({found.root / 'runs' / first.run_id})" if state in (State.FAILED, State.DAMAGED) else ""

@@ -19,8 +19,8 @@ from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.functional import of_module
 from feature_lazy.networks.generic import Generic
-from feature_lazy.networks.layout import Layout
-from feature_lazy.settings.groups import Loss
+from feature_lazy.networks.layout import Layout, partly
+from feature_lazy.settings.groups import Dynamics, Loss, Regulariser
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ MEMORY = 2.0**30
 
 
 @torch.no_grad()
-def follow(
+def follow(  # noqa: PLR0913 - a choice each, with a default
     network: AnyNetwork,
     weights: Mapping[str, Tensor] | None,
     train: tuple[Tensor, Tensor],
@@ -81,6 +81,7 @@ def follow(
     test: Tensor | None = None,
     loss: Loss | None = None,
     dynamics: Choice | None = None,
+    regulariser: Regulariser | None = None,
     times: Sequence[float] | None = None,
     t_end: float | None = None,
 ) -> Trajectory:
@@ -96,16 +97,19 @@ def follow(
         test: patterns (P_test, …).
         loss: ℓ(F, y) per pattern; default: the soft hinge of the article, β = 20, and cross-entropy for classes.
         dynamics: how the weights move, from ``feature_lazy.dynamics.choices``, or an option of the group
-            ``dynamics``; default: gradient flow by ``auto``.
+            ``dynamics``, whose ``train`` says which weights move; default: gradient flow by ``auto``.
+        regulariser: a term of 𝓛, an option of the group ``regulariser``; training then ends where it comes to rest.
         times: observation times; default: eight per factor of ten.
         t_end: where training ends if not all patterns are fit before.
 
     Raises:
-        ConfigError: shapes, dtypes or labels that do not fit.
+        ConfigError: shapes, dtypes, labels, names of weights or a regulariser that do not fit.
     """
     x, y = train
     _check(x, y, test)
     architecture, weights = as_architecture(network, weights, x)
+    if isinstance(dynamics, Dynamics):
+        architecture = partly(architecture, dynamics.train)
     n_outputs = architecture.n_outputs
     _check_labels(y, n_outputs)
     # Integers would be taken for classes.
@@ -113,14 +117,16 @@ def follow(
     w0 = architecture.layout.flatten({name: weight.detach()[None] for name, weight in weights.items()})
     loss = loss or default_loss(architecture)
     scale = w0.new_tensor([alpha])
-    flow = NetworkFlow(architecture, x.flatten(1), y, loss, alpha=scale, w0=w0, memory_limit=MEMORY)
+    flow = NetworkFlow(
+        architecture, x.flatten(1), y, loss, alpha=scale, w0=w0, memory_limit=MEMORY, regulariser=regulariser
+    )
     training = (dynamics or GradientFlow(method("auto", 1e-2))).prepare(flow, w0)
     when = LogTimes(8, 1e-3 * float(time_scale(flow))) if times is None else GivenTimes(times)
     ended = _followed(training, flow, when, t_end)
     [t], [states], state = ended.t, ended.y, ended.state
     if not t or state.t[0] > t[-1]:
         t, states = [*t, state.t[0]], [*states, state.y[0]]
-    w = training.system.weights(torch.stack(states))
+    w = architecture.layout.kept(training.system.weights(torch.stack(states)), w0)
 
     def predictor(patterns: Tensor) -> Tensor:
         member = torch.zeros(len(w), dtype=torch.long, device=w.device)
@@ -171,8 +177,14 @@ def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_e
     ends = [] if training.t_end is None else [training.t_end]
     if t_end is not None:
         ends.append(torch.full_like(scale, t_end))
-    limits = Limits(1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS)
-    events = [half_loss(flow.loss, flow.labels, flow.n_outputs), converged(flow.loss, flow.labels)]
+    limits = Limits(
+        1e-10, scale, t_end=torch.stack(ends).amin(0) if ends else None, max_steps=MAX_STEPS, rest=training.rest
+    )
+    terminal = flow.penalty is None
+    events = [
+        half_loss(flow.loss, flow.labels, flow.n_outputs),
+        converged(flow.loss, flow.labels, terminal=terminal),
+    ]
     state = start(training.system, training.method.stepper, training.y0, training.dt, len(events))
     return finish(training.system, training.method, state, limits, events=events, times=when)
 

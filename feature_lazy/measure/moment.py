@@ -39,10 +39,27 @@ class Setting:
         """ℓ."""
         return self.flow.loss
 
+    def before(self, x: Tensor) -> Tensor | None:
+        """F of a training before on patterns x (n, d), (M, n·C), where F goes on from it."""
+        return None if self.flow.before is None else self.flow.before(x)
+
+    @cached_property
+    def before_test(self) -> Tensor | None:
+        """The same on the whole test set, (M, P_test·C)."""
+        return self.before(self.data.x_test)
+
     @cached_property
     def f0_test(self) -> Tensor:
         """f(w₀, x) on the whole test set, (M, P_test·C)."""
-        return self.model.f(self.w0, torch.arange(len(self.w0), device=self.w0.device), self.data.x_test)
+        return self._f0(self.data.x_test)
+
+    @cached_property
+    def f0_valid(self) -> Tensor | None:
+        """f(w₀, x) on the validation set, (M, P_valid·C); None where there is none."""
+        return None if self.data.x_valid is None else self._f0(self.data.x_valid)
+
+    def _f0(self, x: Tensor) -> Tensor:
+        return self.model.f(self.w0, torch.arange(len(self.w0), device=self.w0.device), x)
 
 
 class Moment:
@@ -58,7 +75,8 @@ class Moment:
 
     def __init__(self, setting: Setting, member: Tensor, weights: Tensor, t: Tensor, *, failed: bool = False) -> None:
         """Name the states; nothing is computed yet."""
-        self.setting, self.member, self.weights, self.t, self.failed = setting, member, weights, t, failed
+        self.setting, self.member, self.t, self.failed = setting, member, t, failed
+        self.weights = setting.flow.architecture.layout.kept(weights, setting.w0[member])
         self._kept: dict[tuple[object, ...], tuple[Tensor, Any]] = {}
 
     @classmethod
@@ -78,7 +96,7 @@ class Moment:
         kept = {
             name: value for name, value in vars(self).items() if isinstance(vars(Moment).get(name), cached_property)
         }
-        vars(part).update({name: value[rows] for name, value in kept.items()})
+        vars(part).update({name: None if value is None else value[rows] for name, value in kept.items()})
         return part
 
     @cached_property
@@ -136,17 +154,25 @@ class Moment:
     @cached_property
     def F_train(self) -> Tensor:  # noqa: N802 - as the article has it
         """F = α(f − f₀), or αf where F is not centred, on the training set, (k, P·C) (eq. 6)."""
-        return self.predictor(self.f_train, self.f0_train)
+        return self.predictor(self.f_train, self.f0_train, self.setting.flow.offset)
 
     @cached_property
     def F_test(self) -> Tensor:  # noqa: N802 - as the article has it
         """F on the test patterns used over time, (k, n·C)."""
-        return self.predictor(self.f_test, self.f0_test)
+        return self.predictor(self.f_test, self.f0_test, self.setting.before_test)
+
+    @cached_property
+    def F_valid(self) -> Tensor | None:  # noqa: N802 - as the article has it
+        """F on the validation set, (k, P_valid·C); None where there is none."""
+        x, f0 = self.setting.data.x_valid, self.setting.f0_valid
+        if x is None or f0 is None:
+            return None
+        return self.predictor(self.f(x, f0[self.member]), f0[self.member], self.setting.before(x))
 
     @cached_property
     def F_test_whole(self) -> Tensor:  # noqa: N802 - as the article has it
         """F on the whole test set, (k, P_test·C)."""
-        return self.predictor(self.f_test_whole, self.f0_test_whole)
+        return self.predictor(self.f_test_whole, self.f0_test_whole, self.setting.before_test)
 
     @cached_property
     def velocity(self) -> Tensor:
@@ -161,9 +187,10 @@ class Moment:
         """Outputs on any patterns x (n, d): (k, n·C); ``f0`` is those of the initial weights, if they are known."""
         return self.setting.model.f(self.weights, self.member, x, f0)
 
-    def predictor(self, f: Tensor, f0: Tensor) -> Tensor:
-        """F of outputs f and f₀, (k, n·C)."""
-        return self.alpha[:, None] * (f - f0 if self.setting.flow.centred else f)
+    def predictor(self, f: Tensor, f0: Tensor, before: Tensor | None = None) -> Tensor:
+        """F of outputs f and f₀, (k, n·C), and of what was before, (M, ≥ n·C), if anything was."""
+        F = self.alpha[:, None] * (f - f0 if self.setting.flow.centred else f)  # noqa: N806 - as the article has it
+        return F if before is None else F + before[self.member, : F.shape[1]]
 
     def kernel(self, x: Tensor) -> Tensor:
         """Θ on patterns x (n, d), (k, n·C, n·C) (eq. 5)."""

@@ -1,7 +1,8 @@
 """Who observes a batch: asks every observable when it is due, of one moment that they share. Nothing here writes."""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -12,7 +13,7 @@ from feature_lazy.measure.moment import Moment, Setting
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantities.fit import Fit, Outputs
 from feature_lazy.measure.quantities.kernel import FinalKernels, KernelProbe
-from feature_lazy.measure.quantities.weights import Preactivations, Weights
+from feature_lazy.measure.quantities.weights import Preactivations, StoredWeights, Weights
 from feature_lazy.networks.functional import explained
 from feature_lazy.settings.groups import KernelObservation, Observable
 
@@ -22,8 +23,12 @@ Row = dict[str, float]
 DEFAULT = "the default set"
 
 
-def default_set(kernel: KernelObservation) -> list[Observable]:
-    """What is observed in every run."""
+EVERY = {"ends": sys.maxsize, "all": 1}
+"""Cadence of stored weights; the first observation and the last are always due."""
+
+
+def default_set(kernel: KernelObservation, weights: str = "none") -> list[Observable]:
+    """What is observed whatever else is chosen; ``weights`` as in ``observe.weights``."""
     probe = KernelProbe(
         every=kernel.every,
         patterns=kernel.probe,
@@ -36,6 +41,7 @@ def default_set(kernel: KernelObservation) -> list[Observable]:
         *([probe] if kernel.probe else []),
         Preactivations(),
         *([FinalKernels()] if kernel.final else []),
+        *([StoredWeights(every=EVERY[weights])] if weights in EVERY else []),
     ]
 
 
@@ -67,6 +73,8 @@ class Observer:
         self.observables += [(f"observe/also=[{name}]", copy.copy(one)) for name, one in also.items()]
         ends = [name for name in QUANTITIES if "/" not in name]  # t, steps, t_half and so on
         self.owners = dict.fromkeys([*ends, *taken], DEFAULT)
+        # Known before: what has no arrays costs nothing.
+        self._with_series = [(name, one) for name, one in self.observables if type(one).series is not Observable.series]
         first = Moment.first(setting)
         for name, one in self.observables:
             with _asking(name, "at t = 0"):
@@ -84,18 +92,45 @@ class Observer:
             ConfigError: an observable that fails, or a name that two have.
         """
         rows: list[Row] = [{} for _ in range(len(moment))]
-        for name, one in self.observables:
-            due = [numbers is None or number % one.every == 0 for number in numbers or [0] * len(moment)]
-            if not any(due):
-                continue
-            now = moment if all(due) else moment.select(torch.tensor(due, device=moment.member.device))
+        for name, one, now, places in self._due(self.observables, moment, numbers):
             with _asking(name, f"at t = {float(now.t[0]):.3g}"):
                 found = one.at(now)
-            places = [place for place, wanted in enumerate(due) if wanted]
             for column, values in self._checked(name, found, len(now)).items():
                 for place, value in zip(places, values.tolist(), strict=True):
                     rows[place][column] = value
         return rows
+
+    @torch.no_grad()
+    def series(self, moment: Moment, numbers: Sequence[int] | None = None) -> list[dict[str, Tensor]]:
+        """Arrays over time that are due of each state, as ``observe``.
+
+        Raises:
+            ConfigError: an observable that fails, or a name that two have.
+        """
+        arrays: list[dict[str, Tensor]] = [{} for _ in range(len(moment))]
+        for name, one, now, places in self._due(self._with_series, moment, numbers):
+            with _asking(name, f"at t = {float(now.t[0]):.3g}"):
+                found = one.series(now)
+            for column, values in found.items():
+                self._own(name, f"the array {column} over time")
+                if not isinstance(values, Tensor) or values.shape[:1] != (len(now),):
+                    raise ConfigError(
+                        f"{name}: the array {column} over time {_shown(values)}; it must be a tensor "
+                        f"({len(now)}, …), an array for each state."
+                    )
+                for place, value in zip(places, values, strict=True):
+                    arrays[place][column] = value
+        return arrays
+
+    def _due(
+        self, observables: Sequence[tuple[str, Observable]], moment: Moment, numbers: Sequence[int] | None
+    ) -> Iterator[tuple[str, Observable, Moment, list[int]]]:
+        """Observables that are due: each with its name, the states it is due of, and their places in the moment."""
+        for name, one in observables:
+            due = [numbers is None or number % one.every == 0 for number in numbers or [0] * len(moment)]
+            if any(due):
+                now = moment if all(due) else moment.select(torch.tensor(due, device=moment.member.device))
+                yield name, one, now, [place for place, wanted in enumerate(due) if wanted]
 
     @torch.no_grad()
     def end(self, moment: Moment) -> tuple[Row, dict[str, Tensor]]:
@@ -125,9 +160,8 @@ class Observer:
         for column, values in found.items():
             self._own(name, column)
             if not isinstance(values, Tensor) or values.shape != (states,):
-                shape = f"has the shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"is {values!r:.60}"
                 raise ConfigError(
-                    f"{name}: {column} {shape}; it must be a tensor ({states},), a number for each state."
+                    f"{name}: {column} {_shown(values)}; it must be a tensor ({states},), a number for each state."
                 )
         return found
 
@@ -135,6 +169,10 @@ class Observer:
         owner = self.owners.setdefault(column, name)
         if owner != name:
             raise ConfigError(f"{name}: {column} is recorded by {owner} already; give it another name.")
+
+
+def _shown(values: object) -> str:
+    return f"has the shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"is {values!r:.60}"
 
 
 def _asking(name: str, when: str) -> AbstractContextManager[None]:

@@ -43,6 +43,11 @@ def quantity_of(name: str, known: Mapping[str, Quantity]) -> Quantity:
     return found or Quantity(name)
 
 
+def plain_quantities(observables: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Quantities of chosen observables, by name, as a manifest has them."""
+    return {column: quantity.plain() for one in observables.values() for column, quantity in one.quantities.items()}
+
+
 def from_manifest(stored: Any) -> dict[str, Quantity]:
     """Quantities as a manifest has them; what is not what it should be is left out."""
     names = {f.name for f in dataclasses.fields(Quantity)}

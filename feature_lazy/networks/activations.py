@@ -1,19 +1,28 @@
-"""Activations φ scaled to E φ(z)² = 1 for z ~ N(0, 1) (eq. 10)."""
+"""Activations φ scaled to E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or to be critical in depth.
+
+What the scale of eq. 10 makes of depth is said by the susceptibilities of arXiv:2106.10165 at its fixed point K = 1,
+parallel and perpendicular, both 1 where depth is critical: ReLU, leaky ReLU and linear (1, 1), tanh (0.461, 1.178),
+erf (0.409, 1.226) and sine (0.313, 1.313) chaotic, softplus with β = 5 (0.980, 0.838) ordered, GELU (1.144, 1.072) and
+SiLU (1.173, 1.067) away from K = 1.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from feature_lazy.settings.groups import Activation
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.groups import Activation, Critical
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from feature_lazy.settings.config import Config
 
 # ln(1 + eᵘ) equals u in float64 from u = 37 on. PyTorch's default threshold of 20 makes it jump by 4e-10, which
 # would limit the order of integrators and finite differences.
@@ -87,8 +96,24 @@ def erf_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
     return values, 4 / math.pi * (scale - 4 * covariance**2).rsqrt()
 
 
+def linear_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+    """E uv, and 1; see ``Dual``."""
+    covariance = rho * (q1 * q2).sqrt()
+    return covariance, covariance.new_ones(()).expand_as(covariance)
+
+
 def scaled(option: Activation) -> Scaled:
-    """φ of an option, with a by quadrature."""
+    """φ of an option, with a in closed form or by quadrature.
+
+    Raises:
+        ConfigError: ``scale=critical`` of an activation without a critical point.
+    """
+    if option.scale == "critical":
+        if option.critical is None:
+            raise ConfigError(f"activation.scale=critical: activation={option.kind} has no critical point; use unit.")
+        return Scaled(option.shape, math.sqrt(option.critical.weights), option.dual)
+    if option.moment is not None:
+        return Scaled(option.shape, option.moment**-0.5, option.dual)
     return Scaled.normalised(option.shape, option.dual)
 
 
@@ -106,7 +131,9 @@ class Softplus(Activation):
 class Relu(Activation):
     """√2·max(0, z) (Fig. 12)."""
 
+    smooth = False
     dual = staticmethod(relu_dual)
+    critical = Critical(2.0)
 
     def shape(self, z: Tensor) -> Tensor:
         return z.relu()
@@ -115,6 +142,8 @@ class Relu(Activation):
 @option("activation", "tanh")
 class Tanh(Activation):
     """a·tanh(z)."""
+
+    critical = Critical(1.0)
 
     def shape(self, z: Tensor) -> Tensor:
         return z.tanh()
@@ -125,6 +154,97 @@ class Erf(Activation):
     """a·erf(z)."""
 
     dual = staticmethod(erf_dual)
+    critical = Critical(math.pi / 4)
 
     def shape(self, z: Tensor) -> Tensor:
         return z.erf()
+
+
+@option("activation", "linear")
+class Linear(Activation):
+    """The identity: a deep linear network."""
+
+    dual = staticmethod(linear_dual)
+    critical = Critical(1.0)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return z
+
+
+@option("activation", "leaky_relu")
+class LeakyRelu(Activation):
+    """a·max(z, s·z), a² = 2/(1 + s²)."""
+
+    slope: float = key(0.01, "s, slope for z < 0; 1: linear", ge=0)
+
+    smooth = False
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        if self.slope > 1:
+            yield f"activation.slope={self.slope}: must be at most 1; a larger one is a smaller one mirrored."
+
+    @property
+    def moment(self) -> float:
+        return (1 + self.slope**2) / 2
+
+    @property
+    def critical(self) -> Critical:
+        return Critical(1 / self.moment)
+
+    def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """That of (1 − s)·max(0, z) + s·z, with E max(0, u)v = E uv/2; see ``Dual``."""
+        values, slopes = relu_dual(q1, q2, rho)
+        bend = (1 - self.slope) ** 2
+        return bend * values + self.slope * rho * (q1 * q2).sqrt(), bend * slopes + self.slope
+
+    def shape(self, z: Tensor) -> Tensor:
+        from torch.nn.functional import leaky_relu
+
+        return leaky_relu(z, self.slope)
+
+
+@option("activation", "gelu")
+class Gelu(Activation):
+    """a·zΦ(z), Φ the distribution function of N(0, 1): not the approximation by tanh."""
+
+    critical = Critical(1.98305825744, 0.17292239076)
+
+    def shape(self, z: Tensor) -> Tensor:
+        from torch.nn.functional import gelu
+
+        return gelu(z)
+
+
+@option("activation", "silu")
+class Silu(Activation):
+    """a·z/(1 + e^{−z}), also called swish."""
+
+    critical = Critical(1.98800467827, 0.55514317072)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return z * z.sigmoid()
+
+
+@option("activation", "sine")
+class Sine(Activation):
+    """a·sin(ωz), a² = 2/(1 − e^{−2ω²})."""
+
+    frequency: float = key(1.0, "ω of sin(ωz)", gt=0)
+
+    @property
+    def moment(self) -> float:
+        return -math.expm1(-2 * self.frequency**2) / 2
+
+    @property
+    def critical(self) -> Critical:
+        return Critical(self.frequency**-2)
+
+    def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """Half of E cos ω(u − v) ∓ E cos ω(u + v), each e^{−ω²·variance/2}; see ``Dual``."""
+        square, covariance = self.frequency**2, rho * (q1 * q2).sqrt()
+        near, far = ((-square * ((q1 + q2) / 2 + sign * covariance)).exp() / 2 for sign in (-1, 1))
+        return near - far, square * (near + far)
+
+    def shape(self, z: Tensor) -> Tensor:
+        return (self.frequency * z).sin()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.data.prepare import Dataset
+    from feature_lazy.networks.limits.infinite import InfiniteKernels
     from feature_lazy.settings.config import Config
 
 
@@ -121,6 +122,19 @@ class Layered(Network, Protocol):
         ...
 
 
+@runtime_checkable
+class HasLimit(Protocol):
+    """A network whose kernels of infinite width are known."""
+
+    def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
+        """Θ∞ and Σ∞ between patterns x1 (P1, d) and x2 (P2, d), of one output, in the NTK parametrisation.
+
+        Raises:
+            NumericalError: an activation whose kernel is not to be had.
+        """
+        ...
+
+
 class GaussianNetwork(ABC):
     """What networks of known layers share: the work of their passes, and how weights are scaled and begin.
 
@@ -129,12 +143,14 @@ class GaussianNetwork(ABC):
         roles: of weights and of biases of hidden units; a bias of the output has none, because it knows no width.
         parametrisation: how weights are scaled with the width.
         n_outputs: C.
+        bias_std: standard deviation with which biases begin.
     """
 
     layout: Layout
     roles: Mapping[str, Role]
     parametrisation: Exponents = NTK
     n_outputs: int = 1
+    bias_std: float = 0.0
 
     @property
     @abstractmethod
@@ -175,18 +191,23 @@ class GaussianNetwork(ABC):
         return 1.0 if role is None else self.parametrisation.gain(role, self.last_fan_in)
 
     def init(self, seed: int) -> dict[str, Tensor]:
-        """Every weight W… normal in float64, N(0, 1) for NTK, from the seed's own stream; every bias B… 0."""
+        """Every weight W… normal in float64, N(0, 1) for NTK, from the seed's own stream; a bias B… with bias_std."""
         import torch
 
         return {
-            name: torch.zeros(shape, dtype=torch.float64) if name.startswith("B") else self._begin(name, shape, seed)
+            name: self._begin(name, shape, seed)
+            if self.bias_std or not name.startswith("B")
+            else torch.zeros(shape, dtype=torch.float64)
             for name, shape in self.layout.shapes.items()
         }
 
     def _begin(self, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
         import torch
 
-        std = self.parametrisation.std(self.roles[name], self.last_fan_in)
+        # A bias of the output has no role: it knows no width.
+        std = self.parametrisation.std(self.roles[name], self.last_fan_in) if name in self.roles else 1.0
+        if name.startswith("B"):
+            std *= self.bias_std
         return torch.from_numpy(std * stream(seed, "initialisation", name).standard_normal(shape))
 
 

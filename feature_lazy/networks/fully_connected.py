@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.errors import NumericalError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.layout import Layout, Params
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.data.prepare import Dataset
+    from feature_lazy.networks.limits.infinite import InfiniteKernels
     from feature_lazy.settings.config import Config
 
 
@@ -30,8 +32,8 @@ class FullyConnectedOption(Architecture):
     depth: int = key(3, "L, hidden layers", ge=1)
     bias: float = key(0.0, "b of App. J, where it is 0.1; 0: no biases", ge=0)
     authors_output_bias: bool = key(False, "the output's bias as in the authors' code, √h·b")
+    bias_std: float = key(0.0, "standard deviation with which biases Bˡ begin; 0 in App. J", ge=0, later=True)
 
-    infinite = True
     check_widths = (64, 128, 256, 512, 1024)
 
     @property
@@ -42,12 +44,25 @@ class FullyConnectedOption(Architecture):
     def hidden_layers(self) -> int:
         return self.depth
 
+    @property
+    def infinite(self) -> bool:
+        return not (self.bias and self.authors_output_bias)  # whose part of the kernel is h·b²
+
+    @property
+    def bias_variance(self) -> float:
+        return (self.bias * self.bias_std) ** 2
+
+    def problems(self, config: Config) -> Iterator[str]:
+        if self.bias_std and not self.bias:
+            yield f"architecture.bias_std={self.bias_std}: there are no biases; set architecture.bias."
+
     def build(self, config: Config, data: Dataset) -> FullyConnected:
         return FullyConnected(
             data.input_dim,
             config.width.of(self.growing),
             bias=self.bias,
             authors_output_bias=self.authors_output_bias,
+            bias_std=self.bias_std,
             **shared(config, data),
         )
 
@@ -56,7 +71,8 @@ class FullyConnectedOption(Architecture):
 class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
-    Every weight begins as N(0, 1), every bias as 0; other parametrisations scale both. With C outputs W^L has C rows.
+    Every weight begins as N(0, 1), every bias as 0, or N(0, bias_std²); other parametrisations scale both. With C
+    outputs W^L has C rows.
 
     Attributes:
         input_dim: d, entries of one pattern.
@@ -66,6 +82,7 @@ class FullyConnected(GaussianNetwork):
         authors_output_bias: the output's bias as in the authors' code, √h·b·B^L.
         parametrisation: how weights are scaled with h.
         n_outputs: C.
+        bias_std: standard deviation of Bˡ at initialisation, 0 in App. J.
     """
 
     input_dim: int
@@ -75,6 +92,7 @@ class FullyConnected(GaussianNetwork):
     authors_output_bias: bool = False
     parametrisation: Exponents = NTK
     n_outputs: int = 1
+    bias_std: float = 0.0
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
 
@@ -107,6 +125,19 @@ class FullyConnected(GaussianNetwork):
     def activations_per_pattern(self) -> int:
         """A preactivation and an activation for each hidden unit, and the outputs."""
         return 2 * sum(self.widths) + self.n_outputs
+
+    def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
+        """See ``HasLimit``.
+
+        Raises:
+            NumericalError: the output's bias is that of the authors, whose part of the kernel is h·b².
+        """
+        from feature_lazy.networks.limits.infinite import infinite_kernels
+
+        if self.bias and self.authors_output_bias:
+            raise NumericalError("the authors' bias of the output makes the kernel grow with h: it has no limit.")
+        bias = {"bias": self.bias, "bias_std": self.bias_std}
+        return infinite_kernels(self.activation, len(self.widths), x1, x2, **bias)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (E, P·C), and the dense layers that led to it.

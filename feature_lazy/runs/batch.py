@@ -1,5 +1,6 @@
 """From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,17 +10,22 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
+from feature_lazy.dynamics.flow import NetworkFlow, outputs_in_chunks
 from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
+from feature_lazy.measure.moment import Setting
 from feature_lazy.measure.observer import default_set
+from feature_lazy.measure.quantity import plain_quantities
 from feature_lazy.networks.base import Initialised
+from feature_lazy.networks.layout import partly
+from feature_lazy.runs.plan import asked
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.build import build_tracking
 from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.groups import Dynamics, Loss, Observable
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser, Seed
 from feature_lazy.settings.scales import rescaled
 
 
@@ -32,17 +38,19 @@ class Observation:
         n_test: test patterns used over time.
         default: what is observed in every run.
         also: what was chosen beside it, by name.
+        asked: what of it a stored run may lack.
     """
 
     times: ObservationTimes
     n_test: int
     default: list[Observable]
     also: dict[str, Observable]
+    asked: set[str]
 
     @property
     def quantities(self) -> dict[str, dict[str, str]]:
         """What was chosen, as a manifest has it; ``QUANTITIES`` has the default set."""
-        return {column: quantity.plain() for one in self.also.values() for column, quantity in one.quantities.items()}
+        return plain_quantities(self.also)
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,11 @@ class Batch:
 
     Attributes:
         cells: what is trained.
+        seeds: how each of them begins, in the same order.
+        regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
         alpha: α, the same for all.
-        centred: whether F = α(f − f₀); else F = αf.
+        centred: whether F = α(f − f₀), else F = αf; or "parent", F = α(f − f₀) + F of the parent.
         time_scale: natural time min(1, √h·α) of the flow, in the article's t.
         dt_floor: smallest step over max(t, time_scale).
         t_end: end at the latest, over time_scale; 0: none.
@@ -65,13 +75,15 @@ class Batch:
     """
 
     cells: list[Cell]
+    seeds: list[Seed]
     architecture: Initialised
     dataset: Dataset
     loss: Loss
+    regulariser: Regulariser
     dynamics: Dynamics
     observation: Observation
     alpha: float
-    centred: bool
+    centred: bool | str
     time_scale: float
     dt_floor: float
     t_end: float
@@ -87,8 +99,50 @@ class Batch:
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
-        rows = [{k: v[None] for k, v in self.architecture.init(cell.seed).items()} for cell in members]
+        rows = [{k: v[None] for k, v in self.seed(cell).begin(self, cell.seed).items()} for cell in members]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
+
+    def seed(self, cell: Cell) -> Seed:
+        """How a cell begins."""
+        ids = [one.run_id for one in self.cells]
+        return self.seeds[ids.index(cell.run_id)]
+
+    def before(self, members: list[Cell]) -> Callable[[Tensor], Tensor]:
+        """F of the parents of some cells, by patterns (P, d) → (E, P·C)."""
+        like, layout = self.dataset.x_train, self.architecture.layout
+        terms = [
+            [(c, layout.flatten({k: torch.from_numpy(v.copy())[None] for k, v in w.items()}).to(like)) for c, w in each]
+            for each in (self.seed(cell).predictor() for cell in members)
+        ]
+
+        def predictor(x: Tensor) -> Tensor:
+            outputs = [
+                sum(c * outputs_in_chunks(self.architecture, w, x, self.memory_limit) for c, w in each)
+                for each in terms
+            ]
+            return torch.cat([torch.as_tensor(one) for one in outputs])
+
+        return predictor
+
+    def flow(self, members: list[Cell], w0: Tensor) -> NetworkFlow:
+        """The gradient flow of some cells, with their initial weights w0 (E, N)."""
+        flow = NetworkFlow(
+            self.architecture,
+            self.dataset.x_train,
+            self.dataset.y_train,
+            self.loss,
+            alpha=w0.new_full((len(w0),), self.alpha),
+            w0=w0,
+            memory_limit=self.memory_limit,
+            centred=self.centred is not False,
+            regulariser=self.regulariser,
+        )
+        return flow.after(self.before(members)) if self.centred == "parent" else flow
+
+    def setting(self, flow: NetworkFlow, training: Training, w0: Tensor) -> Setting:
+        """What stays along the training of these members, for whoever observes them."""
+        n_test = min(self.observation.n_test, len(self.dataset.x_test))
+        return Setting(flow, training.model, self.dataset, w0, n_test)
 
     def limits(self, training: Training) -> Limits:
         """Floors and budgets of a batch of cells made ready for training."""
@@ -99,6 +153,7 @@ class Batch:
             t_end=scale * self.t_end if self.t_end else training.t_end,
             max_steps=self.max_steps,
             time_budget=self.time_budget,
+            rest=training.rest,
         )
 
 
@@ -113,15 +168,23 @@ def build(config: Config) -> Batch:
     dynamics, observe = config.dynamics, config.observe
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     dataset = config.dataset.build(config.labels).to(dtype, device)
-    network = config.architecture.build(config, dataset)
+    network = partly(config.architecture.build(config, dataset), dynamics.train)
     scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
         cells=cells(config),
+        seeds=config.seed.each(),
         architecture=network,
         dataset=dataset,
         loss=build_loss(config, dataset),
+        regulariser=config.regulariser,
         dynamics=dynamics,
-        observation=Observation(observe.when(scale), observe.n_test, default_set(observe.kernel), observe.also),
+        observation=Observation(
+            times=observe.when(scale),
+            n_test=observe.n_test,
+            default=default_set(observe.kernel, observe.weights),
+            also=observe.also,
+            asked=asked(observe),
+        ),
         alpha=alpha(config),
         centred=config.centred,
         time_scale=scale,

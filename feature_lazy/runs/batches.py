@@ -1,7 +1,7 @@
 """Which cells are trained together, and from where: batches that were interrupted go on as they were.
 
 Rounding depends on where in a batch a member stands. For a run that goes on to equal, bit for bit, one that was never
-interrupted, its batch is put together again as it was: from the newest moment of which every member then in it has a
+interrupted, its batch is put together again as it was: from the newest moment at which every member then in it has a
 checkpoint, members that are done since included.
 """
 
@@ -39,7 +39,7 @@ def plan_batches(store: Store, pending: Sequence[Cell], known: Sequence[Cell]) -
         known: all cells of the job, those that are done included.
 
     Raises:
-        DamagedRunError: a cell with checkpoints of which none is whole.
+        DamagedRunError: a cell whose checkpoints are all damaged.
     """
     cells = {cell.run_id: cell for cell in known}
     usable = {cell.run_id for cell in pending} | {run_id for run_id in cells if store.is_done(run_id)}
@@ -75,7 +75,7 @@ def _stamps(options: Sequence[Saved]) -> set[str]:
 
 
 def _as_it_was(store: Store, options: Sequence[Saved], cells: Mapping[str, Cell], usable: set[str]) -> BatchPlan | None:
-    """The batch of the newest of a run's checkpoints of which every other member then in it has one too.
+    """The batch of a run's newest checkpoint that every other member then in it has too.
 
     Nobody else may train one of them meanwhile: they are ``usable``, which is to say ours or done.
     """

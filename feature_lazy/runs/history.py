@@ -9,10 +9,14 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from feature_lazy.core.files import read_regular
+from feature_lazy.runs.series import KINDS, SERIES, WEIGHTS, Reach, Series, part_name
 
 Row = Mapping[str, float]
 
@@ -50,11 +54,19 @@ class Mark:
         rows: observations.
         size: bytes.
         sha256: checksum of these bytes.
+        arrays: how far the arrays over time reached, by kind; a kind without any is not there.
     """
 
     rows: int
     size: int
     sha256: str
+    arrays: Mapping[str, Reach] = field(default_factory=dict)
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> "Mark":
+        """From plain values, as a checkpoint has it."""
+        arrays = {kind: Reach(**reach) for kind, reach in values.get("arrays", {}).items()}
+        return Mark(**{**values, "arrays": arrays})
 
     def holds(self, data: bytes) -> bool:
         """Whether a file begins with what was marked."""
@@ -62,13 +74,21 @@ class Mark:
 
 
 class History:
-    """Observations of one run in memory, as they are encoded on disk."""
+    """Observations of one run in memory, as they are encoded on disk; their arrays are on disk alone.
+
+    Attributes:
+        rows: the observations.
+        data: their lines.
+        ends: where in the data each ends.
+        arrays: files of arrays over time by kind, of a run that this process holds.
+    """
 
     def __init__(self, rows: Sequence[Row] = ()) -> None:
         """Begin with rows that are on disk already."""
         self.rows: list[Row] = []
         self.data = bytearray()
         self.ends: list[int] = []
+        self.arrays: dict[str, Series] = {}
         for row in rows:
             self.add(row)
 
@@ -84,23 +104,64 @@ class History:
         self.ends.append(len(self.data))
         return line
 
+    def keep_arrays(self, folder: Path) -> None:
+        """Keep arrays over time in the files of a run's directory, behind those that are there at this moment.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        self.arrays = {kind: self.arrays.get(kind) or Series(folder / part_name(kind)) for kind in KINDS}
+        self.settle_arrays()
+
+    def settle_arrays(self) -> None:
+        """Make the arrays last; see ``Series.settle``.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        for series in self.arrays.values():
+            series.settle()
+
+    def add_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Add arrays of the observation that comes next, by name; ``weights/…`` are the weights.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        weights = {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(f"{WEIGHTS}/")}
+        others = {name: array for name, array in arrays.items() if not name.startswith(f"{WEIGHTS}/")}
+        for kind, found in ((WEIGHTS, weights), (SERIES, others)):
+            if found:
+                self.arrays[kind].append(len(self), found)
+
     def mark(self) -> Mark:
         """How far it reaches now."""
-        return Mark(len(self.rows), len(self.data), hashlib.sha256(self.data).hexdigest())
+        arrays = {kind: series.reach() for kind, series in self.arrays.items() if series.entries}
+        return Mark(len(self.rows), len(self.data), hashlib.sha256(self.data).hexdigest(), arrays)
 
     def back_to(self, rows: int) -> None:
         """Forget the observations after the first ``rows``."""
         del self.rows[rows:], self.ends[rows:]
         del self.data[self.ends[-1] if self.ends else 0 :]
+        for series in self.arrays.values():
+            series.back_to(rows)
 
     @staticmethod
     def up_to(path: Path, mark: Mark) -> "History | None":
         """What a file held at a mark, None if it does not hold that any more."""
         try:
             data = read_regular(path)
-            return History(decode(data[: mark.size], whole=True)) if mark.holds(data) else None
+            if not mark.holds(data):
+                return None
+            found = History(decode(data[: mark.size], whole=True))
         except (OSError, ValueError):
             return None
+        for kind, reach in mark.arrays.items():
+            series = Series.up_to(path.with_name(part_name(kind)), reach)
+            if series is None:
+                return None
+            found.arrays[kind] = series
+        return found
 
 
 def append(path: Path, line: bytes) -> None:

@@ -16,9 +16,11 @@ from typing import Any
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import read_regular, write_atomically
 from feature_lazy.runs.reading import Run, checksum
+from feature_lazy.runs.series import WEIGHTS
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import Cell, cells
 from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Observe
 
 PLANS = "plans"
 PLAN_SCHEMA = 1
@@ -64,30 +66,63 @@ def finished_runs(store: Store, wanted: Sequence[Cell]) -> dict[str, Run]:
     return runs
 
 
-def unobserved(wanted: Sequence[tuple[Mapping[str, Any], Run | None]]) -> list[str]:
-    """Sentences for a command that asks for more observables than its stored runs have.
+WEIGHTS_ASKED = {"none": (), "ends": ("observe.weights=ends",), "all": ("observe.weights=ends", "observe.weights=all")}
+"""What a run has with each choice of stored weights."""
+TRAIN_ANEW = (
+    "train them anew with observe.weights=ends or all, into another folder, output_dir=DIR, or here after moving their "
+    "folders away"
+)
+"""What to do with a run that has no weights."""
+
+
+def asked(observe: Observe) -> set[str]:
+    """What a configuration asks to be recorded beside the default set: names of observables, and stored weights."""
+    return names(observe.also) | {*WEIGHTS_ASKED[observe.weights]}
+
+
+def unobserved(wanted: Sequence[tuple[set[str], Run | None]]) -> list[str]:
+    """Sentences for a command that asks for more than its stored runs have recorded.
 
     What is recorded is no part of a run's identity: such runs count as done, and are not trained again.
 
     Args:
-        wanted: of each run the observables that are asked for, ``Config.observe.also``, and what is stored, if it is.
+        wanted: of each run what is ``asked``, and what is stored, if it is.
     """
-    lacking: dict[str, int] = {}
-    for also, run in wanted:
-        for name in _names(also) - _names(_stored(run)) if run else ():
-            lacking[name] = lacking.get(name, 0) + 1
+    lacking: dict[str, list[Run]] = {}
+    for what, run in wanted:
+        if run is not None:
+            for name in what - _recorded(run):
+                lacking.setdefault(name, []).append(run)
     return [
-        f"{count} of {len(wanted)} runs lack {name}: they were recorded without it, and are done. To have it in all, "
-        "train them anew: into another folder, output_dir=DIR, or here after moving their folders away."
-        for name, count in sorted(lacking.items())
+        f"{len(runs)} of {len(wanted)} runs lack {name}: they were recorded without it, and are done. "
+        f"{_remedy(name, runs)}"
+        for name, runs in sorted(lacking.items())
     ]
 
 
-def _stored(run: Run) -> Mapping[str, Any]:
+def _remedy(name: str, runs: Sequence[Run]) -> str:
+    """How to have it in all runs: from stored weights where there are any."""
+    anew = "train them anew: into another folder, output_dir=DIR, or here after moving their folders away."
+    able = 0 if name.startswith("observe.weights=") else sum(WEIGHTS in run.kinds for run in runs)
+    if not able:
+        return f"To have it in all, {anew}"
+    rest = f" Of the other {len(runs) - able} no weights are stored; {anew}" if able < len(runs) else ""
+    measure = f"feature-lazy measure {runs[0].path.parent.parent} with the same observe/also and its keys"
+    return f"{measure} records it from the stored weights of {able}.{rest}"
+
+
+def _recorded(run: Run) -> set[str]:
+    """What a run has of what can be ``asked``: from its training, or measured since."""
+    observe = (run.manifest.get("resolved") or {}).get("observe", {})
+    return names(stored_also(run)) | {*run.measured} | {*WEIGHTS_ASKED.get(observe.get("weights", "none"), ())}
+
+
+def stored_also(run: Run) -> Mapping[str, Any]:
+    """Observables that were chosen when the run was trained, with their keys as plain values."""
     return (run.manifest.get("resolved") or {}).get("observe", {}).get("also", {})
 
 
-def _names(also: Mapping[str, Any]) -> set[str]:
+def names(also: Mapping[str, Any]) -> set[str]:
     """Names of observables, a user's own included, from options or from their plain values."""
     found: set[str] = set()
     for name, keys in also.items():

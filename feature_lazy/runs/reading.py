@@ -16,6 +16,9 @@ from feature_lazy.core.files import read_regular
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
+from feature_lazy.runs.measured import END, Measured
+from feature_lazy.runs.measured import read as read_measured
+from feature_lazy.runs.series import KINDS, SERIES, WEIGHTS, stored_name
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
@@ -65,8 +68,23 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Outcome, times, counts, and the last value of every observable; empty until training stops."""
-        return self.manifest["summary"]
+        """Outcome, times, counts, and the last value of every observable; empty until training stops.
+
+        With what was measured since.
+        """
+        found = self.manifest["summary"]
+        for one in self.measured.values():
+            found = {**found, **one.summary}
+        return found
+
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """What ``feature-lazy measure`` has recorded of a complete run since, by observable."""
+        return self._measured[0]
+
+    @cached_property
+    def _measured(self) -> tuple[dict[str, Measured], list[str]]:
+        return read_measured(self.path, self.manifest.get("sha256", "")) if self.done else ({}, [])
 
     @property
     def quantities(self) -> dict[str, Quantity]:
@@ -74,7 +92,10 @@ class Run:
 
         The default set's are this version's; those of ``observe/also`` are stored with the run that recorded them.
         """
-        return {**QUANTITIES, **from_manifest(self.manifest.get("quantities"))}
+        found = {**QUANTITIES, **from_manifest(self.manifest.get("quantities"))}
+        for one in self.measured.values():
+            found |= from_manifest(one.quantities)
+        return found
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -102,9 +123,12 @@ class Run:
         """
         data = self._read(HISTORY) if self.done else self._so_far()
         try:
-            return decode(data, whole=self.done)
+            rows = decode(data, whole=self.done)
         except (ValueError, TypeError, RecursionError) as error:
             raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error})") from error
+        for one in self.measured.values():
+            rows = [{**row, **one.rows.get(number, {})} for number, row in enumerate(rows)]
+        return rows
 
     @cached_property
     def outputs(self) -> dict[str, np.ndarray]:
@@ -115,19 +139,97 @@ class Run:
         Raises:
             DamagedRunError: the file is missing or damaged.
         """
-        try:
-            return load(self._read(OUTPUTS))
-        except SafetensorError as error:
-            raise DamagedRunError(self.path, f"{OUTPUTS} cannot be read ({error})") from error
+        found = self._tensors(OUTPUTS)
+        for one in self.measured.values():
+            ends = {
+                place.partition("/")[2]: array for place, array in one.arrays.items() if place.startswith(f"{END}/")
+            }
+            found = {**ends, **found}
+        return found
+
+    @property
+    def kinds(self) -> list[str]:
+        """Which arrays over time it has: ``weights``, ``series``."""
+        return [kind for kind in KINDS if stored_name(kind) in self.manifest["files"]]
+
+    @property
+    def arrays(self) -> dict[str, dict[int, np.ndarray]]:
+        """Arrays over time by name, each by the number of its observation; weights are ``weights/…``.
+
+        Raises:
+            DamagedRunError: a file is missing or damaged.
+        """
+        weights = {f"{WEIGHTS}/{name}": by_number for name, by_number in self._weights.items()}
+        return dict(sorted({**weights, **self._series}.items()))
+
+    def over_time(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Training times (T,), and the array of that name at each, (T, …).
+
+        Raises:
+            StoreError: the run has no such array.
+            DamagedRunError: a file is missing or damaged.
+        """
+        kind, _, weight = name.partition("/")
+        by_number = self._weights.get(weight) if kind == WEIGHTS else self._series.get(name)
+        if by_number is None:
+            have = ", ".join(self.arrays) or "none"
+            raise StoreError(f"The run {self.path} has no array {name!r} over time; there are: {have}.")
+        return self.history["t"][list(by_number)], np.stack(list(by_number.values()))
+
+    def weights(self, index: int = -1) -> dict[str, np.ndarray]:
+        """Weights by name at one of the observations that have them: 0 is t = 0, −1 the end.
+
+        Raises:
+            StoreError: the run has none: it was trained with ``observe.weights=none``.
+            DamagedRunError: a file is missing or damaged.
+        """
+        if not self.weight_numbers:
+            raise StoreError(
+                f"The run {self.path} has no weights; train it with observe.weights=ends or all to have them."
+            )
+        return self.weights_at(self.weight_numbers[index])
+
+    @property
+    def weight_numbers(self) -> list[int]:
+        """Numbers of the observations that have weights."""
+        return next((list(by_number) for by_number in self._weights.values()), [])
+
+    def weights_at(self, number: int) -> dict[str, np.ndarray]:
+        """Weights by name at the observation of that number, which has them."""
+        return {name: by_number[number] for name, by_number in self._weights.items()}
+
+    @cached_property
+    def _weights(self) -> dict[str, dict[int, np.ndarray]]:
+        return _by_number(self._tensors(stored_name(WEIGHTS)) if WEIGHTS in self.kinds else {})
+
+    @cached_property
+    def _series(self) -> dict[str, dict[int, np.ndarray]]:
+        own = self._tensors(stored_name(SERIES)) if SERIES in self.kinds else {}
+        since = {
+            place: array
+            for one in self.measured.values()
+            for place, array in one.arrays.items()
+            if not place.startswith(f"{END}/")
+        }
+        return _by_number({**since, **own})
 
     def verify(self) -> None:
         """Check every file of a complete run against its checksum; of others there is nothing to check.
 
         Raises:
             DamagedRunError: a file that is missing or differs.
+            StoreError: a file of what was measured since is damaged, which counts as not measured.
         """
-        for name in (HISTORY, OUTPUTS) if self.done else ():
+        for name in (HISTORY, OUTPUTS, *map(stored_name, self.kinds)) if self.done else ():
             self._read(name)
+        if problems := self._measured[1]:
+            raise StoreError("\n".join(problems))
+
+    def _tensors(self, name: str) -> dict[str, np.ndarray]:
+        try:
+            return load(self._read(name))
+        except SafetensorError as error:
+            raise DamagedRunError(self.path, f"{name} cannot be read ({error})") from error
 
     def _so_far(self) -> bytes:
         try:
@@ -154,6 +256,15 @@ class DamagedRunError(StoreError):
         """Name the run's directory and what is wrong with it."""
         self.path, self.what = path, what
         super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
+
+
+def _by_number(tensors: dict[str, np.ndarray]) -> dict[str, dict[int, np.ndarray]]:
+    """Arrays called ``3/NAME`` by name, and by number in ascending order."""
+    places = sorted((name, int(number), place) for place in tensors for number, _, name in [place.partition("/")])
+    found: dict[str, dict[int, np.ndarray]] = {}
+    for name, number, place in places:
+        found.setdefault(name, {})[number] = tensors[place]
+    return found
 
 
 def checksum(manifest: dict[str, Any]) -> str:

@@ -41,7 +41,7 @@ def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | 
     pending = [cell for cell in wanted if cell.run_id not in done]
     if done:
         log.info("%d of %d runs are already done in %s", len(done), len(wanted), store.root)
-        for sentence in unobserved([(batch.observation.also, done.get(cell.run_id)) for cell in wanted]):
+        for sentence in unobserved([(batch.observation.asked, done.get(cell.run_id)) for cell in wanted]):
             log.warning("%s", sentence)
     ours: list[Cell] = []
     if pending:

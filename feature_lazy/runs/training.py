@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.events import Event, converged, half_loss
-from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import integrate, start
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
-from feature_lazy.measure.moment import Moment, Setting
+from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.observer import Observer, Row
 from feature_lazy.measure.precision import check_precision
 from feature_lazy.runs.batch import Batch
@@ -54,26 +53,16 @@ class BatchTraining:
         self.runs = [runs.get(run_id) or Shadow(batch.store.path(run_id)) for run_id in self.ids]
         data = batch.dataset
         self.w0 = batch.w0(self.cells)
-        self.flow = NetworkFlow(
-            batch.architecture,
-            data.x_train,
-            data.y_train,
-            batch.loss,
-            alpha=self.w0.new_full((len(self.cells),), batch.alpha),
-            w0=self.w0,
-            memory_limit=batch.memory_limit,
-            centred=batch.centred,
-        )
+        self.flow = batch.flow(self.cells, self.w0)
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
         taken = ["run_id", "outcome", *self.cells[0].columns]
-        n_test = min(batch.observation.n_test, len(data.x_test))
-        self.setting = Setting(self.flow, self.training.model, data, self.w0, n_test)
+        self.setting = batch.setting(self.flow, self.training, self.w0)
         self.observer = Observer(self.setting, batch.observation.default, batch.observation.also, taken)
         self.events: list[Event] = [
             half_loss(batch.loss, data.y_train, data.n_outputs),
-            converged(batch.loss, data.y_train),
+            converged(batch.loss, data.y_train, terminal=self.flow.penalty is None),
         ]
         self.provenance = Provenance(self.w0.device, len(self.cells))
         self.newest: dict[int, Path] = {}
@@ -92,8 +81,7 @@ class BatchTraining:
         limits = batch.limits(training)
         for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
             if isinstance(event, Samples):
-                moment = self._moment(event.member, event.y, event.t)
-                self._record(moment, self.observer.observe(moment, self._numbers(event.member)))
+                self._record(self._moment(event.member, event.y, event.t), self._numbers(event.member))
             elif isinstance(event, Finished):
                 self._finish(event)
                 latest = latest.select(~torch.isin(latest.member, event.state.member))
@@ -150,14 +138,16 @@ class BatchTraining:
             had[index] += 1
         return numbers
 
-    def _record(self, moment: Moment, observed: Sequence[Row]) -> None:
-        """Add observations; what was not due is not in them."""
-        for index, t, values in zip(moment.member.tolist(), moment.t.tolist(), observed, strict=True):
+    def _record(self, moment: Moment, numbers: Sequence[int] | None = None) -> list[Row]:
+        """Observe what is due, and add it; all is due without numbers."""
+        observed, series = self.observer.observe(moment, numbers), self.observer.series(moment, numbers)
+        for index, t, values, arrays in zip(moment.member.tolist(), moment.t.tolist(), observed, series, strict=True):
             row, run, cell = {"t": t, **values}, self.runs[index], self.cells[index]
             if isinstance(run, OpenRun):
                 self.batch.tracker.log(cell, len(run.history), row)
                 self.progress.observed(cell, row)
-            run.observe(row)
+            run.observe(row, {name: array.cpu().numpy() for name, array in arrays.items()})
+        return observed
 
     def _finish(self, event: Finished) -> None:
         paused = [row for row, outcome in enumerate(event.outcomes) if outcome.resumable]
@@ -171,8 +161,7 @@ class BatchTraining:
     def _complete(self, state: State, outcome: Outcome) -> None:
         """Observe a member's last state, and store the run for good."""
         moment = self._moment(state.member, state.y, state.t, failed=outcome is Outcome.NON_FINITE)
-        [last] = observed = self.observer.observe(moment)
-        self._record(moment, observed)
+        [last] = self._record(moment)
         self.newest.pop(int(state.member), None)
         run = self.runs[int(state.member)]
         if not isinstance(run, OpenRun):

@@ -11,7 +11,6 @@ from typing import Any
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.groups import Option
 from feature_lazy.settings.registry import is_foreign
-from feature_lazy.settings.scales import SingleSeed
 from feature_lazy.settings.sources import source_hash
 
 FLOATS = (float, float | None)
@@ -73,7 +72,8 @@ def sqrt_h_alpha(config: Config) -> float:
 
 def cells(config: Config) -> list[Cell]:
     """The cells of one job, in the order of their seeds."""
-    return [_cell(dataclasses.replace(config, seed=SingleSeed(value=seed)), seed) for seed in config.seed.seeds()]
+    seeds = zip(config.seed.each(), config.seed.seeds(), strict=True)
+    return [_cell(dataclasses.replace(config, seed=one), seed) for one, seed in seeds]
 
 
 def _cell(config: Config, seed: int) -> Cell:

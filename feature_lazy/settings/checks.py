@@ -72,6 +72,10 @@ def _rules(config: Config) -> Iterator[str]:
     for f in dataclasses.fields(config):
         if "group" in f.metadata:
             yield from getattr(config, f.name).problems(config)
+    if config.centred == "parent" and config.seed.kind != "from_run":
+        yield f"centred=parent: seed={config.seed.kind} has no parent; choose seed=from_run."
+    elif config.centred not in (True, False, "parent"):
+        yield f"centred={config.centred}: must be true, false or parent."
     if config.device.split(":")[0] not in ("cpu", "cuda"):
         yield f"device={config.device}: must be cpu, cuda or cuda:N."
     try:

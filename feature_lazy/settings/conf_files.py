@@ -26,7 +26,7 @@ def config_dir() -> Path:
 
 
 def group_names() -> list[str]:
-    """The groups of a configuration, and that of which any number is chosen."""
+    """The groups of a configuration, and the one that takes any number of options."""
     return [*(f.name for f in dataclasses.fields(Config) if "group" in f.metadata), ALSO]
 
 

@@ -15,6 +15,7 @@ from feature_lazy.settings.groups import (
     Observable,
     Observe,
     Parametrisation,
+    Regulariser,
     Seed,
     Tracking,
     Width,
@@ -37,7 +38,7 @@ def group(name: str, default: str, *, science: bool = True, later: bool = False)
 
 
 ALSO = "observe/also"
-"""The group of which any number of options are chosen: each stands in ``observe.also`` under its name."""
+"""The group that takes any number of options: each stands in ``observe.also`` under its name."""
 
 
 def default_option(name: str) -> str | None:
@@ -60,6 +61,7 @@ class Config:
     parametrisation: Parametrisation = group("parametrisation", "ntk")
     activation: Activation = group("activation", "softplus")
     loss: Loss = group("loss", "soft_hinge")
+    regulariser: Regulariser = group("regulariser", "none", later=True)
     dynamics: Dynamics = group("dynamics", "gradient_flow")
     alpha: Alpha = group("alpha", "rescaled")
     width: Width = group("width", "uniform")
@@ -67,7 +69,11 @@ class Config:
     observe: Observe = group("observe", "log")
     tracking: Tracking = group("tracking", "none", science=False)
     options: list[str] = key([], "import paths of modules that declare options of your own", science=False)
-    centred: bool = key(True, "F = α(f − f₀), eq. 6; false: F = αf (Fig. 15)", later=True)
+    centred: bool | str = key(
+        True,
+        "F = α(f − f₀), eq. 6; false: F = αf (Fig. 15); parent: F = α(f − f₀) + F of the run that seed=from_run names",
+        later=True,
+    )
     dtype: str = key("float64", "precision of the training", choices=("float64", "float32"))
     device: str = key("cpu", "cpu, cuda or cuda:N", science=False)
     threads: int = key(0, "CPU threads; 0: all cores, shared among parallel jobs", ge=0, science=False)

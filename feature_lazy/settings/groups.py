@@ -8,7 +8,7 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +17,7 @@ from omegaconf import MISSING
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
 from feature_lazy.settings.key import key, part
-from feature_lazy.settings.registry import options
+from feature_lazy.settings.registry import find, options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.times import ObservationTimes
     from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
+    from feature_lazy.networks.layout import Layout
+    from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
+
+BIAS_TOLERANCE = 1e-4
+"""How far, relative to it, the variance of biases may be from the critical one: four digits, as a person writes it."""
 
 
 @dataclass
@@ -67,10 +72,16 @@ class Data(Option):
 
     n_train: int = key(1000, "P, training patterns, even", ge=2)
     n_test: int = key(2000, "P_test, test patterns, even", ge=2)
+    n_valid: int = key(0, "validation patterns, the ones after the test patterns; 0: none", ge=0, later=True)
     seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
 
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
+
+    @property
+    def patterns_used(self) -> int:
+        """Patterns in all: to train on, to test on and to validate on."""
+        return self.n_train + self.n_test + self.n_valid
 
     @abstractmethod
     def build(self, labels: "Labels") -> "Dataset":
@@ -122,7 +133,7 @@ class Labels(Option):
         return ""
 
     def unit(self, names: Sequence[int]) -> int:
-        """Of what the sizes of both sets must be multiples, so that the labels are balanced."""
+        """The number that the sizes of both sets are multiples of, so that the labels are balanced."""
         return 2
 
     def n_outputs(self, names: Sequence[int]) -> int:
@@ -161,8 +172,6 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
-    infinite = False
-    """Whether its kernels of infinite width are known (``networks.limits``)."""
     check_widths: ClassVar[tuple[int, ...]] = ()
     """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
 
@@ -179,6 +188,16 @@ class Architecture(Option):
     def hidden_layers(self) -> int | None:
         """L; None where the layers are not known."""
         return None
+
+    @property
+    def infinite(self) -> bool:
+        """Whether it has kernels of infinite width that are known (``networks.limits``)."""
+        return False
+
+    @property
+    def bias_variance(self) -> float:
+        """Variance that biases add to preactivations at initialisation."""
+        return 0.0
 
     @abstractmethod
     def build(self, config: "Config", data: "Dataset") -> "Initialised":
@@ -197,16 +216,62 @@ class Parametrisation(Option):
     """``Exponents`` of n in factors, initial weights and the learning rate."""
 
 
+@dataclass(frozen=True)
+class Critical:
+    """Where variances and correlations neither grow nor shrink with depth (arXiv:2106.10165, chapter 5).
+
+    With C_W = a² and biases N(0, C_b), K → C_b + C_W E φ₀(√K z)² has a fixed point K* at which both susceptibilities,
+    C_W E φ₀′² and C_W E φ₀²(z² − 1)/(2K), are 1; for C_b = 0 it is K* = 0, or every K.
+
+    Attributes:
+        weights: C_W.
+        biases: C_b.
+    """
+
+    weights: float
+    biases: float = 0.0
+
+
 @dataclass
 class Activation(Option):
-    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10)."""
+    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or that depth is critical."""
 
+    _: KW_ONLY
+    scale: str = key(
+        "unit", "a of φ = a·φ₀; unit: E φ² = 1; critical: of arXiv:2106.10165", choices=("unit", "critical"), later=True
+    )
+
+    smooth = True
+    """Whether φ₀ has no kink: patterns that flip over one keep the kernel from its limit far into the lazy regime."""
     dual = None
     """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
+
+    @property
+    def moment(self) -> float | None:
+        """E φ₀(z)² in closed form, for what is too steep or too fast for quadrature; None: by quadrature."""
+        return None
+
+    @property
+    def critical(self) -> Critical | None:
+        """What ``scale=critical`` means; None where there is no critical point, or none is known."""
+        return None
 
     @abstractmethod
     def shape(self, z: "Tensor") -> "Tensor":
         """φ₀ elementwise."""
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        if self.scale != "critical":
+            return
+        wanted, found = self.critical, config.architecture.bias_variance
+        if wanted is None:
+            yield f"activation.scale=critical: activation={self.kind} has no critical point that is known; use unit."
+        elif not math.isclose(found, wanted.biases, rel_tol=BIAS_TOLERANCE, abs_tol=0.0):
+            yield (
+                f"activation.scale=critical: activation={self.kind} is critical with biases of variance "
+                f"{wanted.biases:.6g}, and architecture={config.architecture.kind} begins with {found:.6g}; of "
+                f"fully_connected set architecture.bias·architecture.bias_std={math.sqrt(wanted.biases):.6g}."
+            )
 
 
 @dataclass
@@ -268,6 +333,12 @@ class Dynamics(Option):
     max_steps: int = key(1_000_000, "budget: steps of one member; resumable", ge=1, science=False)
     time_budget: float = key(1e9, "budget: seconds of this job; resumable", gt=0, science=False)
     precision_tol: float = key(1e-3, "refuse a dtype with α·ε·rms(f) above this", gt=0)
+    train: list[str] = key(
+        ["all"],
+        "weights that are trained, by name, last for the output layer; others stay, and kernels leave them out",
+        later=True,
+        unordered=True,
+    )
 
     smallest_step = 1e-12
     """Smallest step over max(t, min(1, √h·α)); of a dynamics without a step to choose it says nothing."""
@@ -281,6 +352,24 @@ class Dynamics(Option):
         Raises:
             ConfigError: what it needs before is not there.
         """
+
+
+@dataclass
+class Regulariser(Option):
+    """A term R(w) = ½ Σ_i λ_i (w_i − c_i)² of 𝓛, for every dynamics; c is w₀ or 0.
+
+    You write these: ``rates``, and ``towards_start``. A flow under a regulariser does not end where every pattern is
+    fit but where it comes to rest.
+    """
+
+    towards_start = False
+    """Whether c is the initial weights; else it is 0, which is for F = αf."""
+    tol = 0.0
+    """A flow ends where ‖ẇ‖ < tol·‖∇R‖."""
+
+    @abstractmethod
+    def rates(self, layout: "Layout") -> Mapping[str, float]:
+        """λ of trained weights, by name; those that are not named have none."""
 
 
 @dataclass
@@ -323,14 +412,26 @@ class Seed(Option):
     def seeds(self) -> list[int]:
         """Seeds of the networks that are trained together."""
 
+    def each(self) -> "list[Seed]":
+        """The option that each of these networks has by itself, in the same order: part of its identity."""
+        return [find("seed", "single")(value=seed) for seed in self.seeds()]
+
+    def begin(self, batch: "Batch", seed: int) -> "Mapping[str, Tensor]":
+        """Initial weights by name, float64, of the one network that this option is for."""
+        return batch.architecture.init(seed)
+
+    def predictor(self) -> "list[tuple[float, dict[str, np.ndarray]]]":
+        """F of a training before, with centred=parent: factors and weights of the networks whose sum it is."""
+        return []
+
 
 @dataclass
 class Observable(Option):
     """What is recorded of a network along its training: numbers, and arrays at the end.
 
-    You write these: ``quantities``, and ``at`` or ``end``; ``begin`` where something of t = 0 is needed later. All
-    are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on of k states,
-    computed once for all who ask. A number is a tensor (k,), by the name of its column.
+    You write these: ``quantities``, and ``at``, ``series`` or ``end``; ``begin`` where something of t = 0 is needed
+    later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on
+    of k states, computed once for all who ask. A number is a tensor (k,), by the name of its column.
 
     An observable records; it is no part of a run's identity, and must not change what is trained.
     """
@@ -345,6 +446,10 @@ class Observable(Option):
 
     def at(self, moment: "Moment") -> "Mapping[str, Tensor]":
         """Numbers of k states, in any order and of any members: name → (k,)."""
+        return {}
+
+    def series(self, moment: "Moment") -> "Mapping[str, Tensor]":
+        """Arrays of k states, stored with the run at each observation: name → (k, …)."""
         return {}
 
     def end(self, moment: "Moment") -> "Mapping[str, Tensor] | tuple[Mapping[str, Tensor], dict[str, Tensor]]":
@@ -373,6 +478,12 @@ class Observe(Option):
     times: list[float] = key([], "observation times t, with observe=times", gt=0)
     n_test: int = key(1000, "test patterns used over time; at the end all are", ge=1)
     kernel: KernelObservation = part(KernelObservation)
+    weights: str = key(
+        "none",
+        "stored weights: none, at the start and the end, or at all observations",
+        choices=("none", "ends", "all"),
+        science=False,
+    )
     also: dict[str, Any] = key({}, "more observables, which observe/also=[…] chooses, with their keys", science=False)
 
     @abstractmethod

@@ -57,6 +57,7 @@ def checked(arguments: Sequence[str]) -> list[str]:
     arguments = sized(flags_first(arguments))
     if set(COMPLETION) & set(arguments):
         return arguments  # what follows are no overrides: install=bash, or a line that is not complete yet
+    arguments = started(arguments)
     discover(own_modules_of(arguments))
     check_overrides(arguments)
     check_chosen(arguments)
@@ -109,6 +110,19 @@ def sized(arguments: Sequence[str]) -> list[str]:
     if value == "small":
         rest[own[-1]] = re.sub(rf"(?<=[=,]){ARTICLE}(?!small/)", f"{ARTICLE}small/", rest[own[-1]])
     return rest
+
+
+FROM_RUN = {"alpha": ["alpha=raw", "alpha.value=1"], "centred": ["centred=false"]}
+"""What ``seed=from_run`` comes with: fine-tuning goes on from F = f, by keys that it stands in for."""
+
+
+def started(arguments: Sequence[str]) -> list[str]:
+    """The same command line with what ``seed=from_run`` comes with, where it is not given."""
+    keys = {override.key_or_group.removeprefix("+").partition(".")[0] for override in _parsed(arguments)}
+    if "seed=from_run" not in arguments or "experiment" in keys:
+        return list(arguments)
+    more = [line for key, lines in FROM_RUN.items() if key not in keys for line in lines]
+    return [*arguments, *more]
 
 
 def check_overrides(arguments: Sequence[str]) -> None:
@@ -223,7 +237,7 @@ def _names(override: Override) -> list[str]:
 
 
 def _matches(override: Override) -> bool:
-    """Whether options are given by a glob, of which only Hydra knows what it matches."""
+    """Whether options are given by a glob: what it matches, only Hydra knows."""
     return override.value_type is ValueType.GLOB_CHOICE_SWEEP
 
 

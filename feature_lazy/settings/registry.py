@@ -12,11 +12,11 @@ import sys
 import threading
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.plugins import load_plugins
 
 ENTRY_POINT = "feature_lazy.options"
 """Group of entry points: each names a module that declares options."""
@@ -129,17 +129,6 @@ def discover(modules: Iterable[str] = ()) -> None:
             _failed.update(load_plugins(ENTRY_POINT))
     for module in modules:
         _import(module)
-
-
-def load_plugins(group: str) -> dict[str, str]:
-    """Import what installed packages name under a group of entry points; those that fail, each with the reason."""
-    failed = {}
-    for entry in metadata.entry_points(group=group):
-        try:
-            entry.load()
-        except Exception as error:
-            failed[f"{entry.name} ({entry.value})"] = f"{type(error).__name__}: {error}"
-    return failed
 
 
 def own_modules(declares: re.Pattern[bytes] = DECLARES) -> list[str]:

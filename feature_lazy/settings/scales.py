@@ -2,17 +2,25 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from feature_lazy.settings.groups import Alpha, Seed, Width
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from feature_lazy.settings.config import Config
 
+Number = TypeVar("Number", float, "Tensor")
 
-def rescaled(alpha: float, h: int) -> float:
+
+CROSSOVER = 10.0
+"""√h·α near which the kernel change is 1 in the article (Fig. 5a) and here, for every width."""
+
+
+def rescaled(alpha: Number, h: int) -> Number:
     """√h·α: the one place where it is computed; α = √h·α/√h is its inverse."""
     return alpha * math.sqrt(h)
 

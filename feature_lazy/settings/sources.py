@@ -47,7 +47,7 @@ def source_files(target: str) -> dict[str, Path]:
     Raises:
         ConfigError: there is no such module, or it has no source in Python.
     """
-    module = target if _origin(target) else module_of(target)
+    module = target if file_of(target) else module_of(target)
     home = _home(module)
     if set(FOREIGN) & set(home.parts):
         return {}  # installed, and so wherever this environment is
@@ -71,7 +71,7 @@ def module_of(target: str) -> str:
             f"there is no module {parts[0]!r} on Python's path: write package.module.Name, and set PYTHONPATH to the "
             "folder that holds the package."
         )
-    path = _origin(module)
+    path = file_of(module)
     if path is None:
         raise ConfigError(f"module {module!r} has no source in Python: a target must be written in it.")
     if not rest:
@@ -79,6 +79,12 @@ def module_of(target: str) -> str:
     if rest[0] not in _names(path):
         raise ConfigError(f"module {module!r} ({path.name}) has no {rest[0]!r}.")
     return module
+
+
+def file_of(module: str) -> Path | None:
+    """The Python file of a module; None if there is none."""
+    spec = _find(module)
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 def _names(path: Path) -> set[str]:
@@ -107,11 +113,6 @@ def _find(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _origin(module: str) -> Path | None:
-    spec = _find(module)
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-
-
 def _reachable(module: str) -> dict[str, Path]:
     """A module, the packages that it lies in, and what they import of the same origin: name → file."""
     home = _home(module)
@@ -121,7 +122,7 @@ def _reachable(module: str) -> dict[str, Path]:
         name = waiting.pop()
         if name in found or name.split(".")[0] in NOT_THEIRS:
             continue
-        path = _origin(name)
+        path = file_of(name)
         # An environment may lie in the very folder that a module without package lies in.
         if path is None or not path.is_relative_to(home) or set(FOREIGN) & set(path.relative_to(home).parts):
             continue
@@ -137,7 +138,7 @@ def _home(module: str) -> Path:
     spec = _find(top)
     if spec is not None and spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
-    path = _origin(module)
+    path = file_of(module)
     assert path is not None  # ``module_of`` has found it
     return path if set(FOREIGN) & set(path.parts) else path.parent
 

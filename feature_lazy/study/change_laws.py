@@ -11,7 +11,7 @@ from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import bend, slope, width_slope
 from feature_lazy.study.grid import Grid
 from feature_lazy.study.law import ARTICLE, law
-from feature_lazy.study.regimes import Between, Regimes, regimes, words
+from feature_lazy.study.regimes import Between, Regimes, kinked, regimes, words
 from feature_lazy.study.table import H, X
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, HEURISTIC, Expected, Reading, in_words, judged
 
@@ -40,10 +40,9 @@ def kernel_feature(table: pd.DataFrame) -> Reading:
 
 @law("kernel change, middle exponent", paper=ARTICLE, where="Fig. 12", needs=KERNEL)
 def kernel_middle(table: pd.DataFrame) -> list[Reading]:
-    """−½ between the regimes; said of ReLU, and where there is such a regime."""
+    """−½ between the regimes; said of ReLU and what has a kink as it, and where there is such a regime."""
     ranges = regimes(table)
-    relu = "activation" in table and table["activation"].iloc[0] == "relu"
-    return [_exponent(table, "kernel_change", "middle", -0.5)] if relu or (ranges and ranges.middle) else []
+    return [_exponent(table, "kernel_change", "middle", -0.5)] if kinked(table) or (ranges and ranges.middle) else []
 
 
 @law("weight change, lazy exponent", paper=ARTICLE, where="Fig. 9", needs=KERNEL)

@@ -3,20 +3,19 @@
 Runs that differ in nothing else but α, width and seed are compared pair by pair (``feature_lazy.study.pairs``).
 """
 
-import copy
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from feature_lazy.study.following import GRID, Config, followed
+from feature_lazy.study.joined import alike, labels
 from feature_lazy.study.law import ARTICLE, KINDS, law
 from feature_lazy.study.pairs import centring_laws, negligible
-from feature_lazy.study.table import differences, fitted
+from feature_lazy.study.table import fitted
 from feature_lazy.study.verdict import Reading
 
+Config = dict[str, Any]
 UNFIT = 0.01
 """Fraction of unfit patterns up to which a run counts, as in Fig. 8d: a kernel of small rank fits no more."""
 Judge = Callable[[pd.DataFrame, pd.DataFrame, str], list[Reading]]
@@ -40,34 +39,18 @@ class Contrast:
 
 
 def _readings(table: pd.DataFrame, contrast: Contrast) -> Iterator[Reading]:
-    """Of runs of all kinds together; none if they vary nothing of the kind."""
-    table = fitted(table, UNFIT)[0].reset_index(drop=True)  # tables of several kinds count from 0 each
+    """Laws of runs of all kinds together; none if they vary nothing of the kind."""
+    table = fitted(table, UNFIT)[0]
     if "test/error" not in table:
         return
-    groups: dict[str, dict[str, tuple[Any, list[int]]]] = {}
-    for i, whole in enumerate(followed([run.config for run in table["run"]])):
-        config = copy.deepcopy({key: value for key, value in whole.items() if key not in GRID})
-        if (value := contrast.pop(config)) is not None:
-            same = groups.setdefault(json.dumps(config, sort_keys=True), {})
-            same.setdefault(str(value), (value, []))[1].append(i)
     pairs = []
-    for values in groups.values():
-        usual = [rows for value, rows in values.values() if contrast.usual(value)]
+    for values in alike(table, contrast.pop):
+        usual = [rows for value, rows in values if contrast.usual(value)]
         if usual and len(values) > 1:
-            pairs.append((table.iloc[usual[0]], [one for one in values.values() if not contrast.usual(one[0])]))
-    if not pairs:
-        return
-    names = list(differences(pd.concat([reference for reference, _ in pairs])))
-    for reference, others in pairs:
-        label = "".join(f", {name} = {_value(reference, name)}" for name in names)
+            pairs.append((usual[0], [one for one in values if not contrast.usual(one[0])]))
+    for (reference, others), label in zip(pairs, labels([reference for reference, _ in pairs]), strict=True):
         for value, rows in others:
-            yield from contrast.judge(table.iloc[rows], reference, contrast.name.format(value) + label)
-
-
-def _value(table: pd.DataFrame, name: str) -> Any:
-    """A column, or a key of the configuration, of runs that have it in common."""
-    keys = pd.json_normalize(table["run"].iloc[0].config)
-    return next((one[name].iloc[0] for one in (table, keys) if name in one), "not set")
+            yield from contrast.judge(rows, reference, contrast.name.format(value) + label)
 
 
 def _bias(config: Config) -> float | None:

@@ -25,7 +25,7 @@ def weight_depth(table: pd.DataFrame) -> Reading:
 
 
 def _depths(table: pd.DataFrame, column: str, heuristic: Callable[[np.ndarray], np.ndarray]) -> Reading:
-    """Of each seed a line is put through its exponents at all L, so that what a seed does at every depth cancels."""
+    """A line for each seed, put through its exponents at all L, so that what a seed does at every depth cancels."""
     depths = np.array(sorted(table["L"].unique()), dtype=float)
     on = f"L = {', '.join(f'{depth:g}' for depth in depths)}"
     found = _trend(table, column, heuristic(depths))

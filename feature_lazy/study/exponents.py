@@ -7,6 +7,7 @@ import pandas as pd
 
 from feature_lazy.study.estimate import Estimate, estimate
 from feature_lazy.study.grid import Grid
+from feature_lazy.study.table import X
 
 
 def slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
@@ -40,13 +41,19 @@ def bend(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Esti
     return estimate(curvature, len(sums.uu))
 
 
-def width_slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
+def width_slope(table: pd.DataFrame, column: str, between: tuple[float, float], *, fixed: str = X) -> Estimate | None:
     """Exponent of ``column`` ~ h^s at fixed √h·α over a range of it, one intercept for each √h·α and seed.
+
+    Args:
+        table: runs.
+        column: what has the exponent.
+        between: the range.
+        fixed: what is held instead of √h·α, such as ``alpha``.
 
     Returns:
         None if no √h·α and seed has two widths in the range.
     """
-    part = Grid.of(table, column).log().between(*between)
+    part = Grid.of(table.assign(**{X: table[fixed]}), column).log().between(*between)
     return _slope(_Sums.of(part.values, np.log(part.h)[:, None, None], axis=0))
 
 
@@ -87,7 +94,7 @@ class _Sums:
 
     @classmethod
     def of(cls, values: np.ndarray, u: np.ndarray, axis: int) -> "_Sums":
-        """Of values (H, X, n), NaN where missing, along one axis, whose coordinate u is."""
+        """The sums of values (H, X, n), NaN where missing, along the axis whose coordinate is u."""
         known = np.isfinite(values)
         u = np.broadcast_to(u, values.shape)
         # Squares of what is already small: u² about 0 would lose digits for √h·α far from 1.

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from feature_lazy.study.law import AXES
+
 Config = dict[str, Any]
 Path = tuple[str | int, ...]
 SWEPT = (("alpha", "value"), ("width", "h"), ("seed", "value"))
 """Keys that one command may give several values."""
-GRID = ("alpha", "width", "seed", "observe")
-"""Groups of the configuration that may differ from run to run of one figure."""
 
 
 def followed(configs: Sequence[Config]) -> list[Config]:
@@ -18,7 +18,7 @@ def followed(configs: Sequence[Config]) -> list[Config]:
         configs: of runs that are looked at together; a key that some do not have is looked at in the others.
     """
     leaves = [dict(_leaves(config)) for config in configs]
-    names = dict.fromkeys(path for one in leaves for path in one if path[0] not in GRID)
+    names = dict.fromkeys(path for one in leaves for path in one if path[0] not in AXES)
     marks = {path: mark for path in names if (mark := _mark([one for one in leaves if path in one], path))}
     return [_written(config, marks) for config in configs] if marks else list(configs)
 

@@ -22,8 +22,7 @@ from feature_lazy.dynamics.integrate import Limits, Method, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
-from feature_lazy.kernels import infinite_kernels
-from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.base import HasLimit
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
 from feature_lazy.settings.groups import Loss
@@ -60,14 +59,14 @@ class LazyLimit:
 
 
 def lazy_limit(
-    network: FullyConnected, data: Dataset, loss: Loss, *, memory_limit: float = 2.0**30, tolerance: float = TOLERANCE
+    network: HasLimit, data: Dataset, loss: Loss, *, memory_limit: float = 2.0**30, tolerance: float = TOLERANCE
 ) -> LazyLimit:
     """Train the infinitely wide network: dF/dt = −(1/P) Θ∞ ∂ℓ/∂F from F = 0 until all patterns are fit (eq. 25).
 
     Θ∞ is analytic (``kernels.infinite_kernels``) and stays put, so that F_test = K_test,train a with a = −∫ ∂ℓ/∂F ds/P.
 
     Args:
-        network: gives activation, depth and bias; its widths do not matter.
+        network: gives activation, depth and biases; its widths do not matter.
         data: patterns and labels ±1.
         loss: ℓ, whose stop rule ends the flow.
         memory_limit: bytes for the kernels.
@@ -86,14 +85,10 @@ def lazy_limit(
     if y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
         raise ConfigError("the labels are not ±1")
 
-    def kernel(rows: Tensor, columns: Tensor | None = None) -> Tensor:
-        depth, bias = len(network.widths), network.bias
-        return infinite_kernels(network.activation, depth, rows, columns, bias=bias).ntk
-
-    theta = kernel(x)
+    theta = network.limit(x).ntk
     a, t_stop = _fit(theta, y, loss, tolerance)
     size = chunk_size(len(data.x_test), MATRICES * 8.0 * len(x), memory_limit)
-    tests = [kernel(data.x_test[part], x) @ a for part in chunks(len(data.x_test), size)]
+    tests = [network.limit(data.x_test[part], x).ntk @ a for part in chunks(len(data.x_test), size)]
     return LazyLimit(theta @ a, torch.cat(tests), t_stop)
 
 
@@ -130,6 +125,9 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     Returns:
         The error, or None where there is no such line; the log says why.
     """
+    if why := _of_another_limit(science):
+        log.warning("No line of infinite width in the figures: %s.", why)
+        return None
     own = {name: value for name, value in science.items() if name not in NOT_ITS_OWN}
     key = hashlib.sha256(json.dumps({"version": VERSION, **own}, sort_keys=True).encode()).hexdigest()[:16]
     known = _load(folder / FILE)
@@ -143,21 +141,30 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     return known[key]["test_error"]
 
 
+def _of_another_limit(science: Mapping[str, Any]) -> str | None:
+    """Why a run does not go to the lazy limit of a whole network from Gaussian weights; None: it does."""
+    if "train" in science.get("dynamics", {}):
+        return "only some of the weights are trained"
+    if "regulariser" in science:
+        return "there is a regulariser, under which not every pattern is fit"
+    return "the runs start from stored ones" if science.get("seed", {}).get("kind") == "from_run" else None
+
+
 def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[str, float]:
     """Test error and t_stop.
 
     Raises:
-        ConfigError: a network that is not fully connected or not in the NTK parametrisation, or data of the user's
+        ConfigError: a network whose limit is not known or that is not in the NTK parametrisation, or data of the user's
             own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
     """
     config = from_plain(science)
     if not config.architecture.infinite or config.dataset.own_labels:
-        raise ConfigError("the network is not fully connected, or its data need code of the user's own")
+        raise ConfigError("the network's limit is not known, or its data need code of the user's own")
     if config.parametrisation.exponents is not NTK:
         raise ConfigError("the parametrisation is not ntk")
     batch = build(config)
     network, data = batch.architecture, batch.dataset
-    assert isinstance(network, FullyConnected)  # as its configuration says
+    assert isinstance(network, HasLimit)  # as its configuration says
     limit = lazy_limit(network, data, batch.loss, memory_limit=memory_limit or batch.memory_limit)
     wrong = limit.F_test * data.y_test <= 0
     return {"test_error": float(wrong.double().mean()), "t_stop": limit.t_stop}

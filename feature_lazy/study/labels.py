@@ -1,4 +1,4 @@
-"""What recorded numbers are called: the usual ones, and those of which runs say themselves what they are."""
+"""Names of recorded numbers: the usual ones, and those that runs bring with them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

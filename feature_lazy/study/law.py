@@ -6,7 +6,7 @@ You write these, in a module of your own, and name it by ``--law pkg.module.func
     def my_exponent(table):
         return slope(table, "weights/change", (100.0, np.inf))
 
-A law of which this is not enough returns ``verdict.Reading`` itself, one or several; none where it says nothing of
+A law that needs more than this returns ``verdict.Reading`` itself, one or several; none where it says nothing of
 these runs.
 """
 
@@ -14,10 +14,11 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.registry import HOME, load_plugins, own_modules
+from feature_lazy.settings.plugins import load_plugins
+from feature_lazy.settings.registry import HOME, own_modules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +30,32 @@ ARTICLE = "1906.08034"
 """The paper of this package's own laws, as arXiv numbers it."""
 ENTRY_POINT = "feature_lazy.laws"
 """Group of entry points: each names a module that declares laws."""
-CONVERGED = ("converged",)
+CONVERGED = ("converged", "stationary")
 KINDS = "kinds"
 """``across`` of a law that compares the kinds of runs of a whole folder."""
+AXES = ("alpha", "width", "seed", "observe")
+"""Groups that runs of one kind may differ in: the two runs of a pair have α, width and seed in common."""
 DECLARES = re.compile(rb"^@law\(", re.MULTILINE)
 FIRST = tuple(f"{HOME}.study.{name}" for name in ("change_laws", "ahead", "growth", "ensemble_laws"))
 """Modules of laws in the order in which tables show them; any others come after."""
 
 Measured = Union["Estimate", "Reading", Iterable["Reading"], None]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Runs that are equal but for one key of the configuration, put side by side: ``study.joined``.
+
+    Attributes:
+        key: a group, such as ``dynamics``, or a key, such as ``centred`` or ``architecture.bias``.
+        one: its value in the first run of a pair; of a group the name of an option, or of a preset such as
+            ``linearised``.
+        other: its value in the second run; None: any other.
+    """
+
+    key: str
+    one: Any
+    other: Any = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,9 @@ class Law:
         lacks: what a sweep needs for it, said where there is no estimate.
         outcomes: how runs must have ended to count; empty: any.
         across: ``""`` for a law of runs of one kind, a column (``L``, ``P``) for one of runs of several values of it,
-            ``KINDS`` for one of a whole folder.
+            ``KINDS`` for one of a whole folder, or which runs are put side by side: ``measure`` is then given a table
+            of pairs, of one kind at a time.
+        quiet: whether nothing is said of runs without what it needs, rather than that they lack it.
     """
 
     name: str
@@ -64,7 +85,8 @@ class Law:
     expected: "float | Expected | None" = None
     lacks: str = "more runs"
     outcomes: tuple[str, ...] = CONVERGED
-    across: str = ""
+    across: str | Joined = ""
+    quiet: bool = False
 
     def __call__(self, table: "pd.DataFrame") -> Measured:
         """Measure it."""
@@ -95,16 +117,22 @@ def law(
     expected: "float | Expected | None" = None,
     lacks: str = "more runs",
     outcomes: Sequence[str] = CONVERGED,
-    across: str = "",
+    across: str | Joined = "",
+    quiet: bool = False,
 ) -> "Callable[[Callable[[pd.DataFrame], Measured]], Law]":
     """A decorator: the function measures a law. The arguments are those of ``Law``.
 
     Raises:
-        ConfigError: another law of this paper has the name; both modules are named.
+        ConfigError: another law of this paper has the name, both modules are named; or a law that joins runs by what
+            tells the runs of one kind apart.
     """
+    if isinstance(across, Joined) and across.key.split(".")[0] in AXES:
+        raise ConfigError(
+            f"The law “{name}” joins runs by {across.key}, which pairs have in common; measure its slope."
+        )
 
     def declare(measure: "Callable[[pd.DataFrame], Measured]") -> Law:
-        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across)
+        made = Law(name, paper, where, tuple(needs), measure, expected, lacks, tuple(outcomes), across, quiet)
         _register(made)
         return made
 

@@ -1,6 +1,6 @@
 """All laws of a sweep through one court: what each needs, what was measured, and the verdict."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -8,12 +8,14 @@ import pandas as pd
 
 from feature_lazy.study import law as registry
 from feature_lazy.study.estimate import Estimate
-from feature_lazy.study.law import ARTICLE, KINDS, Law
+from feature_lazy.study.joined import joined
+from feature_lazy.study.law import ARTICLE, KINDS, Joined, Law
 from feature_lazy.study.verdict import CANNOT_TELL, Reading, judged
 
 NEEDS = {"kernel_change": "a kernel change (observe.kernel.probe)"}
 """What a column is called where no run has it."""
 CONTRASTS = "What ought not to matter"
+JOINED = "Runs that differ in one key"
 
 
 def laws(table: pd.DataFrame, *, across: str = "") -> list[Reading]:
@@ -33,7 +35,16 @@ def laws(table: pd.DataFrame, *, across: str = "") -> list[Reading]:
                 replace(one, name=f"{one.name}, {column} = {value:g}") for value, part in groups for one in laws(part)
             ]
             return [*rows, *laws(table, across=column)]
-    return [row for law in registry.declared() if law.across == across for row in readings(law, table)]
+    return _said([law for law in registry.declared() if law.across == across], table)
+
+
+def pairs(table: pd.DataFrame) -> list[Reading]:
+    """The laws of a whole folder that join runs which differ in one key."""
+    return _said([law for law in registry.declared() if isinstance(law.across, Joined)], table)
+
+
+def _said(chosen: Iterable[Law], table: pd.DataFrame) -> list[Reading]:
+    return [row for law in chosen for row in readings(law, table) if not (law.quiet and row.estimate is None)]
 
 
 contrasts: Callable[[pd.DataFrame], list[Reading]] = partial(laws, across=KINDS)
@@ -41,10 +52,11 @@ contrasts: Callable[[pd.DataFrame], list[Reading]] = partial(laws, across=KINDS)
 
 
 def of_folder(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Reading]]:
-    """The laws of each kind of runs by its name (``table.parts``), then ``CONTRASTS`` if the kinds show any."""
+    """The laws of each kind of runs by its name (``table.parts``), then ``CONTRASTS`` and ``JOINED`` if any."""
     found = {name: laws(table) for name, table in tables.items()}
-    twins = contrasts(pd.concat(tables.values())) if tables else []
-    return found | ({CONTRASTS: twins} if twins else {})
+    whole = pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame()
+    more = {CONTRASTS: contrasts(whole), JOINED: pairs(whole)} if tables else {}
+    return found | {title: rows for title, rows in more.items() if rows}
 
 
 def readings(law: Law, table: pd.DataFrame) -> list[Reading]:
@@ -54,6 +66,13 @@ def readings(law: Law, table: pd.DataFrame) -> list[Reading]:
     """
     if law.outcomes:
         table = table[table["outcome"].isin(law.outcomes)]
+    if not isinstance(law.across, Joined):
+        return _read(law, table)
+    return [replace(row, name=row.name + kind) for kind, part in joined(table, law.across) for row in _read(law, part)]
+
+
+def _read(law: Law, table: pd.DataFrame) -> list[Reading]:
+    """What one law has to say of runs, or pairs, of one kind that count."""
     missing = [name for name in law.needs if name not in table or table[name].isna().all()]
     if missing:
         needs = ", ".join(NEEDS.get(name, f"the column {name}, which no run has") for name in missing)

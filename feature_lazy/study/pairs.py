@@ -12,10 +12,9 @@ import pandas as pd
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import mean
 from feature_lazy.study.regimes import Between, range_of
-from feature_lazy.study.table import H, X, over_seeds
+from feature_lazy.study.table import CELL, H, X, over_seeds
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, Reading
 
-CELL = [H, X, "seed"]
 DIFFERENCE = "difference"
 EVERYWHERE = (0.0, np.inf)
 

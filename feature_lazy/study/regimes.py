@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.statistics import falls
+from feature_lazy.settings.registry import of_kind
+from feature_lazy.settings.scales import CROSSOVER
 from feature_lazy.study.crossings import log_places
 from feature_lazy.study.estimate import weighted_mean
 from feature_lazy.study.grid import Grid
@@ -21,8 +23,6 @@ NEAR, STEEPEST = 3.0, 2.0
 """How much less than x*/(√h·α) the kernel change is in the lazy regime, and the steepest exponent below x*."""
 ABOVE = 1 + 1e-9
 """A value of the grid that lies on a bound is within it, whatever rounding has made of x*."""
-CROSSOVER = 10.0
-"""√h·α near which the kernel change is 1 in the article (Fig. 5a) and here: taken where none was measured."""
 ASSUMED: dict[str, Between] = {"feature": (0.0, CROSSOVER / 100 * ABOVE), "lazy": (CROSSOVER * 100 / ABOVE, np.inf)}
 """See ``range_of``: two decades from it."""
 
@@ -113,7 +113,7 @@ def range_of(table: pd.DataFrame, regime: str) -> tuple[Between | None, str]:
     """Where a regime is, and that in words.
 
     By the sweep's own kernel change; where none was measured, the regimes are assumed two decades from
-    ``CROSSOVER``. Of ReLU no lazy regime is assumed, which begins where a sweep's patterns stop
+    ``CROSSOVER``. Of an activation with a kink no lazy regime is assumed, which begins where a sweep's patterns stop
     to flip; a frozen kernel is lazy at every √h·α.
 
     Args:
@@ -128,10 +128,16 @@ def range_of(table: pd.DataFrame, regime: str) -> tuple[Between | None, str]:
     if (measured := regimes(table)) is not None:
         between = getattr(measured, regime)
         return between, words(between) if between else ""
-    if regime == "lazy" and "activation" in table and (table["activation"] == "relu").any():
+    if regime == "lazy" and kinked(table):
         return None, ""
     between = ASSUMED[regime]
     return between, f"{words(between)}, assumed"
+
+
+def kinked(table: pd.DataFrame) -> bool:
+    """Whether some runs have an activation with a kink, as ReLU."""
+    names = table["activation"].dropna().unique() if "activation" in table else ()
+    return any(made is not None and not made.smooth for made in (of_kind("activation", name) for name in names))
 
 
 def words(between: Between) -> str:

@@ -1,21 +1,25 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
-from feature_lazy.study.following import GRID, followed
+from feature_lazy.study.following import followed
+from feature_lazy.study.law import AXES
 
 __all__ = [
+    "CELL",
     "LIMIT",
     "SETTING",
     "H",
     "X",
+    "along",
     "differences",
     "ensemble",
     "ensembles",
@@ -29,10 +33,14 @@ __all__ = [
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
 """Columns that must be the same in all runs of one figure."""
+CELL = [H, X, "seed"]
+"""Columns that tell the runs of one kind apart."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
 ASKED = (*SETTING, "t_half", "t_stop", "gradients", "test/error", "weights/change")
 """Columns that figures, laws and reports ask for: there, if without a value, also where no run has them."""
+GRID = AXES
+"""Groups of the configuration that may differ from run to run of one figure."""
 
 
 def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
@@ -85,7 +93,7 @@ def kinds(table: pd.DataFrame, mixed: Sequence[str] = ()) -> dict[str, pd.DataFr
 def differences(table: pd.DataFrame) -> dict[str, list]:
     """What is not the same in all runs, besides α, width, seed and what is observed: name → its values.
 
-    Columns, and keys of the configuration that differ among runs of which no column does: of a mixture of two data sets
+    Columns, and keys of the configuration that differ among runs whose columns are equal: of a mixture of two data sets
     the name is enough.
     """
     settings = _settings(table)
@@ -107,10 +115,20 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [{k: v for k, v in c.items() if k not in GRID} for c in followed([run.config for run in table["run"]])]
+    runs = list(table["run"])
+    configs = [
+        {k: v for k, v in config.items() if k not in GRID} | _start(run)
+        for run, config in zip(runs, followed([run.config for run in runs]), strict=True)
+    ]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _start(run: Run) -> dict[str, dict[str, str]]:
+    """How a run starts, beside its seed: nothing of one that starts from random weights."""
+    seed = run.config.get("seed", {})
+    return {"seed": {name: seed[name] for name in ("kind", "at", "head")}} if seed.get("kind") == "from_run" else {}
 
 
 def _read(folder: Path | str) -> pd.DataFrame:
@@ -128,6 +146,13 @@ def _best_kernel_change(table: pd.DataFrame) -> pd.Series:
     """The kernel change on the whole test set where it was measured, else on the probe set; else NaN."""
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     return table[candidates].bfill(axis=1).iloc[:, 0] if candidates else pd.Series(np.nan, table.index)
+
+
+def along(table: pd.DataFrame, column: str, pick: Callable[[np.ndarray], float]) -> pd.Series:
+    """A number of each run's course, such as the largest of a column over time; NaN where it has no value of it."""
+    curves = [run.history.get(column, np.array([])) for run in table["run"]]
+    known = [curve[np.isfinite(curve)] for curve in curves]
+    return pd.Series([float(pick(curve)) if len(curve) else np.nan for curve in known], table.index, dtype=float)
 
 
 def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[str]]:

@@ -43,15 +43,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Expected:
-    """A number that a law predicts, and how far from it still counts as agreement, relative to it."""
+    """A number that a law predicts, and how far from it still counts as agreement, relative to it, and why."""
 
     value: float
     slack: float = 0.0
+    why: str = "heuristic"
 
     def __str__(self) -> str:
         """Two digits."""
         number = f"{self.value:.2g}"
-        return f"{number} ± {self.slack:.0%} (heuristic)" if self.slack else number
+        return f"{number} ± {self.slack:.0%} ({self.why})" if self.slack else number
 
 
 def judged(

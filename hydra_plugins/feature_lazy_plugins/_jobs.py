@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.words import counted
-from feature_lazy.runs.plan import finished_runs, unobserved
+from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells
@@ -80,7 +80,7 @@ class SweepJob:
 
 def warn_of_unobserved(jobs: Sequence[SweepJob]) -> None:
     """Say which runs of a sweep, settled before, lack observables that it asks for."""
-    wanted = [(job.config.observe.also, job.done.get(cell.run_id)) for job in jobs for cell in job.cells]
+    wanted = [(asked(job.config.observe), job.done.get(cell.run_id)) for job in jobs for cell in job.cells]
     for sentence in unobserved(wanted):
         log.warning("%s", sentence)
 

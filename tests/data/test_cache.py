@@ -9,7 +9,7 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.data import cache
 from feature_lazy.data.cache import CachedFile, cached_files, checksum_of, data_root, is_present
 from feature_lazy.data.registry import FILES, Mirror, RemoteFile
-from tests.public_files import remote, web_server
+from tests.data.conftest import remote, web_server
 
 DATA = b"the right content" * 100
 

@@ -6,8 +6,8 @@ from feature_lazy.data import cache
 from feature_lazy.data.sources import sources
 from feature_lazy.launch.commands import data as command
 from feature_lazy.launch.commands import main
+from tests.data.conftest import mnist_files, remote, web_server
 from tests.data.test_public_sets import TEST, TRAIN
-from tests.public_files import mnist_files, remote, web_server
 
 FILES = mnist_files([TRAIN, TEST])
 

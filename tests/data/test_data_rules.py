@@ -42,7 +42,7 @@ REFUSED = {
     "and with dataset=mnist1d patterns have the shape (40,); use another architecture or other data.",
     "architecture=cnn dataset=stripe": "architecture=cnn: it takes images, (channels, rows, columns), and with "
     "dataset=stripe patterns have the shape (30,); use another architecture or other data.",
-    "dataset=custom dataset.target=tests.toys.Flow labels=classes": "labels=classes: the target of dataset=custom "
+    "dataset=custom dataset.target=tests.arrays.normal labels=classes": "labels=classes: the target of dataset=custom "
     "returns the labels; leave labels=parity.",
 }
 

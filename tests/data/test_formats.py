@@ -19,7 +19,7 @@ from feature_lazy.data.formats import (
     zip_members,
 )
 from feature_lazy.data.public import CIFAR_MEMBERS
-from tests.public_files import cifar_records, cifar_tar, emnist_zip, idx, images
+from tests.data.conftest import cifar_records, cifar_tar, emnist_zip, idx, images
 
 CLASSES = np.array([3, 1, 2])
 

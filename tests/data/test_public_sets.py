@@ -12,7 +12,7 @@ from feature_lazy.data.prepare import prepare
 from feature_lazy.data.registry import FILES
 from feature_lazy.data.sources import load_source, sources
 from feature_lazy.settings.registry import find
-from tests.public_files import cifar_tar, emnist_zip, images, mnist_files, remote
+from tests.data.conftest import cifar_tar, emnist_zip, images, mnist_files, remote
 
 TRAIN, TEST = np.repeat(np.arange(10), 3), np.repeat(np.arange(10), 2)
 LETTERS = [np.repeat(np.arange(1, 27), 3), np.repeat(np.arange(1, 27), 2)]

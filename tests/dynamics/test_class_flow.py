@@ -26,8 +26,8 @@ from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.outputs import places
 from tests.arrays import normal
+from tests.dynamics.conftest import follow
 from tests.dynamics.test_flow import ALL, ALPHA, D, P, X
-from tests.toys import follow
 
 C = 3
 NETWORK = FullyConnected(D, [7, 5], scaled(Softplus(5.0)), n_outputs=C)

@@ -14,7 +14,7 @@ from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEul
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
-from tests.toys import follow
+from tests.dynamics.conftest import follow
 
 D, P = 4, 6
 NETWORK = FullyConnected(D, [7, 5], scaled(Softplus(5.0)))

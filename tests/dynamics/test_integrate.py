@@ -12,7 +12,17 @@ from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
-from tests.toys import ExactStepper, FixedStep, Flow, Linear, Scripted, assert_same_bits, column, follow, slope
+from tests.dynamics.conftest import (
+    ExactStepper,
+    FixedStep,
+    Flow,
+    Linear,
+    Scripted,
+    assert_same_bits,
+    column,
+    follow,
+    slope,
+)
 
 # A slow, a fast and two rotating directions: not symmetric, not normal.
 SYSTEM = Linear([[-0.5, 0.2, 0.0, 0.0], [0.0, -3.0, 0.5, 0.0], [0.0, 0.0, -0.2, 2.0], [0.1, 0.0, -2.0, -0.2]])

@@ -22,9 +22,9 @@ from feature_lazy.dynamics.steppers.auto import Auto
 from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 from feature_lazy.dynamics.steppers.tangent import TangentExponential
+from tests.dynamics.conftest import FixedStep, Flow, Linear, assert_same_bits, column, error_at, follow, slope, trial
 from tests.dynamics.test_flow import ALL, W0, Y, elsewhere, flow
 from tests.dynamics.test_integrate import SYSTEM, Y0
-from tests.toys import FixedStep, Flow, Linear, assert_same_bits, column, error_at, follow, slope, trial
 
 METHODS = {name: method(name, 1e-2, eps_gradient=1e-3) for name in ("article", *STEPPERS)}
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

@@ -20,8 +20,8 @@ from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.kernels import tangent_kernel
+from tests.dynamics.conftest import assert_same_bits, follow
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere, flow, network
-from tests.toys import assert_same_bits, follow
 
 ONE = torch.tensor([1])
 X_TEST = torch.randn(5, X.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(7))
@@ -70,6 +70,24 @@ def test_frozen_kernel_with_square_loss_has_a_closed_form(name):
         assert (found - expected).norm() / expected.norm() < 2e-3
         beyond = across @ torch.linalg.solve(theta, expected)
         assert (ALPHA[1] * (f - f0) - beyond).norm() / beyond.norm() < 4e-3
+
+
+@pytest.mark.parametrize("name", ["tangent", "rk32", "auto"])
+def test_linearised_network_that_is_not_centred_starts_from_its_own_outputs(name):
+    """F = α(f₀ + J(w − w₀)): from αf₀ to y on the training set, by Θ_test,train Θ⁻¹(y − αf₀) on any other."""
+    training = FrozenKernel(method(name, 1e-4)).prepare(flow(Mse(), ONE, centred=False), W0[ONE])
+    zero, options = torch.tensor([0]), {"dt": training.dt, "t_end": 100 * END}
+    start = ALPHA[1] * network(W0)[1]
+    torch.testing.assert_close(training.system.outputs(W0[ONE], zero)[0], start, rtol=1e-12, atol=1e-12)
+    _, finished = follow(training.system, training.y0, training.method, **options)
+    w = finished[0][1].y
+    params = NETWORK.layout.unflatten(W0[ONE])
+    beyond = tangent_kernel(NETWORK, params, X_TEST, X)[0] @ torch.linalg.solve(
+        tangent_kernel(NETWORK, params, X)[0], Y - start
+    )
+    f0 = NETWORK.apply(params, X_TEST)[0]
+    found = ALPHA[1] * (training.model.f(w, zero, X_TEST)[0] - f0)
+    assert (found - beyond).norm() / beyond.norm() < 1e-3
 
 
 def test_frozen_kernel_needs_few_kernels():

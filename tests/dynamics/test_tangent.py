@@ -10,8 +10,8 @@ from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.dynamics.step import relative_error
 from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
 from feature_lazy.dynamics.steppers.tangent import TangentExponential
+from tests.dynamics.conftest import FixedStep, follow, slope
 from tests.dynamics.test_flow import W0, flow
-from tests.toys import FixedStep, follow, slope
 
 LOSS, ONE = SoftHinge(), torch.tensor([1])
 # A tolerance so small that the solution in function space is no part of the error.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from feature_lazy.dynamics.steppers.article import ArticleController
 from feature_lazy.dynamics.times import GivenTimes, LogTimes
-from tests.toys import Flow, column, trial
+from tests.dynamics.conftest import Flow, column, trial
 
 positive = st.floats(1e-12, 1e12)
 log_times = st.builds(LogTimes, per_decade=st.integers(1, 30), first=st.floats(1e-8, 1e3))

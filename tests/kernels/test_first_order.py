@@ -17,8 +17,8 @@ from feature_lazy.kernels.first_order import MatrixFree, first_order
 from feature_lazy.kernels.layerwise import Linearisation
 from feature_lazy.networks.generic import Generic
 from tests.arrays import normal
+from tests.dynamics.conftest import follow
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere, flow
-from tests.toys import follow
 
 ONE = torch.tensor([1])
 PARAMS = NETWORK.layout.unflatten(elsewhere())

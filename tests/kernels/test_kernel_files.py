@@ -17,7 +17,7 @@ from feature_lazy.kernels.disk import files as tile_files
 from feature_lazy.kernels.disk.files import MANIFEST
 from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
-from tests.kernel_folders import PARAMS, D, X, assert_whole, small, tiles
+from tests.kernels.conftest import PARAMS, D, X, assert_whole, small, tiles
 
 
 def flip(data, k):

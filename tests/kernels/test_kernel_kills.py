@@ -14,7 +14,7 @@ from feature_lazy.kernels import TiledKernel
 from feature_lazy.kernels.disk import files as tile_files
 from feature_lazy.kernels.disk import kernel as on_disk
 from feature_lazy.kernels.disk.files import MANIFEST
-from tests.kernel_folders import TILES, X, assert_whole, compute, small, tiles
+from tests.kernels.conftest import TILES, X, assert_whole, compute, small, tiles
 from tests.processes import PROCESSES, start
 
 

@@ -15,7 +15,7 @@ from feature_lazy.launch import train
 from feature_lazy.launch.commands import main
 from feature_lazy.settings.overrides import check_chosen, check_overrides, checked, flags_first
 from tests.conftest import ROOT, TINY
-from tests.stored_sweeps import plant
+from tests.study.stored_sweeps import plant
 
 SHORT = (*TINY, "observe.kernel.probe=0", "dynamics.max_steps=1")
 BROKEN = ("architecture=custom", "architecture.target=collections.Counter")

@@ -19,16 +19,18 @@ def test_what_is_in_it(wheel):
     conf = {name.removeprefix("feature_lazy/conf/") for name in names if name.startswith("feature_lazy/conf/")}
     files = {str(path.relative_to(ROOT / "conf")) for path in (ROOT / "conf").rglob("*.yaml")}
     assert conf == files
+    for name in ("systems.yaml", "ntk/experiment.yaml", "linear_models/experiment.yaml"):
+        assert f"feature_lazy/systems/{name}" in names
 
 
 @pytest.mark.slow
 def test_it_trains_draws_and_reports_in_an_empty_folder(installed, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
 
-    def call(*arguments):
+    def call(*arguments, status=0):
         command = [str(installed / "feature-lazy"), *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     where = [str(installed / "python"), "-c", "import feature_lazy; print(feature_lazy.__file__)"]
@@ -38,6 +40,8 @@ def test_it_trains_draws_and_reports_in_an_empty_folder(installed, tmp_path):
     call("train", *SWEEP[:1], *JOB, *SWEEP[1:])
     assert "8 runs in 4 jobs, 8 runs already done" in call("train", *SWEEP[:1], *JOB, *SWEEP[1:])
     assert "done" in call("status", "results")
+    assert "feature-lazy reproduce ntk" in call("systems")
+    assert "size=huge: ntk has the sizes laptop, paper" in call("reproduce", "ntk", "size=huge", status=1)
     call("figures", "results")
     assert list((tmp_path / "results" / "figures").glob("*.png"))
     call("report", "results")

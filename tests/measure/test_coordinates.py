@@ -130,9 +130,9 @@ def test_command(capsys):
     printed = capsys.readouterr().out
     assert "parametrisation standard" in printed
     assert "expected" in printed
-    assert main([*small, "architecture=custom", "architecture.target=tests.toys.Flow"]) == 1
+    assert main([*small, "architecture=custom", "architecture.target=tests.arrays.normal"]) == 1
     assert "depth" in capsys.readouterr().err
-    assert main(["coord-check", "architecture=custom", "architecture.target=tests.toys.Flow"]) == 1
+    assert main(["coord-check", "architecture=custom", "architecture.target=tests.arrays.normal"]) == 1
     assert "its layers are not known" in capsys.readouterr().err
     assert main(["coord-check", "architecture=cnn"]) == 1
     assert "images of 8 × 8 pixels" in capsys.readouterr().err

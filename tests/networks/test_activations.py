@@ -6,7 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.networks.activations import Erf, Relu, Softplus, Tanh, scaled, softplus
+from feature_lazy.core.errors import ConfigError, NumericalError
+from feature_lazy.networks.activations import (
+    Erf,
+    Gelu,
+    LeakyRelu,
+    Linear,
+    Relu,
+    Silu,
+    Sine,
+    Softplus,
+    Tanh,
+    scaled,
+    softplus,
+)
+from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.parametrisation import MUP, NTK, STANDARD
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.overrides import composed
 
 ACTIVATIONS = {
     "softplus": scaled(Softplus(5.0)),
@@ -14,6 +31,12 @@ ACTIVATIONS = {
     "relu": scaled(Relu()),
     "tanh": scaled(Tanh()),
     "erf": scaled(Erf()),
+    "linear": scaled(Linear()),
+    "leaky relu": scaled(LeakyRelu(0.2)),
+    "gelu": scaled(Gelu()),
+    "silu": scaled(Silu()),
+    "sine": scaled(Sine(1.5)),
+    "fast sine": scaled(Sine(30.0)),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 
@@ -52,3 +75,98 @@ def test_softplus_does_not_jump(beta, switch):
     exact = np.logaddexp(0, beta * z.numpy()) / beta
     # A few roundings of numbers near switch/β: 1e-15, against a jump of 1e-10.
     np.testing.assert_allclose(softplus(z, beta), exact, rtol=2e-15)
+
+
+@pytest.mark.parametrize(
+    ("option", "by_hand"),
+    [
+        (Linear(), lambda z: z),
+        (LeakyRelu(0.1), lambda z: 0.1 * z if z < 0 else z),
+        (Gelu(), lambda z: 0.5 * z * (1 + math.erf(z / math.sqrt(2)))),
+        (Silu(), lambda z: z / (1 + math.exp(-z))),
+        (Sine(2.0), lambda z: math.sin(2 * z)),
+    ],
+    ids=lambda one: getattr(one, "kind", ""),
+)
+def test_function_of_the_name(option, by_hand):
+    z = torch.tensor([-1.5, 0.3, 2.0], dtype=torch.float64)
+    np.testing.assert_allclose(option.shape(z), [by_hand(value) for value in z.tolist()], rtol=1e-14)
+
+
+def susceptibilities(option, variance):
+    """χ_∥, χ_⊥ and the next layer's variance at a variance K, by their definitions (arXiv:2106.10165, chapter 5)."""
+    critical = option.critical
+    z = torch.linspace(-12, 12, 24_001, dtype=torch.float64)
+    weight = torch.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    u = (math.sqrt(variance) * z).requires_grad_()
+    (slope,) = torch.autograd.grad(option.shape(u).sum(), u)
+    square = option.shape(u.detach()) ** 2
+    parallel = critical.weights / (2 * variance) * float(square * (z**2 - 1) @ weight)
+    return (
+        parallel,
+        critical.weights * float(slope**2 @ weight),
+        critical.biases + critical.weights * float(square @ weight),
+    )
+
+
+@pytest.mark.parametrize("variance", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize("option", [Linear(), Relu(), LeakyRelu(0.3)], ids=lambda one: one.kind)
+def test_scale_invariant_activations_are_critical_at_every_variance(option, variance):
+    # At the kink the trapezoidal rule is off by half a step of a slope's jump, 1e-3 · 0.4.
+    assert susceptibilities(option, variance) == pytest.approx((1, 1, variance), abs=1e-3)
+
+
+@pytest.mark.parametrize("option", [Tanh(), Erf(), Sine(1.0), Sine(3.0)], ids=lambda one: one.kind)
+def test_odd_activations_are_critical_at_no_variance(option):
+    # To first order in K both are 1 − O(φ₀‴K): 3 for tanh, erf and sine, ω² times as much for sin(ωz).
+    assert susceptibilities(option, 1e-6)[:2] == pytest.approx((1, 1), abs=3e-5)
+
+
+@pytest.mark.parametrize(("option", "variance"), [(Gelu(), (3 + math.sqrt(17)) / 2), (Silu(), 14.320174)])
+def test_half_stable_activations_are_critical_at_one_variance(option, variance):
+    # arXiv:2106.10165 has C_W = 1.98305826, C_b = 0.17292239 and 1.98800468, 0.55514317; K* here to eight digits.
+    assert susceptibilities(option, variance) == pytest.approx((1, 1, variance), rel=1e-6)
+
+
+def test_critical_scale_is_the_factor():
+    assert scaled(Tanh(scale="critical")).factor == 1
+    assert scaled(Sine(4.0, scale="critical")).factor == pytest.approx(1 / 4)
+    with pytest.raises(ConfigError, match="activation=softplus has no critical point"):
+        scaled(Softplus(scale="critical"))
+
+
+def test_a_critical_scale_that_is_none_is_refused():
+    validate(composed(["activation=tanh", "activation.scale=critical"]))
+    with pytest.raises(ConfigError, match="activation=softplus has no critical point that is known"):
+        validate(composed(["activation.scale=critical"]))
+    gelu = ["activation=gelu", "activation.scale=critical"]
+    with pytest.raises(ConfigError, match=r"with biases of variance 0.172922,.*bias_std=0.415839"):
+        validate(composed(gelu))
+    validate(composed([*gelu, "architecture.bias=1", "architecture.bias_std=0.41584"]))
+    with pytest.raises(ConfigError, match="there are no biases"):
+        validate(composed(["architecture.bias_std=1"]))
+    with pytest.raises(ConfigError, match="must be at most 1"):
+        validate(composed(["activation=leaky_relu", "activation.slope=2"]))
+
+
+@pytest.mark.parametrize("parametrisation", [NTK, MUP, STANDARD])
+def test_biases_begin_with_their_variance_in_every_parametrisation(parametrisation):
+    net = FullyConnected(3, [4000, 4000], scaled(Tanh()), bias=0.5, bias_std=2.0, parametrisation=parametrisation)
+    begun = net.init(0)
+    for layer in range(2):
+        added = net._bias_scale(layer) * begun[f"B{layer}"]
+        # 4000 draws: the variance is known to √(2/4000) = 2.2 %.
+        assert float(added.square().mean()) == pytest.approx(1.0, rel=0.1)
+
+
+def test_limit_knows_the_biases_of_the_start():
+    x = torch.eye(2, 3, dtype=torch.float64)
+    net = FullyConnected(3, [4], scaled(Erf()), bias=0.5, bias_std=2.0)
+    plain = FullyConnected(3, [4], scaled(Erf()), bias=0.5)
+    assert float((net.limit(x).nngp - plain.limit(x).nngp).diagonal().min()) > 0.9  # b²·std² = 1 of the last layer
+
+
+def test_a_bias_that_grows_with_the_width_has_no_limit():
+    net = FullyConnected(3, [4], scaled(Erf()), bias=0.5, authors_output_bias=True)
+    with pytest.raises(NumericalError, match="grow with h"):
+        net.limit(torch.eye(2, 3, dtype=torch.float64))

@@ -10,7 +10,22 @@ import torch
 
 from feature_lazy.core.errors import NumericalError
 from feature_lazy.kernels import infinite_kernels, jacobian_kernel, tangent_kernel
-from feature_lazy.networks.activations import Erf, Relu, Scaled, Softplus, Tanh, erf_dual, relu_dual, scaled, softplus
+from feature_lazy.networks.activations import (
+    Erf,
+    Gelu,
+    LeakyRelu,
+    Linear,
+    Relu,
+    Scaled,
+    Silu,
+    Sine,
+    Softplus,
+    Tanh,
+    erf_dual,
+    relu_dual,
+    scaled,
+    softplus,
+)
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
 from feature_lazy.networks.layout import Layout
@@ -25,6 +40,12 @@ ACTIVATIONS = {
     "erf": scaled(Erf()),
     "tanh": scaled(Tanh()),
     "erf as a series": Scaled.normalised(torch.erf),
+    "linear": scaled(Linear()),
+    "leaky relu": scaled(LeakyRelu(0.2)),
+    "gelu": scaled(Gelu()),
+    "silu": scaled(Silu()),
+    "sine": scaled(Sine(1.5)),
+    "critical sine": scaled(Sine(1.5, scale="critical")),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 
@@ -117,7 +138,7 @@ SHAPES = {
     "relu": (torch.relu, relu_dual),
     "erf": (torch.erf, erf_dual),
     "gelu": (torch.nn.functional.gelu, None),
-    "sin": (torch.sin, None),
+    "sin": (torch.sin, Sine(1.0).dual),
     "softplus": (lambda z: softplus(z, table()["beta"]), None),
 }
 
@@ -201,7 +222,8 @@ def test_rows_and_columns_are_parts_of_the_whole(name, block, monkeypatch):
         full = getattr(whole, kernel)
         torch.testing.assert_close(getattr(part, kernel), full[:3, 3:], rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(full.mT, full, rtol=1e-12, atol=1e-12)
-        assert torch.linalg.eigvalsh(full)[0] > 0
+        # Seven patterns in four dimensions: a linear network has no more than four features of them, and its bias.
+        assert torch.linalg.eigvalsh(full)[0] > (-1e-13 if name == "linear" else 0)
 
 
 def test_diagonal_of_relu():

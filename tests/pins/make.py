@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 from tests.pins import cases, golden, ways
-from tests.wandb_files import offline_runs, settle
+from tests.runs.wandb_files import offline_runs, settle
 
 
 def ids():

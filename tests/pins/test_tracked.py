@@ -3,7 +3,7 @@
 import pytest
 
 from tests.pins import cases, golden, ways
-from tests.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
+from tests.runs.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
 
 TRACKED = golden.read("tracked")
 

@@ -13,8 +13,8 @@ from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
 from tests.runs.test_tracking import said
 from tests.runs.test_wandb_online import ONLINE, arrived, impatient, server  # noqa: F401 - fixtures
-from tests.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
-from tests.wandb_server import Failure
+from tests.runs.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
+from tests.runs.wandb_server import Failure
 
 UPLOADED = ("tracking.artifacts=[outputs.safetensors,kernels,missing]",)
 KERNELS = {"t=0.bin": bytes(range(256)), "deep/er/ü 1.bin": b"\0" * 70000}

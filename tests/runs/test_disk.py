@@ -17,7 +17,7 @@ from feature_lazy.runs.survey import State, survey
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK, ROOT
 from tests.processes import science
-from tests.stored import ALONE, ARRAYS, DESCRIPTION, HISTORY_ROWS, RUN, save
+from tests.runs.conftest import ALONE, ARRAYS, DESCRIPTION, HISTORY_ROWS, RUN, save
 
 
 def mounted(path, options):
@@ -134,8 +134,8 @@ def test_read_only_folder(tmp_path, tiny, capsys):
 
 
 def test_files_are_created_with_the_users_umask(tmp_path):
-    code = "import os, sys; os.umask(0o027); from tests.stored import save; from feature_lazy.runs.store import Store; "
-    code += f"save(Store({str(tmp_path / 'results')!r}))"
+    code = "import os, sys; os.umask(0o027); from tests.runs.conftest import save; "
+    code += f"from feature_lazy.runs.store import Store; save(Store({str(tmp_path / 'results')!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
     files = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o640"}

@@ -8,10 +8,10 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.tracking.ensemble import Ensemble, MeanTracker
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
-from tests import trackers
-from tests.trackers import Recorder
+from tests.runs import trackers
+from tests.runs.trackers import Recorder
 
-MEAN = ("tracking=custom", "tracking.target=tests.trackers.Recorder", "tracking.ensemble=mean")
+MEAN = ("tracking=custom", "tracking.target=tests.runs.trackers.Recorder", "tracking.ensemble=mean")
 
 
 @pytest.fixture

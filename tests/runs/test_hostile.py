@@ -19,7 +19,7 @@ from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, checksum
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import State, survey
 from feature_lazy.runs.sweep import load_sweep
-from tests.stored import RUN, save
+from tests.runs.conftest import RUN, save
 
 FILES = (MANIFEST, HISTORY, OUTPUTS, DONE)
 

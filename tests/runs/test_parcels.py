@@ -9,8 +9,8 @@ from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
 from tests.runs.test_wandb_online import arrived, server  # noqa: F401 - a fixture
-from tests.wandb_files import agree, nobody  # noqa: F401 - a fixture
-from tests.wandb_server import WandbServer
+from tests.runs.wandb_files import agree, nobody  # noqa: F401 - a fixture
+from tests.runs.wandb_server import WandbServer
 
 SEVERAL = ("tracking=several", "tracking.sinks=[wandb,jsonl]")
 PLACE = ("entity=team", "group=first", "tags=[a,b]", "project=laziness", "artifacts=[outputs.safetensors]")

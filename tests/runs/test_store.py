@@ -16,7 +16,7 @@ from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, DamagedR
 from feature_lazy.runs.store import Store, checkpoint
 from feature_lazy.runs.sweep import load_sweep
 from tests.conftest import ROOT
-from tests.stored import ALONE, ARRAYS, DESCRIPTION, HISTORY_ROWS, RUN, SUMMARY, assert_arrays_as_saved, save
+from tests.runs.conftest import ALONE, ARRAYS, DESCRIPTION, HISTORY_ROWS, RUN, SUMMARY, assert_arrays_as_saved, save
 
 
 def test_round_trip(store):

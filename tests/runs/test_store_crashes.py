@@ -5,7 +5,7 @@ import os
 import pytest
 
 from feature_lazy.runs.reading import load_run
-from tests.stored import HISTORY_ROWS, RUN, save
+from tests.runs.conftest import HISTORY_ROWS, RUN, save
 
 
 class Crash(BaseException):

@@ -18,8 +18,8 @@ from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
 from tests.processes import start, train, wait_for
 from tests.runs.test_wandb_online import ONLINE, arrived, kill_wandb, online_run, server  # noqa: F401 - a fixture
-from tests.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
-from tests.wandb_server import KEY, Failure
+from tests.runs.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
+from tests.runs.wandb_server import KEY, Failure
 
 CELLS = 3
 SEEDS = 10

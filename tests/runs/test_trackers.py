@@ -10,9 +10,9 @@ import pytest
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.tensorboard import TensorBoard
 from feature_lazy.settings.cells import cells
-from tests import trackers
+from tests.runs import trackers
 from tests.runs.test_tracking import calls, said  # noqa: F401 - a fixture
-from tests.trackers import Recorder
+from tests.runs.trackers import Recorder
 
 
 class Broken:

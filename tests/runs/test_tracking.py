@@ -18,10 +18,10 @@ from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
-from tests import trackers
 from tests.conftest import QUICK
-from tests.trackers import Recorder
-from tests.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
+from tests.runs import trackers
+from tests.runs.trackers import Recorder
+from tests.runs.wandb_files import agree, nobody, offline_runs  # noqa: F401 - a fixture
 
 SECOND = "dynamics.max_steps"
 FILES = ("tracking=several", "tracking.sinks=[wandb,jsonl,tensorboard]")
@@ -96,7 +96,7 @@ def test_tracking_changes_neither_ids_nor_results(tiny, tmp_path, nobody):  # no
 
 
 def test_own_tracker_is_told_everything(tiny, calls):
-    own = ("tracking=custom", "tracking.target=tests.trackers.Recorder", "tracking.kwargs={name: mine}")
+    own = ("tracking=custom", "tracking.target=tests.runs.trackers.Recorder", "tracking.kwargs={name: mine}")
     [stored] = run(build(tiny(*QUICK, *own)))
     rows = [("mine", "log", stored.run_id, step, row) for step, row in enumerate(stored.rows)]
     begin, end = ("mine", "start", stored.run_id, 0), ("mine", "finish", stored.run_id, stored.summary)
@@ -104,13 +104,13 @@ def test_own_tracker_is_told_everything(tiny, calls):
 
 
 def test_own_tracker_among_several(tiny, calls):
-    several = ("tracking=several", "tracking.sinks=[custom]", "tracking.custom.target=tests.trackers.Recorder")
+    several = ("tracking=several", "tracking.sinks=[custom]", "tracking.custom.target=tests.runs.trackers.Recorder")
     run(build(tiny(*QUICK, *several, "tracking.custom.kwargs={name: two}")))
     assert {name for name, *_ in calls} == {"two"}
 
 
 def test_tracker_that_cannot_be_made_fails_no_run(tiny, caplog):
-    run(build(tiny(*QUICK, "tracking=custom", "tracking.target=tests.trackers.Unmakeable")))
+    run(build(tiny(*QUICK, "tracking=custom", "tracking.target=tests.runs.trackers.Unmakeable")))
     [message] = said(caplog)
     assert message.startswith("Tracking by custom stopped, training goes on: ")
     assert "no such laboratory" in message
@@ -140,7 +140,7 @@ def test_failing_tracker_fails_no_run(tiny, tmp_path, caplog, calls, moment):
 
 def test_hanging_tracker_delays_the_end_by_its_patience_only(tiny, caplog, calls, monkeypatch):
     monkeypatch.setattr(run_module, "PATIENCE", 0.3)
-    [stored] = run(build(tiny(*QUICK, "tracking=custom", "tracking.target=tests.trackers.Hanging")))
+    [stored] = run(build(tiny(*QUICK, "tracking=custom", "tracking.target=tests.runs.trackers.Hanging")))
     assert stored.done  # it would hang for ever
     assert said(caplog) == ["Tracking by custom has not ended after 0.3 s, and is left behind; runs are stored."]
     assert any(thread.name == "tracking" for thread in threading.enumerate())

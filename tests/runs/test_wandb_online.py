@@ -15,8 +15,8 @@ from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
 from tests.processes import start, train
 from tests.runs.test_tracking import said
-from tests.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
-from tests.wandb_server import KEY, Failure, WandbServer
+from tests.runs.wandb_files import agree, nobody, offline_runs, settle  # noqa: F401 - a fixture
+from tests.runs.wandb_server import KEY, Failure, WandbServer
 
 ONLINE = ("tracking=wandb", "tracking.mode=online")
 TAKES_NONE = "W&B takes no runs, they are written offline (feature-lazy sync sends them): "

@@ -11,8 +11,8 @@ from feature_lazy.settings.cells import cells
 from tests.processes import wait_for
 from tests.runs.test_tracking import said
 from tests.runs.test_wandb_online import online_run, server  # noqa: F401 - a fixture
-from tests.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
-from tests.wandb_server import KEY, Failure
+from tests.runs.wandb_files import nobody, offline_runs  # noqa: F401 - a fixture
+from tests.runs.wandb_server import KEY, Failure
 
 ROWS = [{"t": float(t), "test/error": error} for t, error in enumerate((0.5, 0.1, 0.3))]
 SUMMARY = {"outcome": "converged", "t": 2.0}

@@ -10,7 +10,7 @@ from feature_lazy.settings.schema import to_config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from tests.conftest import ROOT
 
-CUSTOM = ("architecture=custom", "architecture.target=tests.toys.Flow")
+CUSTOM = ("architecture=custom", "architecture.target=tests.arrays.normal")
 JOBS = [
     ("alpha.value=1", "width.h=3"),
     ("alpha.value=2e0", "width.h=3"),

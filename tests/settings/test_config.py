@@ -143,13 +143,15 @@ REFUSED = {
     "dataset=custom": "dataset.target: a target of your own is needed, such as dataset.target=mypackage.Name.",
     "architecture=custom architecture.target=nowhere.Net": "architecture.target=nowhere.Net: there is no module "
     "'nowhere' on Python's path: write package.module.Name, and set PYTHONPATH to the folder that holds the package.",
-    "architecture=custom architecture.target=tests.toys": "architecture.target=tests.toys: 'tests.toys' is a module; "
-    "name what it holds, such as tests.toys.Net.",
-    "architecture=custom architecture.target=tests.toys.Net": "architecture.target=tests.toys.Net: module 'tests.toys' "
-    "(toys.py) has no 'Net'.",
+    "architecture=custom architecture.target=tests.arrays": "architecture.target=tests.arrays: "
+    "'tests.arrays' is a module; "
+    "name what it holds, such as tests.arrays.Net.",
+    "architecture=custom architecture.target=tests.arrays.Net": "architecture.target=tests.arrays.Net: "
+    "module 'tests.arrays' "
+    "(arrays.py) has no 'Net'.",
     "architecture=custom architecture.target=math.sin": "architecture.target=math.sin: module 'math' has no source in "
     "Python: a target must be written in it.",
-    "architecture=custom architecture.target=tests.toys.Flow parametrisation=mup": "parametrisation=mup: "
+    "architecture=custom architecture.target=tests.arrays.normal parametrisation=mup": "parametrisation=mup: "
     "architecture=custom scales its own weights; leave parametrisation=ntk, which changes nothing in it.",
     "device=gpu": "device=gpu: must be cpu, cuda or cuda:N.",
     "memory_limit=3parsecs": "memory_limit=3parsecs: must be a positive size such as 500MB or 2GiB.",
@@ -357,7 +359,10 @@ def test_every_option_composes_into_a_job_that_can_be_trained(configure, group, 
     """With the overrides of its smallest job; warnings are errors here, as in every test."""
     made = options(group).get(option)
     config = configure(f"{group}={option}", *(made.smallest() if made else ()))
-    if (group, option) in NEEDS_A_TARGET:
+    if (group, option) == ("seed", "from_run"):
+        with pytest.raises(ConfigError, match=r"seed.run: name a stored run to start from"):
+            validate(config)
+    elif (group, option) in NEEDS_A_TARGET:
         with pytest.raises(ConfigError, match="a target of your own is needed"):
             validate(config)
     else:

@@ -4,9 +4,9 @@ import pytest
 
 from feature_lazy.runs.reading import load_run
 from tests.pins import cases, golden
+from tests.runs.wandb_files import offline_runs
 from tests.slurm.cluster import call, squeue
 from tests.slurm.sweeps import finished, states, submissions
-from tests.wandb_files import offline_runs
 
 GPU = ("hydra/launcher=slurm_gpu", "hydra.launcher.timeout_min=60", "hydra.launcher.signal_delay_s=30")
 """The second and third are of this cluster, as other sites have theirs in slurm/site.yaml."""

@@ -14,7 +14,7 @@ from feature_lazy.study.laws import laws
 from feature_lazy.study.missing import missing
 from feature_lazy.study.summary import summarise
 from feature_lazy.study.table import differences, ensemble, over_seeds, parts, read
-from tests.stored import save
+from tests.runs.conftest import save
 
 XS = tuple(10.0 ** np.arange(-3, 6))
 CROSSOVER, FEATURE, LAZY = 11.0, -1.5, -1.0  # where the kernel change is 1, and its exponents below and above x = 1

@@ -8,7 +8,7 @@ from feature_lazy.study.ensemble_laws import variance_slope
 from feature_lazy.study.ensembles import Ensemble
 from feature_lazy.study.exponents import bend, slope, width_slope
 from feature_lazy.study.regimes import regimes
-from tests.planted import FEATURE, LAZY, STAR, XS, sweep
+from tests.study.conftest import FEATURE, LAZY, STAR, XS, sweep
 
 SWEEPS = 400
 # Binomial: √(0.95 · 0.05/400) = 1.1 %, and three of these. What is not linear in the seeds, and Student's t under

@@ -10,7 +10,7 @@ from feature_lazy.launch.commands import main
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
-from tests.wandb_accounts import dashboard
+from tests.study.wandb_accounts import dashboard
 
 OWN = {"_runtime", "group", "duration", "displayName"}
 """What W&B itself knows of a run."""

@@ -10,7 +10,7 @@ from feature_lazy.launch.commands import main
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
-from tests.wandb_accounts import WandbServer, dashboard
+from tests.study.wandb_accounts import WandbServer, dashboard
 
 KEY = "0123456789" * 4
 HINT = "--dry-run needs neither account nor network."

@@ -11,7 +11,7 @@ from feature_lazy.study.ensembles import Ensemble, margins
 from feature_lazy.study.laws import laws
 from feature_lazy.study.table import ensemble, ensembles
 from feature_lazy.study.verdict import AGREES
-from tests.planted import sweep
+from tests.study.conftest import sweep
 
 RANDOM = np.random.default_rng(0)
 

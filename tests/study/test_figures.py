@@ -14,7 +14,7 @@ from feature_lazy.runs.plan import write_plan
 from feature_lazy.study.law import declared
 from feature_lazy.study.table import fitted, kinds
 from feature_lazy.study.verdict import AGREES, DIFFERS
-from tests.planted_figures import FEATURE, LAZY, WEIGHTS, everything, plant
+from tests.study.planted_figures import FEATURE, LAZY, WEIGHTS, everything, plant
 
 TABLES = ("table1", "table2")
 

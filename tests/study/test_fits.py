@@ -12,7 +12,7 @@ from feature_lazy.study.estimate import MANY, Estimate, estimate, jackknife
 from feature_lazy.study.exponents import bend, mean, slope, width_slope
 from feature_lazy.study.grid import Grid
 from feature_lazy.study.regimes import regimes
-from tests.planted import FEATURE, LAZY, STAR, WIDTHS, XS, kernel_change, sweep
+from tests.study.conftest import FEATURE, LAZY, STAR, WIDTHS, XS, kernel_change, sweep
 
 EXACT = 1e-12  # rounding of logarithms that are a few units large
 DEEP, FAR = (0, 0.5), (50, np.inf)

@@ -122,7 +122,7 @@ def test_line_is_left_out_with_one_sentence(tiny, tmp_path, caplog, monkeypatch)
 
     assert "P = 20 takes 1.6e+04 bytes" in said(memory_limit=1e4)
     for group, value, reason in (
-        ("architecture", {"kind": "custom", "target": "users_own.Net"}, "the network is not fully connected"),
+        ("architecture", {"kind": "custom", "target": "users_own.Net"}, "the network's limit is not known"),
         # Opening results must not run code that they name.
         ("dataset", {"kind": "custom", "target": "users_own.load"}, "need code of the user's own"),
         ("parametrisation", {"kind": "mup"}, "the parametrisation is not ntk"),
@@ -140,6 +140,21 @@ def test_line_is_drawn(tiny, tmp_path, monkeypatch):
     assert "lazy" not in str(labels(table))
     table[LIMIT] = stored_test_error(folder, stored[0].config)
     assert [label for label in labels(table) if "infty" in label]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"dynamics": {"train": ["last"]}}, "only some of the weights are trained"),
+        ({"regulariser": {"kind": "distance"}}, "there is a regulariser"),
+        ({"seed": {"kind": "from_run"}}, "the runs start from stored ones"),
+    ],
+)
+def test_runs_with_another_limit_have_no_line(tiny, tmp_path, caplog, more, words):
+    science = cells(tiny())[0].config
+    science |= {name: {**science.get(name, {}), **keys} for name, keys in more.items()}
+    assert stored_test_error(tmp_path, science) is None
+    assert words in caplog.text
 
 
 def labels(table):

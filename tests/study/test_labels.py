@@ -10,7 +10,7 @@ from feature_lazy.measure.quantity import Quantity
 from feature_lazy.runs.reading import DONE, checksum
 from feature_lazy.study.labels import USUAL, others, quantities
 from feature_lazy.study.table import read
-from tests import stored_sweeps
+from tests.study import stored_sweeps
 
 MINE = Quantity("centred alignment CKA(Θ, Θ₀)", scale="linear", where="my thesis")
 

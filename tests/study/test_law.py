@@ -14,8 +14,8 @@ from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.laws import laws
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from tests.conftest import ROOT
-from tests.planted import sweep
-from tests.stored_sweeps import plant
+from tests.study.conftest import sweep
+from tests.study.stored_sweeps import plant
 
 OURS = """
 import numpy as np

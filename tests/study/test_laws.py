@@ -8,7 +8,7 @@ import pytest
 
 from feature_lazy.study.laws import laws
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, Reading
-from tests.planted import SPEED, sweep
+from tests.study.conftest import SPEED, sweep
 from tests.work import calls
 
 GAIN = "single error less error of the mean"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feature_lazy.study.missing import missing
-from tests.planted import XS, sweep
+from tests.study.conftest import XS, sweep
 
 
 @pytest.fixture(scope="module")

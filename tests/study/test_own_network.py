@@ -26,7 +26,7 @@ from feature_lazy.study.report.groups import group
 from feature_lazy.study.report.origin import repeat
 from feature_lazy.study.table import differences, parts, read
 from tests.conftest import QUICK, composed
-from tests.stored_sweeps import plant
+from tests.study.stored_sweeps import plant
 
 MINE = """
 from torch import nn

@@ -7,7 +7,7 @@ import pytest
 
 from feature_lazy.study.pairs import by_cell, centring_laws, compare, negligible, paired
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
-from tests.planted import sweep
+from tests.study.conftest import sweep
 
 SCATTER = 0.01
 

@@ -12,7 +12,7 @@ from analysis.figures.registry import draw_article
 from feature_lazy.study.figures import pgf
 from feature_lazy.study.figures.pgf import ENGINES, SYMBOLS, save_pgf
 from tests.conftest import ROOT
-from tests.planted_figures import plant
+from tests.study.planted_figures import plant
 
 DOCUMENT = r"""\documentclass{article}
 \usepackage{pgf}

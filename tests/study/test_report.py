@@ -12,7 +12,7 @@ from feature_lazy.study.report.curves import MOST_OBSERVATIONS, curves, limit_fo
 from feature_lazy.study.report.groups import group
 from feature_lazy.study.report.points import against
 from feature_lazy.study.report.sentences import missing, verdicts
-from tests.stored_sweeps import BOUNDARY, XS, ask, columns, kernel_change, name, plant, planted_error
+from tests.study.stored_sweeps import BOUNDARY, XS, ask, columns, kernel_change, name, plant, planted_error
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 
 from feature_lazy.runs.reading import ERROR
 from feature_lazy.study.report import write_report
-from tests.chromium import Browser, needs_chromium
-from tests.stored_sweeps import BOUNDARY, XS, ask, columns, name, plant, planted_error
+from tests.study.chromium import Browser, needs_chromium
+from tests.study.stored_sweeps import BOUNDARY, XS, ask, columns, name, plant, planted_error
 
 pytestmark = needs_chromium
 WIDTHS = (30, 100)

@@ -17,7 +17,7 @@ from feature_lazy.study.report.groups import group
 from feature_lazy.study.report.origin import duration, provenance, repeat
 from feature_lazy.study.report.page import as_json, number, numbers
 from tests.conftest import QUICK
-from tests.stored_sweeps import XS, plant
+from tests.study.stored_sweeps import XS, plant
 
 
 def test_provenance_counts_what_was_shared_once(tmp_path):

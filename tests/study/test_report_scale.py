@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from feature_lazy.study.report import write_report
-from tests.stored_sweeps import plant
+from tests.study.stored_sweeps import plant
 from tests.work import opened
 
 

@@ -6,8 +6,8 @@ from analysis.__main__ import main
 from feature_lazy.study.laws import laws
 from feature_lazy.study.terminal import law_table
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, unmeasured
-from tests.planted import sweep
-from tests.stored_sweeps import plant
+from tests.study.conftest import sweep
+from tests.study.stored_sweeps import plant
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ class Path:
         flops: what the solution cost each member, (E,).
         calls: evaluations in function space, (E,).
         complete: whether it reached dt, (E,) bool.
+        decay: λ of a penalty: a then decays while it grows.
     """
 
     times: list[Tensor]
@@ -34,15 +35,25 @@ class Path:
     flops: Tensor
     calls: Tensor
     complete: Tensor
+    decay: float = 0.0
 
     def end(self) -> Tensor:
         """a at dt, (E, P)."""
         return ends(self.a)
 
     def moments(self, direction: Tensor) -> list[Tensor]:
-        """Give c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (E, P): (nodes, P) for each member."""
+        """Give c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (E, P): (nodes, P) for each member.
+
+        With a decay it is the c of ċ = (u·a)(ȧ + λa) − λc.
+        """
         paths = zip(self.times, self.a, self.velocity, direction, strict=True)
-        return [_moments(times, a, velocity, u) for times, a, velocity, u in paths]
+        return [_moments(times, a, velocity, u, self.decay) for times, a, velocity, u in paths]
+
+    def slopes(self, member: int, direction: Tensor, moments: Tensor) -> Tensor:
+        """What ċ is at a member's nodes, for c there, (nodes, P) each."""
+        a, velocity = self.a[member], self.velocity[member]
+        gained = torch.add(velocity, a, alpha=self.decay)
+        return torch.sub(along(direction, a) * gained, moments, alpha=self.decay)
 
     def sideways(self, moved: Tensor, theta: Tensor) -> Tensor:
         """∫ μ ȧ ds, μ the way gone across that from w_k to w_1 over its length, for Θa_1 (E, P) and Θ: (E, P)."""
@@ -63,11 +74,23 @@ def ends(nodes: list[Tensor]) -> Tensor:
     return torch.stack([values[-1] for values in nodes])
 
 
-def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor) -> Tensor:
-    """See ``Path.moments``, for one member; by Simpson's rule, which is all but exact for a cubic between the nodes."""
+def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, decay: float) -> Tensor:
+    """See ``Path.moments``, for one member; by Simpson's rule, which is all but exact for a cubic between the nodes.
+
+    With a decay c = (u·a)a − e, ė = (u·ȧ)a − λe: what is integrated then vanishes where the path comes to rest, however
+    long the last intervals are.
+    """
     width = times.diff().to(a)[:, None]
     middle = (a[1:] + a[:-1]) / 2 - width / 8 * velocity.diff(dim=0)
     velocity_there = 1.5 * a.diff(dim=0) / width - (velocity[1:] + velocity[:-1]) / 4
+    if decay:
+        rate, there = along(direction, velocity) * a, along(direction, velocity_there) * middle
+        left, half = torch.exp(-decay * width), torch.exp(-decay * width / 2)
+        gained = width / 6 * (left * rate[:-1] + rate[1:] + 4 * half * there)
+        late = [torch.zeros_like(a[0])]
+        for kept, more in zip(left, gained, strict=True):
+            late.append(kept * late[-1] + more)
+        return along(direction, a) * a - torch.stack(late)
     ends = along(direction, a) * velocity
     parts = width / 6 * (ends[1:] + ends[:-1] + 4 * along(direction, middle) * velocity_there)
     return torch.cat([torch.zeros_like(a[:1]), parts.cumsum(0)])
@@ -101,4 +124,4 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
     a = [torch.stack(nodes) for nodes in ended.y]
     at = [torch.stack(times) for times in ended.t]
     velocity = [system.velocities(nodes, member) for member, nodes in enumerate(a)]
-    return Path(at, a, velocity, ended.state.flops, ended.state.gradients.double(), complete)
+    return Path(at, a, velocity, ended.state.flops, ended.state.gradients.double(), complete, system.decay)

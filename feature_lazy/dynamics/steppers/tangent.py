@@ -3,6 +3,10 @@
 At w_k the exact kernel Θ_k = J_kJ_kᵀ turns the flow of N weights into one of P numbers, ȧ = −∂ℓ/∂F(F_k + Θ_k a)/P,
 which is solved over a long step; then w_{k+1} = w_k + J_kᵀa/α. For second order the step is done twice: the first pass
 gives the end of the step, whose outputs and Jacobian say how F and J depart from the linearisation along the way.
+
+A penalty (λ/2)‖w − c‖² adds one direction: with u = w_k − c the step is w − w_k = J_kᵀa/α − d·u, where ȧ = b − λa and
+d = 1 − e^{−λs}. So a has one entry more, J one row more, along −u, and F one output more (``Pulled``); all else is as
+without.
 """
 
 from collections.abc import Sequence
@@ -11,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.frozen import Bend, FrozenKernelFlow, along
+from feature_lazy.dynamics.frozen import Bend, FrozenKernelFlow, along, largest_eigenvalue
+from feature_lazy.dynamics.regularisers import Penalty
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
 from feature_lazy.dynamics.steppers.path import Path, ends, solve
@@ -58,7 +63,7 @@ class TangentDense:
         a = self._a(rows, theta)
         moments = []
         for s, row in zip(self._seconds(rows, theta), rows.tolist(), strict=True):
-            slopes = along(self.direction[row], self.path.a[row]) * self.path.velocity[row]
+            slopes = self.path.slopes(row, self.direction[row], self.moments[row])
             moments.append(self.path.at(row, s, self.moments[row], slopes))
         moved = between(self.start.select(rows), self.end.select(rows), a, torch.cat(moments))
         return self.state.y[rows] + moved
@@ -68,7 +73,8 @@ class TangentDense:
         a, end = self._a(rows, theta), self.path.end()[rows]
         # What the model misses is of third order in the way gone.
         share = along(self.direction[rows], a) / along(self.direction[rows], end)
-        return self.flow.outputs(a, rows) + share**3 * self.mismatch[rows]
+        outputs = self.flow.outputs(a, rows) + share**3 * self.mismatch[rows]
+        return outputs[:, : self.state.outputs.shape[1]]
 
     def _seconds(self, rows: Tensor, theta: Tensor) -> Sequence[Tensor]:
         """Times from the start of the step, (1,) each."""
@@ -78,6 +84,123 @@ class TangentDense:
         """The way a(s), (k, P)."""
         path, times = self.path, zip(self._seconds(rows, theta), rows.tolist(), strict=True)
         return torch.cat([path.at(row, s, path.a[row], path.velocity[row]) for s, row in times])
+
+
+@dataclass(frozen=True)
+class Within:
+    """A flow within a step, for the members in the step.
+
+    Attributes:
+        system: the flow.
+        state: the start of the step.
+    """
+
+    system: TangentSystem
+    state: State
+
+    decay = 0.0
+    """λ of a penalty."""
+
+    @staticmethod
+    def of(system: TangentSystem, state: State) -> "Within":
+        """With or without a penalty."""
+        penalty, y = system.penalty, state.y
+        if penalty is None or penalty.rate is None:
+            return Within(system, state)
+        away, alpha = penalty.away(y, state.member), system.alpha[state.member, None]
+        length = (alpha * away).square().sum(1, keepdim=True)
+        scale = torch.where(length > 0, state.outputs.shape[1] ** 0.5 / length, 1.0)
+        return Pulled(system, state, penalty, alpha, scale * away, penalty.rate / scale)
+
+    def widened(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """All outputs at y (E, D), for those of the network (E, P)."""
+        return outputs
+
+    def push(self, outputs: Tensor, rows: Tensor) -> Tensor:
+        """What drives a, for outputs of rows (k,) of the step."""
+        return self.system.push(outputs, self.state.member[rows])
+
+    def outputs(self, y: Tensor) -> Tensor:
+        """All outputs at y (E, D)."""
+        return self.widened(self.system.outputs(y, self.state.member), y)
+
+    def linearise(self, y: Tensor) -> Tangent:
+        """All outputs to first order around y (E, D)."""
+        return self.system.linearise(y, self.state.member)
+
+    def velocity(self, tangent: Tangent, y: Tensor) -> Tensor:
+        """ẏ at y (E, D), from the flow to first order there."""
+        return tangent.pull_back(self.system.push(tangent.outputs, self.state.member))
+
+
+@dataclass(frozen=True)
+class Pulled(Within):
+    """The flow under a penalty. Its last output is −α²·v·(w − w_k), v ∝ u, of the size √P of F where w is c.
+
+    Attributes:
+        penalty: R.
+        alpha: α, (E, 1).
+        direction: v, (E, D).
+        gain: what drives the last entry of a, λ‖u‖/‖v‖, (E, 1).
+    """
+
+    penalty: Penalty
+    alpha: Tensor
+    direction: Tensor
+    gain: Tensor
+
+    @property
+    def decay(self) -> float:  # type: ignore[override]
+        """λ."""
+        return self.penalty.rate or 0.0
+
+    def widened(self, outputs: Tensor, y: Tensor) -> Tensor:
+        last = -(self.alpha**2) * (self.direction * (y - self.state.y)).sum(1, keepdim=True)
+        return torch.cat([outputs, last], dim=1)
+
+    def push(self, outputs: Tensor, rows: Tensor) -> Tensor:
+        return torch.cat([super().push(outputs[:, :-1], rows), self.gain[rows]], dim=1)
+
+    def linearise(self, y: Tensor) -> "PulledTangent":
+        tangent = super().linearise(y)
+        return PulledTangent(tangent, self.widened(tangent.outputs, y), self.alpha, self.direction)
+
+    def velocity(self, tangent: Tangent, y: Tensor) -> Tensor:
+        assert isinstance(tangent, PulledTangent)
+        return super().velocity(tangent.network, y) + self.penalty.pull(y, self.state.member)
+
+
+@dataclass(frozen=True)
+class PulledTangent:
+    """See ``Tangent``, with one row of J more, −α·v.
+
+    Attributes:
+        network: the other rows.
+        outputs: the outputs there, (E, P + 1).
+        alpha: α, (E, 1).
+        direction: v, (E, D).
+    """
+
+    network: Tangent
+    outputs: Tensor
+    alpha: Tensor
+    direction: Tensor
+
+    def kernel(self) -> Tensor:
+        across = -self.network.push_forward(self.direction)[..., None]
+        corner = (self.alpha * self.direction).square().sum(1)[:, None, None]
+        top = torch.cat([self.network.kernel(), across], dim=2)
+        return torch.cat([top, torch.cat([across.mT, corner], dim=2)], dim=1)
+
+    def push_forward(self, v: Tensor) -> Tensor:
+        last = -(self.alpha**2) * (self.direction * v).sum(1, keepdim=True)
+        return torch.cat([self.network.push_forward(v), last], dim=1)
+
+    def pull_back(self, a: Tensor) -> Tensor:
+        return self.network.pull_back(a[:, :-1]) - a[:, -1:] * self.direction
+
+    def select(self, rows: Tensor) -> "PulledTangent":
+        return PulledTangent(self.network.select(rows), self.outputs[rows], self.alpha[rows], self.direction[rows])
 
 
 def between(start: Tangent, end: Tangent, a: Tensor, c: Tensor) -> Tensor:
@@ -110,42 +233,40 @@ class TangentExponential(SingleMethod):
 
     def _step(self, system: TangentSystem, state: State) -> Trial:
         """‖F(w_{k+1}) − predicted‖ is the error."""
-        w, member, rows = state.y, state.member, torch.arange(len(state), device=state.t.device)
-
-        def push(outputs: Tensor, rows: Tensor) -> Tensor:
-            return system.push(outputs, member[rows])
-
-        start = system.linearise(w, member)
-        theta = start.kernel()
-        linear = FrozenKernelFlow(theta, state.outputs, push)
-        radius = SAFETY * linear.radius() * system.stiffness
+        w, rows = state.y, torch.arange(len(state), device=state.t.device)
+        within = Within.of(system, state)
+        outputs0 = within.widened(state.outputs, w)
+        start = within.linearise(w)
+        theta, n = start.kernel(), state.outputs.shape[1]
+        linear = FrozenKernelFlow(theta, outputs0, within.push, decay=within.decay)
+        radius = SAFETY * (largest_eigenvalue(theta[:, :n, :n]) * system.stiffness + within.decay)
         inner = INNER_TOLERANCE * self.tolerance
 
         gone = state.way[:, 1]
         first = solve(linear, state.dt, radius, FIRST_PASS * inner, gone)
         a1, outputs1 = first.end(), linear.outputs(first.end(), rows)
         # How far the weights have come along the way from w_k to w_1: (w − w_k)·(w_1 − w_k) = aᵀΘa_1/α².
-        moved = outputs1 - state.outputs
+        moved = outputs1 - outputs0
         direction = moved / along(moved, a1)
-        end = system.linearise(w + start.pull_back(a1), member)
+        end = within.linearise(w + start.pull_back(a1))
         w1 = w + between(start, end, a1, ends(first.moments(direction)))
-        bend = Bend(direction, system.outputs(w1, member) - outputs1)
+        bend = Bend(direction, within.outputs(w1) - outputs1)
 
-        flow = FrozenKernelFlow(theta, state.outputs, push, bend)
+        flow = FrozenKernelFlow(theta, outputs0, within.push, bend, within.decay)
         second = solve(flow, state.dt, radius, inner, gone + norm(moved))
         a2, moments = second.end(), second.moments(direction)
         c2 = ends(moments)
         y = w + between(start, end, a2, c2)
-        final = system.linearise(y, member)
-        outputs = final.outputs
+        final = within.linearise(y)
         # Three things are of third order: what the model of F misses, the step that J at y would make and not that at
         # w_1, and what J does on a way that is not straight.
-        mismatch = outputs - flow.outputs(a2, rows)
+        mismatch = final.outputs - flow.outputs(a2, rows)
         d = ACROSS * second.sideways(moved, theta)
         error = final.pull_back(c2) - end.pull_back(c2 - d) - start.pull_back(d)
-        outputs_error = mismatch.abs() + (outputs - system.outputs(y - error, member)).abs()
+        outputs = final.outputs[:, :n]
+        outputs_error = mismatch[:, :n].abs() + (outputs - system.outputs(y - error, state.member)).abs()
         ratio = relative_error(state, y, error, outputs, outputs_error)
-        velocity = final.pull_back(system.push(outputs, member))
+        velocity = within.velocity(final, y)
         finite = first.complete & second.complete & velocity.isfinite().all(1)
         return Trial(
             y,

@@ -53,7 +53,7 @@ class Manifest:
         tile: rows and columns of a tile, T; the last ones have what is left.
         weights: hash of the weights.
         rows: hash of the patterns x1.
-        columns: hash of the patterns x2; None for Θ(x1, x1), of which only the tiles on and above the diagonal exist.
+        columns: hash of the patterns x2; None for Θ(x1, x1), which has only the tiles on and above the diagonal.
         corner: Θ of the first patterns, (E, k1, k2) as nested lists. It tells networks apart that differ in what is
             not a weight, such as the activation.
     """

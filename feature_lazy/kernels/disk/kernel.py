@@ -32,7 +32,7 @@ from feature_lazy.kernels.disk.tiles import TiledKernel
 from feature_lazy.kernels.disk.work import tile_function
 from feature_lazy.kernels.exact import tangent_kernel
 from feature_lazy.networks.base import Network
-from feature_lazy.networks.layout import Params
+from feature_lazy.networks.layout import Layout, Params
 
 log = logging.getLogger(__name__)
 
@@ -131,11 +131,17 @@ def _describe(
         shape=(corner.shape[0], len(x1), len(x1 if x2 is None else x2)),
         dtype=dtype,
         tile=tile,
-        weights=hash_of(*(params[name] for name in architecture.layout.shapes)),
+        weights=_weights(architecture.layout, params),
         rows=hash_of(x1),
         columns=None if x2 is None else hash_of(x2),
         corner=corner.tolist(),
     )
+
+
+def _weights(layout: Layout, params: Params) -> str:
+    """What tells the weights of a kernel from others: their hash, and which are trained if not all are."""
+    digest = hash_of(*(params[name] for name in layout.shapes))
+    return f"{digest} {' '.join(layout.trained)}" if layout.fixed else digest
 
 
 def _claim(folder: Path, manifest: Manifest) -> Manifest:

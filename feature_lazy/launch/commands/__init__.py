@@ -1,8 +1,8 @@
 """The command ``feature-lazy``: training from anywhere, and all that is done with the files of a results folder.
 
-A command is a module here with a docstring (its help), ``arguments(parser)`` and ``call(options)``, which returns the
-exit status; with ``PASSED_ON`` its arguments go to ``call`` as they are. Modules import what is heavy inside ``call``,
-so that ``--help`` is quick.
+A command is a module here, or in another package of ``HOMES``, with a docstring (its help), ``arguments(parser)`` and
+``call(options)``, which returns the exit status; with ``PASSED_ON`` its arguments go to ``call`` as they are. Modules
+import what is heavy inside ``call``, so that ``--help`` is quick.
 """
 
 import argparse
@@ -16,12 +16,16 @@ from typing import Any
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.words import any_terminal
 
+HOMES = (__name__, "feature_lazy.systems.commands")
+"""Packages of commands, by name: what is dispatched may stand in a room above."""
+
 
 def modules() -> dict[str, ModuleType]:
-    """Every command by its name, in alphabetical order: the modules beside this one that have a ``call``."""
+    """Every command by its name, in alphabetical order: the modules in ``HOMES`` that have a ``call``."""
     found = {
-        info.name.replace("_", "-"): importlib.import_module(f"{__name__}.{info.name}")
-        for info in pkgutil.iter_modules(__path__)
+        info.name.replace("_", "-"): importlib.import_module(f"{home}.{info.name}")
+        for home in HOMES
+        for info in pkgutil.iter_modules(importlib.import_module(home).__path__)
     }
     return {name: module for name, module in sorted(found.items()) if hasattr(module, "call")}
 

@@ -13,7 +13,9 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import temporaries
 from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
+from feature_lazy.runs.measured import FOLDER as MEASURED
 from feature_lazy.runs.plan import forget
+from feature_lazy.runs.series import KINDS, part_name
 from feature_lazy.runs.store import checkpoint
 from feature_lazy.runs.survey import Entry, State, Survey, survey
 
@@ -55,14 +57,16 @@ def call(options: argparse.Namespace) -> int:
 
 
 def leftovers(found: Survey) -> Iterator[Path]:
-    """Half-written files of runs that nobody trains, and checkpoints and owners of complete ones."""
+    """Half-written files of runs that nobody trains, and checkpoints, owners and growing arrays of complete ones."""
     for entry in found.entries:
         folder = found.root / "runs" / entry.run_id
         if entry.state not in (State.RUNNING, State.QUEUED):
-            yield from temporaries(folder)
+            yield from [*temporaries(folder), *temporaries(folder / MEASURED)]
         if entry.state is State.DONE and not _goes_on(found, entry):
             yield from checkpoint.paths(folder)
             yield from sorted(folder.glob("owner-*.json"))
+        if entry.state is State.DONE:
+            yield from (path for kind in KINDS if (path := folder / part_name(kind)).is_file())
     for folder in ("runs", "plans", "sources"):
         yield from temporaries(found.root / folder)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.revision import CHANGES, FROZEN, HOME, revision
+from feature_lazy.settings.plugins import packages
 from feature_lazy.settings.sources import source_files
 
 FOLDER = "sources"
@@ -22,18 +23,19 @@ def freeze(root: Path, targets: Iterable[str]) -> Path:
 
     Args:
         root: the results folder.
-        targets: import paths of networks and data sets of the user's own; their source is frozen too.
+        targets: import paths of the user's own code. Its source is frozen too; of installed packages the version is
+            noted, which the nodes must have.
 
     Raises:
         StoreError: the folder cannot be written.
         ConfigError: a target that is not found.
     """
-    files = dict(_project())
+    files, targets = dict(_project()), list(targets)
     for target in targets:
         files |= source_files(target)
     contents = {name: path.read_bytes() for name, path in sorted(files.items())}
     git, diff = revision()
-    contents[FROZEN] = json.dumps({"git": git}, indent=1, sort_keys=True).encode()
+    contents[FROZEN] = json.dumps({"git": git, "packages": packages(targets)}, indent=1, sort_keys=True).encode()
     contents |= {CHANGES: diff} if diff else {}
     digest = hashlib.sha256()
     for name, data in sorted(contents.items()):

@@ -118,17 +118,23 @@ class Task:
         return DelayedSubmission(self)
 
     def _check_source(self) -> None:
-        """Make sure that this is the frozen source.
+        """Make sure that this is the frozen source, and that the plug-ins it needs are here.
 
         Raises:
-            ConfigError: it is another one.
+            ConfigError: it is another source, or a plug-in is missing here or of another version.
         """
-        from feature_lazy.core.revision import HOME
+        from feature_lazy.core.revision import HOME, frozen
+        from feature_lazy.settings.plugins import lacking
 
         if self.source and Path(self.source).resolve() != HOME:
             raise ConfigError(
                 f"The job runs {HOME} and not {self.source}, as it was submitted: the nodes do not get the variables "
                 "of the batch script. Unset SBATCH_EXPORT and SLURM_EXPORT_ENV, and what sets PYTHONPATH on the nodes."
+            )
+        if missing := lacking(frozen().get("packages", {})):
+            raise ConfigError(
+                f"This node lacks plug-ins with which the job was submitted: {'; '.join(missing)}. Install them in the "
+                "environment of the nodes, and repeat the command."
             )
 
     def _parts(self) -> "list[Job]":

@@ -7,9 +7,14 @@ FIT, KERNEL, WEIGHTS, OUTPUTS, SPEED = "Losses and errors", "Kernel", "Weights",
 
 
 def _fits() -> dict[str, Quantity]:
-    """Of both sets."""
+    """Loss and error on all sets."""
     found = {}
-    for name, label, loss in (("train", "training", "training loss α²𝓛"), ("test", "test", "test loss")):
+    sets = (
+        ("train", "training", "training loss α²𝓛"),
+        ("test", "test", "test loss"),
+        ("valid", "validation", "validation loss"),
+    )
+    for name, label, loss in sets:
         found |= {
             f"{name}/loss": Quantity(loss, where="eq. 7", theme=FIT),
             f"{name}/error": Quantity(f"{label} error", scale="percent", where="Fig. 3", theme=FIT),
@@ -18,11 +23,11 @@ def _fits() -> dict[str, Quantity]:
             f"{name}/margin_median": Quantity(f"median margin F·y, {label}", scale="linear", theme=FIT),
             f"{name}/margin_max": Quantity(f"largest margin F·y, {label}", scale="linear", theme=FIT),
         }
-    return found
+    return {**found, "test/excess": Quantity("excess risk, mean of (F − f*)² over test patterns", theme=FIT)}
 
 
 def _norms() -> dict[str, Quantity]:
-    """Of both sets; without a word it is the test set."""
+    """Norms of outputs on both sets; a name without a set is that of the test set."""
     found = {}
     for name, label in (("output", ""), ("output/train", ", training set")):
         found |= {

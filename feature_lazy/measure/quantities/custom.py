@@ -63,6 +63,12 @@ class CustomObservables(Observable):
             found |= _named(name, values) if isinstance(values, Mapping) else {name: values}
         return found
 
+    def series(self, moment: Moment) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for name, own in self._made.items():
+            found |= _named(name, own.series(moment)) if isinstance(own, Observable) else {}
+        return found
+
     def end(self, moment: Moment) -> tuple[dict[str, Any], dict[str, Tensor]]:
         scalars, arrays = {}, {}
         for name, own in self._made.items():

@@ -47,17 +47,30 @@ def output_norms(f: Tensor, f0: Tensor, alpha: Tensor) -> Scalars:
     return {"f_rms": rms(f), "df_rms": change, "alpha_df_rms": alpha * change}
 
 
+def excess(predictor: Tensor, target: Tensor | None) -> Scalars:
+    """Excess risk: the mean of (F − f*)² over patterns, for F (k, P) and targets without noise f* (P,), if known."""
+    return {} if target is None else {"excess": (predictor - target[: predictor.shape[1]]).square().mean(1)}
+
+
 @dataclass
 class Fit(Observable):
-    """Losses, errors and margins; at the end on the whole test set."""
+    """Losses, errors and margins, and the excess risk where targets without noise are known.
+
+    On the validation set too, if there is one; at the end on the whole test set.
+    """
 
     def at(self, moment: Moment) -> Scalars:
-        loss = moment.setting.loss
+        loss, data = moment.setting.loss, moment.setting.data
         train, test = fit(moment.F_train, moment.y_train, loss), fit(moment.F_test, moment.y_test, loss)
-        return {**prefixed("train", train), **prefixed("test", test)}
+        found = {**prefixed("train", train), **prefixed("test", test | excess(moment.F_test, data.f_test))}
+        if moment.F_valid is not None and data.y_valid is not None:
+            found |= prefixed("valid", fit(moment.F_valid, data.y_valid, loss))
+        return found
 
     def end(self, moment: Moment) -> Scalars:
-        return prefixed("test", fit(moment.F_test_whole, moment.setting.data.y_test, moment.setting.loss))
+        data, predictor = moment.setting.data, moment.F_test_whole
+        whole = fit(predictor, data.y_test, moment.setting.loss)
+        return prefixed("test", whole | excess(predictor, data.f_test))
 
 
 @dataclass
@@ -78,7 +91,9 @@ class Outputs(Observable):
             "f0_train": moment.f0_train,
             "f0_test": moment.f0_test_whole,
         }
+        labels = {"y_train": data.y_train, "y_test": data.y_test}
+        if moment.F_valid is not None and data.y_valid is not None:
+            found["F_valid"], labels["y_valid"] = moment.F_valid, data.y_valid
         if (c := data.n_outputs) > 1:
             found = {name: values.unflatten(1, (-1, c)) for name, values in found.items()}
-        labels = {"y_train": data.y_train, "y_test": data.y_test}
         return {}, found | {name: torch.stack([y] * len(moment)) for name, y in labels.items()}

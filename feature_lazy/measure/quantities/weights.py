@@ -51,3 +51,12 @@ class Preactivations(Observable):
         net, limit, x = setting.model.architecture, setting.model.memory_limit, moment.probe(setting.n_test)
         velocity, _ = setting.flow.evaluate(moment.w0, moment.member)
         return prefixed("preactivations", layer_speeds(net, moment.w0, velocity, x, limit))
+
+
+@dataclass
+class StoredWeights(Observable):
+    """The weights themselves, by name."""
+
+    def series(self, moment: Moment) -> Scalars:
+        weights = moment.setting.flow.architecture.layout.unflatten(moment.weights)
+        return {f"weights/{name}": weight for name, weight in weights.items()}

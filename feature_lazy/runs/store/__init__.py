@@ -1,12 +1,14 @@
 """Stored runs: one directory for each cell, found by its run id; atomic files, no pickle, ``done`` last.
 
 A run's directory holds ``manifest.json`` (configuration, columns, summary, provenance, checksums), ``history.jsonl``
-(one line for each observation), ``outputs.safetensors`` (F and f₀), and ``done``, whose content is the checksum of the
-manifest. While it is trained there are ``owner-N.json`` and ``checkpoint-N-HASH.safetensors``; after a failure
+(one line for each observation), ``outputs.safetensors`` (F and f₀), ``weights.safetensors`` and ``series.safetensors``
+(arrays over time) where they were asked for, and ``done``, whose content is the checksum of the manifest. While it is
+trained there are ``owner-N.json``, ``checkpoint-N-HASH.safetensors`` and the arrays so far, ``*.part``; after a failure
 ``error.txt``.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
@@ -71,11 +73,13 @@ class Store:
         Raises:
             DamagedRunError: there are checkpoints, and not one of them is whole.
         """
-        folder = self.path(run_id)
+        folder, done = self.path(run_id), self.is_done(run_id)
         files, found = checkpoint.paths(folder), []
         for path in files:
             if (saved := checkpoint.read(path)) is not None:
-                history = History.up_to(folder / HISTORY, saved.moment.history)
+                # A complete run is only trained along, and adds no arrays.
+                mark = replace(saved.moment.history, arrays={}) if done else saved.moment.history
+                history = History.up_to(folder / HISTORY, mark)
                 if history is not None:
                     found.append((saved, history))
         if files and not found:

@@ -96,4 +96,4 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _moment(values: dict[str, Any]) -> Moment:
-    return Moment(values["stamp"], tuple(values["batch"]), tuple(values["alive"]), Mark(**values["history"]))
+    return Moment(values["stamp"], tuple(values["batch"]), tuple(values["alive"]), Mark.of(values["history"]))

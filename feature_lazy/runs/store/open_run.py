@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import remove_temporaries, write_atomically
 from feature_lazy.runs.history import History, Row, append, settle
 from feature_lazy.runs.reading import DONE, ERROR, HISTORY, MANIFEST, OUTPUTS, SCHEMA_VERSION, checksum
+from feature_lazy.runs.series import KINDS, stored_name
 from feature_lazy.runs.store import checkpoint
 from feature_lazy.runs.store.lease import Lease
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-WRITTEN = (MANIFEST, HISTORY, OUTPUTS, DONE, ERROR, "checkpoint-*")
+NO_ARRAYS: Mapping[str, np.ndarray] = MappingProxyType({})
+WRITTEN = (MANIFEST, HISTORY, OUTPUTS, *map(stored_name, KINDS), DONE, ERROR, "checkpoint-*")
 """What only the owner of a run writes: half-written ones are of an owner that was killed."""
 
 
@@ -47,8 +50,8 @@ class Shadow:
         """Take a run's directory."""
         self.path, self.history = path, History()
 
-    def observe(self, row: Row) -> None:
-        """Add an observation."""
+    def observe(self, row: Row, arrays: Mapping[str, np.ndarray] = NO_ARRAYS) -> None:
+        """Add an observation, with its arrays by name."""
         self.history.add(row)
 
     def checkpoint(self, stamp: str, batch: Together, arrays: Mapping[str, np.ndarray]) -> Path:
@@ -93,16 +96,17 @@ class OpenRun(Shadow):
             self._write_manifest({}, {}, sync=False)
             (self.path / ERROR).unlink(missing_ok=True)
             settle(self.path / HISTORY, history.data)
+            history.keep_arrays(self.path)
 
-    def observe(self, row: Row) -> None:
-        """Add an observation, to the file too.
+    def observe(self, row: Row, arrays: Mapping[str, np.ndarray] = NO_ARRAYS) -> None:
+        """Add an observation, to the files too.
 
         Raises:
             StoreError: it cannot be written.
         """
-        line = self.history.add(row)
         with self._writing():
-            append(self.path / HISTORY, line)
+            self.history.add_arrays(arrays)
+            append(self.path / HISTORY, self.history.add(row))
 
     def checkpoint(self, stamp: str, batch: Together, arrays: Mapping[str, np.ndarray]) -> Path:
         """See ``Shadow.checkpoint``.
@@ -112,6 +116,7 @@ class OpenRun(Shadow):
         """
         with self._writing():
             settle(self.path / HISTORY, self.history.data)
+            self.history.settle_arrays()
         return super().checkpoint(stamp, batch, arrays)
 
     def pause(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
@@ -137,11 +142,17 @@ class OpenRun(Shadow):
             HISTORY: bytes(self.history.data),
             OUTPUTS: save({name: np.ascontiguousarray(array) for name, array in outputs.items()}),
         }
+        files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         with self._writing():
             for name, data in contents.items():
                 write_atomically(self.path / name, data)
-            text = self._write_manifest(summary, contents, sync=True)
+            for kind, series in self.history.arrays.items():
+                if series.entries:
+                    files[stored_name(kind)] = series.finish(self.path / stored_name(kind))
+            text = self._write_manifest(summary, files, sync=True)
             write_atomically(self.path / DONE, hashlib.sha256(text).hexdigest().encode())
+            for series in self.history.arrays.values():
+                series.path.unlink(missing_ok=True)
         self.lease.release(done=True)
 
     @contextmanager
@@ -150,10 +161,9 @@ class OpenRun(Shadow):
         with writing(self.path):
             yield
 
-    def _write_manifest(self, summary: Mapping[str, Any], contents: Mapping[str, bytes], *, sync: bool) -> bytes:
-        files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    def _write_manifest(self, summary: Mapping[str, Any], files: Mapping[str, str], *, sync: bool) -> bytes:
         head = {"schema": SCHEMA_VERSION, "run_id": self.path.name}
-        manifest = _finite({**head, **self.description, "summary": dict(summary), "files": files})
+        manifest = _finite({**head, **self.description, "summary": dict(summary), "files": dict(files)})
         text = json.dumps({**manifest, "sha256": checksum(manifest)}, indent=1, allow_nan=False).encode()
         write_atomically(self.path / MANIFEST, text, sync=sync)
         return text

@@ -68,6 +68,6 @@ def of_sweep(sweep: str | None) -> str:
 
 
 def title(sweep: str | None) -> str:
-    """Of workspace and report; W&B takes no symbols in it, such as = or emojis, and no more than 128 characters."""
+    """Name of workspace and report; W&B takes no symbols, such as = or emojis, and at most 128 characters."""
     name = "Lazy or feature training" + (f", {sweep}" if sweep else "")
     return "".join("-" if unicodedata.category(letter).startswith("S") else letter for letter in name)[:128]

@@ -10,7 +10,7 @@ import pandas as pd
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.survey import State, Survey, survey
 from feature_lazy.study import law as registry
-from feature_lazy.study.laws import contrasts, laws, source
+from feature_lazy.study.laws import contrasts, laws, pairs, source
 from feature_lazy.study.report import page
 from feature_lazy.study.report.cells import bests, boundaries, cells, not_done
 from feature_lazy.study.report.charts import specifications
@@ -50,8 +50,12 @@ def write_report(folder: Path, output: Path | None = None, named: Sequence[str] 
     linear = {name: one.scale for name, one in known.items() if one.scale != "log"}
     payload = {"charts": specifications(), "linear": linear, "groups": [data for data, _ in parts]}
     tables = [one.table for one in groups if len(one.table)]
-    twins = [_texts(row) for row in contrasts(pd.concat(tables)) if row.estimate is not None] if len(tables) > 1 else []
-    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts], "contrasts": twins})
+    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else None
+    kinds = {
+        name: [_texts(row) for row in laws_of(whole) if row.estimate is not None] if whole is not None else []
+        for name, laws_of in (("contrasts", contrasts), ("pairs", pairs))
+    }
+    text = page.render(payload, {**_common(found), "groups": [text for _, text in parts], **kinds})
     path = output or folder / "report.html"
     try:
         temporary = path.with_name(f".{path.name}.partial")

@@ -19,7 +19,7 @@ BOUNDARY = 1.0
 
 
 def cells(group: Group) -> list[dict[str, Any]]:
-    """A row for each cell that somebody asked for, also those of which no run is complete.
+    """A row for each cell that somebody asked for, also those without a complete run.
 
     Returns:
         ``cell`` (its number), ``h``, ``x`` = √h·α, ``alpha``; their edges ``x0, x1`` and ``a0, a1``; ``asked`` and
@@ -95,7 +95,7 @@ def not_done(group: Group) -> list[dict[str, Any]]:
     """Runs that are not complete, or ended otherwise than fit, by state and reason: how many, and where."""
     found: dict[tuple[str, str], list[Any]] = {}
     for entry in group.entries:
-        if entry.state is State.DONE and entry.note in ("converged", "t_end"):
+        if entry.state is State.DONE and entry.note in ("converged", "stationary", "t_end"):
             continue
         found.setdefault((str(entry.state), entry.note), []).append(entry)
     rows = []

@@ -45,7 +45,7 @@ class Group:
 
 
 def group(found: Survey) -> list[Group]:
-    """The runs of a folder by group, the largest first; runs of which nothing is known are in none."""
+    """The runs of a folder by group, the largest first; runs without a manifest are in none."""
     science = {name for entry in found.entries if entry.run for name, _ in _leaves(entry.run.config)}
     parts: dict[str, tuple[dict[str, str], list[Entry]]] = {}
     known = [entry for entry in found.entries if entry.columns]

@@ -13,7 +13,7 @@ from feature_lazy.study.table import H, X, ensemble, over_seeds
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 COLOURS = 7
-"""Of Okabe and Ito's, as ``--o0`` … ``--o6`` in the style sheet."""
+"""Colours of Okabe and Ito, as ``--o0`` … ``--o6`` in the style sheet."""
 TINTS = 24
 """Steps of viridis, as ``--s0`` … ``--s23`` in the style sheet."""
 

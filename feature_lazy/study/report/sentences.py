@@ -114,7 +114,7 @@ def missing(group: Group, rows: Rows, columns: Columns) -> list[str]:
 def unfit(group: Group) -> str | None:
     """A sentence on complete runs that ended without fitting their patterns."""
     done = Counter(entry.note for entry in group.entries if entry.state is State.DONE)
-    other = {note: n for note, n in done.items() if note not in ("converged", "t_end")}
+    other = {note: n for note, n in done.items() if note not in ("converged", "stationary", "t_end")}
     return ", ".join(f"{n} ended with {note}" for note, n in other.items()) or None
 
 

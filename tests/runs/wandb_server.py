@@ -19,7 +19,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
-from tests.wandb_artifacts import Artifacts
+from tests.runs.wandb_artifacts import Artifacts
 
 KEY = "0123456789abcdef" * 2 + "01234567"
 ENTITY = "lab"

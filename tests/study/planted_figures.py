@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from feature_lazy.runs.store import Store
-from tests.stored import save
+from tests.runs.conftest import save
 
 Y = np.array([1.0, -1.0] * 8)
 FEATURE, LAZY, WEIGHTS, CROSSOVER = -1.5, -1.0, -0.25, 11.0

@@ -1,0 +1,37 @@
+"""A quantity against the width, with the exponent that a law has for it."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from feature_lazy.study.figures.axes import guide, tidy
+from feature_lazy.study.figures.style import look
+from feature_lazy.study.table import H
+
+BELOW = 0.7
+"""Where the guide lies, over the mean of the last line."""
+
+
+def against_width(axes: Axes, table: pd.DataFrame, column: str, label: str, exponent: float) -> None:
+    """Mean and standard error over seeds at every h, a line for each α, and a guide of the expected exponent.
+
+    Args:
+        axes: where to.
+        table: runs.
+        column: what is drawn.
+        label: of the axis.
+        exponent: of h.
+    """
+    lines = list(table.dropna(subset=[column]).groupby("alpha"))
+    for index, (alpha, part) in enumerate(lines):
+        mean, error = (part.groupby(H)[column].agg(how) for how in ("mean", "sem"))
+        axes.errorbar(mean.index, mean, error.fillna(0), capsize=2, label=f"α = {alpha:g}", **look(index))
+        if index == len(lines) - 1:
+            middle = float(np.exp(np.log(mean).mean()))
+            centre = float(np.exp(np.log(mean.index.to_numpy(float)).mean()))
+            below = centre, BELOW * middle
+            guide(axes, (mean.index[0], mean.index[-1]), below, exponent, f"$h^{{{exponent:g}}}$", above=False)
+    axes.set(xscale="log", yscale="log", xlabel="width h", ylabel=label)
+    axes.legend()
+    tidy(axes.xaxis)
+    tidy(axes.yaxis)

@@ -1,0 +1,1 @@
+"""Commands of ``feature-lazy`` on the systems of the literature."""

@@ -1,0 +1,22 @@
+"""List the systems of the literature: paper, claim, the command that reproduces it, and what its law is."""
+
+import argparse
+import textwrap
+
+WIDTH = 80
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no argument."""
+
+
+def call(options: argparse.Namespace) -> int:
+    """Print."""
+    from feature_lazy.systems.table import systems
+
+    for system in systems():
+        head = f"{system.folder}  arXiv:{system.paper}  {system.state}"
+        print(head)
+        print(textwrap.fill(system.claim, WIDTH, initial_indent="  ", subsequent_indent="  "))
+        print(f"  {system.command}  # about {system.seconds:.0f} s of one core")
+    return 0

@@ -1,0 +1,43 @@
+"""A system's sweep, trained as any other, and what its laws say of it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from feature_lazy.launch.train import main
+from feature_lazy.runs.survey import State, survey
+from feature_lazy.study.law import declared
+from feature_lazy.study.laws import readings
+from feature_lazy.study.table import parts
+from feature_lazy.study.verdict import Reading
+from feature_lazy.systems.table import System
+
+
+def train(arguments: Sequence[str]) -> bool:
+    """Train what is not done with the launcher that is chosen; whether no job failed."""
+    before = sys.argv
+    sys.argv = ["train.py", *arguments]
+    try:
+        return main() == 0
+    except SystemExit as error:  # how Hydra ends after a failed job, which it has told of
+        return not error.code
+    finally:
+        sys.argv = before
+
+
+def unfinished(folder: Path) -> str:
+    """How many of the runs that were asked for are not done, such as those that wait on a cluster; empty: none."""
+    found = survey(folder)
+    left = len(found.entries) - len(found.having(State.DONE))
+    return f"{left} of {len(found.entries)} runs are not done" if left else ""
+
+
+def judge(system: System, folder: Path) -> list[Reading]:
+    """What the laws of a system say of the runs in a folder, in the order of its row.
+
+    Raises:
+        StoreError: no complete run, or a damaged one.
+    """
+    known = {law.name: law for law in declared() if law.paper == system.paper}
+    tables = parts(folder)
+    return [row for claim in system.laws for table in tables.values() for row in readings(known[claim.law], table)]

@@ -1,0 +1,129 @@
+"""The table of the systems, ``systems.yaml``, and the sweep of each, ``experiment.yaml`` in its folder."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from feature_lazy.core.errors import ConfigError
+
+HERE = Path(__file__).parent
+RESULTS = Path("results/systems")
+STATES = ("claim", "weaker law", "example")
+"""What a system's law is: the paper's claim as it stands, what holds here in its place, or none."""
+LAPTOP, REPLICATION = "laptop", "replication"
+"""The size that is meant where none is named, and the seeds that replicate it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A law of a system, as its row has it.
+
+    Attributes:
+        law: its name.
+        expected: what is measured if it holds.
+        tolerance: how far from it still counts, relative to it.
+    """
+
+    law: str
+    expected: float
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the table.
+
+    Attributes:
+        folder: its name.
+        paper: as arXiv numbers it.
+        options: what its folder declares, ``group=name``.
+        observables: columns that its laws measure.
+        laws: its claims.
+        sizes: of its sweep, the small one first.
+        seconds: of one core, which the small one takes.
+        state: one of ``STATES``.
+    """
+
+    folder: str
+    paper: str
+    options: tuple[str, ...]
+    observables: tuple[str, ...]
+    laws: tuple[Claim, ...]
+    sizes: tuple[str, ...]
+    seconds: float
+    state: str
+
+    @property
+    def claim(self) -> str:
+        """What it says, in one sentence."""
+        return importlib.import_module(f"feature_lazy.systems.{self.folder}").CLAIM
+
+    @property
+    def command(self) -> str:
+        """What trains and judges it."""
+        return f"feature-lazy reproduce {self.folder}"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What trains the runs that a system's laws are judged on.
+
+    Attributes:
+        system: whose.
+        size: one of its sizes; another than the first changes and adds keys of that.
+        replication: whether with other seeds, and another split of the data.
+    """
+
+    system: System
+    size: str = LAPTOP
+    replication: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where its runs lie, apart for each size and for the replication."""
+        size = [self.size] if self.size != LAPTOP else []
+        return RESULTS / "-".join([self.system.folder, *size, *([REPLICATION] if self.replication else [])])
+
+    def overrides(self) -> list[str]:
+        """The sweep as ``train.py -m`` takes it, without its output folder: options of groups first.
+
+        Raises:
+            ConfigError: a size that there is not.
+        """
+        system = self.system
+        if self.size not in system.sizes:
+            raise ConfigError(f"size={self.size}: {system.folder} has the sizes {', '.join(system.sizes)}.")
+        parts: Any = OmegaConf.to_container(OmegaConf.load(HERE / system.folder / "experiment.yaml"))
+        names = dict.fromkeys([system.sizes[0], self.size, *([REPLICATION] if self.replication else [])])
+        keys = {key: value for name in names for key, value in parts[name].items()}
+        return [f"{key}={value}" for key, value in sorted(keys.items(), key=lambda item: "." in item[0])]
+
+
+def systems() -> list[System]:
+    """All rows, in the order of the file."""
+    rows: Any = OmegaConf.to_container(OmegaConf.load(HERE / "systems.yaml"))
+    return [_system(row) for row in rows]
+
+
+def _system(row: dict[str, Any]) -> System:
+    lists = {name: tuple(row[name]) for name in ("options", "observables", "sizes")}
+    return System(**{**row, **lists, "laws": tuple(Claim(**law) for law in row["laws"])})
+
+
+def find(name: str) -> System:
+    """A system by its name.
+
+    Raises:
+        ConfigError: there is none; the message has those that there are.
+    """
+    import difflib
+
+    known = {system.folder: system for system in systems()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{name}: there is no such system; there are {', '.join(known)}.{hint}")
+    return known[name]

@@ -1,0 +1,34 @@
+"""The atlas: what is written of the systems comes from their table and from what was measured."""
+
+import re
+
+from benchmarks.atlas import BLOCK, PAGE, PICTURES, README, load, page, table, verdict
+from feature_lazy.systems.table import LAPTOP, REPLICATION, systems
+
+
+def test_page_and_readme_come_from_the_table_and_the_record():
+    record = load()
+    assert PAGE.read_text(encoding="utf-8") == page(record)
+    [block] = BLOCK.findall(README.read_text(encoding="utf-8"))
+    assert block == table(record, "docs/atlas.md")
+
+
+def test_every_system_is_measured_with_its_replication_and_drawn():
+    record = load()
+    assert set(record) == {system.folder for system in systems()}
+    for system in systems():
+        entry = record[system.folder]
+        assert set(entry) == {LAPTOP, REPLICATION}
+        for rows in entry.values():
+            assert [row["name"] for row in rows] == [claim.law for claim in system.laws]
+            assert all(re.fullmatch(r"-?\d+\.\d+ ± \d+\.\d+", row["measured"]) for row in rows)
+        assert (PICTURES / f"{system.folder}.png").stat().st_size > 5000
+
+
+def test_verdict_of_several_laws():
+    def entry(*verdicts):
+        return {LAPTOP: [{"verdict": one} for one in verdicts], REPLICATION: [{"verdict": verdicts[0]}]}
+
+    assert verdict(entry("agrees", "agrees")) == "agrees"
+    assert verdict(entry("agrees", "differs")) == "see there"
+    assert verdict(None) == "not measured"

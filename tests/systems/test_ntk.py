@@ -1,0 +1,91 @@
+"""The kernel of a network beside its limit: the observable, the laws, and what is refused."""
+
+import pytest
+import torch
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.dynamics.losses import CrossEntropy, Mse
+from feature_lazy.kernels import tangent_kernel
+from feature_lazy.measure.observer import Observer
+from feature_lazy.measure.quantities.limit import Limit
+from feature_lazy.networks.activations import Erf, scaled
+from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.settings.checks import validate
+from feature_lazy.study.laws import readings
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
+from feature_lazy.systems.ntk.claim import CHANGE, DEVIATION, change_against_width, deviation_against_width
+from tests.conftest import TINY
+from tests.measure.observing import columns, moment, setting
+from tests.systems.reference import planted, reference
+
+JOB = (*TINY, "observe/also=[limit]", "observe.also.limit.probe=10")
+
+
+def observed(net, x, w, loss, y):
+    stays = setting(net, Dataset(x, y, x, y), loss, alpha=torch.ones(1).double(), w0=w, n_test=len(x))
+    return columns(Observer(stays, [], {"limit": Limit(probe=len(x))}).observe(moment(stays, torch.tensor([0]), w)))
+
+
+def test_equals_a_kernel_and_a_limit_that_were_written_out():
+    known = reference("ntk")
+    net = FullyConnected(3, [known["h"]], scaled(Erf()))
+    y = torch.tensor([1.0, -1, 1, -1], dtype=torch.float64)
+    torch.testing.assert_close(net.limit(known["x"]).ntk, known["limit"], rtol=1e-12, atol=1e-12)
+    found = observed(net, known["x"], known["weights"][None], Mse(), y)
+    assert float(found[DEVIATION]) == pytest.approx(known["deviation"], rel=1e-12)
+
+
+def test_outputs_of_one_network_share_no_limit():
+    """Of C outputs Θ∞ is Θ∞ ⊗ 1, so a network whose C are alike and apart is as far from it as one of them."""
+    known = reference("ntk")
+    x, h = known["x"], 2000
+    net = FullyConnected(3, [h], scaled(Erf()), n_outputs=2)
+    w = net.layout.flatten({name: weight[None] for name, weight in net.init(0).items()})
+    found = float(observed(net, x, w, CrossEntropy(), torch.tensor([0, 1, 0, 1]))[DEVIATION])
+    theta = tangent_kernel(net, net.layout.unflatten(w), x)[0].reshape(4, 2, 4, 2)
+    apart = theta[:, 0, :, 1].square().sum() * 2 + sum(
+        (theta[:, c, :, c] - known["limit"]).square().sum() for c in (0, 1)
+    )
+    assert found == pytest.approx(float(apart.sqrt() / (2 * known["limit"].square().sum()).sqrt()), rel=1e-12)
+    assert found < 0.1  # h^(−½) = 0.022, times a number of order 1
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("parametrisation=mup", "with parametrisation=mup kernels do not tend to Θ∞; use ntk"),
+        ("observe.also.limit.probe=21", "observe.also.limit.probe=21: must be at most dataset.n_test=20"),
+        ("architecture=cnn", "architecture=cnn, as it is set here, has no kernel of infinite width that is known"),
+        ("architecture.authors_output_bias=true", "without the authors' bias of the output"),
+    ],
+)
+def test_refusals(tiny, configure, override, sentence):
+    job = [one for one in JOB if not (override == "architecture=cnn" and one.startswith("architecture"))]
+    job += ["architecture.bias=0.1"] if "bias" in override else []
+    with pytest.raises(ConfigError, match=sentence):
+        validate(configure(*job, override))
+
+
+@pytest.mark.parametrize(("exponent", "verdict"), [(-0.5, AGREES), (-1.0, DIFFERS), (0.0, DIFFERS)])
+def test_planted_deviation(exponent, verdict):
+    [row] = readings(deviation_against_width, planted((DEVIATION, lambda h, alpha: h**exponent)))
+    assert row.verdict == verdict
+    assert row.estimate.value == pytest.approx(exponent, abs=0.05)
+
+
+@pytest.mark.parametrize(("exponent", "verdict"), [(-1.0, AGREES), (-0.5, DIFFERS)])
+def test_planted_change_counts_lazy_runs_alone(exponent, verdict):
+    """At α = 0.1 the planted change is of order 1 and does not fall: it must not count."""
+    change = (CHANGE, lambda h, alpha: 3.0 if alpha < 1 else (h / 64) ** exponent / alpha)
+    table = planted(change, (DEVIATION, lambda h, alpha: h**-0.5), alphas=(0.1, 10.0, 100.0))
+    [row] = readings(change_against_width, table)
+    assert row.verdict == verdict
+    assert row.estimate.value == pytest.approx(exponent, abs=0.05)
+
+
+def test_no_lazy_run_is_no_verdict():
+    table = planted((CHANGE, lambda h, alpha: 3.0), (DEVIATION, lambda h, alpha: h**-0.5))
+    [row] = readings(change_against_width, table)
+    assert row.verdict == CANNOT_TELL
+    assert "the narrowest's is below 0.1" in row.measured

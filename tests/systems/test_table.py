@@ -1,0 +1,156 @@
+"""The table of the systems: what the registries have, sweeps that can be trained, and the commands that read it."""
+
+import importlib
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.launch.commands import main
+from feature_lazy.runs.survey import survey
+from feature_lazy.settings import registry
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.overrides import composed
+from feature_lazy.study.law import declared
+from feature_lazy.study.verdict import Expected
+from feature_lazy.systems.table import HERE, LAPTOP, REPLICATION, STATES, Sweep, find, systems
+from tests.conftest import ROOT
+
+SYSTEMS = systems()
+every_system = pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.folder)
+
+
+def module(system):
+    return f"feature_lazy.systems.{system.folder}"
+
+
+def test_a_row_for_every_folder_and_a_folder_for_every_row():
+    folders = [path.parent.name for path in HERE.glob("*/__init__.py")]
+    assert sorted([system.folder for system in SYSTEMS] + ["commands"]) == sorted(folders)
+
+
+@every_system
+def test_row_says_what_the_registries_have(system):
+    home = importlib.import_module(module(system))
+    assert system.paper == home.PAPER
+    assert home.CLAIM.endswith(".")
+    inside = f"{module(system)}."
+    groups = registry.groups()
+    options = {
+        f"{g}={n}" for g in groups for n, made in registry.options(g).items() if made.__module__.startswith(inside)
+    }
+    assert options == set(system.options)
+    laws = {law.name: law for law in declared() if law.module.startswith(inside)}
+    assert set(laws) == {claim.law for claim in system.laws}
+    for claim in system.laws:
+        law = laws[claim.law]
+        expected = law.expected if isinstance(law.expected, Expected) else Expected(law.expected)
+        assert (expected.value, expected.slack) == (claim.expected, claim.tolerance)
+        assert law.paper == system.paper
+        assert law.quiet  # a sweep of something else does not hear of it
+        assert set(law.needs) <= set(system.observables)
+    assert {name for law in laws.values() for name in law.needs} == set(system.observables)
+    assert system.state in STATES
+    assert bool(system.laws) == (system.state != "example")
+    assert callable(importlib.import_module(f"{module(system)}.claim").draw)
+
+
+@every_system
+def test_sizes_are_those_of_its_sweep(system):
+    parts = OmegaConf.load(HERE / system.folder / "experiment.yaml")
+    assert list(parts) == [*system.sizes, REPLICATION]
+    assert system.sizes[0] == LAPTOP
+    assert system.seconds <= 150  # two minutes and a half
+
+
+def jobs(words):
+    """One job of each combination of the choices of a sweep's groups, at the first of its values."""
+    first = []
+    for override in OverridesParser.create().parse_overrides(words):
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+        first.append(f"{override.key_or_group}={values[0]}" if values else override.input_line)
+    return first
+
+
+@every_system
+@pytest.mark.parametrize("replication", [False, True])
+def test_every_size_can_be_trained(system, replication, monkeypatch, tmp_path):
+    for size in system.sizes:
+        words = Sweep(system, size, replication).overrides()
+        config = composed(jobs(words))
+        validate(config)
+        # What its laws need is asked for; and the replication shares no seed and no split with the first.
+        recorded = {name for one in config.observe.also.values() for name in one.quantities}
+        assert {name for name in system.observables if name != "kernel/change"} <= recorded
+    plain, other = (composed(jobs(Sweep(system, LAPTOP, one).overrides())) for one in (False, True))
+    assert not set(plain.seed.seeds()) & set(other.seed.seeds())
+    assert len(plain.seed.seeds()) >= 5
+    assert plain.dataset.seed != other.dataset.seed
+
+
+def test_a_name_that_is_declared_twice_names_both_modules(monkeypatch):
+    """An option of a system, and a law, under the name that another has."""
+    monkeypatch.setattr(registry, "_options", {group: dict(known) for group, known in registry._options.items()})
+    from feature_lazy.settings.groups import Observable
+    from feature_lazy.study.law import law
+    from feature_lazy.systems.linear_models.claim import gap_against_width
+
+    declared()
+
+    class Twin(Observable):
+        """Another."""
+
+    with pytest.raises(ConfigError, match=r"in feature_lazy\.systems\.linear_models\.quantity and in tests\.systems"):
+        registry.option("observe/also", "linearised")(Twin)
+    with pytest.raises(ConfigError, match=r"in feature_lazy\.systems\.linear_models\.claim and in tests\.systems"):
+        law(gap_against_width.name, paper=gap_against_width.paper)(lambda table: None)
+
+
+def test_listed_within_80_columns(capsys):
+    assert main(["systems"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    for system in SYSTEMS:
+        assert f"{system.folder}  arXiv:{system.paper}  {system.state}" in shown
+        assert system.command in shown
+
+
+@pytest.mark.slow
+def test_reproduce_is_the_sweep_and_a_verdict(tmp_path, monkeypatch, capsys):
+    """Trained by the ordinary machinery into one folder, judged, and repeated without training anything."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "200")
+    small = ["width.h=4,8", "seed.members=2", "dataset.n_train=10", "dataset.n_test=10", "observe.kernel.probe=10"]
+    words = ["ntk", *small, "observe.also.limit.probe=10", "hydra.launcher.n_jobs=1", f"output_dir={tmp_path}"]
+    status = main(["reproduce", *words])
+    shown = capsys.readouterr().out
+    assert "feature-lazy train -m loss=mse" in shown
+    lines = [line for line in shown.splitlines() if "arXiv:1806.07572" in line and "│" in line]
+    assert [line.split("│")[1].strip() for line in lines] == [claim.law for claim in find("ntk").laws]
+    agreed = all("agrees" in line for line in lines)
+    assert status == (0 if agreed else 1)
+    runs = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    assert len(runs) == 4
+    assert len(survey(tmp_path).entries) == 4
+    assert main(["reproduce", *words]) == status
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == runs
+    (next((tmp_path / "runs").iterdir()) / "done").unlink()
+    from feature_lazy.systems.reproduce import unfinished
+
+    assert unfinished(tmp_path) == "1 of 4 runs are not done"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nkt"], "nkt: there is no such system; there are linear_models, ntk"),
+        (["ntk", "size=huge"], "size=huge: ntk has the sizes laptop, paper."),
+        (["size=paper"], "Name a system"),
+        (["ntk", "replication=maybe"], "replication=maybe: must be true or false."),
+        (["ntk", "linear_models", "output_dir=x"], "several systems cannot share a folder"),
+    ],
+)
+def test_refusals(words, sentence, capsys):
+    assert main(["reproduce", *words]) == 1
+    assert sentence in capsys.readouterr().err
