@@ -133,10 +133,13 @@ def run_of(folder, seed):
     return folder / "runs" / entry.run_id
 
 
-def test_retry_without_a_plan_uses_what_the_run_says(folder):
+def test_retry_without_a_plan_uses_what_the_run_says(folder, capsys):
+    """A folder that says nothing keeps no other run from being trained."""
     shutil.rmtree(folder / "plans")
+    (folder / "runs" / ("0" * 16)).mkdir()
     assert main(["retry", str(folder), "--n-jobs", "1", "--state", "interrupted"]) == 0
     assert states(folder)[4] is State.DONE
+    assert f"{'0' * 16} does not say how it was trained, and is left alone\n" in capsys.readouterr().err
 
 
 def test_clean_shows_first_and_then_removes(folder, capsys):

@@ -15,6 +15,7 @@ from feature_lazy.runs import train as run_module
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import HISTORY, OUTPUTS
 from feature_lazy.runs.tracking import Trackers
+from feature_lazy.runs.tracking.jsonl import JsonLines
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
@@ -84,6 +85,19 @@ def test_run_that_goes_on_is_one_run_everywhere(tiny, tmp_path, nobody):  # noqa
         # TensorBoard keeps single precision: 2⁻²⁴ of rounding.
         known = [(step, pytest.approx(row[name], rel=6e-8)) for step, row in enumerate(stored.rows) if name in row]
         assert scalars == known, name
+
+
+def test_lines_of_json_are_json(tiny, tmp_path):
+    """Which has no NaN and no infinity, at any depth: null stands for them."""
+    [cell] = cells(tiny())
+    lines = JsonLines(tmp_path)
+    lines.start(cell, [{"t": 0.0, "a": math.nan}])
+    lines.log(cell, 1, {"t": 1.0, "a": math.inf})
+    lines.finish(cell, {"a": math.nan, "parts": {"b": [1.0, -math.inf]}, "outcome": "non_finite"})
+    text = (tmp_path / f"{cell.run_id}.jsonl").read_text()
+    _, *rows, tail = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    assert [row["a"] for row in rows] == [None, None]
+    assert tail == {"summary": {"a": None, "parts": {"b": [1.0, None]}, "outcome": "non_finite"}}
 
 
 def test_tracking_changes_neither_ids_nor_results(tiny, tmp_path, nobody):  # noqa: F811

@@ -23,7 +23,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[0.01, 0.1, 10.0, 100.0],
         help="further α, over alpha.value (default: 0.01 0.1 10 100)",
     )
-    parser.add_argument("--figure", type=Path, default=Path("regime.png"), help="file of the figure (regime.png)")
+    parser.add_argument(
+        "--figure", type=Path, help="file of the figure; default: regime.png, in output_dir=DIR if that is given"
+    )
 
 
 def call(options: argparse.Namespace) -> int:
@@ -58,9 +60,11 @@ def call(options: argparse.Namespace) -> int:
     console = Console()
     console.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
     console.print(found.words, highlight=False)
-    options.figure.parent.mkdir(parents=True, exist_ok=True)
-    found.figure().savefig(options.figure, dpi=150)
-    console.print(f"Figure: {options.figure}")
+    given = any(word.startswith("output_dir=") for word in options.overrides)
+    path = options.figure or (Path(config.output_dir) if given else Path()) / "regime.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.figure().savefig(path, dpi=150)
+    console.print(f"Figure: {path}")
     return 0
 
 

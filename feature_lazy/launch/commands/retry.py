@@ -6,6 +6,7 @@ here and now. With --state queued,failed,interrupted,stopped it trains whatever 
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from feature_lazy.runs.survey import Entry, State
 if TYPE_CHECKING:
     from feature_lazy.launch.slurm.submissions import Submission
     from feature_lazy.runs.job import Job
+
+UNTOLD = "does not say how it was trained"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +45,12 @@ def call(options: argparse.Namespace) -> int:
 
     found = survey_with_slurm(Path(options.folder), certain=True)
     chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
+    # Such as an empty folder: it says nothing of how it was trained, and keeps no other run from being trained.
+    unknown = [e for e in chosen if e.job is None and (e.run is None or "resolved" not in e.run.manifest)]
+    if len(unknown) < len(chosen):
+        chosen = [entry for entry in chosen if entry not in unknown]
+        for entry in unknown:
+            print(f"{found.root / 'runs' / entry.run_id} {UNTOLD}, and is left alone", file=sys.stderr)
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
     ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
     print(f"{counted(len(chosen), 'run')}, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
@@ -75,9 +84,7 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Job]":
         elif entry.run is not None and "resolved" in entry.run.manifest:
             key, config = entry.run_id, entry.run.manifest["resolved"]
         else:
-            raise ConfigError(
-                f"{root / 'runs' / entry.run_id} does not say how it was trained; repeat the command that began it."
-            )
+            raise ConfigError(f"{root / 'runs' / entry.run_id} {UNTOLD}; repeat the command that began it.")
         found.setdefault(key, (config, []))[1].append(entry.run_id)
     parts = [Job(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
     for part in parts:
