@@ -39,7 +39,7 @@ register()
 def composed(*overrides: str) -> Config:
     """Compose a configuration in this process, as ``train.py`` does from its command line."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return to_config(compose("train", list(overrides)))
+        return to_config(compose("train", list(overrides)), overrides)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ BENCHMARKS = ROOT / "benchmarks"
 ELSEWHERE = {
     "neural_tangents_kernels": "needs jax in an environment of its own",
     "gallery": "tests/study/test_article.py",
+    "atlas": "tests/systems/test_atlas.py",
 }
 SOLVE = ["--cases", "smallest", "--x", "10", "--steppers", "article", "auto", "tangent"]
 

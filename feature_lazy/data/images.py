@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from feature_lazy.core.errors import DataError
 from feature_lazy.data.rules import asked_for, label_problems, listed, size_problems
 from feature_lazy.data.sources import Loaded, Source
 from feature_lazy.settings.groups import Data, Labels
@@ -90,6 +92,17 @@ class Images(Data):
     """Where the images come from."""
 
     @property
+    def class_names(self) -> Sequence[int]:
+        return self.classes or self.source.classes
+
+    def room(self, labels: Labels) -> float:
+        try:
+            cycle = labels.cycle(labels.in_use(self.class_names))
+            return len(cycle) * min(self.source.count(name) // cycle.count(name) for name in set(cycle))
+        except (DataError, IndexError, ValueError):  # classes that are refused: ``problems`` says why
+            return math.inf
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (self.pca.components,) if self.pca.components else self.source.shape
 
@@ -121,7 +134,7 @@ class Images(Data):
         return prepare(self.kind, *sizes, labels=labels, **chosen)
 
     def problems(self, config: Config) -> Iterator[str]:
-        names, chosen_by = self.classes or self.source.classes, f"dataset.classes={listed(self.classes)}"
+        names, chosen_by = self.class_names, f"dataset.classes={listed(self.classes)}"
         found = [*self._own_problems(chosen_by), *size_problems(config, names)]
         if not found and not config.labels.choose_classes and len(names) < len(self.source.counts):
             found = [
@@ -140,9 +153,7 @@ class Images(Data):
             yield f"dataset.pca.components={self.pca.components}: {self.kind} has d = {source.input_dim} numbers."
 
     def _count_problems(self, labels: Labels) -> Iterator[str]:
-        cycle = labels.cycle(labels.in_use(self.classes or self.source.classes))
-        n = len(cycle) * min(self.source.count(name) // cycle.count(name) for name in set(cycle))
-        if self.patterns_used > n:
+        if self.patterns_used > (n := self.room(labels)):
             yield (
                 f"{asked_for(self)}: {self.kind} has {n} patterns in balanced classes; ask for at most as many in "
                 "total."

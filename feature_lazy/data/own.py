@@ -19,10 +19,18 @@ class CustomData(Data):
     """Your own patterns and labels, as they come (docs/your_own_network.md)."""
 
     n_train: int = key(500, "P, the first patterns, to train on", ge=2)
-    n_test: int = key(1000, "P_test, the next ones, to test on", ge=2)
+    n_test: int = key(1000, "P_test, the next ones, to test on; the default takes as many as there are up to it", ge=2)
     seed: int = key(0, "for the target, which gets it as ${dataset.seed} in kwargs", ge=0)
     target: str = key("", "import path of a function that returns patterns and labels, such as mypackage.load")
     kwargs: dict[str, Any] = key({}, "its keyword arguments, such as {seed: ${dataset.seed}}")
+
+    allow: list[str] = key(
+        [],
+        "what your data are meant to have: contradictions (equal patterns with different labels), missing (classes), "
+        "seen (test patterns that are trained on)",
+        choices=("contradictions", "missing", "seen"),
+        science=False,
+    )
 
     own_labels = True
 
@@ -42,4 +50,5 @@ class CustomData(Data):
         from feature_lazy.data.custom import split
         from feature_lazy.settings.targets import factory
 
-        return split(factory("dataset", self.target, self.kwargs), self.n_train, self.n_test, self.n_valid)
+        made, spare = factory("dataset", self.target, self.kwargs), self.n_test == type(self).n_test
+        return split(made, self.n_train, self.n_test, self.n_valid, allow=self.allow, spare=spare)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from feature_lazy.core.arrays import real, reals, tensor
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
@@ -168,9 +169,9 @@ def prepare(
     x, shape = to_sphere(images[used], mean), sources()[name].shape
     if components:
         x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
-    y, ranks = labels.values(c[used], names, None), np.searchsorted(names, c[used])
-    x, y, ranks = map(torch.from_numpy, (x, y, ranks))
-    data = Dataset.of(x, y, n_train, n_test, n_valid, ranks)
+    y = real(tensor(labels.values(c[used], names, None), "labels"), "labels")
+    ranks = torch.from_numpy(np.searchsorted(names, c[used]))
+    data = Dataset.of(torch.from_numpy(x), y, n_train, n_test, n_valid, ranks)
     return replace(data, shape=shape, n_outputs=labels.n_outputs(names))
 
 
@@ -194,8 +195,9 @@ def prepare_synthetic(
     names = labels.in_use(range(law.n_classes))
     _check_sizes(labels.unit(names), n_train, n_test, n_valid)
     x, c, targets = draw(law, seed, labels.cycle(names), n_train + n_test + n_valid)
-    y, ranks = torch.from_numpy(labels.values(c, names, targets)), torch.from_numpy(np.searchsorted(names, c))
-    data = Dataset.of(torch.from_numpy(x), y, n_train, n_test, n_valid, ranks)
+    y = real(tensor(labels.values(c, names, targets), "labels"), "labels")
+    ranks = torch.from_numpy(np.searchsorted(names, c))
+    data = Dataset.of(reals(x, "patterns"), y, n_train, n_test, n_valid, ranks)
     if labels.real and targets is not None:
         data = with_noise(data, law.noise_sd, seed)
     return replace(data, shape=(law.dim,), n_outputs=labels.n_outputs(names))
@@ -263,7 +265,7 @@ def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
             raise DataError(
                 f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it."
             )
-        block = law.patterns(rng, BLOCK)
+        block = reals(law.patterns(rng, BLOCK), f"patterns of dataset={law.kind}").numpy()
         drawn += BLOCK
         classes, targets = law.label(block, seed)
         fresh = _fresh(block, seen) if law.once else np.ones(BLOCK, dtype=bool)

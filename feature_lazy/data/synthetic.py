@@ -7,7 +7,7 @@ sets of this kind (arXiv:2007.11471).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,10 @@ class Law(Data):
         """Classes (N,) of patterns x (N, d), and their targets (N,), if the law has real ones."""
 
     @property
+    def class_names(self) -> Sequence[int]:
+        return range(self.n_classes)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (self.dim,)
 
@@ -68,7 +72,7 @@ class Law(Data):
         return iter(())
 
     def problems(self, config: Config) -> Iterator[str]:
-        names = range(self.n_classes)
+        names = self.class_names
         found = [*self.law_problems(), *size_problems(config, names)]
         yield from found or label_problems(config, self.classes_by, names)
 

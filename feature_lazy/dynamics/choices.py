@@ -152,8 +152,10 @@ class FrozenKernel:
         """See ``Choice.prepare``.
 
         Raises:
-            ConfigError: the training before did not reach the moment.
+            ConfigError: a moment that is none, or that the training before did not reach.
         """
+        if not self.time >= 0:
+            raise ConfigError(f"time={self.time}: the kernel is taken at a time of at least 0, or inf for the end.")
         frozen = w0 if self.time == 0 else self._trained(flow, w0)
         model = LinearisedModel(_network(flow), w0, frozen)
         system = LinearisedFlow(flow, w0, frozen)

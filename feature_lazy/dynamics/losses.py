@@ -22,7 +22,6 @@ from feature_lazy.settings.registry import option
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from feature_lazy.settings.config import Config
     from feature_lazy.settings.groups import Labels
 
 
@@ -103,10 +102,10 @@ class Mse(Loss):
     def for_labels(self, labels: Labels) -> Loss:
         return SquaredError(self.margin_tol) if labels.real else self
 
-    def problems(self, config: Config) -> Iterator[str]:
-        yield from super().problems(config)
-        if config.labels.real and self.target != 1:
-            yield f"loss.target={self.target}: labels={config.labels.kind} are the targets themselves; it must be 1."
+    def misfits(self, what: str, labels: str) -> Iterator[str]:
+        yield from super().misfits(what, labels)
+        if what == "real" and self.target != 1:
+            yield f"loss.target={self.target}: {labels} are the targets themselves; it must be 1."
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if labels.is_floating_point():

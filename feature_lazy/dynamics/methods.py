@@ -1,5 +1,6 @@
 """Every method by its name."""
 
+from feature_lazy.core.arrays import number
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.integrate import Method
@@ -33,8 +34,10 @@ def method(
         smooth: the article's bounds with a smooth controller in place of the authors'.
 
     Raises:
-        ConfigError: there is no such stepper.
+        ConfigError: there is no such stepper, or a tolerance that is not positive.
     """
+    for key, value in {"tolerance": tolerance, "eps_gradient": eps_gradient, "eps_output": eps_output}.items():
+        number(value, key, gt=0)
     if name != "article" and name not in STEPPERS:
         raise ConfigError(f"stepper {name!r}: there is none; choose one of article, {', '.join(STEPPERS)}.")
     if name == "article":

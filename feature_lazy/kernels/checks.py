@@ -1,9 +1,67 @@
 """What is refused of a kernel, in one place: as it is made, and by every function of it."""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
 import torch
 from torch import Tensor
 
-from feature_lazy.core.errors import NumericalError
+from feature_lazy.core.arrays import real, tensor
+from feature_lazy.core.errors import ConfigError, NumericalError
+from feature_lazy.networks.base import Network
+from feature_lazy.networks.layout import Params
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes_arrays(*names: str) -> Callable[[F], F]:
+    """A decorator: the named arguments may be any arrays of real numbers, and the function gets tensors.
+
+    Complex numbers, text and what else is no array of real numbers raise a ``DataError``, by the argument's name.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs)
+            for name in names:
+                if (value := bound.arguments.get(name)) is not None:
+                    what = f"entries of {name}"
+                    bound.arguments[name] = real(tensor(value, what), what)
+            return function(*bound.args, **bound.kwargs)
+
+        return cast(F, call)
+
+    return decorate
+
+
+def of_network(architecture: Network, params: Params, x1: Tensor, x2: Tensor | None) -> Params:
+    """Weights for which a kernel can be made, of the network's names and shapes.
+
+    Raises:
+        ConfigError: others, or patterns of another dtype or d, or none.
+    """
+    found = {name: tensor(weight, f"entries of weight {name!r}") for name, weight in params.items()}
+    for name, shape in architecture.layout.shapes.items():
+        weight = found.get(name)
+        if weight is None or tuple(weight.shape[1:]) != tuple(shape):
+            has = "is missing" if weight is None else f"has the shape {tuple(weight.shape)}"
+            raise ConfigError(
+                f"weight {name!r} {has}; the network's is (E, {', '.join(map(str, shape))}) of E members."
+            )
+    some = next(iter(found.values()))
+    for x in (x1,) if x2 is None else (x1, x2):
+        wrong = x.is_floating_point() and x.dtype != some.dtype
+        if x.dim() not in (2, 3) or not x.numel() or x.shape[-1] != x1.shape[-1] or wrong:
+            raise ConfigError(
+                f"patterns have the shape {tuple(x.shape)} and weights are {some.dtype}, patterns {x.dtype}: patterns "
+                "must be (P, d), some, all of one d, and of the weights' dtype."
+            )
+    return found
 
 
 def finite(values: Tensor, what: str) -> Tensor:

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from feature_lazy.kernels.checks import norm
+from feature_lazy.kernels.checks import norm, takes_arrays
 
 
+@takes_arrays("theta", "theta0")
 def relative_change(theta: Tensor, theta0: Tensor) -> Tensor:
     """Kernel change ‖Θ − Θ₀‖_F/‖Θ₀‖_F of each member (Fig. 5a): (E, P, P) and (E, P, P) → (E,)."""
     return torch.linalg.matrix_norm(theta - theta0) / torch.linalg.matrix_norm(theta0)
 
 
+@takes_arrays("theta", "labels")
 def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
     """Scalars of Θ (E, P·C, P·C) for labels y (P,), ±1 or classes, each of shape (E,).
 
@@ -47,6 +49,7 @@ def _with_labels(theta: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return (traced * gram).sum((1, 2)), c**0.5 * torch.linalg.matrix_norm(gram)
 
 
+@takes_arrays("classes")
 def class_gram(classes: Tensor) -> Tensor:
     """The kernel that knows the classes: G_μν = 1 if μ and ν are of one class, else 0, as float64.
 
@@ -67,6 +70,7 @@ def class_gram(classes: Tensor) -> Tensor:
     return (classes[:, None] == classes).double()
 
 
+@takes_arrays("theta", "other")
 def alignment(theta: Tensor, other: Tensor) -> Tensor:
     """Cosine of the angle between two kernels, ⟨Θ, K⟩_F/(‖Θ‖_F‖K‖_F) (Cristianini et al. 2001).
 
@@ -84,6 +88,7 @@ def alignment(theta: Tensor, other: Tensor) -> Tensor:
     return (unit * other_unit).sum((-2, -1))
 
 
+@takes_arrays("theta")
 def centred(theta: Tensor) -> Tensor:
     """HΘH with H = I − 11ᵀ/P: the kernel after the mean of its features is taken away.
 
@@ -114,6 +119,7 @@ def centred_alignment(theta: Tensor, theta0: Tensor) -> Tensor:
     return (now * then).sum((1, 2)) / (torch.linalg.matrix_norm(now) * torch.linalg.matrix_norm(then))
 
 
+@takes_arrays("theta", "other")
 def cka(theta: Tensor, other: Tensor) -> Tensor:
     """Centred kernel alignment of two kernels: ``alignment`` of HΘH and HKH.
 

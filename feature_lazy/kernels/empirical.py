@@ -6,9 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from feature_lazy.core.arrays import finite, tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels.jacobian import Jacobian, add_kernel
-from feature_lazy.networks.functional import Apply, check_weights, count_outputs, of_module
+from feature_lazy.networks.functional import Apply, check_weights, count_outputs, of_module, slowly
 
 
 def empirical_kernel(
@@ -43,10 +44,13 @@ def empirical_kernel(
     Raises:
         ConfigError: a network that is no pure function of its weights and one pattern (each message names the module
             and what to do), that ``torch.func`` cannot differentiate, or whose weights, patterns or outputs do not fit.
+        DataError: patterns or weights that are no arrays of finite numbers.
         NumericalError: entries of Θ that are not finite.
     """
     if outputs not in {"full", "trace"}:
         raise ConfigError(f"outputs={outputs!r}: must be 'full' or 'trace'.")
+    x1 = finite(tensor(x1, "patterns"), "patterns").detach()
+    x2 = None if x2 is None else finite(tensor(x2, "patterns"), "patterns").detach()
     columns = x1 if x2 is None else x2
     if (x1.shape[1:], x1.dtype) != (columns.shape[1:], columns.dtype) or not (len(x1) and len(columns)):
         raise ConfigError(
@@ -78,5 +82,4 @@ def _function(network: nn.Module | Apply, weights: Mapping[str, Tensor] | None) 
             raise ConfigError(f"the module has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}.")
     if weights is None:
         raise ConfigError("weights=None: only a module has weights of its own; give those of a function by name.")
-    check_weights(weights)
-    return network, {name: weight.detach() for name, weight in weights.items()}
+    return slowly(network), check_weights(weights)

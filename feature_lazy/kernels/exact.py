@@ -9,7 +9,7 @@ from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError, KernelSizeError
 from feature_lazy.core.memory import WORKING, chunk_size, chunks, free_bytes
-from feature_lazy.kernels.checks import kernel_entries
+from feature_lazy.kernels.checks import kernel_entries, of_network, takes_arrays
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
 from feature_lazy.networks.base import Layered, Network
@@ -17,6 +17,7 @@ from feature_lazy.networks.layout import Params
 from feature_lazy.networks.outputs import span
 
 
+@takes_arrays("x1", "x2")
 def tangent_kernel(
     architecture: Network,
     params: Params,
@@ -44,13 +45,15 @@ def tangent_kernel(
         of the weights.
 
     Raises:
-        ConfigError: a network without known layers that ``torch.func`` cannot differentiate, or other ``outputs``.
+        ConfigError: a network without known layers that ``torch.func`` cannot differentiate, weights or patterns that
+            are not the network's, or other ``outputs``.
+        DataError: patterns that are no arrays of real numbers.
         KernelSizeError: Θ is larger than the memory that the device has free.
         NumericalError: Θ is not finite.
     """
     if outputs not in {"full", "trace"}:
         raise ConfigError(f"outputs={outputs!r}: must be 'full' or 'trace'.")
-    trace = outputs == "trace"
+    params, trace = of_network(architecture, params, x1, x2), outputs == "trace"
     shape = _shape(architecture, params, x1, x2, trace=trace)
     limit = _limit(shape, params, 1, memory_limit)
     if isinstance(architecture, Layered):
@@ -61,6 +64,7 @@ def tangent_kernel(
     return _finite(theta) if check_finite else theta
 
 
+@takes_arrays("x1", "x2")
 def layer_kernels(
     architecture: Network,
     params: Params,
@@ -73,12 +77,13 @@ def layer_kernels(
     """The part of each trained weight in Θ, by its name; their sum is ``tangent_kernel``, whose arguments these are.
 
     Raises:
-        ConfigError: a network that does not show its layers.
+        ConfigError: a network that does not show its layers, or weights or patterns that are not its.
         KernelSizeError: the kernels are larger than the memory that the device has free.
         NumericalError: one of them is not finite.
     """
     if not isinstance(architecture, Layered):
         raise ConfigError("this network does not show its layers, so its kernel has no parts: use tangent_kernel.")
+    params = of_network(architecture, params, x1, x2)
     names, shape = architecture.layout.trained, _shape(architecture, params, x1, x2)
     limit = _limit(shape, params, len(names), memory_limit)
     parts = {name: _zeros(shape, params) for name in names}
@@ -100,6 +105,7 @@ class JointKernel(NamedTuple):
     test: Tensor
 
 
+@takes_arrays("x_train", "x_test")
 def joint_kernel(
     architecture: Network, params: Params, x_train: Tensor, x_test: Tensor, *, memory_limit: float | None = None
 ) -> JointKernel:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import chunk_size, chunks
-from feature_lazy.kernels.checks import finite, square
+from feature_lazy.kernels.checks import finite, square, takes_arrays
 
 TIES = 0.01
 """Share of points with r₁ = r₂ at most. Each adds nothing to Σ ln μ, so d is off by about this share."""
@@ -28,6 +28,7 @@ Nearest = Callable[[slice], tuple[Tensor, Tensor]]
 """Some rows' points → squared distances to their two nearest neighbours in any order, and which: (…, rows, 2) each."""
 
 
+@takes_arrays("patterns")
 def intrinsic_dimension(patterns: Tensor, *, discard: float = 0.1, memory_limit: float = float("inf")) -> Tensor:
     """Intrinsic dimension d of patterns under the Euclidean distance.
 
@@ -58,6 +59,7 @@ def intrinsic_dimension(patterns: Tensor, *, discard: float = 0.1, memory_limit:
     return _two_nn(nearest, norms, discard, memory_limit)
 
 
+@takes_arrays("theta")
 def intrinsic_dimension_of_kernel(theta: Tensor, *, discard: float = 0.1, memory_limit: float = float("inf")) -> Tensor:
     """Intrinsic dimension d of the features behind Θ, by their distances d²_μν = Θ_μμ + Θ_νν − 2Θ_μν.
 

@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from feature_lazy.core.memory import chunk_size, chunks
-from feature_lazy.kernels.checks import kernel_entries
+from feature_lazy.kernels.checks import kernel_entries, of_network, takes_arrays
 from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
 from feature_lazy.networks.base import Network
-from feature_lazy.networks.functional import Apply, under_vmap
+from feature_lazy.networks.functional import Apply, slowly, under_vmap
 from feature_lazy.networks.layout import Params
 
 SHARE_OF_MAKING = 0.25
@@ -53,8 +52,7 @@ class Jacobian:
             (gradients,) = torch.func.vmap(pull_back)(chosen.to(value.dtype))
             return torch.cat([gradient.reshape(len(chosen), -1) for gradient in gradients.values()], dim=1)
 
-        # Fused attention has no rule for vmap and would go row by row.
-        with under_vmap(), sdpa_kernel(SDPBackend.MATH):
+        with under_vmap():
             return torch.func.vmap(of_one)(x).detach()
 
     def zeros(self, *shape: int) -> Tensor:
@@ -212,6 +210,7 @@ def _range(patterns: slice) -> str:
     return f"{patterns.start} to {patterns.stop - 1}"
 
 
+@takes_arrays("x1", "x2")
 def jacobian_kernel(
     architecture: Network,
     params: Params,
@@ -231,13 +230,14 @@ def jacobian_kernel(
         ConfigError: a network that ``torch.func`` cannot differentiate.
         NumericalError: entries of Θ that are not finite.
     """
-    trained = architecture.layout.trained
+    params, trained = of_network(architecture, params, x1, x2), architecture.layout.trained
     some, n_outputs = next(iter(params.values())), architecture.n_outputs
     c, n = 1 if trace else n_outputs, x1.shape[-2]
     theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
     for member, its_theta in enumerate(theta):
         own = {name: weight[member].detach() for name, weight in params.items()}
 
+        @slowly
         def function(weights: Mapping[str, Tensor], x: Tensor, own: Mapping[str, Tensor] = own) -> Tensor:
             return architecture.apply({name: weight[None] for name, weight in {**own, **weights}.items()}, x)[0]
 

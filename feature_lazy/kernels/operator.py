@@ -7,8 +7,9 @@ import torch
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
+from feature_lazy.core.arrays import real, tensor
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.kernels.checks import finite
+from feature_lazy.kernels.checks import finite, of_network
 from feature_lazy.kernels.first_order import pull_back, push_forward
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.layout import Params
@@ -48,6 +49,9 @@ class TangentOperator(LinearOperator):
         Raises:
             ValueError: weights of more than one member.
         """
+        x1 = real(tensor(x1, "patterns"), "patterns")
+        x2 = None if x2 is None else real(tensor(x2, "patterns"), "patterns")
+        params = of_network(architecture, params, x1, x2)
         self.w = architecture.layout.flatten(params).detach()
         if len(self.w) != 1:
             raise ValueError(f"there are weights of {len(self.w)} members; an operator is the kernel of one.")

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from feature_lazy.kernels.checks import takes_arrays
 
+
+@takes_arrays("theta_train", "theta_test_train", "labels")
 def mse_prediction(
     theta_train: Tensor,
     theta_test_train: Tensor,

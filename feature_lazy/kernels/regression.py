@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from feature_lazy.kernels.checks import finite, square
+from feature_lazy.kernels.checks import finite, square, takes_arrays
 
 
+@takes_arrays("k_train", "k_test", "y")
 def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: float = 0.0) -> Tensor:
     """F_test = K_test,train (K + λI)⁻¹ y: kernel ridge regression, by Cholesky in float64.
 

@@ -5,13 +5,15 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
+from feature_lazy.core.arrays import real, tensor
 from feature_lazy.core.streams import stream
-from feature_lazy.kernels.checks import finite, norm, square
+from feature_lazy.kernels.checks import finite, norm, square, takes_arrays
 
 DENSE = 500
 """Patterns up to which all eigenvalues of a matrix take less than 20 ms, so that there is nothing to gain by ARPACK."""
 
 
+@takes_arrays("theta")
 def spectrum(theta: Tensor) -> Tensor:
     """All eigenvalues of Θ (E, P, P), descending: (E, P). Work 4P³/3 for each member.
 
@@ -40,6 +42,8 @@ def top_eigenvalues(kernel: Tensor | LinearOperator, k: int) -> Tensor:
         ValueError: a kernel that is not square or not finite, or a k out of range.
         ArpackNoConvergence: ARPACK did not find them (SciPy's; it carries those that it did find).
     """
+    if not isinstance(kernel, LinearOperator):
+        kernel = square(real(tensor(kernel, "entries of kernel"), "entries of kernel"))
     *members, rows, _ = kernel.shape
     most = rows - 1 if isinstance(kernel, LinearOperator) else rows
     if not 1 <= k <= most:
@@ -48,7 +52,7 @@ def top_eigenvalues(kernel: Tensor | LinearOperator, k: int) -> Tensor:
         return _arpack(kernel, k)
     if rows <= DENSE or 10 * k > rows:
         return spectrum(kernel)[..., :k]
-    thetas = square(kernel).reshape(-1, rows, rows).cpu().numpy()
+    thetas = kernel.reshape(-1, rows, rows).cpu().numpy()
     return torch.stack([_arpack(theta, k) for theta in thetas]).reshape(*members, k).to(kernel.device)
 
 
@@ -59,6 +63,7 @@ def _arpack(kernel: LinearOperator | np.ndarray, k: int) -> Tensor:
     return torch.from_numpy(found).sort(descending=True).values
 
 
+@takes_arrays("eigenvalues")
 def spectral_decay(eigenvalues: Tensor, ranks: tuple[int, int]) -> Tensor:
     """Exponent s of λ_i ~ i^{−s}: minus the slope of log λ_i over log i by least squares, all ranks weighing the same.
 
@@ -88,6 +93,7 @@ def spectral_decay(eigenvalues: Tensor, ranks: tuple[int, int]) -> Tensor:
     return -(eigenvalues[..., first - 1 : last].log() @ log_rank) / log_rank.square().sum()
 
 
+@takes_arrays("eigenvalues")
 def effective_rank(eigenvalues: Tensor) -> Tensor:
     """exp(−Σ p_i ln p_i) with p_i = λ_i/Σλ: how many eigenvalues count (Roy and Vetterli 2007, *The effective rank*).
 
@@ -110,6 +116,7 @@ def effective_rank(eigenvalues: Tensor) -> Tensor:
     return torch.special.entr(p / p.sum(-1, keepdim=True)).sum(-1).exp()
 
 
+@takes_arrays("theta")
 def participation_ratio(theta: Tensor) -> Tensor:
     """(Σλ)²/Σλ² = (tr Θ)²/‖Θ‖_F²: like ``effective_rank``, and never above it, without the eigenvalues.
 

@@ -79,7 +79,7 @@ def train(cfg: Any) -> list[str]:
 
     alone = not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN
     try:
-        config = to_config(cfg)
+        config = to_config(cfg, HydraConfig.get().overrides.task if HydraConfig.initialized() else ())
         validate(config)
         if alone:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs

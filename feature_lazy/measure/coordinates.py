@@ -15,6 +15,7 @@ from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.measure.given import labels, patterns
 from feature_lazy.networks.base import GaussianNetwork
 from feature_lazy.networks.parametrisation import Exponents, Role
 from feature_lazy.networks.preactivations import layer_speeds
@@ -68,11 +69,15 @@ def coordinate_check(
         One coordinate for each ``…/rms`` and ``…/speed``, layer by layer; the last layer is the output.
 
     Raises:
-        ConfigError: fewer than two networks or seeds, or networks that differ in more than their width.
+        DataError: patterns or labels that are no arrays of finite real numbers.
+        ConfigError: labels that are not for network or loss, fewer than two networks or seeds, or networks that differ
+            in more than their width.
     """
     names = [list(net.layout.shapes) for net in networks]
     if len(networks) < 2 or seeds < 2 or any(other != names[0] for other in names):
         raise ConfigError("a coordinate check needs two or more widths of one network, and two or more seeds.")
+    x = patterns(x, "patterns")
+    y = labels(y, x, networks[0].n_outputs, loss)
     log_n = np.log([net.last_fan_in for net in networks])
     sizes = [[_sizes(net, x, y, loss, seed) for seed in range(seeds)] for net in networks]
     found = []

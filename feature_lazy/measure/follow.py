@@ -1,24 +1,23 @@
 """Follow one network from Python, without configuration, store or command line."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.arrays import number, numbers
 from feature_lazy.dynamics.choices import Choice, GradientFlow, Training, time_scale
 from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Ended, Limits, finish, start
-from feature_lazy.dynamics.losses import CrossEntropy, SoftHinge
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.model import Model
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
-from feature_lazy.networks.base import Network
-from feature_lazy.networks.functional import of_module
-from feature_lazy.networks.generic import Generic
+from feature_lazy.measure.given import AnyNetwork, Given, chosen, patterns
+from feature_lazy.measure.precision import check_precision
 from feature_lazy.networks.layout import Layout, partly
 from feature_lazy.settings.groups import Dynamics, Loss, Regulariser
 
@@ -60,10 +59,8 @@ class Trajectory:
         """
         zero = torch.tensor([0], device=self.w.device)
         with torch.no_grad():
-            return self.model.kernel(self.w[index][None], zero, x.flatten(1))[0]
+            return self.model.kernel(self.w[index][None], zero, patterns(x, "patterns").flatten(1))[0]
 
-
-AnyNetwork = Network | nn.Module | Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 MAX_STEPS = 1_000_000
 """Where a training that gets nowhere is given up."""
@@ -74,14 +71,14 @@ MEMORY = 2.0**30
 @torch.no_grad()
 def follow(  # noqa: PLR0913 - a choice each, with a default
     network: AnyNetwork,
-    weights: Mapping[str, Tensor] | None,
-    train: tuple[Tensor, Tensor],
+    weights: Mapping[str, Any] | None,
+    train: tuple[Any, Any],
     *,
     alpha: float,
-    test: Tensor | None = None,
-    loss: Loss | None = None,
-    dynamics: Choice | None = None,
-    regulariser: Regulariser | None = None,
+    test: Any = None,
+    loss: Loss | str | None = None,
+    dynamics: Choice | str | None = None,
+    regulariser: Regulariser | str | None = None,
     times: Sequence[float] | None = None,
     t_end: float | None = None,
 ) -> Trajectory:
@@ -92,36 +89,49 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
             ``networks.generic.Generic.around`` takes the fan-in of its output layer, on which only the first step
             depends.
         weights: initial weights by name; None: those that the module has now.
-        train: patterns (P, …) and labels (P,): y = ±1, or classes 0 … C − 1 as integers for C outputs.
+        train: patterns (P, …) and labels (P,): y = ±1, classes 0 … C − 1 as integers for C outputs, or real numbers for
+            the loss ``mse``.
         alpha: output scale α of F = α(f − f₀).
         test: patterns (P_test, …).
-        loss: ℓ(F, y) per pattern; default: the soft hinge of the article, β = 20, and cross-entropy for classes.
+        loss: ℓ(F, y) per pattern, or its name; default: the soft hinge of the article, β = 20, and cross-entropy for
+            classes.
         dynamics: how the weights move, from ``feature_lazy.dynamics.choices``, or an option of the group
-            ``dynamics``, whose ``train`` says which weights move; default: gradient flow by ``auto``.
-        regulariser: a term of 𝓛, an option of the group ``regulariser``; training then ends where it comes to rest.
+            ``dynamics`` or its name, whose ``train`` says which weights move; default: gradient flow by ``auto``.
+        regulariser: a term of 𝓛, an option of the group ``regulariser`` or its name; training then ends where it comes
+            to rest.
         times: observation times; default: eight per factor of ten.
         t_end: where training ends if not all patterns are fit before.
 
+    Arrays may be tensors, NumPy's or lists, weights too; nothing of what is given is changed.
+
     Raises:
-        ConfigError: shapes, dtypes, labels, names of weights or a regulariser that do not fit.
+        ConfigError: a network that cannot be trained, arguments out of their range, labels that are not for network or
+            loss, names of weights or a regulariser that do not fit, or a dtype that cannot resolve F at this α.
+        DataError: what are no arrays of finite real numbers.
     """
-    x, y = train
-    _check(x, y, test)
-    architecture, weights = as_architecture(network, weights, x)
-    if isinstance(dynamics, Dynamics):
-        architecture = partly(architecture, dynamics.train)
-    n_outputs = architecture.n_outputs
-    _check_labels(y, n_outputs)
-    # Integers would be taken for classes.
-    y = y.to(x) if n_outputs == 1 else y
-    w0 = architecture.layout.flatten({name: weight.detach()[None] for name, weight in weights.items()})
-    loss = loss or default_loss(architecture)
-    scale = w0.new_tensor([alpha])
+    alpha = number(alpha, "alpha", gt=0)
+    t_end = None if t_end is None else number(t_end, "t_end", gt=0)
+    given, moving = Given.of(network, weights, train, loss), _moving(dynamics)
+    architecture = partly(given.network, moving.train) if isinstance(moving, Dynamics) else given.network
+    x, n_outputs = given.x.flatten(1), architecture.n_outputs
+    x_test = None if test is None else given.more(test, "test patterns").flatten(1)
+    w0 = architecture.layout.flatten({name: weight[None] for name, weight in given.weights.items()})
+    term = None if regulariser is None else chosen("regulariser", regulariser, Regulariser)
     flow = NetworkFlow(
-        architecture, x.flatten(1), y, loss, alpha=scale, w0=w0, memory_limit=MEMORY, regulariser=regulariser
+        architecture,
+        x,
+        given.y,
+        given.loss,
+        alpha=w0.new_tensor([alpha]),
+        w0=w0,
+        memory_limit=MEMORY,
+        regulariser=term,
     )
-    training = (dynamics or GradientFlow(method("auto", 1e-2))).prepare(flow, w0)
-    when = LogTimes(8, 1e-3 * float(time_scale(flow))) if times is None else GivenTimes(times)
+    check_precision(alpha, flow.f0, getattr(moving, "precision_tol", Dynamics.precision_tol))
+    when = LogTimes(8, 1e-3 * float(time_scale(flow))) if times is None else GivenTimes(numbers(times, "times", ge=0))
+    training = moving.prepare(flow, w0)
+    if t_end is None and training.t_end is None and flow.penalty is None:
+        given.check_fit()
     ended = _followed(training, flow, when, t_end)
     [t], [states], state = ended.t, ended.y, ended.state
     if not t or state.t[0] > t[-1]:
@@ -135,8 +145,8 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
 
     return Trajectory(
         t=torch.stack(t),
-        F_train=predictor(x.flatten(1)),
-        F_test=None if test is None else predictor(test.flatten(1)),
+        F_train=predictor(x),
+        F_test=None if x_test is None else predictor(x_test),
         w=w,
         outcome=ended.outcomes[0],
         t_half=float(state.event_times[0, 0]),
@@ -147,28 +157,17 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
     )
 
 
-def as_architecture(
-    network: AnyNetwork, weights: Mapping[str, Tensor] | None, x: Tensor
-) -> tuple[Network, Mapping[str, Tensor]]:
-    """The network with a member axis, and its initial weights.
+def _moving(dynamics: Any) -> Choice:
+    """The dynamics that are meant: an option, its name, or anything that can be made ready; None: gradient flow.
 
     Raises:
-        ConfigError: there are no weights, or of another dtype than the patterns.
+        ConfigError: something else.
     """
-    if isinstance(network, nn.Module):
-        network, own = of_module(network)
-        weights = own if weights is None else weights
-    if weights is None:
-        raise ConfigError("weights=None: only a module has weights of its own; give them by name.")
-    dtypes = {x.dtype, *(weight.dtype for weight in weights.values())}
-    if len(dtypes) > 1:
-        raise ConfigError(f"weights and patterns have different dtypes, {dtypes}: use one, such as float64.")
-    return (network if isinstance(network, Network) else Generic.around(network, weights, x)), weights
-
-
-def default_loss(network: Network) -> Loss:
-    """The soft hinge of the article for one output, cross-entropy for several."""
-    return SoftHinge() if network.n_outputs == 1 else CrossEntropy()
+    if dynamics is None:
+        return GradientFlow(method("auto", 1e-2))
+    if isinstance(dynamics, str | type | Dynamics) or not hasattr(dynamics, "prepare"):
+        return chosen("dynamics", dynamics, Dynamics)
+    return dynamics
 
 
 def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_end: float | None) -> Ended:
@@ -187,27 +186,3 @@ def _followed(training: Training, flow: NetworkFlow, when: ObservationTimes, t_e
     ]
     state = start(training.system, training.method.stepper, training.y0, training.dt, len(events))
     return finish(training.system, training.method, state, limits, events=events, times=when)
-
-
-def _check(x: Tensor, y: Tensor, test: Tensor | None) -> None:
-    if y.shape != x.shape[:1]:
-        raise ConfigError(f"labels have the shape {tuple(y.shape)} for {len(x)} patterns; it must be ({len(x)},).")
-    if test is not None and test.shape[1:] != x.shape[1:]:
-        raise ConfigError(
-            f"test patterns have the shape {tuple(test.shape[1:])}, training patterns {tuple(x.shape[1:])}."
-        )
-
-
-def _check_labels(y: Tensor, n_outputs: int) -> None:
-    """Refuse labels that are not for so many outputs.
-
-    Raises:
-        ConfigError: other values, or ±1 for several outputs, or classes for one.
-    """
-    if n_outputs == 1 and not bool((y.abs() == 1).all()):
-        raise ConfigError("labels must be +1 or −1 for a network with one output.")
-    if n_outputs > 1 and (y.is_floating_point() or bool(((y < 0) | (y >= n_outputs)).any())):
-        raise ConfigError(
-            f"the network gives {n_outputs} outputs for each pattern: labels must be the classes 0 … {n_outputs - 1}, "
-            "integers; for labels ±1 it must give one real number, (P,) or (P, 1)."
-        )

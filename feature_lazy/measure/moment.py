@@ -49,6 +49,11 @@ class Setting:
         return self.before(self.data.x_test)
 
     @cached_property
+    def before_valid(self) -> Tensor | None:
+        """The same on the validation set, (M, P_valid·C); None where there is none too."""
+        return None if self.data.x_valid is None else self.before(self.data.x_valid)
+
+    @cached_property
     def f0_test(self) -> Tensor:
         """f(w₀, x) on the whole test set, (M, P_test·C)."""
         return self._f0(self.data.x_test)
@@ -167,7 +172,7 @@ class Moment:
         x, f0 = self.setting.data.x_valid, self.setting.f0_valid
         if x is None or f0 is None:
             return None
-        return self.predictor(self.f(x, f0[self.member]), f0[self.member], self.setting.before(x))
+        return self.predictor(self.f(x, f0[self.member]), f0[self.member], self.setting.before_valid)
 
     @cached_property
     def F_test_whole(self) -> Tensor:  # noqa: N802 - as the article has it

@@ -155,13 +155,13 @@ class Observer:
         """The scalars of an observable, each (k,).
 
         Raises:
-            ConfigError: another shape, or a name that another observable has.
+            ConfigError: another shape, complex numbers, or a name that another observable has.
         """
         for column, values in found.items():
             self._own(name, column)
-            if not isinstance(values, Tensor) or values.shape != (states,):
+            if not isinstance(values, Tensor) or values.shape != (states,) or values.is_complex():
                 raise ConfigError(
-                    f"{name}: {column} {_shown(values)}; it must be a tensor ({states},), a number for each state."
+                    f"{name}: {column} {_shown(values)}; it must be a tensor ({states},), a real number for each state."
                 )
         return found
 
@@ -172,7 +172,9 @@ class Observer:
 
 
 def _shown(values: object) -> str:
-    return f"has the shape {tuple(values.shape)}" if isinstance(values, Tensor) else f"is {values!r:.60}"
+    if not isinstance(values, Tensor):
+        return f"is {values!r:.60}"
+    return f"is {values.dtype}" if values.is_complex() else f"has the shape {tuple(values.shape)}"
 
 
 def _asking(name: str, when: str) -> AbstractContextManager[None]:

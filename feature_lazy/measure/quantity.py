@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from feature_lazy.core.errors import ConfigError
+
 SCALES = ("log", "linear", "percent")
 
 
@@ -29,6 +31,15 @@ class Quantity:
     unit: str = ""
     where: str = ""
     theme: str = "Other"
+
+    def __post_init__(self) -> None:
+        """Refuse a scale that there is not.
+
+        Raises:
+            ConfigError: there is none of the name.
+        """
+        if self.scale not in SCALES:
+            raise ConfigError(f"scale={self.scale} of the quantity {self.label!r}: must be one of {', '.join(SCALES)}.")
 
     def plain(self) -> dict[str, str]:
         """As a manifest has it."""

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from feature_lazy.core.arrays import number
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
 from feature_lazy.core.statistics import falls
@@ -18,8 +19,8 @@ from feature_lazy.dynamics.integrate import Limits, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.methods import method
 from feature_lazy.kernels import joint_kernel, relative_change
-from feature_lazy.measure.follow import MAX_STEPS, AnyNetwork, as_architecture, default_loss, follow
-from feature_lazy.networks.base import Network
+from feature_lazy.measure.follow import MAX_STEPS, follow
+from feature_lazy.measure.given import AnyNetwork, Given, labels
 from feature_lazy.settings.groups import Loss
 
 if TYPE_CHECKING:
@@ -128,13 +129,13 @@ class Regime:
 
 def regime(
     network: AnyNetwork,
-    weights: Mapping[str, Tensor] | None,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor | None],
+    weights: Mapping[str, Any] | None,
+    train: tuple[Any, Any],
+    test: tuple[Any, Any | None],
     *,
     alpha: float,
     others: Sequence[float] = (0.01, 0.1, 10.0, 100.0),
-    loss: Loss | None = None,
+    loss: Loss | str | None = None,
 ) -> Regime:
     """Train a network at one α and a few others, and say which regime it is in.
 
@@ -148,28 +149,35 @@ def regime(
         loss: ℓ; default: see ``follow``.
 
     Raises:
-        ConfigError: see ``follow``; no test patterns, or factors that are not positive.
+        ConfigError: see ``follow``; or factors that are not positive.
+        DataError: see ``follow``; or no test patterns.
     """
-    if not len(test[0]) or any(not factor > 0 for factor in (alpha, *others)):
-        raise ConfigError("a regime report needs test patterns, and every α must be greater than 0.")
-    architecture, weights = as_architecture(network, weights, train[0])
-    loss = loss or default_loss(architecture)
+    alpha = number(alpha, "alpha", gt=0)
+    others = [number(factor, f"others[{index}]", gt=0) for index, factor in enumerate(others)]
+    given = Given.of(network, weights, train, loss)
+    given.check_fit()
+    if not isinstance(test, tuple | list) or len(test) != 2:
+        raise ConfigError("test must be two: patterns (P_test, …), and their labels or None.")
+    x_test = given.more(test[0], "test patterns")
+    y_test = None if test[1] is None else labels(test[1], x_test, given.network.n_outputs, given.loss)
     with torch.no_grad():
-        frozen = _frozen(architecture, weights, train, test[0], loss)
+        frozen = _frozen(given, x_test)
 
     def at(value: float) -> Evidence:
-        run = follow(architecture, weights, train, alpha=value, test=test[0], loss=loss, times=[])
+        pair = (given.x, given.y)
+        run = follow(given.network, given.weights, pair, alpha=value, test=x_test, loss=given.loss, times=[])
         assert run.F_test is not None  # there are test patterns
-        outputs, w0, labels = run.F_test[-1].flatten(), run.w[0], test[1]
+        outputs, w0 = run.F_test[-1].flatten(), run.w[0]
+        wrong = math.nan if y_test is None else float((margins(outputs, y_test) <= 0).double().mean())
         return Evidence(
             alpha=value,
             outcome=str(run.outcome),
             t_stop=run.t_stop,
-            kernel_change=float(relative_change(run.kernel(-1, test[0])[None], run.kernel(0, test[0])[None])),
+            kernel_change=float(relative_change(run.kernel(-1, x_test)[None], run.kernel(0, x_test)[None])),
             weight_change=float((run.w[-1] - w0).norm() / w0.norm()),
             linearisation_error=float((outputs - frozen).norm() / frozen.norm()),
             kernels=int(run.record["kernels"]),
-            test_error=math.nan if labels is None else float((margins(outputs, labels) <= 0).double().mean()),
+            test_error=wrong,
         )
 
     rows = {value: at(value) for value in sorted({alpha, *(alpha * factor for factor in others)})}
@@ -185,12 +193,11 @@ def regime(
     return Regime(alpha, found, _crossing(found))
 
 
-def _frozen(
-    network: Network, weights: Mapping[str, Tensor], train: tuple[Tensor, Tensor], test: Tensor, loss: Loss
-) -> Tensor:
+def _frozen(given: Given, test: Tensor) -> Tensor:
     """F on the test patterns when training under the initial kernel has fit all others: the same at every α."""
-    (x, y), params = train, {name: weight.detach()[None] for name, weight in weights.items()}
-    kernel = joint_kernel(network, params, x.flatten(1), test.flatten(1))
+    x, y, loss = given.x, given.y, given.loss
+    params = {name: weight[None] for name, weight in given.weights.items()}
+    kernel = joint_kernel(given.network, params, x.flatten(1), test.flatten(1))
     zero = torch.zeros_like(kernel.train[:, 0])
     flow = FrozenKernelFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
     natural = len(x) / flow.radius()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.streams import stream
-from feature_lazy.networks.functional import Apply, of_module
+from feature_lazy.networks.functional import Apply, check_weights, of_module
 from feature_lazy.networks.generic import Generic
 
 Init = Callable[[int], Mapping[str, Tensor]]
@@ -30,9 +30,9 @@ class Custom(Generic):
         """See ``Initialised.init``.
 
         Raises:
-            ConfigError: names or shapes that depend on the seed.
+            ConfigError: names or shapes that depend on the seed, or what are no weights.
         """
-        weights = {name: weight.detach().double().cpu() for name, weight in self.begin(seed).items()}
+        weights = {name: weight.double().cpu() for name, weight in check_weights(self.begin(seed)).items()}
         if {name: tuple(weight.shape) for name, weight in weights.items()} != dict(self.layout.shapes):
             raise ConfigError(f"the network of seed {seed} has other weights than that of seed 0, by name or shape.")
         return weights
@@ -60,7 +60,7 @@ class Custom(Generic):
                 f"the target returns {type(made).__name__}; it must return a torch.nn.Module, or a pair of functions "
                 "(init, apply)."
             )
-        weights = {name: weight.to(x) for name, weight in begin(0).items()}
+        weights = {name: weight.to(x) for name, weight in check_weights(begin(0)).items()}
         plain = Generic.around(function, weights, x, last_fan_in=last_fan_in)
         return cls(**{f.name: getattr(plain, f.name) for f in fields(plain)}, begin=begin)
 
@@ -75,7 +75,7 @@ def _seeded(factory: Callable[[], Any], seed: int) -> Any:
 def _module(factory: Callable[[], Any], module: nn.Module, x: Tensor) -> tuple[Apply, Init]:
     """A module as a function, and its initial weights from a seed."""
     fixed = _fixed(module)
-    function, _ = of_module(module.to(x.device, x.dtype))
+    function, _ = of_module(module, x)
 
     def begin(seed: int) -> Mapping[str, Tensor]:
         other = _seeded(factory, seed)

@@ -1,14 +1,20 @@
 """A network as a pure function of its weights and patterns, and a sentence for each reason why it may not be one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from feature_lazy.core.arrays import finite, tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.explained import called, explained
 
@@ -17,66 +23,109 @@ Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 ALONE = 3
 """Patterns whose outputs alone are held against those in a batch."""
+SHIFT = 1e-3
+"""Of a weight without a derivative, to see whether it has a part in the outputs; hard choices rarely change by it."""
 
 
-def of_module(module: nn.Module) -> tuple[Apply, dict[str, Tensor]]:
+def of_module(module: nn.Module, like: Tensor | None = None) -> tuple[Apply, dict[str, Tensor]]:
     """A module as a function of its weights, and its weights as they are now.
 
     Frozen parameters (``requires_grad=False``) are no weights, and like buffers enter as they are now. The function
     takes any of the module's parameters, and what it is not given keeps its value.
 
+    Args:
+        module: it is left as it is.
+        like: whose dtype and device weights, buffers and frozen parameters get: complex ones its complex dtype,
+            integers none. None: all stay as they are.
+
     Raises:
         ConfigError: a module in a mode in which it is no function of weights and one pattern (batch normalisation or
-            dropout in training mode), parameters that are not real numbers, or none to train.
+            dropout in training mode), parameters that are not real and finite, or none to train.
     """
     for name, part in module.named_modules():
         _check_mode(called(name, part), part)
-    fixed = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
+    fixed = dict(module.named_buffers())
     weights: dict[str, Tensor] = {}
     for name, parameter in module.named_parameters():
         if is_lazy(parameter):
             raise ConfigError(f"parameter {name!r} has no shape yet: call the module once on a few patterns.")
-        check_weights({name: parameter})
-        (weights if parameter.requires_grad else fixed)[name] = parameter.detach().clone()
+        (weights if parameter.requires_grad else fixed)[name] = check_weights({name: parameter})[name]
     if not weights:
         raise ConfigError("the module has no trainable parameter: set requires_grad=True for those to be trained.")
+    fixed, weights = ({name: _like(value, like) for name, value in part.items()} for part in (fixed, weights))
 
     def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        # Copies of the buffers, so that a module that counts in one leaves its own alone.
         return torch.func.functional_call(module, {**fixed, **weights}, (x,))
 
     return function, weights
 
 
-def check_weights(weights: Mapping[str, Tensor]) -> None:
-    """Refuse weights by which nothing can be differentiated.
+def _like(value: Tensor, like: Tensor | None) -> Tensor:
+    """A copy; see ``of_module``."""
+    copy = value.detach().clone()
+    if like is None:
+        return copy
+    dtype = like.dtype.to_complex() if value.is_complex() else like.dtype if value.is_floating_point() else value.dtype
+    return copy.to(like.device, dtype)
+
+
+def check_weights(weights: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The same weights as tensors without a graph, by which a network can be differentiated.
 
     Raises:
-        ConfigError: there are none, or one is complex or an integer.
+        ConfigError: no weights by name, or one that is complex or an integer.
+        DataError: one that is no array, or not finite.
     """
+    if not isinstance(weights, Mapping):
+        raise ConfigError(f"weights are {type(weights).__name__}; they must be a dictionary, tensors by name.")
     if not weights:
         raise ConfigError("the network has no weights.")
-    for name, weight in weights.items():
+    found = {}
+    for name, values in weights.items():
+        weight = tensor(values, f"entries of weight {name!r}").detach()
         if not weight.is_floating_point():
             raise ConfigError(
                 f"weight {name!r} is {weight.dtype}; weights must be real floating point numbers. Make a constant a "
                 "buffer, and a complex weight two real ones."
             )
+        found[name] = finite(weight, f"entries of weight {name!r}")
+    return found
 
 
 def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> int:
     """Number C of outputs, 1 for outputs (P,), of a network that treats each pattern of x (P, …) by itself.
 
+    The network is looked at before anything is made of it: x, weights and what it keeps stay as they are.
+
     Raises:
-        ConfigError: the network fails on a few patterns, gives anything but real outputs (P,) or (P, C), or gives a
-            pattern another output in a batch than alone.
+        ConfigError: the network fails on a few patterns, gives anything but real outputs (P,) or (P, C), gives a
+            pattern another output in a batch than alone, writes into what it is given, or has no derivative by a weight
+            that decides its outputs.
     """
     if not len(x):
         raise ConfigError("there are no patterns.")
-    few = x[:: -(-len(x) // ALONE)]
-    with torch.no_grad(), explained(f"the network fails on patterns of the shape {tuple(x.shape[1:])}, {x.dtype}"):
-        together = function(weights, few)
-        alone = [function(weights, pattern[None]) for pattern in few]
+    # Tensors of inference mode have no derivatives.
+    with torch.inference_mode(False), torch.no_grad():
+        few = x[:: -(-len(x) // ALONE)].clone()
+        weights = {name: weight.clone() for name, weight in weights.items()}
+        known = {"its input": few, **{f"weight {name!r}": weight for name, weight in weights.items()}}
+        with (
+            explained(f"the network fails on patterns of the shape {tuple(x.shape[1:])}, {x.dtype}"),
+            _Unwritten(known),
+        ):
+            together = function(weights, few)
+            alone = [function(weights, pattern[None]) for pattern in few]
+        n_outputs = _counted(few, together, alone)
+        _check_derivative(function, weights, few, together)
+    return n_outputs
+
+
+def _counted(few: Tensor, together: Any, alone: list[Any]) -> int:
+    """C, from outputs of a few patterns at once and of each.
+
+    Raises:
+        ConfigError: see ``count_outputs``.
+    """
     for outputs, n in [(together, len(few)), *((one, 1) for one in alone)]:
         real = isinstance(outputs, Tensor) and outputs.is_floating_point()
         if not real or outputs.dim() not in (1, 2) or len(outputs) != n or not outputs.numel():
@@ -96,6 +145,84 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
             "the batch, random numbers, and a pattern axis other than the first."
         )
     return together[0].numel()
+
+
+def _check_derivative(function: Apply, weights: Mapping[str, Tensor], few: Tensor, outputs: Tensor) -> None:
+    """Refuse a network that moves with a weight and has no derivative by it; a weight without any part may stay.
+
+    Raises:
+        ConfigError: see ``count_outputs``.
+    """
+    leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
+    with torch.enable_grad(), explained("the network cannot be differentiated by its weights"):
+        f = function(leaves, few)
+        found = torch.autograd.grad(f.sum(), list(leaves.values()), allow_unused=True) if f.requires_grad else ()
+    by = {name for name, gradient in zip(leaves, found, strict=False) if gradient is not None}
+    without = {name: weight + SHIFT * (1 + weight.abs()) for name, weight in weights.items() if name not in by}
+    same = not without or torch.allclose(function({**weights, **without}, few), outputs, rtol=0, atol=0, equal_nan=True)
+    if not same or not by:
+        raise ConfigError(
+            f"the outputs have no derivative by weight {next(iter(without))!r}: look for .detach(), .data, .item(), "
+            "torch.no_grad() and conversions to NumPy or integers on the way from it; a weight that is not to be "
+            "trained is frozen by requires_grad=False."
+        )
+
+
+class _Unwritten(TorchDispatchMode):
+    """Stops a function that writes into a tensor that it has not made, before it does."""
+
+    def __init__(self, known: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.known = {_place(value): name for name, value in known.items()}
+        # They are held, so that nothing else comes to lie in their place.
+        self.made: dict[int, Tensor] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation that writes into nothing, or into what the function has made.
+
+        Raises:
+            RuntimeError: it would write into something else.
+        """
+        kwargs = kwargs or {}
+        named = {**dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)), **kwargs}
+        for argument in func._schema.arguments:
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                for value in _tensors(named.get(argument.name)):
+                    if value.numel() and _place(value) not in self.made:
+                        what = self.known.get(_place(value), "a tensor that it keeps, such as a buffer")
+                        raise RuntimeError(f"it writes into {what}, by the in-place {func._schema.name}; use a copy")
+        made = func(*args, **kwargs)
+        given = {_place(value) for value in _tensors((args, kwargs))}
+        fresh = func is torch.ops.aten.lift_fresh.default  # a constant that Python made
+        self.made |= {_place(value): value for value in _tensors(made) if fresh or _place(value) not in given}
+        return made
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    return (value for value in tree_leaves(values) if isinstance(value, Tensor) and value.layout == torch.strided)
+
+
+def _place(value: Tensor) -> int:
+    """Where a tensor lies: that of its storage, which views share."""
+    return value.untyped_storage().data_ptr()
+
+
+def slowly(function: Apply) -> Apply:
+    """The same network, with attention of PyTorch by operations that have all derivatives, and rules for vmap."""
+
+    @wraps(function)
+    def slow(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        before = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                return function(weights, x)
+        finally:
+            torch.backends.mha.set_fastpath_enabled(before)
+
+    return slow
 
 
 def under_vmap() -> AbstractContextManager[None]:

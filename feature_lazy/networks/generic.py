@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from feature_lazy.networks.functional import Apply, check_weights, count_outputs, under_vmap
+from feature_lazy.networks.functional import Apply, check_weights, count_outputs, slowly, under_vmap
 from feature_lazy.networks.layout import Layout, Params
 
 
@@ -44,14 +44,15 @@ class Generic:
         """Look at the network's work on a pattern of x (P, …), and count its outputs.
 
         Raises:
-            ConfigError: a network that is no pure function of weights and one pattern, or outputs that are not real
-                numbers, (P,) or (P, C).
+            ConfigError: a network that is no pure function of weights and one pattern, that has no derivative by its
+                weights, or whose outputs are not real numbers, (P,) or (P, C).
+            DataError: weights that are no arrays, or not finite.
         """
-        check_weights(weights)
+        weights, function = check_weights(weights), slowly(function)
         outputs = count_outputs(function, weights, x)
         layout = Layout({name: tuple(weight.shape) for name, weight in weights.items()})
         few = x[: min(2, len(x))]
-        one_member = {name: weight.detach()[None] for name, weight in weights.items()}
+        one_member = {name: weight[None] for name, weight in weights.items()}
         with torch.no_grad(), under_vmap(), FlopCounterMode(display=False) as counter:
             torch.func.vmap(lambda weights: function(weights, few))(one_member)
         flops = max(1.0, counter.get_total_flops() / len(few))

@@ -1,7 +1,7 @@
 """From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,7 +25,8 @@ from feature_lazy.runs.tracking.build import build_tracking
 from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser, Seed
+from feature_lazy.settings.fitting import fitted
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Observe, Regulariser, Seed
 from feature_lazy.settings.scales import rescaled
 
 
@@ -165,9 +166,10 @@ def build(config: Config) -> Batch:
         DataError: data that are not what they should be.
     """
     validate(config)
-    dynamics, observe = config.dynamics, config.observe
+    dynamics = config.dynamics
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     dataset = config.dataset.build(config.labels).to(dtype, device)
+    observe = _observe(config, dataset)
     network = partly(config.architecture.build(config, dataset), dynamics.train)
     scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
@@ -199,6 +201,19 @@ def build(config: Config) -> Batch:
         store=Store(config.output_dir),
         tracker=build_tracking(config.tracking, Store(config.output_dir), cells(config)),
     )
+
+
+def _observe(config: Config, data: Dataset) -> Observe:
+    """What is recorded, with defaults that fit the test patterns that there are.
+
+    Raises:
+        ConfigError: what was written for more of them.
+    """
+    if len(data.x_test) >= config.dataset.n_test:
+        return config.observe
+    there = fitted(replace(config, dataset=replace(config.dataset, n_test=len(data.x_test))))
+    validate(there)
+    return there.observe
 
 
 def build_loss(config: Config, data: Dataset) -> Loss:

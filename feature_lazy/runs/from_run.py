@@ -46,6 +46,10 @@ class FromRun(Seed):
     parent: str = key("", "run id of the parent; filled in")
     checksum: str = key("", "checksum of the parent's weights; filled in")
 
+    def __post_init__(self) -> None:
+        """Whoever trains it may start in another folder."""
+        self.run = str(Path(self.run).absolute()) if self.run else ""
+
     def problems(self, config: Config) -> Iterator[str]:
         try:
             parents = self._parents()
@@ -78,9 +82,7 @@ class FromRun(Seed):
             StoreError: a run that is not there, not complete, without weights, or another one than was meant.
         """
         return [
-            dataclasses.replace(
-                self, run=str(run.path.absolute()), parent=run.run_id, checksum=run.manifest["files"][FILE]
-            )
+            dataclasses.replace(self, run=str(run.path), parent=run.run_id, checksum=run.manifest["files"][FILE])
             for run in self._parents()
         ]
 

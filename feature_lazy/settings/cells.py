@@ -10,6 +10,7 @@ from typing import Any
 
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.groups import Option
+from feature_lazy.settings.key import default
 from feature_lazy.settings.registry import is_foreign
 from feature_lazy.settings.sources import source_hash
 
@@ -111,7 +112,7 @@ def scientific(node: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for f in _science(type(node)):
         value = _plain(f, getattr(node, f.name))
-        if not (f.metadata.get("later") and value == _plain(f, _default(f))):
+        if not (f.metadata.get("later") and value == _plain(f, default(f))):
             found[f.name] = value
     version = getattr(node, "version", 1)
     return {**found, "version": version} if version > 1 else found
@@ -121,10 +122,6 @@ def scientific(node: Any) -> dict[str, Any]:
 def _science(made: type) -> tuple[dataclasses.Field[Any], ...]:
     """Fields that can change what is computed; asked for every cell of a sweep."""
     return tuple(f for f in dataclasses.fields(made) if f.metadata.get("science", True))
-
-
-def _default(f: dataclasses.Field[Any]) -> Any:
-    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
 
 
 def _plain(f: dataclasses.Field[Any], value: Any) -> Any:

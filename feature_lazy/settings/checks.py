@@ -8,6 +8,7 @@ from typing import Any
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.settings.config import Config
+from feature_lazy.settings.fitting import bound_problems
 from feature_lazy.settings.groups import Option
 
 
@@ -72,6 +73,7 @@ def _rules(config: Config) -> Iterator[str]:
     for f in dataclasses.fields(config):
         if "group" in f.metadata:
             yield from getattr(config, f.name).problems(config)
+    yield from bound_problems(config)
     if config.centred == "parent" and config.seed.kind != "from_run":
         yield f"centred=parent: seed={config.seed.kind} has no parent; choose seed=from_run."
     elif config.centred not in (True, False, "parent"):

@@ -14,6 +14,7 @@ from typing import Any
 
 from feature_lazy.settings import registry
 from feature_lazy.settings.config import ALSO, Config
+from feature_lazy.settings.key import default
 
 WIDTH = 120
 
@@ -47,6 +48,8 @@ def meaning(f: "dataclasses.Field[Any]") -> str:
         parts.append(f"≥ {rule['ge']:g}")
     if rule.get("gt") is not None:
         parts.append(f"> {rule['gt']:g}")
+    if rule.get("at_most"):
+        parts.append(f"≤ {rule['at_most']}, as its default is where that is smaller")
     words = [word for word in rule.get("choices") or () if word not in parts[0]]
     if words:
         parts.append("one of " + ", ".join(rule["choices"]))
@@ -56,11 +59,6 @@ def meaning(f: "dataclasses.Field[Any]") -> str:
 def summary(made: type) -> str:
     """The first paragraph of an option's docstring, in one line."""
     return " ".join((inspect.getdoc(made) or "").split("\n\n")[0].split())
-
-
-def default(f: "dataclasses.Field[Any]") -> Any:
-    """The default of a key."""
-    return f.default if f.default_factory is dataclasses.MISSING else f.default_factory()
 
 
 def written(value: Any) -> str:

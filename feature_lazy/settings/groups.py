@@ -92,6 +92,15 @@ class Data(Option):
         """
 
     @property
+    def class_names(self) -> Sequence[int]:
+        """The classes among which ``labels`` chooses; none where the labels are the set's own."""
+        return ()
+
+    def room(self, labels: "Labels") -> float:
+        """How many patterns there are in balanced classes, of a set that is finite."""
+        return math.inf
+
+    @property
     def shape(self) -> tuple[int, ...] | None:
         """Shape of one pattern; None where only the data themselves say it, or where nothing is chosen."""
         return None
@@ -461,10 +470,12 @@ class Observable(Option):
 class KernelObservation:
     """The tangent kernel on a probe set, over time."""
 
-    probe: int = key(128, "test patterns of the probe set: the first ones; 0: no kernel", ge=0)
+    probe: int = key(
+        128, "test patterns of the probe set: the first ones; 0: no kernel", ge=0, at_most="dataset.n_test"
+    )
     every: int = key(1, "at every how many observations, the first and the last always", ge=1)
     layers: bool = key(False, "each weight's part of the kernel: its change and its share of the trace")
-    eigenvalues: int = key(0, "how many of the largest eigenvalues are recorded", ge=0)
+    eigenvalues: int = key(0, "how many of the largest eigenvalues are recorded", ge=0, at_most="probe")
     final: bool = key(True, "kernel change on the whole train and test sets at the end")
     matrices: bool = key(False, "store Θ of the probe set at the start and at the end (Fig. 8a–b)", later=True)
 
@@ -491,12 +502,6 @@ class Observe(Option):
         """Observation times of every member; ``scale`` is min(1, √h·α)."""
 
     def problems(self, config: "Config") -> Iterator[str]:
-        kernel = self.kernel
-        yield from probe_problems("observe.kernel.probe", kernel.probe, config)
-        if kernel.eigenvalues > max(kernel.probe, 0):
-            yield (
-                f"observe.kernel.eigenvalues={kernel.eigenvalues}: must be at most observe.kernel.probe={kernel.probe}."
-            )
         for name, one in self.also.items():
             if isinstance(one, Observable):
                 yield from one.problems(config)
@@ -537,9 +542,3 @@ def target_problems(key: str, target: str) -> Iterator[str]:
         module_of(target)
     except ConfigError as error:
         yield f"{key}={target}: {error}"
-
-
-def probe_problems(key: str, patterns: int, config: "Config") -> Iterator[str]:
-    """What is wrong with a number of test patterns, by the key that has it."""
-    if patterns > config.dataset.n_test:
-        yield f"{key}={patterns}: must be at most dataset.n_test={config.dataset.n_test}."

@@ -9,8 +9,9 @@ from typing import Any
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings import registry
-from feature_lazy.settings.conf_files import config_dir, default, group_names, meaning, summary, written
+from feature_lazy.settings.conf_files import config_dir, group_names, meaning, summary, written
 from feature_lazy.settings.config import Config, base, default_option
+from feature_lazy.settings.key import default
 
 COLUMNS = 80
 USAGE = """\

@@ -1,7 +1,7 @@
 """How a configuration key is declared: default, meaning and range in one place."""
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import MISSING, Field, field
 from typing import Any
 
 
@@ -15,6 +15,7 @@ def key(
     science: bool = True,
     later: bool = False,
     unordered: bool = False,
+    at_most: str = "",
 ) -> Any:
     """A configuration key: a field of an option, or of a dataclass within one.
 
@@ -28,6 +29,8 @@ def key(
             is no part of a run's identity.
         later: a key of science that is part of a run's identity only where it differs from its default, so that runs
             from before there was the key keep their ids.
+        at_most: the key that bounds it: one beside it, or the path of another, such as ``dataset.n_test``. A default
+            above it becomes what that key is (``settings.fitting``); what a person wrote is refused.
         unordered: the order of the values in a list means nothing: an identity has them sorted.
     """
     metadata = {
@@ -38,6 +41,7 @@ def key(
         "science": science,
         "later": later,
         "unordered": unordered,
+        "at_most": at_most,
     }
     if isinstance(default, list | dict):
         return field(default_factory=default.copy, metadata=metadata)
@@ -54,3 +58,8 @@ def part(made: type, doc: str = "", *, science: bool = True, later: bool = False
         later: as for a key.
     """
     return field(default_factory=made, metadata={"part": True, "about": doc, "science": science, "later": later})
+
+
+def default(f: "Field[Any]") -> Any:
+    """The default of a key; of a list, a dictionary or a dataclass a copy of its own."""
+    return f.default if f.default_factory is MISSING else f.default_factory()

@@ -1,9 +1,10 @@
 """Command lines of overrides: sizes of experiments, and errors that help before Hydra meets them."""
 
-import argparse
 import dataclasses
+import io
 import re
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def composed(overrides: Sequence[str]) -> Config:
     overrides = checked(overrides)
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return to_config(compose("train", list(overrides)))
+            return to_config(compose("train", list(overrides)), overrides)
     except HydraException as error:
         raise ConfigError(f"{error}") from error
 
@@ -68,10 +69,10 @@ def checked(arguments: Sequence[str]) -> list[str]:
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """The same command line with Hydra's flags before all overrides: its parser takes no flag between them."""
     parser = get_args_parser()
-    parser.exit_on_error = False
     try:
-        overrides = parser.parse_intermixed_args(list(arguments)).overrides
-    except (argparse.ArgumentError, SystemExit):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            overrides = parser.parse_intermixed_args(list(arguments)).overrides
+    except SystemExit:
         return list(arguments)  # Hydra says what is wrong with it
     flags = list(arguments)
     for override in reversed(overrides):
@@ -161,6 +162,8 @@ def _check_interval(override: Override, overrides: Sequence[Override]) -> None:
     Raises:
         ConfigError: no sweeper is chosen.
     """
+    if override.key_or_group in GROUPS:
+        return  # no option is a number, which is said
     if override.is_interval_sweep() and not any(other.key_or_group == "hydra/sweeper" for other in overrides):
         raise ConfigError(
             f"{override.input_line}: an interval has no values to train at; name them, such as "

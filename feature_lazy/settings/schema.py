@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings import registry
 from feature_lazy.settings.config import ALSO, Config
+from feature_lazy.settings.fitting import fitted
 from feature_lazy.settings.groups import Observe
 
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if "group" in f.metadata)
@@ -62,11 +63,20 @@ def _free(node: Any, made: type) -> None:
             _free(node[name], within[0])
 
 
-def to_config(cfg: DictConfig) -> Config:
-    """Turn what Hydra composed into the typed configuration.
+def to_config(cfg: DictConfig, overrides: Sequence[str] = ()) -> Config:
+    """Turn what Hydra composed of overrides into the typed configuration, in which defaults fit other keys.
 
     Raises:
         ConfigError: a value that is missing or does not convert to its type, or a key that the option does not have.
+    """
+    return fitted(as_written(cfg), overrides)
+
+
+def as_written(cfg: DictConfig) -> Config:
+    """The same with all defaults as they stand; see ``to_config``.
+
+    Raises:
+        ConfigError: see ``to_config``.
     """
     try:
         return Config(**_objects(cfg))

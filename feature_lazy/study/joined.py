@@ -3,17 +3,18 @@
 import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from feature_lazy.settings.config import Config, default_option
-from feature_lazy.settings.registry import find, of_kind, presets
-from feature_lazy.study.following import followed
+from feature_lazy.settings.registry import find, presets
+from feature_lazy.settings.registry import of_kind as option_of_kind
+from feature_lazy.settings.schema import GROUPS
 from feature_lazy.study.law import Joined
-from feature_lazy.study.table import CELL, GRID, differences
+from feature_lazy.study.table import CELL, differences, of_kind
 
 Plain = dict[str, Any]
 Pop = Callable[[Plain], Any]
@@ -32,8 +33,8 @@ def alike(table: pd.DataFrame, pop: Pop) -> list[list[tuple[Any, pd.DataFrame]]]
     """
     table = table.reset_index(drop=True)  # tables of several kinds count from 0 each
     groups: dict[str, dict[str, tuple[Any, list[int]]]] = {}
-    for i, whole in enumerate(followed([run.config for run in table["run"]])):
-        config = copy.deepcopy({key: value for key, value in whole.items() if key not in GRID})
+    for i, whole in enumerate(of_kind(list(table["run"]))):
+        config = copy.deepcopy(whole)
         if (value := pop(config)) is not None:
             same = groups.setdefault(json.dumps(config, sort_keys=True), {})
             same.setdefault(json.dumps(value, sort_keys=True), (value, []))[1].append(i)
@@ -120,15 +121,17 @@ def _popped(config: Plain, key: str) -> Any:
 def _default(config: Plain, key: str) -> Any:
     """Value of a key that is not stored: it came later than the runs, and is at its default; None if there is none."""
     group, *path = key.split(".")
-    if not path and (option := default_option(group)) is not None:
-        return {"kind": option}
-    made: Any = Config if not path else of_kind(group, config[group].get("kind"))
+    if not path and group in GROUPS:
+        return {"kind": default_option(group)}
+    made: Any = Config if not path else option_of_kind(group, config[group].get("kind"))
     for part in path[:-1] if made else ():
         made = next((f.type for f in fields(made) if f.name == part and is_dataclass(f.type)), None)
         if made is None:
             return None
     found = next((f for f in fields(made) if f.name == key.split(".")[-1]), None) if made else None
-    return found.default if found is not None and found.metadata.get("later") else None
+    if found is None or not found.metadata.get("later"):
+        return None
+    return found.default if found.default_factory is MISSING else found.default_factory()
 
 
 def largest_gap(pairs: pd.DataFrame, name: str = "F_test") -> pd.Series:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,14 +116,22 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    runs = list(table["run"])
-    configs = [
-        {k: v for k, v in config.items() if k not in GRID} | _start(run)
-        for run, config in zip(runs, followed([run.config for run in runs]), strict=True)
-    ]
+    configs = of_kind(list(table["run"]))
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def of_kind(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The configurations of runs outside of ``GRID``, and how they start: what runs of one kind have in common.
+
+    Keys that follow α, width or seed are written as what they follow.
+    """
+    configs = followed([run.config for run in runs])
+    return [
+        {k: v for k, v in config.items() if k not in GRID} | _start(run)
+        for run, config in zip(runs, configs, strict=True)
+    ]
 
 
 def _start(run: Run) -> dict[str, dict[str, str]]:

@@ -16,14 +16,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.schema import GROUPS, to_config
+from feature_lazy.settings.fitting import fitted
+from feature_lazy.settings.schema import GROUPS, as_written
 
 FIELDS = {f.name for f in dataclasses.fields(Config)}
 
 
 @dataclass(frozen=True)
 class Latest:
-    """The last job of a kind: what its base has now, its configuration, and whether some value refers to another."""
+    """The last job of a kind: what its base has now, its configuration as it is written, and whether values are linked.
+
+    They are where some value refers to another.
+    """
 
     values: dict[str, Any]
     config: Config
@@ -55,7 +59,8 @@ class Composer:
         job = tuple(overrides)
         if job not in self._jobs:
             values = _values(overrides)
-            self._jobs[job] = to_config(self._compose(overrides)) if values is None else self._with(overrides, values)
+            made = as_written(self._compose(overrides)) if values is None else self._with(overrides, values)
+            self._jobs[job] = fitted(made, overrides)
         return self._jobs[job]
 
     def _with(self, overrides: Sequence[str], values: dict[str, Any]) -> Config:
@@ -67,7 +72,7 @@ class Composer:
         base, key = self._base(overrides, values), _key(overrides, values)
         if key not in self._latest:
             linked = any("${" in OmegaConf.to_yaml(base[name]) for name in GROUPS)
-            self._latest[key] = Latest(values, to_config(base), linked)
+            self._latest[key] = Latest(values, as_written(base), linked)
             return self._latest[key].config
         latest = self._latest[key]
         # As they are written: 1, 1.0 and True are equal, and not the same to a target.

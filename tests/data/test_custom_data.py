@@ -1,5 +1,7 @@
 """A user's own data are taken as they come, and looked at."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -19,8 +21,41 @@ def test_data_are_taken_as_they_come():
     assert data.y_test.tolist() == [1.0, -1.0]
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        (X.numpy().astype(">f8"), Y.numpy().astype("f4")),
+        (X.numpy()[::-1][::-1], Y.numpy().astype("i1")[::-1][::-1]),
+        (X.clone().requires_grad_(), pd.Series(Y.numpy())),
+    ],
+)
+def test_arrays_of_every_kind_are_the_same_data(found):
+    data = split(lambda: found, 4, 2)
+    assert torch.equal(data.x_train, X[:4].flatten(1))
+    assert data.y_train.tolist() == Y[:4].tolist()
+    assert not data.x_train.requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", ">i4"])
+def test_classes_of_every_integer_dtype(dtype):
+    data = split(lambda: (pd.DataFrame(X.flatten(1).numpy()), np.array([0, 1, 2, 0, 1, 2], dtype=dtype)), 3, 3)
+    assert data.n_outputs == 3
+    assert data.y_test.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("n_test", "spare", "left"), [(9, True, 4), (3, True, 3), (4, False, 4)])
+def test_a_default_takes_what_there_is(n_test, spare, left):
+    assert len(split(lambda: (X, Y), 2, n_test, spare=spare).x_test) == left
+
+
+@pytest.mark.parametrize(("n_train", "spare"), [(2, False), (5, True), (6, True)])
+def test_what_was_written_is_refused_and_so_is_a_test_set_of_one(n_train, spare):
+    with pytest.raises(DataError, match="there are 6 patterns"):
+        split(lambda: (X, Y), n_train, 9, spare=spare)
+
+
 def test_integers_are_classes_and_all_of_them_count():
-    data = split(lambda: (X, [0, 1, 1, 0, 2, 3]), 3, 2)
+    data = split(lambda: (X, [0, 1, 1, 0, 2, 3]), 3, 2, allow=["missing"])
     assert data.n_outputs == 4
     assert data.y_train.dtype == torch.int64
     assert data.y_train.tolist() == [0, 1, 1]
@@ -34,6 +69,13 @@ def test_integers_are_classes_and_all_of_them_count():
         ((X, Y[:5]), r"patterns have the shape \(6, 2, 3\) and labels \(5,\)"),
         ((X[:4], Y[:4]), "there are 4 patterns; .* asks for 6"),
         ((X / 0, Y), "infinities or NaN"),
+        ((X * 1j, Y), "patterns are complex"),
+        ((X, Y * 1j), "labels are complex"),
+        ((X[:, :0], Y), r"patterns have the shape \(6, 0, 3\)"),
+        ((X[:, 0, 0], Y), r"patterns have the shape \(6,\)"),
+        ((X, ["cat", "dog"] * 3), "labels are no numbers"),
+        ((X, np.array([1, 2**63, 1, 1, 1, 1], dtype="u8")), "labels have integers of 2⁶³ or more"),
+        ((X.long() + 2**53 + 9, Y), "patterns have integers beyond"),
         ((X, 2 * Y), r"labels must be \+1 or −1, or two or more classes 0 … C − 1 as integers"),
         ((X, (Y + 1) / 2), "classes 0 … C − 1 as integers"),
         ((X, Y > 0), "classes 0 … C − 1 as integers"),

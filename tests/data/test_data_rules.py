@@ -16,7 +16,7 @@ REFUSED = {
     "dataset.classes=[3,3]": "dataset.classes=[3,3]: each class may be named once.",
     "dataset.classes=[3,5]": "dataset.n_train=500 and dataset.n_test=1000: digits has 364 patterns in balanced "
     "classes; ask for at most as many in total.",
-    "dataset=mnist labels=one_vs_rest labels.positive=5 dataset.n_train=12000": "dataset.n_train=12000 and "
+    "dataset=mnist labels=one_vs_rest labels.positive=5 dataset.n_train=12618": "dataset.n_train=12618 and "
     "dataset.n_test=2000: mnist has 12618 patterns in balanced classes; ask for at most as many in total.",
     "labels=one_vs_rest labels.positive=10 dataset.classes=[3,5]": "dataset.classes=[3,5] and labels=one_vs_rest "
     "labels.positive=10: one class against the rest: 10 is not one of several classes [3, 5].",

@@ -94,7 +94,7 @@ def test_equal_jobs_are_trained_once(train_py, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 3 jobs are equal to others, and count once\n1 run in 1 job, 0 runs already done" in done.stdout
     assert len(list(tmp_path.glob("runs/*"))) == 1
-    longer = train_py(tmp_path, "-m", *SHORT, "seed.value=0,1", f"hydra.sweep.subdir={'é' * 130}")
+    longer = train_py(tmp_path, "-m", *SHORT, "seed.value=0,1", f"hydra.sweep.subdir={'a' * 260}")
     assert "Nothing was started:\nhydra.sweep.subdir=" in longer.stderr
     assert "at most 255 bytes, and here one has 260" in longer.stderr
     assert len(list(tmp_path.glob("runs/*"))) == 1
@@ -103,7 +103,7 @@ def test_equal_jobs_are_trained_once(train_py, tmp_path):
 def test_errors_are_said_once(train_py, tmp_path):
     """Of a sweep each reason, with how many jobs it has; of a job alone the sentence."""
     for words, more in ((("-m", "alpha.value=1,2,3"), ", and 2 other jobs\n"), ((), "")):
-        done = train_py(tmp_path, *words, *SHORT, *BROKEN)
+        done = train_py(tmp_path, *words, *(one for one in SHORT if "depth" not in one), *BROKEN)
         said = done.stdout + done.stderr
         assert done.returncode == 1
         assert said.count(SENTENCE) == 1
@@ -128,7 +128,12 @@ def latin(monkeypatch):
     """The output of a terminal that knows no √."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", write_through=True)
     monkeypatch.setattr(sys, "stdout", stream)
-    return lambda: stream.buffer.getvalue().decode("latin-1")
+
+    def written():
+        stream.flush()
+        return stream.buffer.getvalue().decode("latin-1")
+
+    return written
 
 
 def test_every_entrance_writes_to_any_terminal(tmp_path, latin, monkeypatch):

@@ -218,7 +218,10 @@ def test_keys_of_what_is_chosen_pass():
             ["observe/also=[cka]", "observe.also.cka.probe=30"],
             r"observe.also.cka.probe=30: must be at most .*n_test=20",
         ),
-        (["observe/also=[spectrum]", "observe.also.spectrum.probe=3"], r"top=5: must be at most .*probe=3\."),
+        (
+            ["observe/also=[spectrum]", "observe.also.spectrum.probe=3", "observe.also.spectrum.top=5"],
+            r"top=5: must be at most .*probe=3\.",
+        ),
         (["observe/also=[custom]"], r"observe.also.custom.targets=\{\}: name your own observables"),
         (
             ["observe/also=[custom]", "observe.also.custom.targets={a: nowhere.f}"],

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from feature_lazy import follow, regime
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, DataError
 from feature_lazy.dynamics.choices import FrozenKernel
 from feature_lazy.dynamics.methods import method
 from feature_lazy.launch.commands import main
@@ -122,9 +122,10 @@ def test_classes_are_compared_output_by_output():
 
 
 def test_nothing_to_compare_on_is_refused():
-    for test, alpha in (((X[:0], None), 1.0), (TEST, -1.0)):
-        with pytest.raises(ConfigError, match="needs test patterns, and every α must be greater than 0"):
-            regime(NET, NET.init(0), TRAIN, test, alpha=alpha)
+    with pytest.raises(DataError, match="the test patterns have the shape"):
+        regime(NET, NET.init(0), TRAIN, (X[:0], None), alpha=1.0)
+    with pytest.raises(ConfigError, match=r"alpha=-1.0: must be a finite number greater than 0"):
+        regime(NET, NET.init(0), TRAIN, TEST, alpha=-1.0)
 
 
 def test_command(tmp_path, capsys):

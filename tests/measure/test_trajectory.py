@@ -111,7 +111,7 @@ def test_kernel_from_the_jacobian_is_that_of_the_layers(limit):
         ({"train": (X, 2 * Y)}, r"labels must be \+1 or −1"),
         ({"train": (X.float(), Y)}, "different dtypes"),
         ({"test": TEST[:, :2]}, r"test patterns have the shape \(2,\)"),
-        ({"network": lambda weights, x: x}, r"must give one real number"),
+        ({"network": lambda weights, x: x @ weights["W0"].T}, r"must give one real number"),
     ],
 )
 def test_what_does_not_fit_is_named(arguments, message):

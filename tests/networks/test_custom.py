@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, DataError
 from feature_lazy.networks.custom import Custom
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
@@ -75,6 +76,30 @@ def test_a_pair_of_functions_is_a_network():
     torch.testing.assert_close(net.apply(params, X.flatten(1)), torch.tanh(params["a"] @ X.flatten(1).T))
 
 
+class Phases(nn.Module):
+    """Multiplies by a fixed phase, twice by i, and takes the real part: −w·x."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(6))
+        self.register_buffer("phase", torch.tensor(1j))
+
+    def forward(self, x):
+        return (x.flatten(1) @ self.w * self.phase * self.phase).real
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_complex_buffer_keeps_its_imaginary_part():
+    net = Custom.made_by(Phases, X)
+    f = net.apply({"w": torch.ones(1, 6).double()}, X.flatten(1))
+    torch.testing.assert_close(f[0], -X.flatten(1).sum(1))
+
+
+def test_initial_weights_may_be_arrays():
+    net = Custom.made_by(lambda: (lambda seed: {"a": np.ones(6)}, pair()[1]), X)
+    assert torch.equal(net.init(0)["a"], torch.ones(6).double())
+
+
 def test_dtype_is_that_of_the_patterns():
     net = Custom.made_by(Small, X.float())
     weights = {name: w[None].float() for name, w in net.init(0).items()}
@@ -86,9 +111,14 @@ def test_dtype_is_that_of_the_patterns():
     [
         (lambda: 3, "the target returns int; it must return a torch.nn.Module, or a pair"),
         (lambda: (pair, 3), "the target returns tuple"),
+        (lambda: (lambda seed: [normal(6)], pair()[1]), "weights are list; they must be a dictionary"),
+        (lambda: (lambda seed: {"a": normal(6) * 1j}, pair()[1]), "weight 'a' is torch.complex128"),
+        (lambda: (lambda seed: {"a": normal(6) / (1 - seed)}, pair()[1]), "entries of weight 'a' have infinities"),
+        (lambda: nn.ParameterList([torch.ones(6) * 1j]), "weight '0' is torch.complex64"),
         (lambda: Small(noisy_buffer=True), "'shift' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(frozen=True), "'layers.1.bias' of the network is no trainable weight and depends on the seed"),
         (lambda: Small(width_of_chance=True), "the network of seed 1 has other weights than that of seed 0"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True), nn.Linear(6, 1)), "writes into its input"),
         (lambda: nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(6, 1)), "is in training mode"),
     ],
 )
@@ -96,8 +126,10 @@ def test_what_is_no_network_of_a_seed_is_refused(factory, message):
     def made():
         return Custom.made_by(factory, X).init(1)
 
-    with pytest.raises(ConfigError, match=message):
+    before = X.clone()
+    with pytest.raises((ConfigError, DataError), match=message):
         made()
+    assert torch.equal(X, before)
 
 
 MINE = """
@@ -112,6 +144,10 @@ def net(d, width, outputs=1):
 def load(n, classes=False):
     x = torch.randn(n, 1, 5, 5, generator=torch.Generator().manual_seed(0))
     return x, x[:, 0, 0, :3].argmax(1) if classes else x.mean((1, 2, 3)).sign()
+
+
+def writes(d, width):
+    return nn.Sequential(nn.Flatten(), nn.ReLU(inplace=True), nn.Linear(d, 1))
 
 
 def fails():
@@ -169,6 +205,23 @@ def test_classes_of_a_user_decide_the_outputs(configure, tmp_path):
     for found in (own, ours):
         assert found.summary["outcome"] == "converged"
         assert found.outputs["F_test"].shape == (30, 3)
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_network_that_writes_into_its_input_is_refused_without_a_kernel_too(configure):
+    writing = configure(*NETWORK, "architecture.target=users_module.writes", *DATA, *TINY, "observe.kernel.probe=0")
+    with pytest.raises(ConfigError, match=r"in module '1' \(ReLU\): it writes into its input"):
+        build(writing)
+
+
+@pytest.mark.usefixtures("mine")
+def test_the_default_of_n_test_takes_what_there_is(configure):
+    few = configure(*NETWORK, *DATA[:-1], "observe.per_decade=2")
+    assert len(build(few).dataset.x_test) == 40
+    with pytest.raises(ConfigError, match=r"eigenvalues=41: must be at most observe\.kernel\.probe=40"):
+        build(configure(*NETWORK, *DATA[:-1], "observe.kernel.eigenvalues=41"))
+    with pytest.raises(DataError, match="there are 60 patterns"):
+        build(configure(*NETWORK, *DATA[:-1], "dataset.n_test=41"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from feature_lazy import follow
-from feature_lazy.core.errors import ConfigError, NumericalError
+from feature_lazy.core.errors import ConfigError, DataError, NumericalError
 from feature_lazy.kernels import empirical_kernel
 from tests.kernels.test_generic_kernel import assert_same, network, per_sample_kernel, quadratic, vectors
 
@@ -137,6 +137,8 @@ MODULES = {
     "no parameters": (nn.Tanh(), "no trainable parameter"),
     "all frozen": (nn.Linear(4, 1).double().requires_grad_(False), "no trainable parameter"),
     "lazy": (nn.LazyLinear(2), "parameter 'weight' has no shape yet: call the module once"),
+    "hidden derivative": (Wrapped(lambda z: z.detach()), "no derivative by weight 'linear.weight': look for .detach"),
+    "not a number": (Odd(nn.Parameter(torch.tensor([0.0, math.nan]))), "entries of weight 'odd' have .* first at .1."),
     "recurrent": (Wrapped(lambda z: GRU(z[:, None])[0][:, 0]), "does not run under torch.func.vmap, in module GRU: "),
 }
 
@@ -144,9 +146,112 @@ MODULES = {
 @pytest.mark.parametrize("name", MODULES)
 def test_what_is_refused(name):
     module, message = MODULES[name]
-    with pytest.raises(ConfigError, match=message) as raised:
+    with pytest.raises((ConfigError, DataError), match=message) as raised:
         empirical_kernel(module, vectors(5))
     assert "\n" not in str(raised.value)
+
+
+class Centred(nn.Module):
+    """Takes the mean off its input, in place."""
+
+    def forward(self, x):
+        x -= x.mean(1, keepdim=True)
+        return x
+
+
+class Counting(nn.Module):
+    """Counts its calls, in a buffer or in a tensor that it keeps beside them."""
+
+    def __init__(self, *, buffer):
+        super().__init__()
+        self.register_buffer("n", torch.zeros(())) if buffer else setattr(self, "n", torch.zeros(()))
+
+    def forward(self, x):
+        self.n += 1
+        return x
+
+
+class Clamped(nn.Linear):
+    """Changes its weight where autograd does not look."""
+
+    def forward(self, x):
+        self.weight.data.clamp_(-1, 1)
+        return super().forward(x)
+
+
+def last(inner):
+    return nn.Sequential(inner, nn.Linear(4, 1)).double()
+
+
+WRITING = {
+    "a difference": (last(Centred()), r"'0' \(Centred\): it writes into its input, by the in-place aten::sub_; use a"),
+    "an activation": (last(nn.ReLU(inplace=True)), r"'0' \(ReLU\): it writes into its input"),
+    "a view of it": (last(Inner(lambda x: x.flatten().clamp_(0).reshape(x.shape))), "into its input"),
+    "one place": (last(Inner(lambda x: x.index_put_((torch.tensor([0]),), torch.tensor(0.0).double()))), "its input"),
+    "an output named": (last(Inner(lambda x: torch.neg(x, out=x))), "into its input"),
+    "a buffer": (last(Counting(buffer=True)), r"'0' \(Counting\): it writes into a tensor that it keeps"),
+    "a tensor beside": (last(Counting(buffer=False)), "a tensor that it keeps"),
+    "a weight": (last(Clamped(4, 4)), "into weight '0.weight'"),
+}
+
+
+@pytest.mark.parametrize("ask", ["follow", "kernel"])
+@pytest.mark.parametrize("name", WRITING)
+def test_what_writes_into_what_it_is_given_is_refused_before_it_does(name, ask):
+    """The patterns are positive where an activation would not show, and stay as they are."""
+    net, message = WRITING[name]
+    x, y = vectors(4).abs(), torch.tensor([1.0, -1, 1, -1]).double()
+    before, state = x.clone(), {key: value.clone() for key, value in net.state_dict().items()}
+    with pytest.raises(ConfigError, match=message):
+        empirical_kernel(net, x) if ask == "kernel" else follow(net, None, (x, y), alpha=1.0, t_end=0.1)
+    assert torch.equal(x, before)
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+
+
+def test_what_a_network_has_made_it_may_write_into():
+    """A constant made in Python, and the output of a layer."""
+
+    def inner(z):
+        count = torch.tensor(1.0)
+        count += 1
+        return nn.functional.relu(z * count, inplace=True)
+
+    x, y = vectors(4), torch.tensor([1.0, -1, 1, -1]).double()
+    net = nn.Sequential(nn.Linear(4, 3), Inner(inner), nn.Linear(3, 1)).double()
+    assert follow(net, None, (x, y), alpha=1.0, t_end=0.1).t[-1] > 0
+    assert empirical_kernel(net, x).isfinite().all()
+
+
+def test_a_weight_without_a_part_may_stay_and_one_with_a_part_needs_a_derivative():
+    class Parts(nn.Module):
+        def __init__(self, does):
+            super().__init__()
+            self.linear, self.other, self.does = nn.Linear(4, 1), nn.Parameter(torch.ones(1)), does
+
+        def forward(self, x):
+            return self.linear(x) * self.does(self.other)
+
+    x = vectors(3)
+    plain = empirical_kernel(nn.Linear(4, 1).double().requires_grad_(True), x)
+    for unused in (lambda w: 1, lambda w: w.round().int().clamp(1, 1)):  # no part, and a choice that it does not change
+        assert empirical_kernel(Parts(unused).double(), x).shape == plain.shape
+    with pytest.raises(ConfigError, match="no derivative by weight 'other'"):
+        empirical_kernel(Parts(lambda w: w.detach()).double(), x)
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_attention_of_pytorch_in_every_mode(mode):
+    """Its fast path for eval() has no derivatives; both ways are one network without dropout."""
+    torch.manual_seed(0)
+    layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 6, dropout=0.0, batch_first=True), 1)
+    net = nn.Sequential(layers, nn.Flatten(), nn.Linear(12, 1)).double()
+    x, y = torch.randn(4, 3, 4).double(), torch.tensor([1.0, -1, 1, -1]).double()
+    expected = empirical_kernel(net, x)
+    getattr(net, mode)()
+    torch.backends.mha.set_fastpath_enabled(True)
+    found = follow(net, None, (x, y), alpha=1.0, t_end=0.05)
+    assert_same(found.kernel(0, x), expected)
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_errors_keep_their_cause():

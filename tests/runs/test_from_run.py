@@ -287,3 +287,9 @@ def test_members_are_options_by_themselves(child, pretrained):
     config = composed(*child())
     assert all(isinstance(one, FromRun) and one.parent for one in config.seed.each())
     assert [dataclasses.replace(one, at="start").seeds() for one in config.seed.each()] == [[0], [1]]
+
+
+def test_a_plan_names_the_parent_from_anywhere(monkeypatch, pretrained):
+    monkeypatch.chdir(pretrained.parent)
+    assert FromRun(run=pretrained.name).run == str(pretrained)
+    assert FromRun().run == ""

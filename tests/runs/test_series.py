@@ -1,7 +1,6 @@
 """Arrays over time: stored weights and outputs, whole whatever happens while they grow."""
 
 import random
-import shutil
 import signal
 
 import numpy as np
@@ -144,8 +143,8 @@ def test_killed_between_the_first_files(tiny, tmp_path, k):
     assert science(tmp_path / "results") == whole
 
 
-def test_stopped_in_a_step_forgets_its_arrays(tiny):
-    """A budget of steps: what goes on from there has each observation once."""
+def test_stopped_by_a_budget_it_goes_on(tiny):
+    """What goes on has each observation once."""
     for budget in (3, 9, 10**6):
         train_config(tiny(*QUICK, *ARRAYS, f"dynamics.max_steps={budget}"))
     [run] = load_sweep(tiny().output_dir).runs
@@ -240,14 +239,25 @@ def test_what_a_kill_leaves_behind_a_complete_run_is_cleaned(store):
 def test_back_to_an_earlier_observation(tmp_path):
     series, other = Series(tmp_path / "a.part"), Series(tmp_path / "b.part")
     for number in (0, 2, 4):
-        series.append(number, KEPT)
+        series.append(number, {"x": np.full(3, float(number))})
     series.back_to(3)
-    series.append(3, KEPT)
-    for number in (0, 2, 3):
-        other.append(number, KEPT)
+    series.append(3, {"x": np.full(2, 3.0)})
+    for number, size in ((0, 3), (2, 3), (3, 2)):
+        other.append(number, {"x": np.full(size, float(number))})
     assert series.reach() == other.reach()
     assert series.finish(tmp_path / "a") == other.finish(tmp_path / "b")
-    shutil.rmtree(tmp_path)
+
+
+def test_observations_of_a_step_that_was_left_are_forgotten(store):
+    with store.claim([RUN]) as claims:
+        run = claims.runs[RUN]
+        run.begin(DESCRIPTION, History())
+        for number in range(3):
+            run.observe({"t": number}, {"x": np.full(2, float(number))})
+        run.history.back_to(1)
+        run.checkpoint("moment", ALONE, {})
+    path = opened(store, {"x": np.full(2, 9.0)}, rows=3, done=True)
+    assert load_run(path).over_time("x")[1].tolist() == [[0, 0], [9, 9], [9, 9]]
 
 
 def test_a_users_own_arrays_and_what_is_refused(tiny, tmp_path, monkeypatch):

@@ -25,6 +25,11 @@ JOBS = [
     ("dataset.n_test=${dataset.n_train}", "dataset.n_train=40"),
     ("dataset.n_train=60", "dataset.n_test=${dataset.n_train}"),
     ("alpha.value=1", "width.h=3"),
+    # What fits the one is not left to the next.
+    ("dataset.n_test=100",),
+    ("dataset.n_test=1000",),
+    ("dataset.n_test=50",),
+    ("dataset.n_test=200", "observe.kernel.probe=128"),
     (*CUSTOM, "architecture.kwargs.width=3"),
     (*CUSTOM, "architecture.kwargs.width=5"),
     (*CUSTOM, "architecture.kwargs.width=1"),
@@ -56,7 +61,7 @@ def test_jobs_are_as_hydra_composes_them(loader, master):
     composer = Composer(loader, master)
     for job in JOBS:
         plain = loader.load_sweep_config(master, list(job))
-        assert repr(composer.typed(job)) == repr(to_config(plain))  # tells 1 from 1.0 and True
+        assert repr(composer.typed(job)) == repr(to_config(plain, job))  # tells 1 from 1.0 and True
         composed = composer.composed(job)
         assert {key: composed[key] for key in composed if key != "hydra"} == {
             k: plain[k] for k in plain if k != "hydra"

@@ -19,7 +19,8 @@ def runs(table, *, dynamics=FLOW, bias=0.0, **config):
     """The table as runs with a configuration; α and seed, in which cells differ, are in it too."""
     whole = {"architecture": {"kind": "fully_connected", "bias": bias}, "dynamics": dynamics, **config}
     cells = zip(table["alpha"], table["seed"], strict=True)
-    return table.assign(run=[SimpleNamespace(config=whole | {"alpha": a, "seed": s}) for a, s in cells])
+    own = [whole | {"alpha": a, "seed": {"kind": "single", "value": s}} for a, s in cells]
+    return table.assign(run=[SimpleNamespace(config=config) for config in own])
 
 
 def together(*tables):

@@ -56,7 +56,7 @@ def test_pairs_are_of_one_cell_and_columns_of_the_second_are_marked():
     for _, row in found.iterrows():
         assert row["run"].config["dynamics"] == FLOW
         assert row["run_other"].config["dynamics"] == LINEAR
-        assert row["run"].config["seed"] == row["run_other"].config["seed"] == row["seed"]
+        assert row["run"].config["seed"] == row["run_other"].config["seed"] == {"kind": "single", "value": row["seed"]}
         assert row["run"].config["alpha"] == row["run_other"].config["alpha"]
 
 
@@ -128,6 +128,7 @@ def test_what_a_law_needs_is_said():
 
 def test_such_laws_are_of_a_folder_and_not_of_a_kind(monkeypatch):
     mine = gap_law()
+    registry.declared()  # what is found is found before: else it were forgotten
     monkeypatch.setattr(registry, "_declared", {("gap", mine.paper): mine})
     tables = {"network": valued(-1), "linearised": valued(dynamics=LINEAR)}
     found = of_folder(tables)

@@ -24,8 +24,8 @@ from tests.conftest import QUICK, composed
 
 OWN_CODE = {"custom"}
 """Options that are only as good as a target of the user's own."""
-PACKAGED = ("digits", "mnist5k", "mnist1d", "teacher_student", "stripe", "sparse_parity", "spheres")
-"""Data that need no download."""
+QUICK_DATA = ("digits", "teacher_student", "stripe", "sparse_parity", "spheres")
+"""Data that need no download and are there at once: of a run they decide no more than its numbers."""
 SMALL = (
     "dataset.n_train=20",
     "dataset.n_test=20",
@@ -44,7 +44,7 @@ def options(*groups):
     found = []
     for group in groups:
         for name, made in registry.options(group).items():
-            if name not in OWN_CODE and (group != "dataset" or name in PACKAGED):
+            if name not in OWN_CODE and (group != "dataset" or name in QUICK_DATA):
                 found.append(pytest.param(group, name, made, id=f"{group}={name}"))
     return found
 
@@ -55,7 +55,8 @@ def every(*groups):
 
 def smallest(group, name, made, *more):
     """The configuration of its smallest job: what the option asks for comes after what is small for all."""
-    depth = () if group == "architecture" else ("architecture.depth=2",)
+    # A network of convolutions takes its time with each pattern.
+    depth = ("dataset.n_train=8", "width.h=3") if group == "architecture" else ("architecture.depth=2",)
     depth += () if group == "dynamics" else QUICK  # how well the flow is followed plays no part
     probes = [f"observe.also.{name}.probe=6"] if "probe" in {f.name for f in dataclasses.fields(made)} else []
     chosen = [f"{group}=[{name}]", *probes] if group == ALSO else [f"{group}={name}"]

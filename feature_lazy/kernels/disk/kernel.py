@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError, StoreError
-from feature_lazy.kernels.checks import kernel_entries
+from feature_lazy.kernels.checks import kernel_entries, takes_arrays
 from feature_lazy.kernels.disk.files import (
     DTYPES,
     MANIFEST,
@@ -40,6 +40,7 @@ CORNER = 4
 """Patterns of each set whose kernel goes into the manifest."""
 
 
+@takes_arrays("x1", "x2")
 def kernel_on_disk(
     architecture: Network,
     params: Params,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from feature_lazy.measure.quantities import KERNEL
 from feature_lazy.measure.quantity import Quantity
-from feature_lazy.settings.groups import Observable, probe_problems
+from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.measure.moment import Moment
-    from feature_lazy.settings.config import Config
 
 
 @option("observe/also", "cka")
@@ -25,12 +23,9 @@ class Cka(Observable):
     ⟨HΘH, HΘ₀H⟩_F/(‖HΘH‖_F‖HΘ₀H‖_F) with H = I − 11ᵀ/P (Kornblith et al. 2019, arXiv:1905.00414).
     """
 
-    probe: int = key(128, "test patterns of the probe set: the first ones", ge=2)
+    probe: int = key(128, "test patterns of the probe set: the first ones", ge=2, at_most="dataset.n_test")
 
     quantities: ClassVar[Any] = {"cka": Quantity("CKA(Θ, Θ₀)", scale="linear", where="arXiv:1905.00414", theme=KERNEL)}
-
-    def problems(self, config: Config) -> Iterator[str]:
-        return probe_problems("observe.also.cka.probe", self.probe, config)
 
     def begin(self, moment: Moment) -> None:
         self._theta0 = moment.kernel(moment.probe(self.probe))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.quantities import WEIGHTS
 from feature_lazy.measure.quantity import Quantity
-from feature_lazy.settings.groups import Observable, probe_problems
+from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 class Features(Observable):
     """Change of each layer's preactivations z on a probe set, ‖z − z₀‖/‖z₀‖: small where training is lazy."""
 
-    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1)
+    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
 
     quantities: ClassVar[Any] = {
         "features/*/change": Quantity("change of a layer's preactivations ‖z − z₀‖/‖z₀‖", theme=WEIGHTS)
     }
 
     def problems(self, config: Config) -> Iterator[str]:
-        yield from probe_problems("observe.also.features.probe", self.probe, config)
         if config.architecture.hidden_layers is None:
             yield f"observe/also=[features]: the layers of architecture={config.architecture.kind} are not known."
 

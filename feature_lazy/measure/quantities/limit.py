@@ -9,7 +9,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.quantities import KERNEL
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.networks.parametrisation import NTK
-from feature_lazy.settings.groups import Observable, probe_problems
+from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Limit(Observable):
     """Distance of the kernel from its limit of infinite width, ‖Θ − Θ∞‖/‖Θ∞‖ on a probe set."""
 
-    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1)
+    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
 
     quantities: ClassVar[Any] = {
         "kernel/limit_deviation": Quantity(
@@ -33,7 +33,6 @@ class Limit(Observable):
     }
 
     def problems(self, config: Config) -> Iterator[str]:
-        yield from probe_problems("observe.also.limit.probe", self.probe, config)
         if not config.architecture.infinite:
             yield (
                 f"observe/also=[limit]: architecture={config.architecture.kind}, as it is set here, has no kernel of "

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from feature_lazy.measure.quantities import KERNEL
 from feature_lazy.measure.quantity import Quantity
-from feature_lazy.settings.groups import Observable, probe_problems
+from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
@@ -15,15 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.measure.moment import Moment
-    from feature_lazy.settings.config import Config
 
 
 @option("observe/also", "spectrum")
 class Spectrum(Observable):
     """The largest eigenvalues of Θ on a probe set, and its effective rank."""
 
-    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1)
-    top: int = key(5, "how many of the largest eigenvalues", ge=1)
+    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
+    top: int = key(5, "how many of the largest eigenvalues", ge=1, at_most="probe")
 
     quantities: ClassVar[Any] = {
         "spectrum/eigenvalue_*": Quantity("eigenvalue λ of Θ", theme=KERNEL),
@@ -31,11 +29,6 @@ class Spectrum(Observable):
             "effective rank exp(−Σ p ln p), p = λ/Σλ", where="Roy and Vetterli 2007", theme=KERNEL
         ),
     }
-
-    def problems(self, config: Config) -> Iterator[str]:
-        yield from probe_problems("observe.also.spectrum.probe", self.probe, config)
-        if self.top > self.probe:
-            yield f"observe.also.spectrum.top={self.top}: must be at most observe.also.spectrum.probe={self.probe}."
 
     def at(self, moment: Moment) -> dict[str, Tensor]:
         """See ``Observable.at``; NaN of a network that has diverged, and the rank of a kernel that is zero."""

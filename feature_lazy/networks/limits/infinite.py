@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from feature_lazy.core.arrays import reals
 from feature_lazy.core.errors import NumericalError
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.networks.activations import Scaled
@@ -117,6 +118,7 @@ def infinite_kernels(
         NumericalError: a kernel that is not finite, or an activation whose series does not reach the tolerance.
     """
     symmetric = x2 is None
+    x1, x2 = reals(x1, "patterns"), None if x2 is None else reals(x2, "patterns")
     sets = [x1] if x2 is None else [x1, x2]
     if any(x.dim() != 2 or x.shape[1] != x1.shape[1] or not x.isfinite().all() for x in sets):
         shapes = " and ".join(str(tuple(x.shape)) for x in sets)
@@ -124,7 +126,7 @@ def infinite_kernels(
     if depth < 1:
         raise ValueError(f"depth = {depth}: a network has at least one hidden layer.")
     # Rows and columns in one set, since a series must have as many terms for both.
-    x = torch.cat(sets).detach().double()
+    x = torch.cat(sets)
     first = 0 if symmetric else len(x1)
     network = _Network.on(x, activation, depth, tolerance, bias=bias, std=bias_std)
     ntk, nngp = x.new_empty(2, len(x1), len(x) - first)

@@ -30,7 +30,7 @@ def against_width(axes: Axes, table: pd.DataFrame, column: str, label: str, expo
             middle = float(np.exp(np.log(mean).mean()))
             centre = float(np.exp(np.log(mean.index.to_numpy(float)).mean()))
             below = centre, BELOW * middle
-            guide(axes, (mean.index[0], mean.index[-1]), below, exponent, f"$h^{{{exponent:g}}}$", above=False)
+            guide(axes, (mean.index[0], mean.index[-1]), below, exponent, f"$h^{{{exponent:g}}}$")
     axes.set(xscale="log", yscale="log", xlabel="width h", ylabel=label)
     axes.legend()
     tidy(axes.xaxis)
