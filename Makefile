@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slurm lint format conf bench bench-solvers bench-kernels gallery atlas clean
+.PHONY: help demo test test-slurm soak lint format conf bench bench-solvers bench-kernels gallery atlas clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,9 @@ test: $(STAMP) ## install, then run all tests
 
 test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
 	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm
+
+soak: $(STAMP) ## kill, stop and take over processes that train, at random, for ten minutes
+	$(BIN)/python -m tests.runs.soak
 
 lint: $(STAMP) ## format check, lint, types
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.terminal import say
 from feature_lazy.core.words import any_terminal
 from feature_lazy.launch.commands import add, modules
 
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = options.call(options)
     except FeatureLazyError as error:
-        sys.exit(str(error))
+        say(error, error=True)
+        sys.exit(1)
     if status:
         sys.exit(status)
 
@@ -60,20 +62,20 @@ def _figure(options: argparse.Namespace) -> None:
 
     written, missing = draw_article(options.name, options.folders, options.output, options.formats)
     says, _ = SHOWN[options.name]
-    print(f"The article: {says}")
+    say(f"The article: {says}")
     if options.name not in NEEDS_NO_RUN:
         tables = kinds(open_runs(options.folders).table, ("L", "P"))
         show_readings({"Here": readings(options.name, tables)})
     for sentence in missing:
-        print(sentence)
-    print("Written: " + ", ".join(str(path) for path in written))
+        say(sentence)
+    say("Written: " + ", ".join(str(path) for path in written))
 
 
 def _list(options: argparse.Namespace) -> None:
     from analysis.figures.registry import described
 
     for name, text in described():
-        print(f"{name:8}{text}")
+        say(f"{name:8}{text}")
 
 
 if __name__ == "__main__":

@@ -184,6 +184,90 @@ def test_science_never_writes(name):
         assert not re.search(r"\bopen\(|write_text|write_bytes|\.mkdir\(|torch\.save|np\.save", text), path
 
 
+def calls(path):
+    """Every call in a file, as (what is called, the node)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_one_door_to_the_terminal():
+    """``core/terminal.py`` keeps secrets and control characters back; who prints beside it does not."""
+    for path in [*MODULES, ROOT / "train.py"]:
+        if path == ROOT / "feature_lazy" / "core" / "terminal.py":
+            continue
+        for name, call in calls(path):
+            assert name.split(".")[-1] not in {"Console", "get_console", "pprint"} | ({name} & {"print"}), path
+            assert not re.search(r"(stdout|stderr)(\.buffer)?\.write|os\.write", name), path
+            says = name in {"sys.exit", "SystemExit", "exit"} and any(
+                isinstance(one, ast.JoinedStr) or (isinstance(one, ast.Constant) and isinstance(one.value, str))
+                or (isinstance(one, ast.Call) and ast.unparse(one.func) == "str")
+                for one in call.args
+            )  # fmt: skip
+            assert not says, f"{path}: {name} prints what it is given"
+            if name.split(".")[-1] in {"Live", "Progress"}:
+                assert any(word.arg == "console" for word in call.keywords), f"{path}: {name} without console()"
+
+
+WRITERS = {
+    *("write_text", "write_bytes", "savefig", "to_csv", "to_parquet", "to_json", "tofile", "save_file", "mkdtemp"),
+    *("mkdir", "makedirs", "touch", "unlink", "rmdir", "removedirs", "rmtree", "rename", "renames", "symlink_to"),
+    *("hardlink_to", "symlink", "link", "truncate", "copyfile", "copy2", "copytree", "chmod", "mkfifo", "mknod"),
+    *("NamedTemporaryFile", "FileHandler", "memmap"),
+}
+"""Methods and functions that write files, make folders or remove something, whoever has them."""
+ALLOWED = {
+    ("figures/saving.py", "savefig"): "into memory",
+    ("figures/pgf.py", "savefig"): "LaTeX's own, into a temporary folder",
+    ("runs/history.py", "truncate"): "of what core.files has opened",
+    ("runs/series.py", "truncate"): "likewise",
+    ("core/tables.py", "to_csv"): "into memory",
+    ("commands/export.py", "to_parquet"): "into memory",
+}
+
+
+def writes(call, name):
+    """Whether a call opens a file for writing, or does what ``WRITERS`` do."""
+    last = name.split(".")[-1]
+    if last in WRITERS or name in {
+        "os.replace",
+        "os.remove",
+        "os.open",
+        "os.write",
+        "torch.save",
+        "np.save",
+        "np.savez",
+    }:
+        return True
+    if last not in {"open", "fdopen"} or name in {"tarfile.open", "gzip.open"}:
+        return False
+    position = 1 if name in {"open", "io.open", "os.fdopen"} else 0
+    mode = next((word.value for word in call.keywords if word.arg == "mode"), None)
+    mode = mode or (call.args[position] if len(call.args) > position else ast.Constant("r"))
+    return not (isinstance(mode, ast.Constant) and set(str(mode.value)) <= set("rbt"))
+
+
+def test_one_writer_into_folders():
+    """``core/files.py`` follows no links that a stranger's folder may hold; who opens files beside it does."""
+    found = set()
+    for path in [*MODULES, ROOT / "train.py"]:
+        if path == ROOT / "feature_lazy" / "core" / "files.py":
+            continue
+        for name, call in calls(path):
+            if writes(call, name):
+                found.add((f"{path.parent.name}/{path.name}", name.split(".")[-1]))
+    assert found == set(ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["open(p, 'w')", "p.open('ab')", "p.open(mode)", "os.fdopen(d, 'wb')", "p.write_text(t)", "os.replace(a, b)"],
+)
+def test_a_writer_would_be_found(line):
+    call = ast.parse(line).body[0].value
+    assert writes(call, ast.unparse(call.func))
+
+
 def test_nothing_stored_is_ever_unpickled():
     """Opening somebody's results must run no code."""
     for path in [*(ROOT / "feature_lazy").rglob("*.py"), *(ROOT / "analysis").rglob("*.py")]:

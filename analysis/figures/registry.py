@@ -125,7 +125,8 @@ def draw_article(
             raise StoreError(
                 " ".join([f"{name}: no run in {where} shows any of it, so nothing is drawn.", *sheet.notes])
             )
-        written, left_out = sheet.save(output or folders[0] / "figures", formats)
+        below = None if output else folders[0]
+        written, left_out = sheet.save(output or folders[0] / "figures", formats, below=below)
     if len(left_out) == len(formats):
         raise StoreError(f"{name} is drawn in none of the formats that were asked for. {' '.join(left_out)}")
     return written, [*sheet.notes, *left_out]

@@ -22,4 +22,4 @@ class NumericalError(FeatureLazyError):
 
 
 class KernelSizeError(FeatureLazyError):
-    """A kernel that is larger than the memory."""
+    """A kernel, or a network, that is larger than the memory."""

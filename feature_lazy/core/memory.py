@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from feature_lazy.core.errors import KernelSizeError
 
 # A forward pass with its graph and the backward pass through it hold about this many copies of the stored
 # activations (value, saved input, gradient, and two temporaries of the activation function).
@@ -34,6 +37,25 @@ def free_bytes(device: str = "cpu") -> float:
     import psutil
 
     return float(min([psutil.virtual_memory().available, *cgroup_bytes()]))
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Say what to do where memory does not suffice, as far as the system tells instead of killing.
+
+    Raises:
+        KernelSizeError: instead of MemoryError, and of what PyTorch raises.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(str(error).split())
+        if not (isinstance(error, MemoryError) or re.search(r"allocate memory|out of memory|Storage size", said)):
+            raise
+        raise KernelSizeError(
+            f"It does not fit into memory ({said[:160] or type(error).__name__}): lower width.h, dataset.n_train or "
+            "seed.members, or use a larger machine."
+        ) from error
 
 
 # Of each version of control groups: how its line in /proc/self/cgroup begins, its folder, and its files.

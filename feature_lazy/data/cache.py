@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from feature_lazy.core.errors import DataError
+from feature_lazy.core.files import move_aside
 from feature_lazy.data.registry import FILES, Mirror, RemoteFile
 
 ENVIRONMENT = "FEATURE_LAZY_DATA"
@@ -93,7 +94,7 @@ class CachedFile:
         while (aside := self.path.with_name(f"{self.path.name}.corrupt-{number}")).exists():
             number += 1
         try:
-            self.path.rename(aside)
+            move_aside(self.path, aside)
         except OSError as error:
             return f"It could not be moved aside ({error.strerror}): remove it."
         return f"It was moved to {aside.name} beside it."

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from feature_lazy.settings.groups import Data, Labels, custom_problems
+from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.settings.sources import custom_problems
 
 if TYPE_CHECKING:
     from feature_lazy.data.prepare import Dataset

@@ -7,6 +7,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.terminal import say
 from feature_lazy.runs.store import Store
 
 
@@ -29,4 +30,5 @@ def _check(config: DictConfig) -> None:
     try:
         Store(config.output_dir).prepare()
     except StoreError as error:
-        sys.exit(str(error))
+        say(error, error=True)
+        sys.exit(1)

@@ -1,7 +1,6 @@
 """Several jobs at once in processes of their own, without Hydra: what ``feature-lazy retry`` and SLURM jobs do."""
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -9,7 +8,8 @@ from dataclasses import replace
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import log_lines, redact
-from feature_lazy.launch.workers import WorkerDiedError, Workers
+from feature_lazy.core.terminal import say
+from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.job import Job, train_config
 from feature_lazy.runs.progress import own_progress
@@ -39,6 +39,8 @@ def train_all(jobs: Sequence[Job], n_processes: int, *, cores: int = 0, logs: bo
             if not error.stopped:
                 record(Store(config.output_dir), job.cells, str(error))
             return str(error)
+        except WorkersError as error:
+            return str(error)
 
     with ThreadPoolExecutor(len(workers)) as pool, workers:
         futures = [pool.submit(train, job) for job in jobs]
@@ -59,6 +61,6 @@ def work(job: Job, logs: bool = False) -> str | None:
         train_config(job.config, only=job.run_ids)
     except Exception as error:
         if logs:
-            print(redact(traceback.format_exc()), file=sys.stderr)
-        return str(error) if isinstance(error, FeatureLazyError) else f"{type(error).__name__}: {error}"
+            say(traceback.format_exc(), error=True)
+        return redact(str(error) if isinstance(error, FeatureLazyError) else f"{type(error).__name__}: {error}")
     return None

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from feature_lazy.core.terminal import console
+
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
@@ -11,10 +13,9 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     >>> with progress_bar("kernel") as progress:
     ...     kernel_on_disk(network, weights, x, path="kernel", progress=progress)
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console(stderr=True)) as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -12,7 +12,7 @@ from rich.text import Text
 from feature_lazy.core.redaction import printable
 from feature_lazy.core.words import counted
 from feature_lazy.runs.progress import duration
-from feature_lazy.runs.survey import Entry, State, Survey
+from feature_lazy.runs.survey import WRONG, Entry, State, Survey
 
 LOOK = {
     State.DONE: ("green", "✓"),
@@ -22,6 +22,7 @@ LOOK = {
     State.INTERRUPTED: ("yellow", "↯"),
     State.FAILED: ("red", "✗"),
     State.DAMAGED: ("red", "!"),
+    State.UNREADABLE: ("magenta", "?"),
 }
 """Colour and sign of each state; the sign tells them apart without the colour."""
 MOST = 12
@@ -113,13 +114,13 @@ def _since(entry: Entry) -> str:
 def _reasons(found: Survey) -> list[RenderableType]:
     """For each state with a story, how many runs have which, and where one of them is."""
     parts: list[RenderableType] = []
-    for state in (State.FAILED, State.DAMAGED, State.INTERRUPTED, State.STOPPED, State.QUEUED, State.DONE):
+    for state in (*WRONG, State.INTERRUPTED, State.STOPPED, State.QUEUED, State.DONE):
         stories = Counter(entry.note for entry in found.having(state) if entry.note)
         for note, count in stories.most_common(MOST):
             if state is State.DONE and note in ("converged", "stationary", "t_end"):
                 continue
             first = next(entry for entry in found.having(state) if entry.note == note)
-            where = f"  ({found.root / 'runs' / first.run_id})" if state in (State.FAILED, State.DAMAGED) else ""
+            where = f"  ({found.root / 'runs' / first.run_id})" if state in WRONG else ""
             parts.append(Text(f"{LOOK[state][1]} {count} {state}: {printable(note)}{where}", style=LOOK[state][0]))
     return parts
 

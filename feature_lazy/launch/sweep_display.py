@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.terminal import console
 from feature_lazy.runs.progress import duration, read_snapshots
 
 REFRESH = 0.5
@@ -36,7 +37,7 @@ class SweepDisplay:
         from rich.live import Live
 
         stop = threading.Event()
-        with Live(self._text(folders), refresh_per_second=2, transient=True) as live:
+        with Live(self._text(folders), console=console(), refresh_per_second=2, transient=True) as live:
 
             def refresh() -> None:
                 while not stop.wait(REFRESH):

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.redaction import clean, secret_errors
+from feature_lazy.core.terminal import say
 from feature_lazy.core.words import any_terminal
 
 log = logging.getLogger(__name__)
@@ -27,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _help(given)
         return _train(given)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
+        say("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
         return 130
 
 
@@ -43,7 +45,7 @@ def _help(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if not word.startswith(("-", "options="))]
     if words == ["hydra"]:
         return _train(["--hydra-help"])
-    print(help_text(words))
+    say(help_text(words))
     return 0
 
 
@@ -88,7 +90,8 @@ def train(cfg: Any) -> list[str]:
         log.error("%s", error)
         if alone:
             raise SystemExit(1) from error
-        raise CompactHydraException(str(error)) from error
+        raise CompactHydraException(clean(str(error))) from error
     except Exception:
         log.exception("The job failed for a reason that it should not have")
-        raise
+        with secret_errors():  # Hydra prints them
+            raise

@@ -6,11 +6,14 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
+
+from feature_lazy.core.errors import FeatureLazyError
 
 PATIENCE = 120.0
 """Seconds that processes have to keep their state when they are asked to stop."""
@@ -31,6 +34,10 @@ class WorkerDiedError(RuntimeError):
         super().__init__(f"the worker process died of {name}{hint}")
 
 
+class WorkersError(FeatureLazyError):
+    """The system gives no more processes, or files."""
+
+
 class Workers:
     """Fresh processes, used by as many threads as there are processes.
 
@@ -41,7 +48,8 @@ class Workers:
     def __init__(self, number: int) -> None:
         """Choose how many; they start with their first jobs."""
         self.idle: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
-        self.everyone = [_start() for _ in range(number)]
+        with starting():
+            self.everyone = [_start() for _ in range(number)]
         for worker in self.everyone:
             self.idle.put(worker)
         self._before: Any = None
@@ -73,11 +81,13 @@ class Workers:
 
         Raises:
             WorkerDiedError: the process died.
+            WorkersError: it could not be started.
         """
         worker = self.idle.get()
         processes: list[Any] = []
         try:
-            future = worker.submit(function, *arguments)
+            with starting():
+                future = worker.submit(function, *arguments)
             processes = list((worker._processes or {}).values())
             return future.result()
         except BrokenProcessPool as error:
@@ -96,6 +106,22 @@ class Workers:
         end = time.monotonic() + PATIENCE
         for process in processes:
             process.join(max(0.0, end - time.monotonic()))
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """Say what to do about processes that cannot be started.
+
+    Raises:
+        WorkersError: instead of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WorkersError(
+            f"No process can be started ({error.strerror}): start fewer, hydra.launcher.n_jobs=N or --n-jobs N, or "
+            "raise the limits of this session (ulimit -n, ulimit -u)."
+        ) from error
 
 
 def exit_code(process: Any, patience: float = 5.0) -> int | None:

@@ -58,7 +58,8 @@ class Given:
         chosen = chosen_loss(loss, made.n_outputs)
         y = labels(train[1], x, made.n_outputs, chosen)
         warn_scale(x)
-        return cls(made, weights, x, y, chosen if _is_sign(y) else chosen.for_labels(Regression()))
+        are_real = y.is_floating_point() and not _is_sign(y)
+        return cls(made, weights, x, y, chosen.for_labels(Regression()) if are_real else chosen)
 
     def check_fit(self) -> None:
         """Refuse training patterns that no network fits: training ends when all are fit.

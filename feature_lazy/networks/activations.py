@@ -15,7 +15,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.groups import Activation, Critical
+from feature_lazy.settings.critical import Critical
+from feature_lazy.settings.groups import Activation
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.settings.groups import Architecture, custom_problems
+from feature_lazy.settings.groups import Architecture
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.settings.sources import custom_problems
 
 if TYPE_CHECKING:
     from feature_lazy.data.prepare import Dataset

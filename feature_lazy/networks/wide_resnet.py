@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from feature_lazy.data.prepare import Dataset
     from feature_lazy.settings.config import Config
-    from feature_lazy.settings.groups import Width
+    from feature_lazy.settings.scales import Width
 
 
 FIRST, STAGES = 16, 3

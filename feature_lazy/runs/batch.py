@@ -26,8 +26,8 @@ from feature_lazy.settings.cells import Cell, alpha, cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.fitting import fitted
-from feature_lazy.settings.groups import Dynamics, Loss, Observable, Observe, Regulariser, Seed
-from feature_lazy.settings.scales import rescaled
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Observe, Regulariser
+from feature_lazy.settings.scales import Seed, rescaled
 
 
 @dataclass(frozen=True)

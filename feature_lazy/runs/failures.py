@@ -5,14 +5,14 @@ import logging
 import socket
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from feature_lazy.core.environment import environment
-from feature_lazy.core.files import read_regular, write_atomically
+from feature_lazy.core.files import probe, read_head, write_atomically
 from feature_lazy.core.redaction import redact
-from feature_lazy.runs.reading import ERROR
+from feature_lazy.runs.reading import ERROR, UnreadableRunError
 from feature_lazy.runs.stopping import StoppedError
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.store.lease import last_sign
@@ -22,23 +22,30 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def recorded(store: Store, cells: Sequence[Cell]) -> Iterator[None]:
+def recorded(store: Store, cells: Sequence[Cell], holds: Callable[[str], bool] | None = None) -> Iterator[None]:
     """Leave ``error.txt`` with each of some cells that is not done, if the body fails; the error goes on.
+
+    Args:
+        store: where they are.
+        cells: the cells that the body is about.
+        holds: whether this process, which has claimed them, still holds a run; if omitted, it has claimed none.
 
     Raises:
         StoppedError: the body's own, like every other error; a run that was stopped has not failed.
+        UnreadableRunError: nor has one that cannot be read now.
     """
     try:
         yield
-    except StoppedError:
+    except (StoppedError, UnreadableRunError):
         raise
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        record(store, cells, f"{type(error).__name__}: {error}", text)
+        ours = [cell for cell in cells if holds is None or holds(cell.run_id)]
+        record(store, ours, f"{type(error).__name__}: {error}", text)
         raise
 
 
-def record(store: Store, cells: Sequence[Cell], reason: str, details: str = "") -> None:
+def record(store: Store, cells: Sequence[Cell], reason: str, details: str = "", *, job: str = "") -> None:
     """Write ``error.txt`` for the cells that are not done and that nobody else trains.
 
     Args:
@@ -46,15 +53,17 @@ def record(store: Store, cells: Sequence[Cell], reason: str, details: str = "") 
         cells: the cells of a job that failed.
         reason: why, in a sentence.
         details: a traceback.
+        job: SLURM job that is known to have ended: it trains them no more, whatever its last sign of life.
     """
     for cell in cells:
         path = store.path(cell.run_id)
-        if store.is_done(cell.run_id) or _somebody_elses(path):
-            continue
         try:
-            write_atomically(path / ERROR, redact(_report(cell, reason, details)).encode(errors="replace"))
-        except OSError as error:
-            log.error("%s cannot be written (%s); the reason was: %s", path / ERROR, error.strerror, redact(reason))
+            if store.is_done(cell.run_id) or _somebody_elses(path, job):
+                continue
+            text = redact(_report(cell, reason, details)).encode(errors="replace")
+            write_atomically(path / ERROR, text, below=store.root)
+        except (OSError, UnreadableRunError) as error:
+            log.error("%s cannot be written (%s); the reason was: %s", path / ERROR, error, reason)
 
 
 def _report(cell: Cell, reason: str, details: str) -> str:
@@ -68,14 +77,21 @@ def _report(cell: Cell, reason: str, details: str) -> str:
     return f"{first}\n\n{cell.label}\n" + "\n".join(lines) + f"\n\n{details}\nConfiguration:\n{config}\n"
 
 
-def _somebody_elses(folder: Path) -> bool:
+def _somebody_elses(folder: Path, job: str) -> bool:
+    """Whether another process trains a run, or may: a process that was taken for dead must leave no reason in it.
+
+    Raises:
+        OSError: it cannot be found out, or the folder cannot be written.
+    """
     sign = last_sign(folder)
-    return sign is not None and sign.owner is not None and sign.owner.surely_alive() and not sign.owner.is_me()
+    if sign is None or not sign.alive(probe(folder, below=folder.parents[1])):
+        return False
+    return sign.owner is None or not (sign.owner.is_me() or (job and sign.owner.job == job))
 
 
 def reason(folder: Path) -> str | None:
     """Why a run failed, None if it did not."""
     try:
-        return read_regular(folder / ERROR).decode(errors="replace").split("\n", 1)[0]
+        return read_head(folder / ERROR).decode(errors="replace").split("\n", 1)[0]
     except OSError:
         return None

@@ -15,9 +15,9 @@ from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.runs.reading import Run, load_run
 from feature_lazy.runs.series import WEIGHTS, stored_name
 from feature_lazy.settings.cells import scientific
-from feature_lazy.settings.groups import Seed
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.settings.scales import Seed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from feature_lazy.core.files import read_regular
+from feature_lazy.core.files import appending, read_stored, read_tail
+from feature_lazy.core.shapes import NOTHING, NUMBER, Record
 from feature_lazy.runs.series import KINDS, SERIES, WEIGHTS, Reach, Series, part_name
 
 Row = Mapping[str, float]
+OBSERVATION = Record({"t": NUMBER}, rest=NUMBER | NOTHING)
+"""A line of the file: the training time, and numbers; null is NaN or infinity."""
 
 
 def encode(row: Row) -> bytes:
@@ -41,8 +44,9 @@ def decode(data: bytes, *, whole: bool) -> list[dict[str, float]]:
     if lines.pop() and whole:
         raise ValueError("the last line is cut")
     rows = [json.loads(line) for line in lines]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is not an observation")
+    for number, row in enumerate(rows, start=1):
+        if why := OBSERVATION.misfit(row):
+            raise ValueError(f"line {number} is not an observation: {why}")
     return [{name: math.nan if value is None else float(value) for name, value in row.items()} for row in rows]
 
 
@@ -148,13 +152,17 @@ class History:
 
     @staticmethod
     def up_to(path: Path, mark: Mark) -> "History | None":
-        """What a file held at a mark, None if it does not hold that any more."""
+        """What a file held at a mark, None if it does not hold that any more.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
         try:
-            data = read_regular(path)
+            data = read_stored(path)
             if not mark.holds(data):
                 return None
             found = History(decode(data[: mark.size], whole=True))
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         for kind, reach in mark.arrays.items():
             series = Series.up_to(path.with_name(part_name(kind)), reach)
@@ -164,23 +172,25 @@ class History:
         return found
 
 
-def append(path: Path, line: bytes) -> None:
-    """Append a line to a file.
+def append(path: Path, line: bytes, *, below: Path) -> None:
+    """Append a line to a file below a folder; links are refused.
 
     Raises:
         OSError: it cannot be written.
     """
-    with path.open("ab") as file:
+    with appending(path, below=below) as file:
         file.write(line)
 
 
-def settle(path: Path, data: bytes | bytearray) -> None:
+def settle(path: Path, data: bytes | bytearray, *, below: Path) -> None:
     """Drop from a file what comes after its history, add what a failed write has left out, and make it last.
+
+    Links below the folder are refused.
 
     Raises:
         OSError: it cannot be written.
     """
-    with path.open("ab") as file:
+    with appending(path, below=below) as file:
         size = file.tell()
         file.truncate(min(size, len(data)))
         file.write(data[size:])
@@ -191,7 +201,7 @@ def settle(path: Path, data: bytes | bytearray) -> None:
 def last_row(path: Path) -> dict[str, float]:
     """The last whole observation in a file, empty if there is none: of a run that is being trained, too."""
     try:
-        lines = read_regular(path).split(b"\n")[:-1]
+        lines = read_tail(path).split(b"\n")[:-1]
         return decode(lines[-1] + b"\n", whole=True)[0] if lines else {}
     except (OSError, ValueError, TypeError, RecursionError):
         return {}

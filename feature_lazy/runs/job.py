@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from feature_lazy.core.memory import within_memory
 from feature_lazy.settings.cells import Cell, cells, columns
 from feature_lazy.settings.config import Config
 
@@ -48,15 +49,15 @@ def train_config(config: Config, only: Collection[str] | None = None) -> list[st
 
     wanted = cells(config)
     facts = columns(config, wanted[0].seed)
-    with recorded(Store(config.output_dir), wanted):
+    with recorded(Store(config.output_dir), wanted), within_memory():
         batch = build(config)
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        progress = progress_for(wanted, f"√hα={facts['sqrt_h_alpha']:g} h={facts['h']}", config.dataset.n_train)
-        try:
-            runs = run(batch, progress, only)
-        finally:
-            progress.close()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    progress = progress_for(wanted, f"√hα={facts['sqrt_h_alpha']:g} h={facts['h']}", config.dataset.n_train)
+    try:
+        runs = run(batch, progress, only)
+    finally:
+        progress.close()
     for finished in runs:
         log.info("%s: %s in %s", finished.columns["seed"], finished.summary.get("outcome"), finished.path)
     return [finished.run_id for finished in runs]

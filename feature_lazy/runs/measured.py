@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.core.files import read_regular, write_atomically
+from feature_lazy.core.files import listed, read_stored, write_atomically
 from feature_lazy.settings.groups import Observable
 
 FOLDER = "measured"
@@ -28,6 +28,8 @@ END = "end"
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Names that are files."""
 Arrays = Mapping[str, np.ndarray]
+DAMAGE = (OverflowError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError)
+"""What reading a file that is none of ours raises."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ def write(folder: Path, of: str, measured: Measured) -> None:
     }
     path = folder / FOLDER / f"{measured.name}.json"
     if measured.arrays:
-        write_atomically(path.with_suffix(".safetensors"), arrays)
-    write_atomically(path, json.dumps({**content, "sha256": _checksum(content)}, allow_nan=False).encode())
+        write_atomically(path.with_suffix(".safetensors"), arrays, below=folder.parents[1])
+    data = json.dumps({**content, "sha256": _checksum(content)}, allow_nan=False).encode()
+    write_atomically(path, data, below=folder.parents[1])
 
 
 def read(folder: Path, of: str) -> tuple[dict[str, Measured], list[str]]:
@@ -110,10 +113,25 @@ def read(folder: Path, of: str) -> tuple[dict[str, Measured], list[str]]:
     home = folder / FOLDER
     if home.is_symlink() or not home.is_dir():
         return {}, []
-    for path in sorted(home.glob("*.json")):
+    try:
+        paths = listed(home, "*.json")
+    except OSError as error:
+        return {}, [f"{home} cannot be read now ({error.strerror}): what was measured is not known."]
+    for path in paths:
         try:
-            one = _measured(json.loads(read_regular(path)), path, of)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+            one = _measured(json.loads(read_stored(path)), path, of)
+        except OSError as error:
+            problems.append(f"{path} cannot be read now ({error.strerror}): look again when it can.")
+            continue
+        except (
+            OverflowError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            SafetensorError,
+        ) as error:
             problems.append(f"{path} is damaged ({error}). Repeat feature-lazy measure, or remove it.")
             continue
         if one is not None:
@@ -133,7 +151,7 @@ def _measured(content: dict[str, Any], path: Path, of: str) -> Measured | None:
         return None
     arrays: Arrays = {}
     if content["arrays"]:
-        data = read_regular(path.with_suffix(".safetensors"))
+        data = read_stored(path.with_suffix(".safetensors"))
         if hashlib.sha256(data).hexdigest() != content["arrays"]:
             raise ValueError("its arrays do not match their checksum")
         arrays = load(data)

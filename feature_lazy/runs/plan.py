@@ -7,6 +7,7 @@ runs that come of it. So it is known what is missing, and how to train it, when 
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import read_regular, write_atomically
-from feature_lazy.runs.reading import Run, checksum
+from feature_lazy.core.files import listed, read_stored, remove, write_atomically
+from feature_lazy.core.shapes import NUMBER, TEXT, Items, Plain, Record
+from feature_lazy.runs.reading import COLUMNS, CONFIG, IDENTITY, Run, checksum
 from feature_lazy.runs.series import WEIGHTS
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import Cell, cells
@@ -24,6 +26,19 @@ from feature_lazy.settings.groups import Observe
 
 PLANS = "plans"
 PLAN_SCHEMA = 1
+RUN_ID = Plain("a run's id", lambda value: isinstance(value, str) and bool(re.fullmatch(r"\w[\w.-]{0,63}", value)))
+PLAN = Record(
+    {
+        "schema": NUMBER,
+        "sha256": TEXT,
+        "jobs": Items(
+            Record(
+                {"config": CONFIG, "runs": Items(Record({"run_id": RUN_ID, "columns": COLUMNS, "identity": IDENTITY}))}
+            )
+        ),
+    }
+)
+"""What every plan is, whoever wrote it: ids become names of folders."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,7 @@ def names(also: Mapping[str, Any]) -> set[str]:
     found: set[str] = set()
     for name, keys in also.items():
         own = keys.get("targets") if isinstance(keys, Mapping) else getattr(keys, "targets", None)
-        found |= set(own) if own is not None else {name}
+        found |= set(own) if isinstance(own, Mapping) else {name}
     return found
 
 
@@ -146,14 +161,22 @@ def write_plan(root: Path, configs: Sequence[Config]) -> None:
 
 def read_plans(root: Path) -> tuple[list[PlannedJob], list[str]]:
     """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan."""
-    jobs: list[PlannedJob] = []
+    found: list[tuple[float, list[PlannedJob]]] = []
     problems = []
-    for path in sorted((root / PLANS).glob("*.json"), key=lambda path: path.lstat().st_mtime):
+    try:
+        paths = listed(root / PLANS, "*.json")
+    except OSError as error:
+        return [], [f"{root / PLANS} cannot be read now ({error.strerror}): what was asked for is not known."]
+    for path in paths:
         try:
-            jobs += _read(path)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            found.append((path.lstat().st_mtime, _read(path)))
+        except FileNotFoundError:
+            continue  # replaced just now
+        except OSError as error:
+            problems.append(f"The plan {path} cannot be read now ({error.strerror}): look again when it can.")
+        except (ValueError, RecursionError) as error:
             problems.append(f"The plan {path} is damaged ({error}). Remove it, and repeat the sweep's command.")
-    return jobs, problems
+    return [job for _, jobs in sorted(found, key=lambda one: one[0]) for job in jobs], problems
 
 
 def forget(root: Path, run_ids: Collection[str]) -> None:
@@ -162,15 +185,19 @@ def forget(root: Path, run_ids: Collection[str]) -> None:
     Raises:
         StoreError: a plan cannot be written.
     """
-    for path in sorted((root / PLANS).glob("*.json")):
+    with writing_plan(root / PLANS):
+        paths = listed(root / PLANS, "*.json")
+    for path in paths:
         try:
             jobs = _read(path)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             continue
         kept = [PlannedJob(job.config, tuple(run for run in job.runs if run.run_id not in run_ids)) for job in jobs]
-        with writing_plan(path):
-            path.unlink()
-        _write(root, [job for job in kept if job.runs])
+        kept = [job for job in kept if job.runs]
+        if kept != jobs:
+            _write(root, kept)
+            with writing_plan(path):
+                remove(path, below=root)
 
 
 def _read(path: Path) -> list[PlannedJob]:
@@ -178,8 +205,11 @@ def _read(path: Path) -> list[PlannedJob]:
 
     Raises:
         ValueError: it is damaged.
+        OSError: it cannot be read now.
     """
-    plan = json.loads(read_regular(path))
+    plan = json.loads(read_stored(path))
+    if why := PLAN.misfit(plan):
+        raise ValueError(why)
     if plan["schema"] != PLAN_SCHEMA or plan["sha256"] != checksum(plan):
         raise ValueError("it does not match its checksum")
     return [PlannedJob(job["config"], tuple(PlannedRun(**run) for run in job["runs"])) for job in plan["jobs"]]
@@ -192,7 +222,7 @@ def _write(root: Path, jobs: Sequence[PlannedJob]) -> None:
     name = hashlib.sha256("\n".join(run.run_id for job in jobs for run in job.runs).encode()).hexdigest()[:16]
     path = root / PLANS / f"{name}.json"
     with writing_plan(path):
-        write_atomically(path, json.dumps({**plan, "sha256": checksum(plan)}).encode())
+        write_atomically(path, json.dumps({**plan, "sha256": checksum(plan)}).encode(), below=root)
 
 
 @contextmanager

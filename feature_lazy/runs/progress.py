@@ -6,10 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from feature_lazy.core.files import HEAD, listed, read_regular, remove, write_atomically
+from feature_lazy.core.terminal import console
 from feature_lazy.settings.cells import Cell
 
 log = logging.getLogger(__name__)
@@ -168,7 +171,7 @@ class LiveLine:
         """Start the display."""
         from rich.live import Live
 
-        self.live = Live(refresh_per_second=4, transient=True)
+        self.live = Live(console=console(), refresh_per_second=4, transient=True)
         self.live.start()
 
     def show(self, snapshot: Snapshot) -> None:
@@ -188,23 +191,22 @@ class SnapshotFile:
     def show(self, snapshot: Snapshot) -> None:
         """See ``Sink.show``; never fails a run."""
         try:
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(asdict(snapshot)))
-            os.replace(temporary, self.path)
+            write_atomically(self.path, json.dumps(asdict(snapshot)).encode(), below=self.path.parent, sync=False)
         except OSError:
             log.debug("progress file %s cannot be written", self.path)
 
     def close(self) -> None:
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            remove(self.path, below=self.path.parent)
 
 
 def read_snapshots(folder: Path) -> list[Snapshot]:
     """The snapshots that workers have left in a folder; files that are being replaced are passed over."""
     found = []
-    for path in sorted(folder.glob("*.json")):
+    for path in listed(folder, "*.json"):
         try:
-            found.append(Snapshot(**json.loads(path.read_text())))
-        except (OSError, ValueError, TypeError):
+            found.append(Snapshot(**json.loads(read_regular(path, limit=HEAD))))
+        except (OSError, ValueError, TypeError, RecursionError):
             continue
     return found
 

@@ -15,9 +15,10 @@ import torch
 
 from feature_lazy.core.environment import environment
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import write_atomically
+from feature_lazy.core.files import exists, write_atomically
 from feature_lazy.core.revision import revision
-from feature_lazy.runs.reading import load_run
+from feature_lazy.runs.reading import UnreadableRunError, load_run
+from feature_lazy.runs.store.open_run import writing
 
 PACKAGES = ("feature_lazy", "torch", "numpy", "scipy", "hydra-core", "omegaconf", "scikit-learn", "mlxtend", "mnist1d")
 DIFF_LIMIT = 2**20
@@ -50,12 +51,18 @@ class Provenance:
         self.clock = time.monotonic()
 
     def begin(self, run: Path) -> dict[str, Any]:
-        """Provenance of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all."""
+        """Provenance of a run that begins, or goes on, in its directory; uncommitted changes are kept once for all.
+
+        Raises:
+            StoreError: they cannot be.
+            UnreadableRunError: what earlier processes said of the run cannot be read now.
+        """
         git, diff = revision()
         if diff and len(diff) <= DIFF_LIMIT:
             path = run.parent.parent / "sources" / f"{git['diff']}.diff"
-            if not path.exists():
-                write_atomically(path, diff, sync=False)
+            with writing(run):
+                if not exists(path):
+                    write_atomically(path, diff, below=path.parents[1], sync=False)
         return {
             "versions": _versions(),
             "git": git,
@@ -98,8 +105,15 @@ class Provenance:
 
 
 def _earlier_segments(run: Path) -> list[dict[str, Any]]:
+    """What earlier processes said.
+
+    Raises:
+        UnreadableRunError: what they said is not known, and would be lost.
+    """
     try:
         return list(load_run(run).provenance.get("segments", []))
+    except UnreadableRunError:
+        raise
     except StoreError:
         return []  # never begun, or its manifest is damaged: it is written anew
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import read_regular
+from feature_lazy.core.files import NotAFileError, exists, read_stored
+from feature_lazy.core.shapes import ANYTHING, NOTHING, NUMBER, OBJECT, SCALAR, TEXT, Items, Record
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
@@ -26,15 +29,52 @@ HISTORY = "history.jsonl"
 OUTPUTS = "outputs.safetensors"
 ERROR = "error.txt"
 DONE = "done"
-REQUIRED = {
-    "run_id": str,
-    "config": dict,
-    "columns": dict,
-    "summary": dict,
-    "provenance": dict,
-    "files": dict,
-}
-"""What every manifest has, and its type."""
+CHOSEN = ("dataset", "labels", "architecture", "parametrisation", "activation", "loss", "dynamics")
+COLUMNS = Record(
+    dict.fromkeys(("h", "sqrt_h_alpha", "seed"), NUMBER),
+    {**dict.fromkeys(("alpha", "P", "L"), NUMBER), **dict.fromkeys(CHOSEN, TEXT)},
+    rest=SCALAR,
+)
+"""What runs are sorted by."""
+SEGMENT = Record(
+    known={"started": TEXT, "ended": TEXT, "host": TEXT, "peak_memory": NUMBER, "wall_seconds": NUMBER}, rest=ANYTHING
+)
+PROVENANCE = Record(
+    known={
+        "versions": Record(rest=SCALAR),
+        "git": OBJECT,
+        "device": OBJECT,
+        "segments": Items(SEGMENT),
+        "wall_seconds": NUMBER | NOTHING,
+        "trained_together": NUMBER | NOTHING,
+    },
+    rest=ANYTHING,
+)
+CONFIG = Record(rest=OBJECT | SCALAR | Items(ANYTHING))
+"""A configuration as plain values, by group."""
+OBSERVE = Record(known={"also": OBJECT}, rest=ANYTHING)
+IDENTITY = Record(known={"key": TEXT}, rest=ANYTHING)
+COUNTS = ("t", "t_half", "t_stop", "steps", "rejected", "gradients", "kernels", "gradient_equivalents")
+SUMMARY = Record(known={"outcome": TEXT, **dict.fromkeys((*COUNTS, *QUANTITIES), NUMBER | NOTHING)}, rest=SCALAR)
+MANIFEST_SHAPE = Record(
+    {
+        "schema": NUMBER,
+        "run_id": TEXT,
+        "config": CONFIG,
+        "columns": COLUMNS,
+        "summary": SUMMARY,
+        "provenance": PROVENANCE,
+        "files": Record(rest=TEXT),
+    },
+    {
+        "identity": IDENTITY | NOTHING,
+        "resolved": Record(
+            known={"tracking": OBJECT, "observe": Record(known={"also": OBJECT}, rest=ANYTHING)}, rest=ANYTHING
+        ),
+    },
+    rest=ANYTHING,
+)
+"""What every manifest is, whoever wrote it."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +150,7 @@ class Run:
 
         Raises:
             DamagedRunError: the file is missing or damaged.
+            UnreadableRunError: it cannot be read now.
         """
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         return {name: np.array([row.get(name, np.nan) for row in self.rows]) for name in names}
@@ -124,7 +165,7 @@ class Run:
         data = self._read(HISTORY) if self.done else self._so_far()
         try:
             rows = decode(data, whole=self.done)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error})") from error
         for one in self.measured.values():
             rows = [{**row, **one.rows.get(number, {})} for number, row in enumerate(rows)]
@@ -228,22 +269,22 @@ class Run:
     def _tensors(self, name: str) -> dict[str, np.ndarray]:
         try:
             return load(self._read(name))
-        except SafetensorError as error:
+        except (SafetensorError, ValueError, TypeError, KeyError) as error:
             raise DamagedRunError(self.path, f"{name} cannot be read ({error})") from error
 
     def _so_far(self) -> bytes:
         try:
-            return read_regular(self.path / HISTORY)
+            with reading(self.path, HISTORY):
+                return read_stored(self.path / HISTORY)
         except FileNotFoundError:
             return b""
-        except OSError as error:
-            raise DamagedRunError(self.path, f"{HISTORY} cannot be read ({error.strerror})") from error
 
     def _read(self, name: str) -> bytes:
         try:
-            data = read_regular(self.path / name)
-        except OSError as error:
-            raise DamagedRunError(self.path, f"{name} cannot be read ({error.strerror})") from error
+            with reading(self.path, name):
+                data = read_stored(self.path / name)
+        except FileNotFoundError as error:
+            raise DamagedRunError(self.path, f"{name} is missing") from error
         if hashlib.sha256(data).hexdigest() != self.manifest["files"].get(name):
             raise DamagedRunError(self.path, f"{name} does not match its checksum")
         return data
@@ -256,6 +297,47 @@ class DamagedRunError(StoreError):
         """Name the run's directory and what is wrong with it."""
         self.path, self.what = path, what
         super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
+
+
+class UnreadableRunError(StoreError):
+    """A stored run that cannot be read now: nothing is known of what is in it, and nothing is done to it."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        """Name the run's directory and why it cannot be read."""
+        self.path, self.what = path, what
+        super().__init__(
+            f"The stored run {path} cannot be read now ({what}). That is no sign of damage: look again "
+            "when it can be read, before anything is removed."
+        )
+
+
+@contextmanager
+def reading(path: Path, name: str) -> Iterator[None]:
+    """Tell a file of a run that is no file from one that cannot be read now.
+
+    Raises:
+        FileNotFoundError: there is none; what that means the caller knows.
+        DamagedRunError: a link, a folder, a pipe.
+        UnreadableRunError: whatever else the system says.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except NotAFileError as error:
+        raise DamagedRunError(path, f"{name} cannot be read ({error})") from error
+    except OSError as error:
+        raise UnreadableRunError(path, f"{name}: {error.strerror}") from error
+
+
+def is_done(path: Path) -> bool:
+    """Whether a run's directory says that it is complete. One without ``done`` is what an interrupted job left.
+
+    Raises:
+        UnreadableRunError: that cannot be found out now.
+    """
+    with reading(path, DONE):
+        return exists(path / DONE)
 
 
 def _by_number(tensors: dict[str, np.ndarray]) -> dict[str, dict[int, np.ndarray]]:
@@ -278,28 +360,29 @@ def load_run(path: Path | str) -> Run:
 
     Raises:
         StoreError: there is no run, or it was written by a newer version.
-        DamagedRunError: its manifest is missing or changed.
+        DamagedRunError: its manifest is missing or changed, or none that this program would write.
+        UnreadableRunError: it cannot be read now.
     """
     path = Path(path)
     try:
-        text = read_regular(path / MANIFEST)
+        with reading(path, MANIFEST):
+            text = read_stored(path / MANIFEST)
         manifest = json.loads(text)
         schema = manifest["schema"]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if (path / DONE).exists():
+    except FileNotFoundError as error:
+        if is_done(path):
             raise DamagedRunError(path, f"{MANIFEST} is missing") from error
         raise StoreError(f"There is no stored run in {path}.") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedRunError(path, f"{MANIFEST} cannot be read ({error})") from error
-    if schema not in range(1, SCHEMA_VERSION + 1):
+    if type(schema) is not int or schema not in range(1, SCHEMA_VERSION + 1):
         raise StoreError(
-            f"The run {path} has schema {schema}, this version reads 1 … {SCHEMA_VERSION}; "
+            f"The run {path} has schema {str(schema)[:20]}, this version reads 1 … {SCHEMA_VERSION}; "
             "use the version that wrote it, or a newer one."
         )
     done = _is_done(path, text)
-    for name, kind in REQUIRED.items():
-        if not isinstance(manifest.get(name), kind):
-            raise DamagedRunError(path, f"{MANIFEST} lacks {name}")
+    if why := MANIFEST_SHAPE.misfit(manifest):
+        raise DamagedRunError(path, f"{MANIFEST}: {why}")
     # Schema 1 had no checksum of its own.
     if schema > 1 and manifest.get("sha256") != checksum(manifest):
         raise DamagedRunError(path, f"{MANIFEST} does not match its checksum")
@@ -311,13 +394,13 @@ def _is_done(path: Path, manifest: bytes) -> bool:
 
     Raises:
         DamagedRunError: it is said to be, of another manifest.
+        UnreadableRunError: it cannot be found out now.
     """
     try:
-        content = read_regular(path / DONE)
+        with reading(path, DONE):
+            content = read_stored(path / DONE)
     except FileNotFoundError:
         return False
-    except OSError as error:
-        raise DamagedRunError(path, f"{DONE} cannot be read ({error.strerror})") from error
     if content != hashlib.sha256(manifest).hexdigest().encode():
         raise DamagedRunError(path, f"{MANIFEST} does not match the checksum in {DONE}")
     return True

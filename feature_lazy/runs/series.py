@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from feature_lazy.core.files import write_atomically
+from feature_lazy.core.files import appending, open_regular, remove, stored, write_atomically
 
 WEIGHTS, SERIES = "weights", "series"
 """Files of arrays over time: weights, which ``observe.weights`` asks for, and what observables record."""
@@ -52,8 +52,8 @@ class Series:
     """Arrays over time of one run, on disk; in memory is only what they are called."""
 
     def __init__(self, path: Path) -> None:
-        """Name the file, which is there with the first array."""
-        self.path = path
+        """Name the file, ``root/runs/ID/NAME``, which is there with the first array."""
+        self.path, self.root = path, path.parents[2]
         self.entries: list[list[Any]] = []
         self._sums = [(0, 0, 0, hashlib.sha256())]
         """After each observation: the observations until then, arrays, bytes and their checksum."""
@@ -71,9 +71,8 @@ class Series:
         """
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         data = b"".join(array.tobytes() for array in whole.values())
-        with self.path.open("r+b" if self.path.exists() else "wb") as file:
+        with appending(self.path, below=self.root) as file:
             file.truncate(self.size)
-            file.seek(self.size)
             file.write(data)
         self.entries += [[f"{number}/{name}", _type(array), list(array.shape)] for name, array in whole.items()]
         digest = self._sums[-1][3].copy()
@@ -97,9 +96,9 @@ class Series:
             OSError: it cannot be written, or is shorter than what was appended.
         """
         if not self.size:
-            self.path.unlink(missing_ok=True)
+            remove(self.path, below=self.root)
             return
-        with self.path.open("r+b") as file:
+        with appending(self.path, below=self.root) as file:
             if file.seek(0, os.SEEK_END) < self.size:
                 raise OSError(5, "it has lost what was appended", str(self.path))
             file.truncate(self.size)
@@ -124,7 +123,7 @@ class Series:
             if body.digest() != self._sums[-1][3].digest():
                 raise OSError(5, "what was appended has changed since", str(self.path))
 
-        write_atomically(path, content())
+        write_atomically(path, content(), below=self.root)
         return whole.hexdigest()
 
     def _header(self) -> bytes:
@@ -140,13 +139,18 @@ class Series:
 
     @staticmethod
     def up_to(path: Path, reach: Reach) -> "Series | None":
-        """What a file held at some moment, None if it does not hold that any more."""
+        """What a file held at some moment, None if it does not hold that any more.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
         found, digest = Series(path), hashlib.sha256()
         try:
-            for block in _blocks(path, reach.size) if reach.size else ():
-                digest.update(block)
+            with stored(path):
+                for block in _blocks(path, reach.size) if reach.size else ():
+                    digest.update(block)
             rows = max((int(name.partition("/")[0]) + 1 for name, _, _ in reach.entries), default=0)
-        except (OSError, ValueError, TypeError):
+        except (FileNotFoundError, ValueError, TypeError):
             return None
         found.entries = [list(entry) for entry in reach.entries]
         found._sums.append((rows, len(found.entries), reach.size, digest))
@@ -165,7 +169,7 @@ def _bits(kind: str) -> int:
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:
     """The first bytes of a file, in blocks; fewer if it has fewer."""
-    with path.open("rb") as file:
+    with open_regular(path) as (file, _):
         while size and (block := file.read(min(BLOCK, size))):
             size -= len(block)
             yield block

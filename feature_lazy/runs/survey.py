@@ -1,6 +1,5 @@
 """How every run of a results folder stands, from the files alone: also while jobs run, and on another machine."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import probe
+from feature_lazy.core.files import exists, probe
 from feature_lazy.runs.failures import reason
 from feature_lazy.runs.history import last_row
 from feature_lazy.runs.plan import PlannedJob, PlannedRun, read_plans
-from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_run
-from feature_lazy.runs.store.lease import STALE, Sign, last_sign
+from feature_lazy.runs.reading import HISTORY, DamagedRunError, Run, UnreadableRunError, is_done, load_run, reading
+from feature_lazy.runs.store.lease import Sign, last_sign
+from feature_lazy.runs.sweep import folders
 from feature_lazy.settings.cells import SCIENCE_VERSION, science_key
 
 BUDGETS = ("max_steps", "time_budget")
@@ -31,6 +31,14 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
+
+
+"""Of a run that is ``UNREADABLE`` now nothing is known, and nothing is done to it."""
+
+
+WRONG = (State.FAILED, State.DAMAGED, State.UNREADABLE)
+"""States that a person must do something about."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,15 @@ class Survey:
     entries: list[Entry]
     problems: list[str]
 
+    def folder(self, entry: Entry) -> Path:
+        """Directory of a run."""
+        return self.root / "runs" / entry.run_id
+
+    def again(self, before: Entry) -> Entry:
+        """How a run stands by now."""
+        now = _time_of_the_files(self.root)
+        return look_at(self.folder(before), (PlannedRun(before.run_id, before.columns, {}), before.job), now)
+
     def having(self, *states: State) -> list[Entry]:
         """The runs in some states."""
         return [entry for entry in self.entries if entry.state in states]
@@ -99,20 +116,14 @@ def survey(root: Path) -> Survey:
     Raises:
         StoreError: it is no results folder.
     """
-    if not (root / "runs").is_dir():
+    names, problems = folders(root)
+    if not (names or problems or exists(root / "runs")):
         raise StoreError(f"There are no runs in {root}; name a results folder, such as results/demo.")
-    jobs, problems = read_plans(root)
+    jobs, wrong = read_plans(root)
+    problems += wrong
     planned = {run.run_id: (run, job) for job in jobs for run in job.runs}
     now = _time_of_the_files(root)
-    entries = {}
-    with os.scandir(root / "runs") as folders:
-        for folder in folders:
-            if folder.name.startswith("."):
-                continue
-            if folder.is_symlink() or not folder.is_dir():
-                problems.append(f"{folder.path} is not a run's directory, and is left alone.")
-                continue
-            entries[folder.name] = _entry(Path(folder.path), planned.get(folder.name), now)
+    entries = {name: look_at(root / "runs" / name, planned.get(name), now) for name in names}
     older = _older(entries.values())
     for run_id, (run, job) in planned.items():
         if run_id not in entries:
@@ -121,19 +132,41 @@ def survey(root: Path) -> Survey:
     return Survey(root, sorted(entries.values(), key=_order), problems)
 
 
-def _entry(folder: Path, planned: tuple[PlannedRun, PlannedJob] | None, now: float) -> Entry:
-    """How the run in a directory stands."""
-    run_id, job = folder.name, planned[1] if planned else None
+def look_at(folder: Path, planned: tuple[PlannedRun, PlannedJob | None] | None, now: float) -> Entry:
+    """How the run in a directory stands.
+
+    Args:
+        folder: the directory.
+        planned: the run as somebody asked for it, and its job.
+        now: what the clock says that stamps these files, in Unix seconds.
+    """
+    columns, job = (planned[0].columns, planned[1]) if planned else ({}, None)
     try:
-        run: Run | None = load_run(folder)
+        with reading(folder, "its directory"):
+            return _entry(folder, columns, job, now)
     except DamagedRunError as error:
-        return Entry(run_id, State.DAMAGED, planned[0].columns if planned else {}, job=job, note=error.what)
+        return Entry(folder.name, State.DAMAGED, columns, job=job, note=error.what)
+    except UnreadableRunError as error:
+        return Entry(folder.name, State.UNREADABLE, columns, job=job, note=error.what)
+
+
+def _entry(folder: Path, columns: dict[str, Any], job: PlannedJob | None, now: float) -> Entry:
+    """As ``look_at``.
+
+    Raises:
+        DamagedRunError: the run is damaged.
+        UnreadableRunError: it cannot be read now.
+        OSError: its owner cannot.
+    """
+    run_id, run, note = folder.name, None, ""
+    try:
+        run = load_run(folder)
+    except (DamagedRunError, UnreadableRunError):
+        raise
     except StoreError as error:
         # Claimed and not yet begun, or of a newer version.
-        run, note = None, str(error) if (folder / DONE).exists() else ""
-    else:
-        note = ""
-    columns = run.columns if run else planned[0].columns if planned else {}
+        note = str(error) if is_done(folder) else ""
+    columns = run.columns if run else columns
     if run is not None and run.done:
         return Entry(run_id, State.DONE, columns, run, job, note=str(run.summary.get("outcome", "")))
     sign = last_sign(folder)
@@ -144,7 +177,7 @@ def _entry(folder: Path, planned: tuple[PlannedRun, PlannedJob] | None, now: flo
 
 def _unfinished(folder: Path, run: Run | None, sign: Sign | None, now: float) -> tuple[State, str]:
     """State of a run without ``done``, and why."""
-    if sign is not None and _alive(sign, now):
+    if sign is not None and sign.alive(now):
         return State.RUNNING, ""
     if (why := reason(folder)) is not None:
         return State.FAILED, why
@@ -154,22 +187,10 @@ def _unfinished(folder: Path, run: Run | None, sign: Sign | None, now: float) ->
     return State.INTERRUPTED, "" if outcome else "its process ended without a word"
 
 
-def _alive(sign: Sign, now: float) -> bool:
-    """Whether an owner shows signs of life: asked, where it can be; else by the age of the last one.
-
-    An age beyond ``STALE`` on either side of now is one of a clock that was set, or of the dead.
-    """
-    if sign.owner is not None and (sign.owner.released or sign.owner.surely_dead()):
-        return False
-    if sign.owner is not None and sign.owner.surely_alive():
-        return True
-    return abs(now - sign.stamp[0] / 1e9) < STALE
-
-
 def _time_of_the_files(root: Path) -> float:
     """What the clock says that stamps these files, which need not be this machine's."""
     try:
-        return probe(root / "runs")
+        return probe(root / "runs", below=root)
     except OSError:
         return time.time()
 
@@ -180,7 +201,7 @@ def _older(entries: "Iterator[Entry] | Any") -> dict[str, dict[str, Any]]:
     for entry in entries:
         if entry.run is not None:
             identity = entry.run.manifest.get("identity") or {"key": science_key(entry.run.config)}
-            found[identity["key"]] = identity
+            found[identity.get("key", "")] = identity
     return found
 
 

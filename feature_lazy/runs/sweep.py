@@ -1,5 +1,6 @@
 """A results folder as one table and labelled arrays; histories and outputs are read when they are asked for."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.reading import DONE, Run, load_run
+from feature_lazy.runs.reading import Run, is_done, load_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,9 +128,34 @@ def load_sweep(root: Path | str) -> Sweep:
 
     Raises:
         StoreError: no complete run in the folder, or a damaged one.
+        UnreadableRunError: one cannot be read now; without it the sweep would be another one.
     """
-    folders = (path.parent for path in sorted(Path(root).glob(f"runs/*/{DONE}")) if not path.parent.is_symlink())
-    runs = [load_run(folder) for folder in folders]
+    names, _ = folders(Path(root))
+    paths = [Path(root) / "runs" / name for name in sorted(names)]
+    runs = [load_run(path) for path in paths if is_done(path)]
     if not runs:
         raise StoreError(f"There is no complete run in {root}.")
     return Sweep(Path(root), sorted(runs, key=lambda run: tuple(run.columns.get(key, 0) for key in KEYS)))
+
+
+def folders(root: Path) -> tuple[list[str], list[str]]:
+    """Names of the runs' directories in a results folder, and a sentence for whatever else is there.
+
+    Raises:
+        StoreError: it cannot be read now.
+    """
+    names, problems = [], []
+    try:
+        with os.scandir(root / "runs") as found:
+            for one in found:
+                if one.name.startswith("."):
+                    continue
+                if one.is_dir(follow_symlinks=False):
+                    names.append(one.name)
+                else:
+                    problems.append(f"{one.path} is not a run's directory, and is left alone.")
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError as error:
+        raise StoreError(f"{root / 'runs'} cannot be read now ({error.strerror}).") from error
+    return names, problems

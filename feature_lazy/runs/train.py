@@ -5,8 +5,10 @@ from collections.abc import Collection
 
 import torch
 
+from feature_lazy.core.memory import within_memory
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import plan_batches
+from feature_lazy.runs.failures import recorded
 from feature_lazy.runs.plan import finished_runs, unobserved
 from feature_lazy.runs.progress import Progress, Silent
 from feature_lazy.runs.reading import Run
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | None = None) -> list[Run]:
     """Train what is not done, store it, and return the runs of the batch in the order of its cells.
 
-    A run that another process trains now is left to it, and is not among those returned.
+    What fails leaves its reason in ``error.txt`` of every run that this process holds, or that nobody does. A run that
+    another process trains now is left to it, and is not among those returned.
 
     Args:
         batch: from ``build``.
@@ -35,9 +38,10 @@ def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | 
         StoppedError: a signal, or the end of the job's time; the state is kept.
     """
     store = batch.store
-    store.prepare()
     wanted = [cell for cell in batch.cells if only is None or cell.run_id in only]
-    done = finished_runs(store, wanted)
+    with recorded(store, wanted):
+        store.prepare()
+        done = finished_runs(store, wanted)
     pending = [cell for cell in wanted if cell.run_id not in done]
     if done:
         log.info("%d of %d runs are already done in %s", len(done), len(wanted), store.root)
@@ -45,7 +49,9 @@ def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | 
             log.warning("%s", sentence)
     ours: list[Cell] = []
     if pending:
-        with torch.no_grad(), store.claim(cell.run_id for cell in pending) as claims:
+        with recorded(store, pending):
+            claimed = store.claim(cell.run_id for cell in pending)
+        with torch.no_grad(), claimed as claims, recorded(store, pending, claims.holds), within_memory():
             ours = _ours(batch, pending, claims)
             _train(batch, ours, claims, progress or Silent())
     trained = {cell.run_id: store.load(cell.run_id) for cell in ours}
@@ -74,3 +80,5 @@ def _train(batch: Batch, cells: list[Cell], claims: Claims, progress: Progress) 
         finally:
             # Inside: a signal that is obeyed afterwards may end the process at once.
             batch.tracker.close(HURRY if stop.asked() else PATIENCE)
+            if stop.asked():
+                claims.close()

@@ -6,7 +6,6 @@ from typing import Any, cast
 from feature_lazy.settings import registry
 from feature_lazy.settings.groups import (
     Activation,
-    Alpha,
     Architecture,
     Data,
     Dynamics,
@@ -16,11 +15,10 @@ from feature_lazy.settings.groups import (
     Observe,
     Parametrisation,
     Regulariser,
-    Seed,
     Tracking,
-    Width,
 )
 from feature_lazy.settings.key import key
+from feature_lazy.settings.scales import Alpha, Seed, Width
 
 
 def group(name: str, default: str, *, science: bool = True, later: bool = False) -> Any:

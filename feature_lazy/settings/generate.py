@@ -2,7 +2,8 @@
 
 import sys
 
-from feature_lazy.core.files import write_atomically
+from feature_lazy.core.files import remove, write_atomically
+from feature_lazy.core.terminal import say
 from feature_lazy.settings.conf_files import config_dir, contents, differing
 from feature_lazy.settings.help import reference
 
@@ -12,14 +13,14 @@ def main() -> int:
     folder, wanted = config_dir(), dict(contents())
     for name in differing(folder, wanted):
         if name in wanted:
-            write_atomically(folder / name, wanted[name].encode())
+            write_atomically(folder / name, wanted[name].encode(), below=None)
         else:
-            (folder / name).unlink()
-        print(f"conf/{name}")
+            remove(folder / name, below=None)
+        say(f"conf/{name}")
     page, text = folder.parent / "docs" / "options.md", reference()
     if page.parent.is_dir() and not (page.is_file() and page.read_text(encoding="utf-8") == text):
-        write_atomically(page, text.encode())
-        print("docs/options.md")
+        write_atomically(page, text.encode(), below=None)
+        say("docs/options.md")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Bases of the options, one for each configuration group: what an option must say of itself, and what it may.
 
 You write these: a class with its keys as fields, ``@option(group, name)`` above it, and the methods that the base marks
-as abstract. Everything else has a default. Methods see the whole ``Config`` where a rule joins several groups.
+as abstract. Everything else has a default. Methods see the whole ``Config`` where a rule joins several groups. Bases of
+``alpha``, ``width`` and ``seed`` stand with their options in ``settings.scales``.
 """
 
 import dataclasses
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import MISSING
 
-from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
+from feature_lazy.settings.critical import Critical, critical_problems
 from feature_lazy.settings.key import key, part
-from feature_lazy.settings.registry import find, options
+from feature_lazy.settings.registry import options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +31,9 @@ if TYPE_CHECKING:
     from feature_lazy.measure.moment import Moment
     from feature_lazy.networks.base import Initialised
     from feature_lazy.networks.layout import Layout
-    from feature_lazy.runs.batch import Batch
     from feature_lazy.runs.tracking.interface import Tracker
     from feature_lazy.settings.config import Config
-
-BIAS_TOLERANCE = 1e-4
-"""How far, relative to it, the variance of biases may be from the critical one: four digits, as a person writes it."""
+    from feature_lazy.settings.scales import Width
 
 
 @dataclass
@@ -225,22 +223,6 @@ class Parametrisation(Option):
     """``Exponents`` of n in factors, initial weights and the learning rate."""
 
 
-@dataclass(frozen=True)
-class Critical:
-    """Where variances and correlations neither grow nor shrink with depth (arXiv:2106.10165, chapter 5).
-
-    With C_W = a² and biases N(0, C_b), K → C_b + C_W E φ₀(√K z)² has a fixed point K* at which both susceptibilities,
-    C_W E φ₀′² and C_W E φ₀²(z² − 1)/(2K), are 1; for C_b = 0 it is K* = 0, or every K.
-
-    Attributes:
-        weights: C_W.
-        biases: C_b.
-    """
-
-    weights: float
-    biases: float = 0.0
-
-
 @dataclass
 class Activation(Option):
     """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or that depth is critical."""
@@ -270,17 +252,8 @@ class Activation(Option):
         """φ₀ elementwise."""
 
     def problems(self, config: "Config") -> Iterator[str]:
-        if self.scale != "critical":
-            return
-        wanted, found = self.critical, config.architecture.bias_variance
-        if wanted is None:
-            yield f"activation.scale=critical: activation={self.kind} has no critical point that is known; use unit."
-        elif not math.isclose(found, wanted.biases, rel_tol=BIAS_TOLERANCE, abs_tol=0.0):
-            yield (
-                f"activation.scale=critical: activation={self.kind} is critical with biases of variance "
-                f"{wanted.biases:.6g}, and architecture={config.architecture.kind} begins with {found:.6g}; of "
-                f"fully_connected set architecture.bias·architecture.bias_std={math.sqrt(wanted.biases):.6g}."
-            )
+        if self.scale == "critical":
+            yield from critical_problems(self.kind, self.critical, config.architecture)
 
 
 @dataclass
@@ -382,59 +355,6 @@ class Regulariser(Option):
 
 
 @dataclass
-class Alpha(Option):
-    """Output scale, the knob between the regimes."""
-
-    value: float = key(1.0, "α, or √h·α with alpha=rescaled", gt=0)
-
-    axis = "alpha"
-    """The column that ``value`` is."""
-
-    @abstractmethod
-    def alpha(self, h: int) -> float:
-        """α in the article's units, for the fan-in h of the output layer."""
-
-    @abstractmethod
-    def sqrt_h_alpha(self, h: int) -> float:
-        """√h·α, against which widths collapse (Fig. 3d); exactly what the user gave, if it was this."""
-
-
-@dataclass
-class Width(Option):
-    """Width of the hidden layers."""
-
-    h: int = key(100, "width of the first hidden layer", ge=1)
-
-    uniform = True
-    """Whether all layers have one width."""
-
-    @abstractmethod
-    def of(self, number: int) -> list[int]:
-        """Widths of so many hidden layers, or blocks of convolutions."""
-
-
-@dataclass
-class Seed(Option):
-    """Initialisation of the weights, and of nothing else."""
-
-    @abstractmethod
-    def seeds(self) -> list[int]:
-        """Seeds of the networks that are trained together."""
-
-    def each(self) -> "list[Seed]":
-        """The option that each of these networks has by itself, in the same order: part of its identity."""
-        return [find("seed", "single")(value=seed) for seed in self.seeds()]
-
-    def begin(self, batch: "Batch", seed: int) -> "Mapping[str, Tensor]":
-        """Initial weights by name, float64, of the one network that this option is for."""
-        return batch.architecture.init(seed)
-
-    def predictor(self) -> "list[tuple[float, dict[str, np.ndarray]]]":
-        """F of a training before, with centred=parent: factors and weights of the networks whose sum it is."""
-        return []
-
-
-@dataclass
 class Observable(Option):
     """What is recorded of a network along its training: numbers, and arrays at the end.
 
@@ -524,21 +444,3 @@ class Tracking(Option):
     @abstractmethod
     def maker(self, root: Path) -> "Callable[[], Tracker] | None":
         """What makes the tracker of the runs in a results folder, with the first run; None: there is none."""
-
-
-def custom_problems(path: str, target: str) -> Iterator[str]:
-    """What is wrong with the import path of the user's own code at ``path.target``."""
-    if not target:
-        yield f"{path}.target: a target of your own is needed, such as {path}.target=mypackage.Name."
-        return
-    yield from target_problems(f"{path}.target", target)
-
-
-def target_problems(key: str, target: str) -> Iterator[str]:
-    """What is wrong with an import path of the user's own code, by the key that has it."""
-    from feature_lazy.settings.sources import module_of
-
-    try:
-        module_of(target)
-    except ConfigError as error:
-        yield f"{key}={target}: {error}"

@@ -1,16 +1,20 @@
-"""The knobs that every sweep turns: options of the groups ``alpha``, ``width`` and ``seed``."""
+"""The knobs that every sweep turns: the groups ``alpha``, ``width`` and ``seed``, their bases and their options."""
 
 import math
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from feature_lazy.settings.groups import Alpha, Seed, Width
+from feature_lazy.settings.groups import Option
 from feature_lazy.settings.key import key
-from feature_lazy.settings.registry import option
+from feature_lazy.settings.registry import find, option
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    from feature_lazy.runs.batch import Batch
     from feature_lazy.settings.config import Config
 
 Number = TypeVar("Number", float, "Tensor")
@@ -23,6 +27,59 @@ CROSSOVER = 10.0
 def rescaled(alpha: Number, h: int) -> Number:
     """√h·α: the one place where it is computed; α = √h·α/√h is its inverse."""
     return alpha * math.sqrt(h)
+
+
+@dataclass
+class Alpha(Option):
+    """Output scale, the knob between the regimes."""
+
+    value: float = key(1.0, "α, or √h·α with alpha=rescaled", gt=0)
+
+    axis = "alpha"
+    """The column that ``value`` is."""
+
+    @abstractmethod
+    def alpha(self, h: int) -> float:
+        """α in the article's units, for the fan-in h of the output layer."""
+
+    @abstractmethod
+    def sqrt_h_alpha(self, h: int) -> float:
+        """√h·α, against which widths collapse (Fig. 3d); exactly what the user gave, if it was this."""
+
+
+@dataclass
+class Width(Option):
+    """Width of the hidden layers."""
+
+    h: int = key(100, "width of the first hidden layer", ge=1)
+
+    uniform = True
+    """Whether all layers have one width."""
+
+    @abstractmethod
+    def of(self, number: int) -> list[int]:
+        """Widths of so many hidden layers, or blocks of convolutions."""
+
+
+@dataclass
+class Seed(Option):
+    """Initialisation of the weights, and of nothing else."""
+
+    @abstractmethod
+    def seeds(self) -> list[int]:
+        """Seeds of the networks that are trained together."""
+
+    def each(self) -> "list[Seed]":
+        """The option that each of these networks has by itself, in the same order: part of its identity."""
+        return [find("seed", "single")(value=seed) for seed in self.seeds()]
+
+    def begin(self, batch: "Batch", seed: int) -> "Mapping[str, Tensor]":
+        """Initial weights by name, float64, of the one network that this option is for."""
+        return batch.architecture.init(seed)
+
+    def predictor(self) -> "list[tuple[float, dict[str, np.ndarray]]]":
+        """F of a training before, with centred=parent: factors and weights of the networks whose sum it is."""
+        return []
 
 
 @option("alpha", "rescaled")

@@ -170,3 +170,19 @@ def _tree(path: Path) -> ast.Module:
         return ast.parse(path.read_bytes())
     except SyntaxError as error:
         raise ConfigError(f"{path.name}, line {error.lineno}: {error.msg}.") from error
+
+
+def custom_problems(path: str, target: str) -> Iterator[str]:
+    """What is wrong with the import path of the user's own code at ``path.target``."""
+    if not target:
+        yield f"{path}.target: a target of your own is needed, such as {path}.target=mypackage.Name."
+        return
+    yield from target_problems(f"{path}.target", target)
+
+
+def target_problems(key: str, target: str) -> Iterator[str]:
+    """What is wrong with an import path of the user's own code, by the key that has it."""
+    try:
+        module_of(target)
+    except ConfigError as error:
+        yield f"{key}={target}: {error}"

@@ -7,6 +7,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.terminal import say
 
 
 class SweepFigures(Callback):
@@ -19,4 +20,4 @@ class SweepFigures(Callback):
         try:
             summarise(Path(config.output_dir))
         except StoreError as error:
-            print(f"No figures yet: {error}")  # jobs that were only submitted, or all failed
+            say(f"No figures yet: {error}")  # jobs that were only submitted, or all failed

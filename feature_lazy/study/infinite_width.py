@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
-from feature_lazy.core.files import write_atomically
+from feature_lazy.core.files import read_regular, write_atomically
 from feature_lazy.core.memory import chunk_size, chunks
+from feature_lazy.core.shapes import ANYTHING, NUMBER, Record
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import converged
@@ -34,6 +35,8 @@ FILE = "infinite_width.json"
 """Beside the runs of a sweep."""
 VERSION = 1
 """Raised with every change of what is computed here."""
+KNOWN = Record(rest=Record({"test_error": NUMBER}, rest=ANYTHING))
+"""What the file holds, by a hash of what it depends on."""
 NOT_ITS_OWN = ("alpha", "width", "seed", "dynamics", "observe", "dtype")
 """Keys of a run's configuration on which the limit h → ∞ at α ≫ 1/√h does not depend."""
 TOLERANCE = 1e-3
@@ -137,7 +140,10 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
         except FeatureLazyError as error:
             log.warning("No line of infinite width in the figures: %s.", str(error).rstrip("."))
             return None
-        write_atomically(folder / FILE, json.dumps(known, indent=1).encode())
+        try:
+            write_atomically(folder / FILE, json.dumps(known, indent=1).encode(), below=folder)
+        except OSError as error:
+            log.warning("%s cannot be written (%s); it is computed again the next time.", folder / FILE, error.strerror)
     return known[key]["test_error"]
 
 
@@ -173,7 +179,7 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
 def _load(path: Path) -> dict[str, Any]:
     """What was computed before; nothing if the file is missing or damaged, since it can be made again."""
     try:
-        known = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        known = json.loads(read_regular(path))
+    except (OSError, ValueError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return {} if KNOWN.misfit(known) else known

@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+from feature_lazy.core.terminal import say
 from feature_lazy.study.figures import draw
 from feature_lazy.study.infinite_width import stored_test_error
 from feature_lazy.study.table import LIMIT, read
@@ -19,6 +20,6 @@ def summarise(folder: Path) -> list[Path]:
     table[LIMIT] = stored_test_error(folder, table["run"].iloc[0].config)
     show(table)
     written = draw(table, folder / "figures")
-    print(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")
-    print(f"All of it in one HTML file: feature-lazy report {shlex.quote(str(folder))}")
+    say(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")
+    say(f"All of it in one HTML file: feature-lazy report {shlex.quote(str(folder))}")
     return written

@@ -102,7 +102,15 @@ def differences(table: pd.DataFrame) -> dict[str, list]:
     keys = [name for name in settings if name not in SETTING]
     found = columns + [key for key in keys if _differs(settings, key, columns)]
     known = {name: settings[name].dropna() for name in found}
-    return {name: [*sorted(v.unique()), *(["not set"] if len(v) < len(settings) else [])] for name, v in known.items()}
+    return {
+        name: [*sorted(v.unique(), key=_order), *(["not set"] if len(v) < len(settings) else [])]
+        for name, v in known.items()
+    }
+
+
+def _order(value: object) -> tuple[bool, Any]:
+    """Numbers by size, then texts; of a stranger's runs one key may have both."""
+    return (isinstance(value, str), value)
 
 
 def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
@@ -118,7 +126,7 @@ def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
     configs = of_kind(list(table["run"]))
     keys = pd.json_normalize(configs).set_index(table.index)
-    keys = keys.apply(lambda column: column.astype(str) if column.map(type).eq(list).any() else column)
+    keys = keys.apply(lambda column: column.astype(str) if column.map(type).isin((list, dict)).any() else column)
     return table[[name for name in SETTING if name in table]].join(keys)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from feature_lazy.core.terminal import console
 from feature_lazy.study import law
 from feature_lazy.study.laws import CONTRASTS, laws, of_folder, source
 from feature_lazy.study.missing import missing
@@ -76,30 +77,30 @@ def show_laws(folder: Path, named: Sequence[str] = ()) -> None:
 
 def show_readings(found: Mapping[str, Sequence[Reading]]) -> None:
     """Print a table for each kind of runs, and what they lack."""
-    console = Console()
+    out = console()
     for name, own in found.items():
         if any(row.estimate is not None for row in own):
-            _print_laws(console, own, name or TITLE)
-    _print_needs(console, [row for name, own in found.items() if name != CONTRASTS for row in own])
+            _print_laws(out, own, name or TITLE)
+    _print_needs(out, [row for name, own in found.items() if name != CONTRASTS for row in own])
 
 
 def show(table: pd.DataFrame) -> None:
     """Print the sweep, and what it lacks."""
-    console = Console()
-    console.print(grid(table))
+    out = console()
+    out.print(grid(table))
     found = laws(table)
-    _print_laws(console, found, TITLE)
-    _print_needs(console, found)
+    _print_laws(out, found, TITLE)
+    _print_needs(out, found)
     outcomes = table["outcome"].value_counts()
     for sentence in missing(table):
-        console.print(sentence)
-    console.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))
+        out.print(sentence)
+    out.print("Outcomes: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()))
 
 
-def _print_laws(console: Console, found: Sequence[Reading], title: str) -> None:
-    console.print(law_table(found, title, narrow=console.width < WIDE))
+def _print_laws(out: Console, found: Sequence[Reading], title: str) -> None:
+    out.print(law_table(found, title, narrow=out.width < WIDE))
 
 
-def _print_needs(console: Console, found: Sequence[Reading]) -> None:
+def _print_needs(out: Console, found: Sequence[Reading]) -> None:
     for sentence in (*unmeasured(found), *law.failed()):
-        console.print(sentence, highlight=False, style="dim")
+        out.print(sentence, highlight=False, style="dim")

@@ -1,11 +1,14 @@
 """What every sweeper does before it launches: all jobs are checked, and what is asked for is written down."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import configure_log
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
@@ -13,6 +16,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.redaction import clean
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
@@ -23,6 +27,10 @@ log = logging.getLogger(__name__)
 
 LONGEST = 255
 """Bytes that the name of a folder may have on Linux and macOS."""
+MOST = 20_000
+"""Jobs of one command; more are likely a mistake, such as a step that is too small."""
+COUNTED = 10**7
+"""Values of one choice that are counted."""
 
 
 class Checking:
@@ -38,6 +46,23 @@ class Checking:
         assert self.hydra_context is not None
         assert self.config is not None
         return Composer(self.hydra_context.config_loader, self.config)
+
+    def split_arguments(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
+        """See ``BasicSweeper.split_arguments``: every combination, after they have been counted.
+
+        Raises:
+            CompactHydraException: so many that it is likely a mistake.
+        """
+        swept = [override for override in overrides if override.is_sweep_override()]
+        counts = {one.key_or_group: sum(1 for _ in islice(one.sweep_string_iterator(), COUNTED)) for one in swept}
+        jobs = math.prod(counts.values())
+        if jobs > (most := getattr(self, "most", MOST)):
+            product = " × ".join(f"{count} of {name}" for name, count in counts.items())
+            raise CompactHydraException(
+                f"Nothing was started: {product} are {jobs:,} jobs, more than {most:,}. If that is meant, say so: "
+                f"hydra.sweeper.most={jobs}"
+            )
+        return super().split_arguments(overrides, max_batch_size)  # type: ignore[misc]
 
     def validate_batch_is_legal(self, batch: list[Sequence[str]]) -> None:
         """Hold every job against types, ranges and rules, and leave the plan in the results folder.
@@ -58,7 +83,7 @@ class Checking:
             except ConfigError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
-            raise CompactHydraException("\n".join(["Nothing was started:", *problems]))
+            raise CompactHydraException(clean("\n".join(["Nothing was started:", *problems])))
         if len(jobs) < len(batch):
             assert self.config is not None
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)

@@ -10,6 +10,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
@@ -74,7 +75,7 @@ class SweepJob:
                 result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in self.cells]
         except FeatureLazyError as error:
             # Of a kind that Hydra shows without a traceback: the sentence says it all.
-            result.status, result.return_value = JobStatus.FAILED, CompactHydraException(str(error))
+            result.status, result.return_value = JobStatus.FAILED, CompactHydraException(clean(str(error)))
         return result
 
 

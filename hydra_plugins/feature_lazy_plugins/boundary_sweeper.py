@@ -14,6 +14,8 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.files import write_atomically
+from feature_lazy.core.redaction import clean
 from feature_lazy.launch.boundary import Lost, Search, Target, check, save, show, stored
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
@@ -57,14 +59,16 @@ class BoundarySweeper(Checking, BasicSweeper):
         assert self.config is not None
         searches = self._searches(self._combinations(arguments))
         sweep_dir = Path(str(self.config.hydra.sweep.dir))
-        sweep_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, sweep_dir / "multirun.yaml")
+        try:
+            write_atomically(sweep_dir / "multirun.yaml", OmegaConf.to_yaml(self.config).encode(), below=sweep_dir)
+        except OSError as error:
+            raise CompactHydraException(f"{sweep_dir} cannot be written ({error.strerror}).") from error
         try:
             returns = list(self._rounds(searches))
             for root in dict.fromkeys(search.readings.root for search in searches):
                 save(root, [search for search in searches if search.readings.root == root])
         except FeatureLazyError as error:
-            raise CompactHydraException(str(error)) from error
+            raise CompactHydraException(clean(str(error))) from error
         show(searches)
         lost = sum(isinstance(search.state, Lost) for search in searches)
         if lost:
@@ -96,7 +100,7 @@ class BoundarySweeper(Checking, BasicSweeper):
             except ConfigError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
-            raise CompactHydraException("\n".join(["Nothing was started:", *problems]))
+            raise CompactHydraException(clean("\n".join(["Nothing was started:", *problems])))
         return searches
 
     def _at(self, overrides: Sequence[str], alpha: float) -> Config:

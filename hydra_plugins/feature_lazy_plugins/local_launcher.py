@@ -2,9 +2,9 @@
 
 import logging
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,15 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.core.words import counted
 from feature_lazy.launch.sweep_display import SweepDisplay
-from feature_lazy.launch.workers import WorkerDiedError, Workers
+from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
@@ -78,8 +80,11 @@ class LocalLauncher(Planning, Launcher):
         self, jobs: Sequence[SweepJob], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay
     ) -> None:
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
-        folder.mkdir(parents=True, exist_ok=True)
-        workers = Workers(min(self.n_jobs, len(todo)))
+        make_folder(folder, below=folder.parent)
+        try:
+            workers = Workers(min(self.n_jobs, len(todo)))
+        except WorkersError as error:
+            raise CompactHydraException(str(error)) from error
         try:
             with ThreadPoolExecutor(len(workers)) as threads, workers, display.watch(folder):
                 futures: dict[Future[JobReturn], int] = {
@@ -93,7 +98,8 @@ class LocalLauncher(Planning, Launcher):
                     threads.shutdown(wait=False, cancel_futures=True)
                     raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                remove_folder(folder, below=folder.parent)
 
     def _composed(self, job: SweepJob) -> DictConfig:
         """The configuration that a worker runs, beside n_jobs − 1 others."""
@@ -117,6 +123,8 @@ class LocalLauncher(Planning, Launcher):
             if not error.stopped:
                 record(Store(job.config.output_dir), job.cells, str(error))
             return JobReturn(status=JobStatus.FAILED, _return_value=error)
+        except WorkersError as error:
+            return JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(str(error)))
 
 
 def _work(payload: bytes) -> bytes:

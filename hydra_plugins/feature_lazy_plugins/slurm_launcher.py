@@ -12,6 +12,7 @@ from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as StockLauncher
 
 from feature_lazy.core.errors import FeatureLazyError, StoreError
+from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.campaign import Campaign
 from feature_lazy.launch.slurm.preview import preview
@@ -72,7 +73,7 @@ class SlurmLauncher(Planning, StockLauncher):
                 ]
                 _Sweep(Path(root), settings, [job for job, _ in here], [result for _, result in here]).launch()
         except FeatureLazyError as error:
-            raise CompactHydraException(str(error)) from error
+            raise CompactHydraException(clean(str(error))) from error
         return results
 
 
@@ -138,7 +139,7 @@ class _Sweep:
         reasons = [text for cell in self._missing(job) if (text := self._reason(cell))]
         if reasons:
             result.status = JobStatus.FAILED
-            result.return_value = CompactHydraException("; ".join(dict.fromkeys(reasons)))
+            result.return_value = CompactHydraException(clean("; ".join(dict.fromkeys(reasons))))
         else:  # as when they are trained here: a budget is no failure
             result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in job.cells]
 

@@ -98,11 +98,11 @@ def test_processes_share_a_folder(tmp_path):
 def test_a_live_process_loses_its_temporary_file_to_one_that_starts(tmp_path, monkeypatch):
     replace, lost = os.replace, []
 
-    def robbed(source, target):
-        if target.name not in lost:
-            lost.append(target.name)
+    def robbed(source, target, **folders):
+        if target not in lost:
+            lost.append(target)
             tile_files.remove_half_tiles(tmp_path)
-        replace(source, target)
+        replace(source, target, **folders)
 
     monkeypatch.setattr(os, "replace", robbed)
     small(tmp_path)
@@ -115,12 +115,12 @@ def test_two_writers_of_one_file_at_once(tmp_path, monkeypatch):
 
     def meanwhile(descriptor):
         monkeypatch.setattr(os, "fsync", sync)
-        write_atomically(path, b"second")
+        write_atomically(path, b"second", below=None)
         assert path.read_bytes() == b"second"
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", meanwhile)
-    write_atomically(path, b"the first")
+    write_atomically(path, b"the first", below=None)
     assert path.read_bytes() == b"the first"
     assert os.listdir(tmp_path) == ["file"]
 

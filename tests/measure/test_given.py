@@ -14,6 +14,7 @@ from feature_lazy.core.errors import ConfigError, DataError
 from feature_lazy.dynamics.losses import Mse, SoftHinge, SquaredError
 from feature_lazy.dynamics.optimisers import Adam
 from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.measure.given import Given
 from tests.arrays import normal
 from tests.dynamics.test_flow import NETWORK, W0
 
@@ -74,6 +75,15 @@ def test_real_labels_are_fit_by_the_loss_that_takes_them():
     assert named.outcome is Outcome.CONVERGED
     assert (named.F_train[-1] - y).abs().max() < 0.01  # the loss's margin_tol
     assert torch.equal(named.F_train, made.F_train)
+
+
+def test_the_loss_is_that_for_the_labels():
+    """Classes are no real labels, and ±1 are both."""
+    loss = Mse(1.1)
+    assert Given.of(net(3), None, (X, CLASSES), loss).loss is loss
+    assert Given.of(net(), None, (X, Y), loss).loss is loss
+    assert Given.of(net(), None, (X, X[:, 0]), Mse()).loss == SquaredError()
+    assert Given.of(net(), None, (X, Y), SquaredError()).loss == SquaredError()
 
 
 A = {"a": torch.ones(4).double()}

@@ -2,12 +2,18 @@
 
 import base64
 import hashlib
+import io
+import os
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from feature_lazy.launch.commands import main
+from feature_lazy.launch.commands import main, parser
+from feature_lazy.launch.commands.sync import _agreed
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.tracking import artifacts
+from feature_lazy.runs.tracking.wandb import Place
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
@@ -82,11 +88,11 @@ def test_sync_sends_them_of_a_run_that_was_stored_offline(planted, tmp_path, ser
     [stored] = run(build(planted("tracking=wandb")))
     assert server.artifacts.versions == []
     folder = str(tmp_path / "results")
-    assert main(["sync", folder]) == 0
+    assert main(["sync", folder, "--yes"]) == 0
     uploaded(server, stored)
     # What the server has is not sent again, also where it is not known to have been sent.
     (tmp_path / "results" / "wandb" / "synced" / f"{stored.run_id}.json").unlink()
-    assert main(["sync", folder]) == 0
+    assert main(["sync", folder, "--yes"]) == 0
     uploaded(server, stored)
     assert server.requests["storage"] == len(wanted(stored)) + 1  # the manifest
     assert unexpected(tmp_path / "home") == []
@@ -102,12 +108,12 @@ def test_refused_upload_fails_no_run(planted, tmp_path, server, caplog, capsys, 
         assert one.done
         assert server.artifacts.committed(f"run-{one.run_id}") == []
         arrived(server, one)
-    assert main(["sync", str(tmp_path / "results")]) == 1
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 1
     captured = capsys.readouterr()
     assert "0 sent, 0 had been sent before, 2 left" in captured.out
     assert "ArtifactSaver" in captured.err
     server.failure = {}
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     for one in stored:
         uploaded(server, one)
         arrived(server, one)
@@ -136,3 +142,58 @@ def test_offline_they_are_in_the_file_of_wandb(planted, tmp_path, nobody, caplog
     # Where they are stored: no copies in the user's home.
     assert files["outputs.safetensors"]["local_path"] == str(stored.path / "outputs.safetensors")
     assert unexpected(tmp_path / "home") == []
+
+
+def test_only_plain_files_below_the_run_are_uploaded(tmp_path, caplog):
+    """A stored configuration says what is uploaded, and may be a stranger's."""
+    folder, secret = tmp_path / "runs" / "id", tmp_path / "secret"
+    (folder / "in" / "deep").mkdir(parents=True)
+    secret.write_text("precious")
+    for name in ("a", "in/b", "in/deep/c"):
+        (folder / name).write_text(name)
+    (folder / "link").symlink_to(secret)
+    (folder / "in" / "link").symlink_to(secret)
+    (folder / "in" / "links").symlink_to(tmp_path)
+    os.mkfifo(folder / "in" / "pipe")
+    hostile = [
+        str(secret),
+        "../../secret",
+        "in/../../../secret",
+        "link",
+        "in/links/secret",
+        "/etc/passwd",
+        "~/.bashrc",
+        "none",
+    ]
+    assert artifacts.files(folder, hostile) == {}
+    assert "../../secret is no name of a file below" in caplog.text
+    assert set(artifacts.files(folder, ["a", "in"])) == {"a", "in/b", "in/deep/c"}
+    (tmp_path / "runs" / "other").symlink_to(folder)
+    assert artifacts.files(tmp_path / "runs" / "other", ["a"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "entity", "terminal", "answer", "sent"),
+    [
+        ([], "stranger", False, "", False),
+        ([], None, False, "", False),
+        ([], "stranger", True, "n", False),
+        ([], "stranger", True, "y", True),
+        (["--yes"], "stranger", False, "", True),
+        (["--project", "mine"], "stranger", False, "", False),
+        (["--project", "mine"], None, False, "", True),
+        (["--project", "mine", "--entity", "me"], "stranger", False, "", True),
+    ],
+)
+def test_where_runs_go_is_shown_and_asked_for(monkeypatch, capsys, words, entity, terminal, answer, sent):
+    options = parser().parse_args(["sync", "DIR", *words])
+    changes = {name: value for name in ("project", "entity") if (value := getattr(options, name))}
+    place = replace(Place("theirs", entity, artifacts=("outputs.safetensors",)), **changes)
+    stdin = io.StringIO(f"{answer}\n")
+    stdin.isatty = lambda: terminal
+    monkeypatch.setattr("sys.stdin", stdin)
+    found = _agreed(SimpleNamespace(server="https://api.example"), [SimpleNamespace(place=place)], options)
+    assert found == sent
+    said = capsys.readouterr().out
+    assert "1 runs go to https://api.example" in said
+    assert str(place) in said

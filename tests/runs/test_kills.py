@@ -36,18 +36,18 @@ def train_and_die(config, k):
     """Train, and be killed before the k-th file gets its name."""
     calls, replace = iter(range(k)), os.replace
 
-    def dying(source, target):
+    def dying(source, target, **folders):
         if next(calls, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
-        replace(source, target)
+        replace(source, target, **folders)
 
     os.replace = dying
     train(config)
 
 
-@pytest.mark.parametrize("k", range(2, 11))
+@pytest.mark.parametrize("k", range(3, 14))
 def test_killed_between_the_first_files(tiny, tmp_path, k):
-    """Three manifests, then the checkpoints of three members at one moment, and the next; once more on resume."""
+    """Three manifests and histories, then three checkpoints of one moment, and the next; once more on resume."""
     job = (*ODD, *ENSEMBLE, *DYNAMICS["tangent"])
     whole = uninterrupted(tiny, tmp_path, *job)
     for moment in (k, 4):

@@ -190,9 +190,9 @@ def test_a_process_that_is_dead_and_not_yet_reaped_is_gone():
 
 
 def test_a_number_that_somebody_has_passed_meanwhile_is_no_lease(tmp_path, monkeypatch):
-    def overtaken(path, data):
+    def overtaken(path, data, **below):
         held_by(tmp_path / "run", ELSEWHERE, number=2)
-        return create_exclusively(path, data)
+        return create_exclusively(path, data, **below)
 
     monkeypatch.setattr(module, "create_exclusively", overtaken)
     assert module.try_to_claim(tmp_path / "run", sign=None, dead=False) is None

@@ -164,10 +164,10 @@ def test_killed_while_it_is_measured(tiny, monkeypatch, moment):
     class Killed(BaseException):
         pass
 
-    def dying(source, target):
+    def dying(source, target, **folders):
         if next(calls, None) is None:
             raise Killed
-        replace(source, target)
+        replace(source, target, **folders)
 
     words = ("observe/also=[outputs]",)
     with monkeypatch.context() as patch:

@@ -22,7 +22,7 @@ def sync(tmp_path, capsys):
 
     def call(*arguments):
         capsys.readouterr()
-        code = main(["sync", str(tmp_path / "results"), *arguments])
+        code = main(["sync", str(tmp_path / "results"), "--yes", *arguments])
         return code, capsys.readouterr().out.strip()
 
     return call

@@ -198,7 +198,7 @@ def test_folder_below_a_file_is_refused(tmp_path):
     store = Store(tmp_path / "file" / "results")
     with pytest.raises(StoreError, match=r"The results folder .*file.results cannot be written \(Not a directory\)"):
         store.prepare()
-    with pytest.raises(StoreError, match=r"The run .* cannot be claimed \(Not a directory\)"):
+    with pytest.raises(StoreError, match=r"The run cannot be claimed: .*file.results.*Not a directory"):
         save(store)
 
 

@@ -17,10 +17,10 @@ def crash_at(monkeypatch, k):
     calls = iter(range(k))
     replace = os.replace
 
-    def dying(source, target):
+    def dying(source, target, **folders):
         if next(calls, None) is None:
             raise Crash
-        replace(source, target)
+        replace(source, target, **folders)
 
     monkeypatch.setattr(os, "replace", dying)
 
@@ -48,7 +48,7 @@ def test_crash_at_any_moment_leaves_no_complete_looking_run(monkeypatch, store):
         assert not store.is_done(RUN)
         assert store.checkpoints(RUN) == []
         assert not list(store.path(RUN).glob(".*"))  # nor half a file
-    assert crashed == [0, 1, 2, 3, 4]  # before the first manifest, history, outputs, the last manifest and done
+    assert crashed == [0, 1, 2, 3, 4, 5]  # before manifest and history, then history, outputs, manifest and done
     load_run(store.path(RUN)).verify()
 
 

@@ -73,13 +73,13 @@ def test_sweep_of_thirty_killed_stopped_resumed_and_sent(tiny, tmp_path, server,
     partial = [len(segments[0].rows) for run_id, segments in interrupted.items() if run_id in by_job(configs[2])]
     assert len(partial) == SEEDS
     assert all(0 < rows < len(stored[run_id].rows) for rows, run_id in zip(partial, by_job(configs[2]), strict=True))
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     assert "30 sent, 0 had been sent before, 0 left" in capsys.readouterr().out
     assert len(server.runs) == len(stored)
     for one in stored.values():
         arrived(server, one)
     requests = server.requests.total()
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     assert "0 sent, 30 had been sent before, 0 left" in capsys.readouterr().out
     assert server.requests.total() == requests
 
@@ -91,14 +91,14 @@ def by_job(config):
 def test_part_of_a_run_is_sent_and_then_the_rest(tiny, tmp_path, server, capsys):  # noqa: F811
     folder = str(tmp_path / "results")
     run(build(tiny("alpha.value=1", "tracking=wandb", "dynamics.max_steps=9")))
-    assert main(["sync", folder]) == 0
+    assert main(["sync", folder, "--yes"]) == 0
     [part] = run(build(tiny("alpha.value=1", "dynamics.max_steps=9")))
     agree(online_run(server, part).history, part)
     assert online_run(server, part).summary["outcome"] == "max_steps"
     assert list((tmp_path / "results" / "wandb").glob("offline-run-*/*.synced"))
     [stored] = run(build(tiny("alpha.value=1", "tracking=wandb")))
     assert len(stored.rows) > len(part.rows)
-    assert main(["sync", folder]) == 0
+    assert main(["sync", folder, "--yes"]) == 0
     arrived(server, stored)
     assert capsys.readouterr().out.count("1 sent, 0 had been sent before, 0 left") == 2
 
@@ -107,19 +107,19 @@ def test_what_the_server_did_not_take_is_sent_later(tiny, tmp_path, server, caps
     """Online, the server took the run's beginning and none of its history."""
     server.failure = {"stream": Failure(403)}
     [stored] = run(build(tiny(*QUICK, *ONLINE)))
-    assert main(["sync", str(tmp_path / "results")]) == 1
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 1
     captured = capsys.readouterr()
     assert f"The server has 0 of {len(stored.rows)} observations; repeat the command." in captured.err
     assert "0 sent, 0 had been sent before, 1 left" in captured.out
     server.failure = {}
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     arrived(server, stored)
 
 
 def test_server_out_of_reach_is_not_tried_for_every_run(tiny, tmp_path, server, capsys):  # noqa: F811
     run(build(tiny(*QUICK, "tracking=wandb", "seed=ensemble", "seed.members=9")))
     server.failure = {"graphql": Failure(403)}
-    assert main(["sync", str(tmp_path / "results"), "--parallel", "2"]) == 1
+    assert main(["sync", str(tmp_path / "results"), "--parallel", "2", "--yes"]) == 1
     captured = capsys.readouterr()
     assert "0 sent, 0 had been sent before, 9 left" in captured.out
     assert "403" in captured.err
@@ -140,7 +140,7 @@ def sync_and_kill_wandb(folder, environment):
     killed = []
     sink.Wandb._log = killing
     with (folder / "said").open("w") as said, redirect_stderr(said):
-        sys.exit(main(["sync", str(folder / "results"), "--parallel", "1"]))
+        sys.exit(main(["sync", str(folder / "results"), "--parallel", "1", "--yes"]))
 
 
 def test_crash_of_wandb_leaves_what_is_sent_later(tiny, tmp_path, server, capsys):  # noqa: F811
@@ -149,7 +149,7 @@ def test_crash_of_wandb_leaves_what_is_sent_later(tiny, tmp_path, server, capsys
     process.join()
     assert process.exitcode == 1
     assert "W&B's own process has ended; feature-lazy sync sends what is missing" in (tmp_path / "said").read_text()
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     assert "2 sent" in capsys.readouterr().out
     for one in stored:
         arrived(server, one)
@@ -157,7 +157,7 @@ def test_crash_of_wandb_leaves_what_is_sent_later(tiny, tmp_path, server, capsys
 
 def test_runs_without_wandb_are_sent_if_asked_for(tiny, tmp_path, server, capsys):  # noqa: F811
     [stored] = run(build(tiny(*QUICK)))
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     assert "nothing to send" in capsys.readouterr().out
     assert main(["sync", str(tmp_path / "results"), "--all", "--project", "other", "--entity", "team"]) == 0
     shown = server.runs["other", stored.run_id]
@@ -171,11 +171,11 @@ def test_mean_of_an_ensemble_is_sent_when_it_has_its_members(tiny, tmp_path, ser
     write_plan(tmp_path / "results", [config])
     ids = [cell.run_id for cell in cells(config)]
     run(build(config), only=ids[:2])
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     assert "1 ensembles that lack members" in capsys.readouterr().out
     assert not server.runs
     run(build(config))
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     [shown] = server.runs.values()
     members = [load_run(tmp_path / "results" / "runs" / run_id) for run_id in ids]
     first = shown.history[0]

@@ -112,12 +112,12 @@ def test_refusal_says_what_to_do(tiny, tmp_path, server, caplog, capsys, nobody,
     for one in stored:
         [written] = offline_runs(tmp_path / "results")[one.run_id]
         agree(written.rows, one)
-    assert main(["sync", str(tmp_path / "results")]) == 1
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 1
     # Once for both runs.
     assert capsys.readouterr().err.count(sentence) == 1
     server.failure = {}
     nobody()  # the command is called again, in another process
-    assert main(["sync", str(tmp_path / "results")]) == 0
+    assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
     for one in stored:
         arrived(server, one)
 

@@ -221,9 +221,10 @@ def test_half_finished_sweep_says_what_is_missing(tmp_path):
     ]
 
 
-def test_empty_folder_is_refused_in_one_sentence(tmp_path, monkeypatch):
+def test_empty_folder_is_refused_in_one_sentence(tmp_path, monkeypatch, capsys):
     with pytest.raises(StoreError, match="There is no complete run in"):
         read(tmp_path)
     monkeypatch.setattr("sys.argv", ["analysis", str(tmp_path)])
-    with pytest.raises(SystemExit, match="There is no complete run in"):
+    with pytest.raises(SystemExit, match="1"):
         main()
+    assert "There is no complete run in" in capsys.readouterr().err

@@ -53,20 +53,20 @@ def here(monkeypatch):
 
 def test_the_next_latex_is_asked_where_one_fails(figure, here, tmp_path):
     asked = here({"xelatex": LatexError("failed", "!  ==> Fatal error"), "pdflatex": None})
-    assert save_pgf(figure, tmp_path / "x.pgf") == ""
+    assert save_pgf(figure, tmp_path / "x.pgf", below=None) == ""
     assert asked == ["xelatex", "pdflatex"]
     assert (tmp_path / "x.pgf").exists()
 
 
 def test_latex_that_fails_is_named_with_its_reason_and_leaves_no_file(figure, here, tmp_path):
     here({"xelatex": LatexError("failed\n! Font not found.", ""), "lualatex": RuntimeError("no fontspec")})
-    said = save_pgf(figure, tmp_path / "x.pgf")
+    said = save_pgf(figure, tmp_path / "x.pgf", below=None)
     assert said.endswith("with LaTeX, and xelatex: ! Font not found.; lualatex: no fontspec.")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_else_was_asked_for_is_written_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("feature_lazy.study.figures.sheet.save_pgf", lambda figure, path: "PGF is left out: no.")
+    monkeypatch.setattr("feature_lazy.study.figures.sheet.save_pgf", lambda figure, path, below: "PGF is left out: no.")
     written, sentences = draw_article("fig9", [plant(tmp_path / "results", seeds=1)], tmp_path, ["pgf", "pdf"])
     assert [path.name for path in written] == ["fig9.pdf", "fig9.csv"]
     assert sentences[-1] == "PGF is left out: no."
@@ -83,7 +83,7 @@ def test_a_document_can_input_it(figure, engine, tmp_path, monkeypatch):
     if not shutil.which(engine):
         pytest.skip(f"there is no {engine} (Debian: texlive-xetex, texlive-luatex or texlive-latex-recommended)")
     monkeypatch.setattr(pgf, "ENGINES", (engine,))
-    assert save_pgf(figure, tmp_path / "figure.pgf") == ""
+    assert save_pgf(figure, tmp_path / "figure.pgf", below=None) == ""
     preamble = pgf.PREAMBLE if engine == "pdflatex" else r"\usepackage{fontspec}"
     document = DOCUMENT.replace("PREAMBLE", preamble).replace("FIGURE", "figure.pgf")
     (tmp_path / "document.tex").write_text(document)

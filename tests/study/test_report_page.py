@@ -4,6 +4,8 @@ import json
 import shlex
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.__main__ import main
 from feature_lazy.core.errors import StoreError
@@ -14,7 +16,7 @@ from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells as cells_of
 from feature_lazy.study.report import write_report
 from feature_lazy.study.report.groups import group
-from feature_lazy.study.report.origin import duration, provenance, repeat
+from feature_lazy.study.report.origin import _command, _overrides, duration, provenance, repeat
 from feature_lazy.study.report.page import as_json, number, numbers
 from tests.conftest import QUICK
 from tests.study.stored_sweeps import XS, plant
@@ -93,13 +95,27 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.glob(".*")) == []
     for arguments, sentence in (
         ([str(tmp_path / "nowhere")], "There are no runs in"),
-        ([str(tmp_path / "sweep"), "--output", str(tmp_path / "no" / "x.html")], "cannot be written"),
+        ([str(tmp_path / "sweep"), "--output", str(output / "x.html")], "cannot be written"),
     ):
         monkeypatch.setattr("sys.argv", ["analysis", "report", *arguments])
-        with pytest.raises(SystemExit, match=sentence):
+        with pytest.raises(SystemExit, match="1"):
             main()
+        assert sentence in capsys.readouterr().err
 
 
 def test_a_file_is_no_results_folder(tmp_path):
     with pytest.raises(StoreError, match="There are no runs in"):
         write_report(tmp_path)
+
+
+TRICKS = ("$(touch x)", "`id`", "a b", "'", '"; rm -rf ~ #', "\n", "-m", "")
+WORDS = st.text(max_size=20) | st.sampled_from(TRICKS)
+VALUES = WORDS | st.integers() | st.none() | st.dictionaries(WORDS, WORDS, max_size=2)
+CONFIGS = st.dictionaries(WORDS, WORDS | st.dictionaries(WORDS, VALUES, max_size=3), max_size=4)
+
+
+@given(CONFIGS)
+def test_a_shell_gives_back_the_words_of_a_strangers_command(config):
+    """Names of options and values of a stored configuration are shown to be pasted into a shell."""
+    words = ["python", "train.py", "-m", *_overrides([config]), "output_dir=DIR"]
+    assert shlex.split(_command([config], "DIR")) == words

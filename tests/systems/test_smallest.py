@@ -34,7 +34,10 @@ SMALL = (
     "observe.per_decade=1",
     "observe.kernel.final=false",
 )
-TRAINED = ("architecture", "activation", "loss", "dynamics", "parametrisation", "labels", "observe", ALSO, "dataset")
+TRAINED = (
+    *("architecture", "activation", "loss", "regulariser", "dynamics", "parametrisation", "labels", "observe"),
+    *(ALSO, "dataset"),
+)
 BUDGET, STOP = 12, 5
 """Steps of a run, and after how many it is stopped."""
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import remove_temporaries, write_atomically
+from feature_lazy.core.files import read_stored, remove_temporaries, write_atomically
 
 SCHEMA_VERSION = 1
 MANIFEST = "kernel.json"
@@ -116,13 +116,18 @@ def load_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        fields = json.loads(path.read_bytes())
+        fields = json.loads(read_stored(path))
         schema = fields.pop("schema")
         if schema == SCHEMA_VERSION:
             return _manifest(fields)
     except FileNotFoundError as error:
         raise StoreError(f"There is no kernel in {folder}.") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except OSError as error:
+        raise StoreError(
+            f"The kernel in {folder} cannot be read now ({error.strerror}): that is no sign of damage. Look "
+            "again when it can."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"The kernel in {folder} is damaged: {MANIFEST} cannot be read ({error}). Remove this folder to compute "
             "the kernel again."
@@ -190,7 +195,7 @@ def remove_half_tiles(folder: Path) -> None:
     """
     try:
         for names in (TILES, MANIFEST):
-            remove_temporaries(folder, names)
+            remove_temporaries(folder, names, below=folder)
     except OSError as error:
         raise StoreError(f"Temporary files in {folder} cannot be removed ({error.strerror}).") from error
 
@@ -228,7 +233,7 @@ def _write(path: Path, data: bytes) -> None:
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return write_atomically(path, data)
+            return write_atomically(path, data, below=path.parent)
         except OSError as error:
             if attempt == ATTEMPTS or not isinstance(error, FileNotFoundError):
                 raise StoreError(

@@ -8,7 +8,8 @@ import numpy as np
 
 from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.launch.boundary.crossing import Points
-from feature_lazy.runs.reading import DONE, Run, load_run
+from feature_lazy.runs.reading import Run, load_run
+from feature_lazy.runs.sweep import folders
 from feature_lazy.settings.cells import Cell, cells, science_key
 from feature_lazy.settings.config import Config
 
@@ -80,9 +81,9 @@ class Readings:
 def stored(root: Path) -> list[Run]:
     """The complete runs of a results folder; damaged ones are left out: they are named when they are needed."""
     runs = []
-    for done in sorted(root.glob(f"runs/*/{DONE}")):
+    for name in sorted(folders(root)[0]):
         try:
-            runs.append(load_run(done.parent))
+            runs.append(load_run(root / "runs" / name))
         except StoreError:
             continue
     return [run for run in runs if run.done]

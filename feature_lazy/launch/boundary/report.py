@@ -13,6 +13,8 @@ import numpy as np
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
+from feature_lazy.core.tables import inert
+from feature_lazy.core.terminal import console, say
 from feature_lazy.core.words import counted
 from feature_lazy.launch.boundary.crossing import Found, Lost, half_width, members
 from feature_lazy.launch.boundary.search import Search
@@ -88,19 +90,17 @@ def slopes(searches: Sequence[Search]) -> Iterator[dict[str, Any]]:
 
 def show(searches: Sequence[Search]) -> None:
     """Print the table, the slopes, what it took, and what went wrong."""
-    from rich.console import Console
-
     found = rows(searches)
-    Console().print(_table(searches, found))
+    console().print(_table(searches, found))
     for one in slopes(searches):
         end = f" ({one['setting']})" if one["setting"] else ""
-        print(f"ln α* ~ s·ln h: s = {one['slope']:.3f} ± {one['error']:.3f}, expected {one['expected']:g}{end}")
+        say(f"ln α* ~ s·ln h: s = {one['slope']:.3f} ± {one['error']:.3f}, expected {one['expected']:g}{end}")
     used, asked, grid = (sum(one[key] for one in found) for key in ("runs", "trained", "grid_runs"))
-    print(f"{counted(used, 'run')}, {asked} of them asked for now; a grid of this resolution has {grid}.")
+    say(f"{counted(used, 'run')}, {asked} of them asked for now; a grid of this resolution has {grid}.")
     for one in found:
         if one["problem"]:
             where = " ".join([f"h = {one['h']}", *one["setting"].split()])
-            print(f"{where}: {one['problem']}")
+            say(f"{where}: {one['problem']}")
 
 
 def _table(searches: Sequence[Search], found: Sequence[dict[str, Any]]) -> "Table":
@@ -141,9 +141,9 @@ def save(root: Path, searches: Sequence[Search]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(found[0]))
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({name: inert(value) for name, value in row.items()} for row in found)
     try:
-        write_atomically(root / JSON, (json.dumps(content, indent=1) + "\n").encode())
-        write_atomically(root / CSV, text.getvalue().encode())
+        write_atomically(root / JSON, (json.dumps(content, indent=1) + "\n").encode(), below=root)
+        write_atomically(root / CSV, text.getvalue().encode(), below=root)
     except OSError as error:
         raise StoreError(f"{JSON} and {CSV} cannot be written to {root} ({error.strerror}).") from error

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.terminal import said, say
 from feature_lazy.core.words import any_terminal
 
 HOMES = (__name__, "feature_lazy.systems.commands")
@@ -56,11 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given and getattr(modules().get(given[0]), "PASSED_ON", False):
         return modules()[given[0]].call(argparse.Namespace(overrides=given[1:]))
     options = parser().parse_args(given)
+    return said(_called(options))
+
+
+def _called(options: argparse.Namespace) -> int:
     try:
         return options.call(options)
+    except BrokenPipeError:
+        return 1  # who read it has enough, as in ``| head``
     except FeatureLazyError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"{where}{error.strerror or error}. Nothing is known to be damaged; repeat the command.", error=True)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. What is done is stored; repeat the command to continue.", file=sys.stderr)
+        say("Stopped. What is done is stored; repeat the command to continue.", error=True)
         return 130

@@ -7,6 +7,7 @@ would cancel.
 import argparse
 from pathlib import Path
 
+from feature_lazy.core.terminal import say
 from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import State
@@ -43,10 +44,10 @@ def call(options: argparse.Namespace) -> int:
     whole = [job for job, runs in jobs.items() if runs & meant and runs - done <= meant]
     mixed = [job for job, runs in jobs.items() if runs & meant and not runs - done <= meant]
     if mixed:
-        print(f"Jobs {compact(mixed)} also train runs that are not meant, and stay; widen --where or --state.")
+        say(f"Jobs {compact(mixed)} also train runs that are not meant, and stay; widen --where or --state.")
     if whole and options.yes:
         ask("scancel", *whole)
         submissions.note_cancelled(root, whole)
     verb = "cancelled" if options.yes else "would be cancelled (repeat with --yes)"
-    print(f"{counted(len(whole), 'job')}{f' ({compact(whole)})' if whole else ''} {verb}")
+    say(f"{counted(len(whole), 'job')}{f' ({compact(whole)})' if whole else ''} {verb}")
     return 1 if mixed else 0

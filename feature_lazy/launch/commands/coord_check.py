@@ -6,6 +6,8 @@ Takes the overrides of train.py, such as architecture=cnn parametrisation=mup. E
 import argparse
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -27,8 +29,6 @@ def call(options: argparse.Namespace) -> int:
         ConfigError: a configuration that is refused, or a network whose layers are not known.
     """
     from dataclasses import replace
-
-    from rich.console import Console
 
     from feature_lazy.core.errors import ConfigError
     from feature_lazy.measure.coordinates import coordinate_check
@@ -54,7 +54,7 @@ def call(options: argparse.Namespace) -> int:
     x, y = data.x_train[: options.patterns], data.y_train[: options.patterns]
     found = coordinate_check(networks, x, y, build_loss(config, data), seeds=options.seeds)
     title = f"{kind}, parametrisation {config.parametrisation.kind}: exponents of n = {networks[0].last_fan_in} … "
-    Console().print(_table(found, f"{title}{networks[-1].last_fan_in}"))
+    console().print(_table(found, f"{title}{networks[-1].last_fan_in}"))
     return 0 if all(coordinate.agrees for coordinate in found) else 1
 
 

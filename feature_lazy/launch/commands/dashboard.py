@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.files import write_atomically
+from feature_lazy.core.terminal import say
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,9 +66,11 @@ def write(built: dict[str, Any], path: str) -> None:
     plain = {
         kind: one._to_model().model_dump(mode="json", by_alias=True, exclude_none=True) for kind, one in built.items()
     }
+    if path == "-":
+        return say(json.dumps(plain, indent=2, allow_nan=False))
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        sys.stdout.write(text) if path == "-" else Path(path).write_text(text, encoding="utf-8")
+        write_atomically(Path(path), text.encode(), below=None)
     except OSError as error:
         raise FeatureLazyError(f"--dry-run {path}: it cannot be written: {error.strerror}.") from error
 
@@ -80,7 +84,7 @@ def call(options: argparse.Namespace) -> int:
         _call(options)
         status = 0
     except FeatureLazyError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         status = 1
     if not options.dry_run:
         sys.stdout.flush()
@@ -107,5 +111,5 @@ def _call(options: argparse.Namespace) -> None:
 
     entity = check(options.project, options.entity, options.sweep)
     for kind, one in built.items():
-        print(f"{kind}: {save(one, entity)}")
+        say(f"{kind}: {save(one, entity)}")
     return None

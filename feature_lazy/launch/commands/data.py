@@ -6,12 +6,12 @@ in the same places.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import DataError
+from feature_lazy.core.terminal import console, say
 from feature_lazy.data.cache import CachedFile, ProgressBar, cached_files, data_root, is_present
 from feature_lazy.data.sources import Source, sources
 
@@ -50,7 +50,6 @@ def call(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Print a table of all sets."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"Images; files are looked for in {data_root(options.root)}")
@@ -60,9 +59,9 @@ def show(options: argparse.Namespace) -> int:
     for name, source in sources().items():
         numbers = (sum(source.counts), len(source.counts), source.input_dim)
         table.add_row(name, *map(str, numbers), _whereabouts(name, source, options.root), source.origin)
-    console = Console()
-    console.print(table)
-    console.print("Drawn from a law, in any number and dimension: teacher_student, stripe, sparse_parity, spheres")
+    out = console()
+    out.print(table)
+    out.print("Drawn from a law, in any number and dimension: teacher_student, stripe, sparse_parity, spheres")
     return 0
 
 
@@ -93,7 +92,7 @@ def check(options: argparse.Namespace) -> int:
     if not options.names:
         files = [file for file in files if file.path.exists()]
         if not files:
-            print(f"No files in {data_root(options.root)}.")
+            say(f"No files in {data_root(options.root)}.")
     return _each(files, verify)
 
 
@@ -113,9 +112,9 @@ def _each(files: Sequence[CachedFile], act: Callable[[CachedFile], str]) -> int:
     failed = 0
     for file in files:
         try:
-            print(f"{file.path}: {act(file)}")
+            say(f"{file.path}: {act(file)}")
         except DataError as error:
-            print(error, file=sys.stderr)
+            say(error, error=True)
             failed = 1
     return failed
 
@@ -123,11 +122,10 @@ def _each(files: Sequence[CachedFile], act: Callable[[CachedFile], str]) -> int:
 @contextmanager
 def _bar(name: str) -> Iterator[ProgressBar]:
     """A bar with bytes, speed and time to go on standard error, as pooch wants to be given one."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), transient=True) as progress:
         yield _RichBar(progress, progress.add_task(name, total=None))
 
 

@@ -5,10 +5,12 @@ of each run.
 """
 
 import argparse
-from contextlib import suppress
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import write_atomically
+from feature_lazy.core.tables import csv_of
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument
 
 
@@ -32,17 +34,12 @@ def call(options: argparse.Namespace) -> int:
         raise StoreError(f"{path}: the name must end in .parquet or .csv.")
     sweep = load_sweep(options.folder)
     table = sweep.histories() if options.histories else sweep.table
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-        temporary.replace(path)
+        data = csv_of(table) if path.suffix == ".csv" else table.to_parquet(None, index=False)
+        write_atomically(path, data, below=None)
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    print(f"{len(table)} rows and {len(table.columns)} columns in {path}")
+    except (ValueError, TypeError) as error:  # of Parquet, whose columns have one type each
+        raise StoreError(f"{path} cannot hold these runs ({error}); write a .csv.") from error
+    say(f"{len(table)} rows and {len(table.columns)} columns in {path}")
     return 0

@@ -6,13 +6,12 @@ It builds the networks that DIR names, as training does: use it on folders that 
 """
 
 import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
-from feature_lazy.core.redaction import printable
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument, select, where_argument
 from feature_lazy.runs.plan import TRAIN_ANEW, names, stored_also
 from feature_lazy.runs.reading import load_run
@@ -66,8 +65,8 @@ def call(options: argparse.Namespace) -> int:
     if counts["without"]:
         problems[f"{counts['without']} of {len(chosen)} runs have no weights to measure from: {TRAIN_ANEW}."] += 1
     for problem in problems:
-        print(printable(problem), file=sys.stderr)
-    print(f"{counts['measured']} of {len(chosen)} runs measured, {counts['had']} had it already")
+        say(problem, error=True)
+    say(f"{counts['measured']} of {len(chosen)} runs measured, {counts['had']} had it already")
     return 1 if problems else 0
 
 

@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -33,14 +35,15 @@ def call(options: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: a configuration that is refused.
+        StoreError: the figure cannot be written.
     """
     import torch
-    from rich.console import Console
 
     from feature_lazy.measure.regime import regime
     from feature_lazy.runs.batch import build
     from feature_lazy.settings.cells import sqrt_h_alpha
     from feature_lazy.settings.overrides import composed
+    from feature_lazy.study.figures.saving import save_figure
 
     config = composed(options.overrides)
     if config.threads:
@@ -57,14 +60,13 @@ def call(options: argparse.Namespace) -> int:
         others=options.factors,
         loss=batch.loss,
     )
-    console = Console()
-    console.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
-    console.print(found.words, highlight=False)
     given = any(word.startswith("output_dir=") for word in options.overrides)
     path = options.figure or (Path(config.output_dir) if given else Path()) / "regime.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found.figure().savefig(path, dpi=150)
-    console.print(f"Figure: {path}")
+    out = console()
+    out.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
+    out.print(found.words, highlight=False)
+    save_figure(found.figure(), path, below=None, dpi=150)
+    out.print(f"Figure: {path}")
     return 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.laws import law_argument
 from feature_lazy.launch.commands.selection import folder_argument
 
@@ -24,5 +25,5 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.study.report import write_report
 
     path = write_report(Path(options.folder), options.output, options.law)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, for any browser, without a network")
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, for any browser, without a network")
     return 0

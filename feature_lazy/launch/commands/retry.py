@@ -6,13 +6,13 @@ here and now. With --state queued,failed,interrupted,stopped it trains whatever 
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.terminal import say
 from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import Entry, State
@@ -50,13 +50,13 @@ def call(options: argparse.Namespace) -> int:
     if len(unknown) < len(chosen):
         chosen = [entry for entry in chosen if entry not in unknown]
         for entry in unknown:
-            print(f"{found.root / 'runs' / entry.run_id} {UNTOLD}, and is left alone", file=sys.stderr)
+            say(f"{found.root / 'runs' / entry.run_id} {UNTOLD}, and is left alone", error=True)
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
     ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
-    print(f"{counted(len(chosen), 'run')}, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
+    say(f"{counted(len(chosen), 'run')}, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
     if options.dry_run or not chosen:
         for entry in chosen:
-            print(f"{entry.run_id} {entry.state} {entry.note}")
+            say(f"{entry.run_id} {entry.state} {entry.note}")
         return 0
     failed = 0
     for submission, run_ids in _by_submission(
@@ -105,8 +105,8 @@ def _here(parts: "Sequence[Job]", n_jobs: int, root: Path) -> int:
         return 0
     failures = train_all(parts, n_jobs)
     for failure in failures:
-        print(failure)
-    print(f"{len(parts) - len(failures)} of {counted(len(parts), 'job')} done; see: feature-lazy status {root}")
+        say(failure)
+    say(f"{len(parts) - len(failures)} of {counted(len(parts), 'job')} done; see: feature-lazy status {root}")
     return len(failures)
 
 
@@ -132,7 +132,7 @@ def _submit(root: Path, before: "Submission", parts: "Sequence[Job]", wait: bool
 
     campaign = Campaign(root, Settings.of(before.settings), parts)
     campaign.submit(campaign.jobs())
-    print(campaign.announcement())
+    say(campaign.announcement())
     if not wait:
         return 0
     run_ids = [run_id for part in parts for run_id in part.run_ids]

@@ -6,12 +6,12 @@ sacct are asked too, where they are.
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
+from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.commands.selection import folder_argument, where_argument
-from feature_lazy.runs.survey import State, Survey
+from feature_lazy.runs.survey import WRONG, State, Survey
 
 REFRESH = 5.0
 """Seconds between two looks with ``--watch``."""
@@ -30,17 +30,14 @@ def call(options: argparse.Namespace) -> int:
     root = Path(options.folder)
     found = _look(root, options)
     if options.json:
-        json.dump(as_json(found), sys.stdout, indent=1)
-        print()
+        say(json.dumps(as_json(found), indent=1))
     elif options.watch:
         found = _watch(root, options, found)
     else:
-        from rich.console import Console
-
         from feature_lazy.launch.status_display import render
 
-        Console().print(render(found))
-    return 1 if found.having(State.FAILED, State.DAMAGED) else 0
+        console().print(render(found))
+    return 1 if found.having(*WRONG) else 0
 
 
 def _look(root: Path, options: argparse.Namespace) -> Survey:
@@ -58,7 +55,7 @@ def _watch(root: Path, options: argparse.Namespace, found: Survey) -> Survey:
     from feature_lazy.launch.status_display import render
 
     try:
-        with Live(render(found), auto_refresh=False) as live:
+        with Live(render(found), console=console(), auto_refresh=False) as live:
             while found.having(State.QUEUED, State.RUNNING):
                 time.sleep(REFRESH)
                 found = _look(root, options)

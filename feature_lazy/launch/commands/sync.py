@@ -2,18 +2,21 @@
 
 Runs are sent from the store, whatever had become of W&B's own files; the server says which observations it has already,
 and gets the others. What has been sent is noted in DIR/wandb/synced, so the command may be stopped and repeated. Runs
-that are being trained are left for another time. Log in first: wandb login, or WANDB_API_KEY.
+that are being trained are left for another time. Log in first: wandb login, or WANDB_API_KEY. Where the runs go is
+shown, and asked for where only their own configuration says it.
 """
 
 import argparse
 import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import State, survey
 
@@ -30,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", help="project (default: that of each run's configuration)")
     parser.add_argument("--entity", help="team or user (default: that of each run's configuration)")
     parser.add_argument("--all", action="store_true", help="runs that were trained without tracking=wandb, too")
+    parser.add_argument("--yes", action="store_true", help="do not ask whether to send them where they say")
     parser.add_argument("--parallel", type=int, default=8, metavar="N", help="runs at a time (default: 8)")
 
 
@@ -44,22 +48,36 @@ def call(options: argparse.Namespace) -> int:
     changes = {name: value for name in ("project", "entity") if (value := getattr(options, name))}
     todo = [replace(parcel, place=replace(parcel.place, **changes)) for parcel in wanted]
     if not todo:
-        print("There is nothing to send: no run was trained with tracking=wandb; --all sends the others, too.")
+        say("There is nothing to send: no run was trained with tracking=wandb; --all sends the others, too.")
         return 0
     sender = Sender(found.root)
     waiting = [parcel for parcel in todo if not parcel.complete]
     left = [parcel for parcel in todo if parcel.complete and not sender.has_sent(parcel)]
     before = len(todo) - len(waiting) - len(left)
+    if left and not _agreed(sender, left, options):
+        return 1
     failures = _send(sender, left, max(1, options.parallel)) if left else {}
     for reason in dict.fromkeys(failures.values()):
-        print(reason, file=sys.stderr)
+        say(reason, error=True)
     sent = len(left) - len(failures)
-    print(f"{sent} sent, {before} had been sent before, {len(failures)} left")
+    say(f"{sent} sent, {before} had been sent before, {len(failures)} left")
     if running or waiting:
-        print(
-            f"for another time: {len(running)} runs that are being trained, {len(waiting)} ensembles that lack members"
-        )
+        say(f"for another time: {len(running)} runs that are being trained, {len(waiting)} ensembles that lack members")
     return 1 if failures else 0
+
+
+def _agreed(sender: "Sender", left: "Sequence[Parcel]", options: argparse.Namespace) -> bool:
+    """Say where runs will be sent, and ask, unless the command line names it all: a stored run says what it likes."""
+    for place, count in Counter(str(parcel.place) for parcel in left).items():
+        say(f"{count} runs go to {sender.server}: {place}")
+    stored = not options.project or any(parcel.place.entity and not options.entity for parcel in left)
+    if options.yes or not stored:
+        return True
+    if not sys.stdin.isatty():
+        say("The runs say so, and not this command: repeat it with --yes, or with --project and --entity.", error=True)
+        return False
+    say("Send them? [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str, str]:
@@ -71,7 +89,6 @@ def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str
     Raises:
         KeyboardInterrupt: a person stopped it; what has been sent is noted.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     failures: dict[str, str] = {}
@@ -81,8 +98,7 @@ def _send(sender: "Sender", left: "Sequence[Parcel]", parallel: int) -> dict[str
     def send(parcel: "Parcel") -> str | None:
         return "The others were not tried." if over.is_set() else sender.send(parcel)
 
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as bar, ThreadPoolExecutor(parallel) as pool:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar, ThreadPoolExecutor(parallel) as pool:
         task = bar.add_task("runs", total=len(left))
         futures = {pool.submit(send, parcel): parcel for parcel in left}
         try:

@@ -4,11 +4,10 @@ Names what is damaged, and exits with 1 if anything is.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.redaction import printable
+from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument
 from feature_lazy.runs.survey import State, survey
 
@@ -24,7 +23,7 @@ def call(options: argparse.Namespace) -> int:
 
     found = survey(Path(options.folder))
     problems = list(found.problems)
-    problems += [f"{found.root / 'runs' / e.run_id}: {e.note}" for e in found.having(State.DAMAGED)]
+    problems += [f"{found.root / 'runs' / e.run_id}: {e.note}" for e in found.having(State.DAMAGED, State.UNREADABLE)]
     complete = [entry.run for entry in found.having(State.DONE) if entry.run is not None]
     with progress_bar("verify") as progress:
         for number, run in enumerate(complete, start=1):
@@ -34,6 +33,6 @@ def call(options: argparse.Namespace) -> int:
                 problems.append(str(error))
             progress(number, len(complete))
     for problem in problems:
-        print(printable(problem), file=sys.stderr)
-    print(f"{len(complete)} complete runs checked, {len(problems)} problems")
+        say(problem, error=True)
+    say(f"{len(complete)} complete runs checked, {len(problems)} problems")
     return 1 if problems else 0

@@ -1,11 +1,12 @@
 """The runs of one results folder that SLURM is to train: submitted unless it has them, followed, accounted for."""
 
 import logging
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from feature_lazy.core.files import remove_folder
 from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.follow import follow
 from feature_lazy.launch.slurm.queue import JobState, compact
@@ -98,7 +99,8 @@ class Campaign:
         with display.watch(*folders):
             self.ended = follow(runs_of_job, display.finished)
         for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                remove_folder(folder, below=self.root.absolute())
         self._account()
 
     def _account(self) -> None:
@@ -109,7 +111,7 @@ class Campaign:
             silent = not store.is_done(cell.run_id) and reason(store.path(cell.run_id)) is None
             # Of a job that COMPLETED the run was stopped by a budget, or left to another process.
             if silent and standing.state.name not in ("CANCELLED", "COMPLETED"):
-                record(store, [cell], ending(standing))
+                record(store, [cell], ending(standing), job=standing.assignment.job)
 
     def standing(self, run_id: str) -> Standing:
         """The job of a run, and how it ended."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from feature_lazy.core.terminal import console
 from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.cost import Costs
 from feature_lazy.launch.slurm.packing import arrays
@@ -17,7 +18,6 @@ MOST = 20
 
 def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
     """Print the table of a dry run."""
-    from rich.console import Console
     from rich.table import Table
 
     costs = Costs(root, jobs[0].parts[0].config.device if jobs else "cpu")
@@ -33,22 +33,22 @@ def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
             table.add_row(str(number), str(len(columns)), *spans, duration(seconds[-1]))
     if len(jobs) > MOST:
         table.caption = f"and {len(jobs) - MOST} more"
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     cells = sum(len(job.run_ids) for job in jobs)
     largest = _largest_array()
     count = len(arrays(len(jobs), largest, settings.array_parallelism)) if jobs else 0
-    console.print(
+    out.print(
         f"{counted(cells, 'cell')} in {counted(len(jobs), 'job')}, {counted(count, 'array')} of at most {largest}, "
         f"{settings.array_parallelism} at once"
     )
-    console.print(
+    out.print(
         f"About {sum(seconds) / 3600:.2g} node-hours ({costs}); "
         f"at most {len(jobs) * settings.timeout_min / 60:.4g} without time-outs"
     )
     if late := sum(s > 60 * settings.timeout_min for s in seconds):
-        console.print(f"{late} jobs will probably not end within {settings.timeout_min} minutes; they go on by requeue")
-    console.print("Nothing was submitted: hydra.launcher.dry_run=true")
+        out.print(f"{late} jobs will probably not end within {settings.timeout_min} minutes; they go on by requeue")
+    out.print("Nothing was submitted: hydra.launcher.dry_run=true")
 
 
 def _largest_array() -> int:

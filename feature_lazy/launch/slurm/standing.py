@@ -63,7 +63,9 @@ def survey_with_slurm(root: Path, *, certain: bool = False) -> Survey:
         SlurmError: with ``certain``, which jobs there are cannot be found out.
     """
     found = survey(root)
-    unfinished = [entry.run_id for entry in found.entries if entry.state not in (State.DONE, State.DAMAGED)]
+    unfinished = [
+        entry.run_id for entry in found.entries if entry.state not in (State.DONE, State.DAMAGED, State.UNREADABLE)
+    ]
     problems: list[str] = []
     try:
         jobs = standings(root, unfinished) if unfinished else {}

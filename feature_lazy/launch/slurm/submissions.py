@@ -1,19 +1,36 @@
 """Which SLURM job trains which run: ``slurm/NAME.json`` in the results folder, a file for each submission."""
 
 import json
+import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import create_exclusively, read_regular, write_atomically
+from feature_lazy.core.files import create_exclusively, listed, read_stored, write_atomically
+from feature_lazy.core.shapes import NUMBER, OBJECT, TEXT, Items, Plain, Record
 
 FOLDER = "slurm"
 SCHEMA = 1
+INSIDE = Plain("a folder below the results folder", lambda value: isinstance(value, str) and _inside(value))
+SHAPE = Record(
+    {
+        "schema": NUMBER,
+        "name": TEXT,
+        "settings": OBJECT,
+        "snapshot": INSIDE,
+        "jobs": Record(rest=Items(TEXT)),
+        "logs": Record(rest=TEXT),
+        "cancelled": Items(TEXT),
+    }
+)
+"""What every submission is, whoever wrote it."""
+JOB = re.compile(r"\d+(_\d+)?")
+"""Ids that SLURM gives, and takes on a command line."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +88,8 @@ def begin(root: Path, settings: dict[str, Any], snapshot: str) -> Submission:
     names = (f"{stamp}{f'-{number}' if number else ''}" for number in count())
     while True:
         submission = Submission(next(names), settings, snapshot)
-        with _writing(_path(root, submission)):
-            if create_exclusively(_path(root, submission), _encoded(submission)):
+        with writing(_path(root, submission)):
+            if create_exclusively(_path(root, submission), _encoded(submission), below=root):
                 return submission
 
 
@@ -82,12 +99,12 @@ def write(root: Path, submission: Submission) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    with _writing(_path(root, submission)):
-        write_atomically(_path(root, submission), _encoded(submission))
+    with writing(_path(root, submission)):
+        write_atomically(_path(root, submission), _encoded(submission), below=root)
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Name the file that cannot be written.
 
     Raises:
@@ -110,22 +127,41 @@ def _encoded(submission: Submission) -> bytes:
 def read(root: Path) -> tuple[list[Submission], list[str]]:
     """All submissions to a results folder, the latest last, and a sentence for each that is damaged."""
     found, problems = [], []
-    for path in sorted((root / FOLDER).glob("*.json"), key=lambda path: path.stem):
+    try:
+        paths = listed(root / FOLDER, "*.json")
+    except OSError as error:
+        return [], [f"{root / FOLDER} cannot be read now ({error.strerror}): which SLURM jobs there are is not known."]
+    for path in sorted(paths, key=lambda path: path.stem):
         try:
-            found.append(_parsed(json.loads(read_regular(path))))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            found.append(_parsed(path.stem, json.loads(read_stored(path))))
+        except OSError as error:
+            problems.append(
+                f"{path} cannot be read now ({error.strerror}): which SLURM jobs train these runs is not known."
+            )
+        except (ValueError, RecursionError) as error:
             problems.append(f"{path} is damaged ({error}): which SLURM jobs train these runs is not known. Remove it.")
     return found, problems
 
 
-def _parsed(values: dict[str, Any]) -> Submission:
-    """A submission.
+def _inside(folder: str) -> bool:
+    path = PurePosixPath(folder)
+    return not path.is_absolute() and ".." not in path.parts and "\0" not in folder
+
+
+def _parsed(name: str, values: Any) -> Submission:
+    """A submission, of a file with this name.
 
     Raises:
-        ValueError: it is of another schema.
+        ValueError: it is of another schema or name, or none that this program would write.
     """
+    if why := SHAPE.misfit(values):
+        raise ValueError(why)
     if values.pop("schema") != SCHEMA:
         raise ValueError("it is of another version")
+    if values["name"] != name:
+        raise ValueError(f"it says that its name is {values['name']!r}")
+    if odd := [job for job in (*values["jobs"], *values["cancelled"]) if not JOB.fullmatch(job)]:
+        raise ValueError(f"{odd[0]!r} is no job of SLURM's")
     jobs = {str(job): tuple(map(str, runs)) for job, runs in values.pop("jobs").items()}
     return Submission(jobs=jobs, cancelled=tuple(map(str, values.pop("cancelled"))), **values)
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.files import make_folder, remove, write_atomically
 from feature_lazy.launch.slurm import submissions
 from feature_lazy.launch.slurm.packing import arrays, packs
 from feature_lazy.launch.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
@@ -21,7 +22,7 @@ from feature_lazy.launch.slurm.submissions import Submission
 from feature_lazy.launch.slurm.task import ENDLESS, JOB_START, Task
 from feature_lazy.runs.job import Job
 from feature_lazy.runs.reading import ERROR
-from feature_lazy.runs.store import Store
+from feature_lazy.runs.store import Store, refuse_linked
 from feature_lazy.settings.cells import targets
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,9 @@ class Submitter:
 
         Raises:
             SlurmError: it would not, and why; or no node can see the results folder.
+            StoreError: the results folder has links where it must not.
         """
+        refuse_linked(self.root)
         if doubt := check_shared(self.root):
             log.warning("%s", doubt)
         if waste := self._idle_gpu(jobs):
@@ -80,12 +83,13 @@ class Submitter:
         with outside_any_job():
             text = self._executor()._executor._make_submission_file_text("true", "check")
             path = self.root / submissions.FOLDER / f".check-{os.getpid()}.sh"
-            path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                path.write_text(text, encoding="utf-8")
+                with submissions.writing(path):
+                    write_atomically(path, text.encode(), below=self.root)
                 ask("sbatch", "--test-only", str(path))
             finally:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    remove(path, below=self.root)
         partition = self.settings.executor.get("partition")
         limit = time_limit(partition)
         if limit is not None and self.settings.timeout_min > limit:
@@ -124,7 +128,8 @@ class Submitter:
         )
         name = submission.name
         largest = largest_array()
-        progress_folder(self.root, name).mkdir(parents=True, exist_ok=True)
+        with submissions.writing(progress_folder(self.root, name)):
+            make_folder(progress_folder(self.root, name), below=self.root.absolute())
         tasks = [self._task(job, snapshot, name, number) for number, job in enumerate(jobs)]
         first_of: list[str] = []
         for array in arrays(len(jobs), largest, self.settings.array_parallelism):
@@ -144,9 +149,9 @@ class Submitter:
     def _forget_failures(self, run_ids: Sequence[str], before: float) -> None:
         """Remove why runs failed earlier: else that would be taken for what becomes of their new jobs."""
         for path in (Store(self.root).path(run_id) / ERROR for run_id in run_ids):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < before:
-                    path.unlink()
+            with submissions.writing(path), suppress(FileNotFoundError):
+                if path.lstat().st_mtime < before:
+                    remove(path, below=self.root)
 
     def _task(self, job: SlurmJob, snapshot: Path, name: str, number: int) -> Task:
         root = str(self.root.absolute())
@@ -213,6 +218,8 @@ def _environment(snapshot: Path) -> tuple[list[str], list[str]]:
     """
     before = [f"export {JOB_START}=$(date +%s)", f"export {SOURCE}={shlex.quote(str(snapshot))}"]
     path = os.pathsep.join([str(snapshot), *filter(None, sys.path[:1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # Compiled modules that lie in the copy may be anybody's; a job has its own, or none.
+    before.append('export PYTHONPYCACHEPREFIX="${XDG_CACHE_HOME:-$HOME/.cache}/feature_lazy/pycache"')
     after = [f"export PYTHONPATH={shlex.quote(path)}", "export PYTHONSAFEPATH=1", "export SLURM_EXPORT_ENV=ALL"]
     return before, after
 

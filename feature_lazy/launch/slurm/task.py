@@ -67,6 +67,18 @@ class Task:
             FeatureLazyError: the error of a job of one; or the source here is another one.
             StoppedError: something stopped it that is not for submitit.
         """
+        from feature_lazy.core.redaction import secret_errors
+
+        with secret_errors():  # submitit writes them down, and pickles them
+            return self._train()
+
+    def _train(self) -> list[str]:
+        """As ``__call__``.
+
+        Raises:
+            JobFailedError: see there.
+            StoppedError: see there.
+        """
         from feature_lazy.core.redaction import log_lines
         from feature_lazy.runs.progress import PROGRESS_FILE
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.quantity import Quantity
-from feature_lazy.settings.groups import Observable, target_problems
+from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.settings.sources import target_problems
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,20 +7,42 @@ trained there are ``owner-N.json``, ``checkpoint-N-HASH.safetensors`` and the ar
 ``error.txt``.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import probe
+from feature_lazy.core.files import probe, refuse_links, remove
 from feature_lazy.runs.history import History
-from feature_lazy.runs.reading import DONE, HISTORY, DamagedRunError, Run, load_run
+from feature_lazy.runs.reading import HISTORY, DamagedRunError, Run, is_done, load_run, reading
 from feature_lazy.runs.store import checkpoint
 from feature_lazy.runs.store.checkpoint import Checkpoint
 from feature_lazy.runs.store.claims import Claims
 from feature_lazy.runs.store.open_run import OpenRun, Shadow, Together, writing
 
 __all__ = ["Checkpoint", "Claims", "OpenRun", "Shadow", "Store", "Together"]
+
+
+LINKLESS = ("runs", "plans", "slurm", "sources", "wandb", "tensorboard", "tracking", "train.log", "multirun.yaml")
+"""What a results folder must not have as links, which a stranger may have made: other programs, too, write there."""
+
+
+def refuse_linked(root: Path) -> None:
+    """Refuse a results folder with links where this program writes or removes.
+
+    Raises:
+        StoreError: one is a link, or that cannot be found out; the results folder itself may be.
+    """
+    try:
+        refuse_links(root, LINKLESS)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise StoreError(f"{error.filename} cannot be read now ({error.strerror}).") from error
+        raise StoreError(
+            f"{error.filename} is {error.strerror}: nothing is written or removed through it. To keep results "
+            "elsewhere, let the whole results folder be the link."
+        ) from error
 
 
 class Store:
@@ -38,18 +60,23 @@ class Store:
         """Create the results folder and write to it.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: it cannot be written, or has links where it must not.
         """
+        refuse_linked(self.root)
         try:
-            probe(self.root / "runs")
+            probe(self.root / "runs", below=self.root)
         except OSError as error:
             raise StoreError(
                 f"The results folder {self.root} cannot be written ({error.strerror}); choose another: output_dir=DIR."
             ) from error
 
     def is_done(self, run_id: str) -> bool:
-        """Whether a run is complete. A directory without ``done`` is what an interrupted job left."""
-        return (self.path(run_id) / DONE).exists()
+        """See ``reading.is_done``.
+
+        Raises:
+            UnreadableRunError: that cannot be found out now.
+        """
+        return is_done(self.path(run_id))
 
     def load(self, run_id: str) -> Run:
         """Read a run's manifest and check it.
@@ -72,16 +99,22 @@ class Store:
 
         Raises:
             DamagedRunError: there are checkpoints, and not one of them is whole.
+            UnreadableRunError: one cannot be read now.
         """
         folder, done = self.path(run_id), self.is_done(run_id)
-        files, found = checkpoint.paths(folder), []
+        with reading(folder, "checkpoint"):
+            files, found = checkpoint.paths(folder), []
         for path in files:
-            if (saved := checkpoint.read(path)) is not None:
-                # A complete run is only trained along, and adds no arrays.
-                mark = replace(saved.moment.history, arrays={}) if done else saved.moment.history
+            with reading(folder, path.name):
+                saved = checkpoint.read(path)
+            if saved is None:
+                continue
+            # A complete run is only trained along, and adds no arrays.
+            mark = replace(saved.moment.history, arrays={}) if done else saved.moment.history
+            with reading(folder, HISTORY):
                 history = History.up_to(folder / HISTORY, mark)
-                if history is not None:
-                    found.append((saved, history))
+            if history is not None:
+                found.append((saved, history))
         if files and not found:
             raise DamagedRunError(folder, f"none of its checkpoints ({', '.join(p.name for p in files)}) is whole")
         return found
@@ -95,4 +128,4 @@ class Store:
         with writing(self.path(run_id)):
             for path in checkpoint.paths(self.path(run_id)):
                 if path not in keep:
-                    path.unlink(missing_ok=True)
+                    remove(path, below=self.root)

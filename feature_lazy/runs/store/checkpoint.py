@@ -9,6 +9,7 @@ batch that goes on as it was, bit for bit, is put together again from checkpoint
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,9 +20,19 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from feature_lazy.core.files import read_regular, write_atomically
+from feature_lazy.core.files import exists, read_regular, read_stored, write_atomically
+from feature_lazy.core.memory import free_bytes
+from feature_lazy.core.shapes import NUMBER, OBJECT, TEXT, Items, Record
 from feature_lazy.runs.history import Mark
 
+MOMENT = Record(
+    {
+        "stamp": TEXT,
+        "batch": Items(TEXT),
+        "alive": Items(TEXT),
+        "history": Record({"rows": NUMBER, "size": NUMBER, "sha256": TEXT}, {"arrays": OBJECT}),
+    }
+)
 NAME = re.compile(r"checkpoint-(\d{1,9})-([0-9a-f]{16})\.safetensors")
 
 
@@ -61,15 +72,20 @@ def write(folder: Path, moment: Moment, arrays: Mapping[str, np.ndarray]) -> Pat
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     data = save(whole, metadata={"moment": json.dumps(asdict(moment))})
     path = folder / f"checkpoint-{_number(paths(folder)[:1]) + 1}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-    write_atomically(path, data)
-    if read_regular(path) != data:
+    write_atomically(path, data, below=folder.parents[1])
+    if read_regular(path, limit=len(data)) != data:
         raise OSError(5, "what was read back differs from what was written", str(path))
     return path
 
 
 def paths(folder: Path) -> list[Path]:
-    """Checkpoints of a run, the newest first."""
-    found = [(int(match[1]), path) for path in folder.glob("checkpoint-*") if (match := NAME.fullmatch(path.name))]
+    """Checkpoints of a run, the newest first.
+
+    Raises:
+        OSError: the folder cannot be read now.
+    """
+    names = os.listdir(folder) if exists(folder) else []
+    found = [(int(match[1]), folder / name) for name in names if (match := NAME.fullmatch(name))]
     return [path for _, path in sorted(found, reverse=True)]
 
 
@@ -78,21 +94,32 @@ def _number(newest: list[Path]) -> int:
 
 
 def read(path: Path) -> Checkpoint | None:
-    """A checkpoint, None if it is damaged."""
+    """A checkpoint, None if it is damaged, or gone.
+
+    Raises:
+        OSError: it cannot be read now, or does not fit into memory.
+    """
     match = NAME.fullmatch(path.name)
     try:
-        data = read_regular(path)
+        data = read_stored(path, limit=free_bytes())
         if match is None or hashlib.sha256(data).hexdigest()[:16] != match[2]:
             return None
         return Checkpoint(path, _moment(_metadata(data)), load(data))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         return None
 
 
 def _metadata(data: bytes) -> dict[str, Any]:
-    """The moment in a safetensors file, whose header is JSON behind its length."""
+    """The moment in a safetensors file, whose header is JSON behind its length.
+
+    Raises:
+        ValueError: it is none.
+    """
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return json.loads(header["__metadata__"]["moment"])
+    moment = json.loads(header["__metadata__"]["moment"])
+    if why := MOMENT.misfit(moment):
+        raise ValueError(why)
+    return moment
 
 
 def _moment(values: dict[str, Any]) -> Moment:

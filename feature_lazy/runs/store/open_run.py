@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import remove_temporaries, write_atomically
+from feature_lazy.core.files import remove, remove_temporaries, write_atomically
 from feature_lazy.runs.history import History, Row, append, settle
 from feature_lazy.runs.reading import DONE, ERROR, HISTORY, MANIFEST, OUTPUTS, SCHEMA_VERSION, checksum
 from feature_lazy.runs.series import KINDS, stored_name
@@ -42,13 +42,14 @@ class Shadow:
     """A member that is trained along and not stored: it is done, and was part of a batch that goes on as it was.
 
     Attributes:
-        path: directory of its run.
+        path: directory of its run, ``root/runs/ID``.
+        root: the results folder.
         history: its observations so far.
     """
 
     def __init__(self, path: Path) -> None:
         """Take a run's directory."""
-        self.path, self.history = path, History()
+        self.path, self.root, self.history = path, path.parents[1], History()
 
     def observe(self, row: Row, arrays: Mapping[str, np.ndarray] = NO_ARRAYS) -> None:
         """Add an observation, with its arrays by name."""
@@ -92,10 +93,11 @@ class OpenRun(Shadow):
         self.description, self.history = dict(description), history
         with self._writing():
             for name in WRITTEN:
-                remove_temporaries(self.path, name)
+                remove_temporaries(self.path, name, below=self.root)
             self._write_manifest({}, {}, sync=False)
-            (self.path / ERROR).unlink(missing_ok=True)
-            settle(self.path / HISTORY, history.data)
+            remove(self.path / ERROR, below=self.root)
+            # Anew and not continued: what lies there may be a link, or have a second name in somebody's backup.
+            write_atomically(self.path / HISTORY, bytes(history.data), below=self.root)
             history.keep_arrays(self.path)
 
     def observe(self, row: Row, arrays: Mapping[str, np.ndarray] = NO_ARRAYS) -> None:
@@ -106,7 +108,7 @@ class OpenRun(Shadow):
         """
         with self._writing():
             self.history.add_arrays(arrays)
-            append(self.path / HISTORY, self.history.add(row))
+            append(self.path / HISTORY, self.history.add(row), below=self.root)
 
     def checkpoint(self, stamp: str, batch: Together, arrays: Mapping[str, np.ndarray]) -> Path:
         """See ``Shadow.checkpoint``.
@@ -115,7 +117,7 @@ class OpenRun(Shadow):
             StoreError: it cannot be written.
         """
         with self._writing():
-            settle(self.path / HISTORY, self.history.data)
+            settle(self.path / HISTORY, self.history.data, below=self.root)
             self.history.settle_arrays()
         return super().checkpoint(stamp, batch, arrays)
 
@@ -145,27 +147,27 @@ class OpenRun(Shadow):
         files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         with self._writing():
             for name, data in contents.items():
-                write_atomically(self.path / name, data)
+                write_atomically(self.path / name, data, below=self.root)
             for kind, series in self.history.arrays.items():
                 if series.entries:
                     files[stored_name(kind)] = series.finish(self.path / stored_name(kind))
             text = self._write_manifest(summary, files, sync=True)
-            write_atomically(self.path / DONE, hashlib.sha256(text).hexdigest().encode())
+            write_atomically(self.path / DONE, hashlib.sha256(text).hexdigest().encode(), below=self.root)
             for series in self.history.arrays.values():
-                series.path.unlink(missing_ok=True)
+                remove(series.path, below=self.root)
         self.lease.release(done=True)
 
     @contextmanager
     def _writing(self) -> "Iterator[None]":
-        self.lease.check()
         with writing(self.path):
+            self.lease.check()
             yield
 
     def _write_manifest(self, summary: Mapping[str, Any], files: Mapping[str, str], *, sync: bool) -> bytes:
         head = {"schema": SCHEMA_VERSION, "run_id": self.path.name}
         manifest = _finite({**head, **self.description, "summary": dict(summary), "files": dict(files)})
         text = json.dumps({**manifest, "sha256": checksum(manifest)}, indent=1, allow_nan=False).encode()
-        write_atomically(self.path / MANIFEST, text, sync=sync)
+        write_atomically(self.path / MANIFEST, text, below=self.root, sync=sync)
         return text
 
 

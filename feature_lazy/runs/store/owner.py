@@ -16,7 +16,7 @@ class Owner:
         pid: its process id.
         birth: when the process started, in ticks since the machine did; tells it from a later one with its number.
         machine: this start of this machine and its process numbers: only within one can a pid be asked for.
-        job: SLURM job id, or empty.
+        job: SLURM job id, of a task of an array ``ARRAY_TASK``; or empty.
         restart: how often SLURM has restarted the job.
         released: whether it gave the run back.
     """
@@ -59,9 +59,15 @@ def this_process() -> Owner:
         pid=pid,
         birth=_birth(pid),
         machine=_machine(),
-        job=os.environ.get("SLURM_JOB_ID", ""),
+        job=slurm_job(),
         restart=int(os.environ.get("SLURM_RESTART_COUNT", "0") or 0),
     )
+
+
+def slurm_job() -> str:
+    """The SLURM job that this process is part of, as the queue shows it; empty outside of one."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID", "") for name in ("JOB", "TASK"))
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
 @cache

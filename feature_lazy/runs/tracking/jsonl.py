@@ -31,13 +31,13 @@ class JsonLines:
     def start(self, cell: Cell, rows: Sequence[Row]) -> None:
         """See ``Tracker.start``; the file begins anew from the rows."""
         lines = [_line({"run_id": cell.run_id, **cell.columns}), *(_step(step, row) for step, row in enumerate(rows))]
-        write_atomically(self._path(cell), b"".join(lines))
+        write_atomically(self._path(cell), b"".join(lines), below=self.folder.parent)
 
     def log(self, cell: Cell, step: int, row: Row) -> None:
-        append(self._path(cell), _step(step, row))
+        append(self._path(cell), _step(step, row), below=self.folder.parent)
 
     def finish(self, cell: Cell, summary: Mapping[str, Any]) -> None:
-        append(self._path(cell), _line({"summary": dict(summary)}))
+        append(self._path(cell), _line({"summary": dict(summary)}), below=self.folder.parent)
 
     def _path(self, cell: Cell) -> Path:
         return self.folder / f"{cell.run_id}.jsonl"

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from feature_lazy.settings.groups import Tracking, custom_problems
+from feature_lazy.settings.groups import Tracking
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.settings.sources import custom_problems
 
 if TYPE_CHECKING:
     from feature_lazy.runs.tracking.interface import Tracker

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import read_regular, write_atomically
+from feature_lazy.core.files import read_regular, set_time, write_atomically
+from feature_lazy.core.shapes import ANYTHING, NOTHING, TEXT, Items, Record
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.survey import Entry, Survey
 from feature_lazy.runs.tracking.ensemble import Ensemble, MeanTracker
@@ -17,6 +18,13 @@ from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.runs.tracking.replay import cell_of, replay
 from feature_lazy.runs.tracking.wandb import Place, Wandb, offline_folders
 from feature_lazy.settings.cells import Cell
+
+_TEXT = TEXT | NOTHING
+_TEXTS = Items(TEXT) | NOTHING
+PLACE = Record(
+    known={"project": _TEXT, "entity": _TEXT, "group": _TEXT, "tags": _TEXTS, "artifacts": _TEXTS}, rest=ANYTHING
+)
+"""What a stored configuration says of where its run is shown."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +109,16 @@ def parcels(found: Survey, chosen: Sequence[Entry], *, everything: bool) -> list
 def _wandb_config(tracking: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The keys of W&B in a stored configuration, None if it did not use it."""
     if tracking.get("kind") == "several":
-        tracking = tracking.get("wandb", {}) if "wandb" in tracking.get("sinks", []) else {}
+        own, sinks = tracking.get("wandb"), tracking.get("sinks")
+        if not (isinstance(own, Mapping) and isinstance(sinks, list) and "wandb" in sinks):
+            return None
+        tracking = own
     return tracking if tracking.get("kind") == "wandb" and tracking.get("mode") != "disabled" else None
 
 
 def _place(config: Mapping[str, Any], root: Path) -> Place:
+    if PLACE.misfit(dict(config)):
+        config = {}  # none that this program has written
     group = config.get("group") or root.resolve().name
     return Place(
         config.get("project") or "feature_lazy",
@@ -142,9 +155,10 @@ class Sender:
                 reached, rows = tracker.reached(parcel.cell), tracker.steps.get(parcel.run_id, 0)
             if reached < rows:
                 return f"The server has {reached} of {rows} observations; repeat the command."
-            write_atomically(self._note(parcel), json.dumps(self._said(parcel)).encode())
+            write_atomically(self._note(parcel), json.dumps(self._said(parcel)).encode(), below=self.root)
             for folder in offline_folders(self.root, parcel.run_id):
-                (folder / f"run-{parcel.run_id}.wandb.synced").touch()  # what `wandb sync` leaves, and looks for
+                # What `wandb sync` leaves, and looks for.
+                set_time(folder / f"run-{parcel.run_id}.wandb.synced", below=self.root)
         except Exception as error:
             return reason(error, parcel.place)
         return None

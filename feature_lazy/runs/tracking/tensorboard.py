@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.files import listed, make_folder, remove
 from feature_lazy.runs.history import Row
 from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.settings.cells import Cell
@@ -37,8 +38,9 @@ class TensorBoard:
 
     def start(self, cell: Cell, rows: Sequence[Row]) -> None:
         folder = self.folder / cell.run_id
-        for path in folder.glob("events.out.tfevents.*"):
-            path.unlink()
+        make_folder(folder, below=self.folder.parent)
+        for path in listed(folder, "events.out.tfevents.*"):
+            remove(path, below=self.folder.parent)
         writer = self.open[cell.run_id] = self.writer(str(folder))
         writer.add_text("run", f"{cell.label}\n\n{json.dumps(cell.columns, ensure_ascii=False)}")
         for step, row in enumerate(rows):

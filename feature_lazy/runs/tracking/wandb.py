@@ -7,15 +7,15 @@ its folder by one that begins with the observations of the store. Online, the se
 
 import logging
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.runs.history import Row
-from feature_lazy.runs.tracking.artifacts import upload
+from feature_lazy.runs.tracking.artifacts import files, upload
 from feature_lazy.runs.tracking.options import Tracked
 from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.settings.cells import Cell
@@ -66,6 +66,11 @@ class Place:
     tags: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """For a person who is asked whether to send something there."""
+        files = f", with {', '.join(self.artifacts)} of each run" if self.artifacts else ""
+        return f"project {self.project!r} of {repr(self.entity) if self.entity else 'your default entity'}{files}"
+
 
 class TakenError(RuntimeError):
     """The server has a run with this id and another configuration."""
@@ -100,7 +105,7 @@ class Wandb:
         Raises:
             Exception: whatever W&B raises; online only without ``fallback``.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder / "wandb", below=self.folder)
         try:
             run = self._begin(cell)
         except Exception as error:
@@ -143,7 +148,7 @@ class Wandb:
         config = {**cell.columns, "label": cell.label, "cell": group_key(cell), "science": cell.config}
         if not self.online:
             for folder in offline_folders(self.folder, cell.run_id):
-                shutil.rmtree(folder)
+                remove_folder(folder, below=self.folder)
         run = self.wandb.init(
             id=cell.run_id,
             name=cell.label,
@@ -191,8 +196,7 @@ class Wandb:
             return
         try:
             run.summary.update({**summary, **({"test/error_min": best} if math.isfinite(best) else {})})
-            folder = self.root / "runs" / cell.run_id
-            found = [folder / name for name in self.place.artifacts if (folder / name).exists()]
+            found = files(self.root / "runs" / cell.run_id, self.place.artifacts)
             refusal = upload(run, cell, found, wait=self.online) if found and self.uploads else None
         finally:
             run.finish()

@@ -1,5 +1,6 @@
 """Figures of any sweep: each function takes the table of ``table.read`` and returns a matplotlib figure."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.study.crossings import crossings
 from feature_lazy.study.figures.axes import guide
+from feature_lazy.study.figures.saving import save_figure
 from feature_lazy.study.figures.style import COLOURS, SQRT_H_ALPHA, STYLE, look
 from feature_lazy.study.grid import edges
 from feature_lazy.study.labels import others, quantities
@@ -168,6 +170,8 @@ def output_growth(table: pd.DataFrame) -> Figure | None:
     return figure
 
 
+ODD = re.compile(r"[^\w.-]")
+"""What of a name is no part of a file's."""
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure | None]] = {
     "phase_diagram": phase_diagram,
     "kernel_change": kernel_change,
@@ -195,19 +199,20 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw every figure that the sweep can show, as ``folder/NAME.png``; those that need more are left out.
 
     To these comes one for each number that only the runs themselves know: an observable of the user's own.
+
+    Raises:
+        StoreError: they cannot be written; links below the folder that holds ``folder`` are refused.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     with plt.rc_context(STYLE):
         for name, function in FIGURES.items():
             figure = function(table) if name not in NEEDS or table[NEEDS[name]].notna().any() else None
             if figure is not None:
-                figure.savefig(folder / f"{name}.png")
+                written.append(save_figure(figure, folder / f"{name}.png", below=folder.parent))
                 plt.close(figure)
-                written.append(folder / f"{name}.png")
         for name, quantity in others(table.columns, quantities(table["run"])).items():
             figure = observable(table, name, quantity)
-            written.append(folder / f"{name.replace('/', '_')}.png")
-            figure.savefig(written[-1])
+            path = folder / f"{ODD.sub('_', name)[:100]}.png"
+            written.append(save_figure(figure, path, below=folder.parent))
             plt.close(figure)
     return written

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from feature_lazy.core.tables import csv_of
 from feature_lazy.study.figures.axes import guide, tidy
 from feature_lazy.study.figures.pgf import save_pgf
+from feature_lazy.study.figures.saving import save_bytes, save_figure
 from feature_lazy.study.figures.style import look
 
 FORMATS = ("pdf", "png", "pgf")
@@ -146,24 +148,31 @@ class Sheet:
             width, height = self.figure.get_size_inches()
             self.figure.set_size_inches(width, height + 0.11 * len(lines))
 
-    def save(self, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[list[Path], list[str]]:
+    def save(
+        self, folder: Path, formats: Sequence[str] = FORMATS, *, below: Path | None
+    ) -> tuple[list[Path], list[str]]:
         """Write the figure in all formats that can be written here, and its data as CSV.
+
+        Args:
+            folder: where.
+            formats: of the picture.
+            below: see ``core.files``.
 
         Returns:
             The files, and a sentence for each format that was left out.
+
+        Raises:
+            StoreError: they cannot be written.
         """
         self.finish()
-        folder.mkdir(parents=True, exist_ok=True)
         written, left_out = [], []
         for kind in formats:
             path = folder / f"{self.name}.{kind}"
-            if kind == "pgf":
-                if why := save_pgf(self.figure, path):
-                    left_out.append(why)
-                    continue
+            if kind != "pgf":
+                written.append(save_figure(self.figure, path, below=below))
+            elif why := save_pgf(self.figure, path, below=below):
+                left_out.append(why)
             else:
-                self.figure.savefig(path)
-            written.append(path)
-        path = folder / f"{self.name}.csv"
-        self.data().to_csv(path, index=False)
-        return [*written, path], left_out
+                written.append(path)
+        written.append(save_bytes(folder / f"{self.name}.csv", csv_of(self.data()), below=below))
+        return written, left_out

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.files import write_atomically
 from feature_lazy.runs.survey import State, Survey, survey
 from feature_lazy.study import law as registry
 from feature_lazy.study.laws import contrasts, laws, pairs, source
@@ -58,9 +59,7 @@ def write_report(folder: Path, output: Path | None = None, named: Sequence[str] 
     text = page.render(payload, {**_common(found), "groups": [text for _, text in parts], **kinds})
     path = output or folder / "report.html"
     try:
-        temporary = path.with_name(f".{path.name}.partial")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_atomically(path, text.encode(errors="replace"), below=None if output else folder)
     except OSError as error:
         raise StoreError(f"The report {path} cannot be written ({error.strerror}).") from error
     return path

@@ -102,18 +102,28 @@ def repeat(entries: Sequence[Entry], output: str) -> list[str]:
 
 
 def _command(configs: Sequence[dict[str, Any]], output: str) -> str:
-    words = ["python train.py -m"]
+    return shlex.join(["python", "train.py", "-m", *_overrides(configs), f"output_dir={output}"])
+
+
+def _overrides(configs: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """Every key of some configurations that differ in the swept ones alone, as words for Hydra and not for a shell."""
     for group, content in configs[0].items():
         if not isinstance(content, dict):
-            words.append(f"{group}={_hydra(content)}")
+            yield f"{group}={_hydra(content)}"
             continue
-        words += [f"{group}={content['kind']}"] if "kind" in content else []
+        if "kind" in content:
+            yield f"{group}={_hydra(content['kind'])}"
         for key, value in _flat(content):
-            if key == "kind":
-                continue
-            swept = sorted({config[group][key] for config in configs}) if (group, key) in SWEPT else [value]
-            words.append(shlex.quote(f"{group}.{key}={','.join(map(_hydra, swept))}"))
-    return " ".join([*words, f"output_dir={output}"])
+            if key != "kind":
+                swept = _distinct(config[group].get(key) for config in configs)
+                yield f"{group}.{key}={','.join(map(_hydra, swept if (group, key) in SWEPT else [value]))}"
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """Each value once, numbers by size; a stranger's configuration may have something else."""
+    each = {json.dumps(value): value for value in values}
+    numbers = all(isinstance(value, int | float) for value in each.values())
+    return sorted(each.values()) if numbers else [each[text] for text in sorted(each)]
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -8,6 +8,8 @@ hydra/launcher=slurm_cpu. 'feature-lazy systems' lists the names.
 import argparse
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.terminal import console, say
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -61,23 +63,22 @@ def _one(sweep: "Sweep", output_dir: str, more: list[str]) -> bool:
 
     system, folder = sweep.system, Path(output_dir or sweep.folder)
     given = ["-m", *sweep.overrides(), f"output_dir={folder}", *more]
-    print(f"{system.folder} (arXiv:{system.paper}): {system.claim}\nfeature-lazy train {shlex.join(given)}", flush=True)
+    say(f"{system.folder} (arXiv:{system.paper}): {system.claim}\nfeature-lazy train {shlex.join(given)}")
     left = unfinished(folder) if train(given) else "a job failed"
     if left:
-        print(f"{system.folder}: {left}; repeat the command to go on, and to judge what is done then.")
+        say(f"{system.folder}: {left}; repeat the command to go on, and to judge what is done then.")
         return False
     return _judged(system, folder)
 
 
 def _judged(system: "System", folder: "Path") -> bool:
-    from rich.console import Console
 
     from feature_lazy.study.terminal import WIDE, law_table
     from feature_lazy.study.verdict import AGREES, unmeasured
     from feature_lazy.systems.reproduce import judge
 
-    found, console = judge(system, folder), Console()
-    console.print(law_table(found, f"{system.folder}: {folder}", narrow=console.width < WIDE))
+    found, out = judge(system, folder), console()
+    out.print(law_table(found, f"{system.folder}: {folder}", narrow=out.width < WIDE))
     for sentence in unmeasured(found):
-        console.print(sentence, highlight=False)
+        out.print(sentence, highlight=False)
     return all(row.verdict == AGREES for row in found)

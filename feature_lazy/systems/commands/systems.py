@@ -3,6 +3,8 @@
 import argparse
 import textwrap
 
+from feature_lazy.core.terminal import say
+
 WIDTH = 80
 
 
@@ -16,7 +18,7 @@ def call(options: argparse.Namespace) -> int:
 
     for system in systems():
         head = f"{system.folder}  arXiv:{system.paper}  {system.state}"
-        print(head)
-        print(textwrap.fill(system.claim, WIDTH, initial_indent="  ", subsequent_indent="  "))
-        print(f"  {system.command}  # about {system.seconds:.0f} s of one core")
+        say(head)
+        say(textwrap.fill(system.claim, WIDTH, initial_indent="  ", subsequent_indent="  "))
+        say(f"  {system.command}  # about {system.seconds:.0f} s of one core")
     return 0
