@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.words import any_terminal
 
 SECRET = re.compile(
     r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|PWD|SSHPASS|CREDENTIAL|AUTH|COOKIE|JWT|BEARER|WEBHOOK|PRIVATE|SIGNATURE"
@@ -99,6 +100,7 @@ def clean(text: str) -> str:
 
 def log_lines() -> None:
     """Log to standard output, dated, for processes that Hydra has not set up."""
+    any_terminal()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

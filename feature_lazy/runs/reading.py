@@ -33,7 +33,8 @@ DONE = "done"
 CHOSEN = ("dataset", "labels", "architecture", "parametrisation", "activation", "loss", "dynamics")
 COLUMNS = Record(
     dict.fromkeys(("h", "sqrt_h_alpha", "seed"), NUMBER),
-    {**dict.fromkeys(("alpha", "P", "L"), NUMBER), **dict.fromkeys(CHOSEN, TEXT)},
+    # What a user's own network does not have is null: its layers are not known.
+    {"alpha": NUMBER, **dict.fromkeys(("P", "L"), NUMBER | NOTHING), **dict.fromkeys(CHOSEN, TEXT | NOTHING)},
     rest=SCALAR,
 )
 """What runs are sorted by."""

@@ -43,11 +43,13 @@ class Sweep:
     def table(self) -> "pd.DataFrame":
         """A row for each run, in the order of ``runs``: its id, its columns (h, alpha, seed, …) and its summary.
 
-        Columns that mean nothing to a run's network are empty.
+        Columns that mean nothing to a run's network are empty; one in which no run has a value is NaN.
         """
         import pandas as pd  # half a second to import: only for tables
 
-        return pd.DataFrame([{"run_id": run.run_id, **_read_by_its_network(run), **run.summary} for run in self.runs])
+        rows = [{"run_id": run.run_id, **_read_by_its_network(run), **run.summary} for run in self.runs]
+        table = pd.DataFrame(rows)
+        return table.astype(dict.fromkeys(table.columns[table.isna().all()], float)) if len(table) else table
 
     def histories(self, names: Sequence[str] | None = None) -> "pd.DataFrame":
         """Every observation of every run as one tidy table: a row for each, with the run's id and keys.

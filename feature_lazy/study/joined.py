@@ -33,8 +33,8 @@ def alike(table: pd.DataFrame, pop: Pop) -> list[list[tuple[Any, pd.DataFrame]]]
     """
     table = table.reset_index(drop=True)  # tables of several kinds count from 0 each
     groups: dict[str, dict[str, tuple[Any, list[int]]]] = {}
-    for i, run in enumerate(table["run"]):
-        config = copy.deepcopy(of_kind(run))
+    for i, whole in enumerate(of_kind(list(table["run"]))):
+        config = copy.deepcopy(whole)
         if (value := pop(config)) is not None:
             same = groups.setdefault(json.dumps(config, sort_keys=True), {})
             same.setdefault(json.dumps(value, sort_keys=True), (value, []))[1].append(i)

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
@@ -9,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import clean
+from feature_lazy.core.words import counted
 from feature_lazy.runs.changed import beside
 from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
@@ -33,6 +36,21 @@ class Planning:
     def plans(self) -> bool:
         """Whether what is asked for is to be written down: it is to be trained."""
         return True
+
+
+@dataclass
+class Told(JobReturn):
+    """A result whose failure has been said: who asks for its value ends the process, and Hydra says nothing again."""
+
+    @property
+    def return_value(self) -> Any:
+        if self.status is JobStatus.FAILED:
+            raise SystemExit(1)
+        return super().return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
 
 
 class SweepJob:
@@ -85,6 +103,21 @@ def warn_of_unobserved(jobs: Sequence[SweepJob]) -> None:
     wanted = [(asked(job.config.observe), job.done.get(cell.run_id)) for job in jobs for cell in job.cells]
     for sentence in unobserved(wanted):
         log.warning("%s", sentence)
+
+
+def say_failures(results: Sequence[JobReturn]) -> list[JobReturn]:
+    """Log why jobs failed, each reason once, and return the results as ``Told``."""
+    reasons: dict[str, list[JobReturn]] = {}
+    for result in results:
+        if result.status is JobStatus.FAILED:
+            reasons.setdefault(reason(result), []).append(result)
+    for why, failed in reasons.items():
+        more = f", and {counted(len(failed) - 1, 'other job')}" if len(failed) > 1 else ""
+        log.error("Failed: %s%s\n  %s", " ".join(failed[0].overrides or ()), more, why)
+    if reasons:
+        number = sum(map(len, reasons.values()))
+        log.error("%d of %s failed; repeat the command to train what is missing.", number, counted(len(results), "job"))
+    return [Told(**{f.name: getattr(result, f.name) for f in fields(JobReturn)}) for result in results]
 
 
 def reason(result: JobReturn) -> str:
