@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = (*SHARED, "figure", "list")
     if given and given[0] not in (*known, "-h", "--help"):
         if len(given) > 1 or not Path(given[0]).is_dir():
-            sys.exit(f"{given[0]}: neither a results folder nor a command; the commands are {', '.join(known)}.")
+            say(f"{given[0]}: neither a results folder nor a command; the commands are {', '.join(known)}.", error=True)
+            sys.exit(1)
         given = ["figures", *given]  # python -m analysis DIR
     options = _parser().parse_args(given)
     try:
