@@ -150,9 +150,10 @@ def check_chosen(arguments: Sequence[str]) -> None:
     """Refuse a key of an option that is not the chosen one, and name the options that have it.
 
     Raises:
-        ConfigError: such a key.
+        ConfigError: such a key, or one that the chosen network does not read.
     """
     overrides = _parsed(arguments)
+    _check_read(overrides)
     for override in overrides:
         group, _, key = override.key_or_group.removeprefix("+").partition(".")
         if group not in GROUPS or not key:
@@ -167,6 +168,24 @@ def check_chosen(arguments: Sequence[str]) -> None:
             raise ConfigError(
                 f"{override.input_line}: {group}={', '.join(chosen)} has no key {key!r}; choose it: {choices}."
             )
+
+
+def _check_read(overrides: Sequence[Override]) -> None:
+    """Refuse what a person has written for a network that does not read it: the id would be another, the numbers not.
+
+    Of what is composed it is not known who wrote it; a stored run that has such a key is trained on as it was.
+
+    Raises:
+        ConfigError: a group, or a key in it, that none of the chosen architectures reads.
+    """
+    names = _chosen("architecture", overrides)
+    made = [options("architecture")[name] for name in names if name in options("architecture")]
+    if not made or len(made) < len(names):
+        return
+    for override in overrides:
+        group = override.key_or_group.removeprefix("+").partition(".")[0]
+        if all(group in architecture.unread for architecture in made) and not override.is_delete():
+            raise ConfigError(made[0].ignores(override.input_line or "", group))
 
 
 def _chosen(group: str, overrides: Sequence[Override]) -> list[str]:

@@ -37,6 +37,7 @@ CELL = [H, X, "seed"]
 """Columns that tell the runs of one kind apart."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
+CONTENT = "dataset.content"
 GRID = AXES
 """Groups of the configuration that may differ from run to run of one figure."""
 
@@ -124,7 +125,17 @@ def _settings(table: pd.DataFrame) -> pd.DataFrame:
     configs = [of_kind(run) for run in table["run"]]
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).isin((list, dict)).any() else column)
+    keys[CONTENT] = _contents(table["run"])
     return table[[name for name in SETTING if name in table]].join(keys)
+
+
+def _contents(runs: pd.Series) -> pd.Series:
+    """Fingerprints of data that should be the same and are not; None where there is nothing to tell apart."""
+    data = [{k: v for k, v in run.config.get("dataset", {}).items() if k != "content"} for run in runs]
+    made = [repr((one, run.config.get("labels"))) for one, run in zip(data, runs, strict=True)]
+    found = pd.Series([run.inputs.get("data") for run in runs], index=runs.index, dtype=object)
+    several = found.groupby(made).transform("nunique") > 1
+    return found.where(several, None)
 
 
 def of_kind(run: Run) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import clean
+from feature_lazy.runs.changed import beside
 from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
@@ -46,7 +47,14 @@ class SweepJob:
 
     def composed(self) -> DictConfig:
         """The whole configuration, Hydra's node included."""
-        return self.composer.composed(self.overrides)
+        config = self.composer.composed(self.overrides)
+        if self.config.dataset.content:
+            OmegaConf.update(config, "dataset.content", self.config.dataset.content)
+        return config
+
+    def take(self, config: Config) -> None:
+        """Train another configuration in place of the one that was composed."""
+        self.config, self.cells = config, cells(config)
 
     def settle(self) -> JobReturn:
         """The result if it needs no training, because all is done, or a stored run is damaged; else UNKNOWN."""
@@ -59,6 +67,17 @@ class SweepJob:
             # Of a kind that Hydra shows without a traceback: the sentence says it all.
             result.status, result.return_value = JobStatus.FAILED, CompactHydraException(clean(str(error)))
         return result
+
+
+def settled(jobs: Sequence[SweepJob]) -> list[JobReturn]:
+    """The result of each job, as far as it is known; where a user's own data have changed, of runs on those of now."""
+    try:
+        for job, config in zip(jobs, beside([job.config for job in jobs]), strict=True):
+            job.take(config)
+    except FeatureLazyError as error:
+        # A damaged run is named by its own job; data that cannot be made fail in each.
+        log.warning("Whether the data have changed since is not known: %s", error)
+    return [job.settle() for job in jobs]
 
 
 def warn_of_unobserved(jobs: Sequence[SweepJob]) -> None:

@@ -25,7 +25,7 @@ from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, warn_of_unobserved
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, settled, warn_of_unobserved
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class LocalLauncher(Planning, Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
-        results = [job.settle() for job in jobs]
+        results = settled(jobs)
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         total = sum(counts.values())

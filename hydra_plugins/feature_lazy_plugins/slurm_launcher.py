@@ -23,7 +23,7 @@ from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import BUDGETS
 from feature_lazy.settings.cells import Cell
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, warn_of_unobserved
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, settled, warn_of_unobserved
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class SlurmLauncher(Planning, StockLauncher):
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
         try:
             settings = Settings.of(self.params)
-            results = [job.settle() for job in jobs]
+            results = settled(jobs)
             warn_of_unobserved(jobs)
             for root in dict.fromkeys(job.config.output_dir for job in jobs):
                 here = [

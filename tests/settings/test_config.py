@@ -152,7 +152,7 @@ REFUSED = {
     "architecture=custom architecture.target=math.sin": "architecture.target=math.sin: module 'math' has no source in "
     "Python: a target must be written in it.",
     "architecture=custom architecture.target=tests.arrays.normal parametrisation=mup": "parametrisation=mup: "
-    "architecture=custom scales its own weights; leave parametrisation=ntk, which changes nothing in it.",
+    "architecture=custom scales its own weights; leave parametrisation out, which changes nothing.",
     "device=gpu": "device=gpu: must be cpu, cuda or cuda:N.",
     "memory_limit=3parsecs": "memory_limit=3parsecs: must be a positive size such as 500MB or 2GiB.",
 }

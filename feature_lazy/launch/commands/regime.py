@@ -38,6 +38,7 @@ def call(options: argparse.Namespace) -> int:
     import torch
 
     from feature_lazy.measure.regime import regime
+    from feature_lazy.networks.initial import initial_weights
     from feature_lazy.runs.batch import build
     from feature_lazy.settings.cells import sqrt_h_alpha
     from feature_lazy.settings.overrides import composed
@@ -48,7 +49,9 @@ def call(options: argparse.Namespace) -> int:
         torch.set_num_threads(config.threads)
     batch = build(config)
     data, network, n = batch.dataset, batch.architecture, config.observe.kernel.probe or config.observe.n_test
-    weights = {name: weight.to(data.x_train) for name, weight in network.init(batch.cells[0].seed).items()}
+    weights = {
+        name: weight.to(data.x_train) for name, weight in initial_weights(network.init, batch.cells[0].seed).items()
+    }
     found = regime(
         network,
         weights,
