@@ -150,6 +150,6 @@ def largest_gap(pairs: pd.DataFrame, name: str = "F_test") -> pd.Series:
     for run, other in zip(pairs["run"], pairs["run_other"], strict=True):
         (t, one), (s, two) = run.over_time(name), other.over_time(name)
         _, i, j = np.intersect1d(t, s, return_indices=True)
-        squares = np.square(one[i] - two[j]).reshape(len(i), -1).mean(1)
-        gaps.append(float(np.sqrt(squares.max())) if len(i) else np.nan)
+        squares = [np.square(one[a] - two[b]).mean() for a, b in zip(i, j, strict=True)]
+        gaps.append(np.sqrt(max(squares, default=np.nan)))
     return pd.Series(gaps, index=pairs.index, dtype=float)
