@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.redaction import clean
 from feature_lazy.core.terminal import say
 from feature_lazy.core.words import any_terminal
 from feature_lazy.launch.commands import add, modules
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = (*SHARED, "figure", "list")
     if given and given[0] not in (*known, "-h", "--help"):
         if len(given) > 1 or not Path(given[0]).is_dir():
-            sys.exit(f"{given[0]}: neither a results folder nor a command; the commands are {', '.join(known)}.")
+            sys.exit(clean(f"{given[0]}: neither a results folder nor a command; the commands are {', '.join(known)}."))
         given = ["figures", *given]  # python -m analysis DIR
     options = _parser().parse_args(given)
     try:
