@@ -33,7 +33,7 @@ DONE = "done"
 CHOSEN = ("dataset", "labels", "architecture", "parametrisation", "activation", "loss", "dynamics")
 COLUMNS = Record(
     dict.fromkeys(("h", "sqrt_h_alpha", "seed"), NUMBER),
-    {**dict.fromkeys(("alpha", "P", "L"), NUMBER), **dict.fromkeys(CHOSEN, TEXT)},
+    {**dict.fromkeys(("alpha", "P"), NUMBER), "L": NUMBER | NOTHING, **dict.fromkeys(CHOSEN, TEXT)},
     rest=SCALAR,
 )
 """What runs are sorted by."""
