@@ -48,7 +48,9 @@ def _pattern(values: frozenset[str]) -> re.Pattern[str] | None:
     """What finds secrets in any of the ways in which text has them; None if there are none."""
     whole = {value.strip() for value in values if len(value.strip()) >= SHORTEST}
     lines = {line.strip() for value in whole for line in value.splitlines() if len(line.strip()) >= LINE}
-    found = {written for value in whole | lines for written in _written(value) if len(written) >= SHORTEST}
+    # Twice: an error quotes a message in which the secret stands quoted.
+    once = {written for value in whole | lines for written in _written(value)}
+    found = {again for written in once for again in _written(written) if len(again) >= SHORTEST}
     return re.compile("|".join(map(re.escape, sorted(found, key=len, reverse=True)))) if found else None
 
 
