@@ -12,7 +12,6 @@ from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.measure.follow import follow
-from feature_lazy.measure.regime import regime
 from feature_lazy.networks.generic import Generic
 from tests.arrays import normal
 
@@ -95,13 +94,13 @@ def test_opposite_labels_among_others_end_where_all_of_the_force_is_rounding():
     """Once the others are fit by far; t is then far from where doubles end."""
     x, y = opposite(X, Y)
     weights = {"a": normal(4, 6, seed=1), "b": normal(6, 6, seed=2), "c": normal(6, seed=3)}
-    found = follow(smooth, weights, (x, y), alpha=0.1, times=[])
+    found = follow(smooth, weights, (x, y), alpha=0.1, times=[], t_end=1e20)
     assert found.outcome is Outcome.STATIONARY
     assert 1 < float(found.t[-1]) < 1e20
     margins = found.F_train[-1] * y
     assert float(margins[2:].min()) > 1
     # Between −1 and 1 the two push equally: soft hinges are straight there, up to e^{−20}.
-    assert float(margins[0]) == -float(margins[1])
+    assert float(margins[0]) == pytest.approx(-float(margins[1]), abs=1e-12)
     assert abs(float(margins[0])) < 1
 
 
@@ -133,7 +132,3 @@ def test_python_says_so_too():
     trajectory = follow(relu, DEAD, (X, Y), alpha=1.0, test=X)
     assert trajectory.outcome is Outcome.STATIONARY
     assert trajectory.t.tolist() == [0]
-    x, y = opposite(X[:2], Y[:2])
-    found = regime(relu, WEIGHTS, (x, y), (X, None), alpha=1.0, others=[10.0])
-    assert {row.outcome for row in found.rows} == {"stationary"}
-    assert "ended with stationary before every pattern was fit" in found.words
