@@ -7,6 +7,7 @@ from pathlib import Path
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import any_terminal
 from feature_lazy.launch.commands import add, modules
 
 SHARED = ("figures", "laws", "report", "dashboard")
@@ -16,8 +17,13 @@ FORMATS = ("pdf", "png", "pgf")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says; an error that the user can mend is one sentence."""
+    any_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] not in (*SHARED, "figure", "list", "-h", "--help"):
+    known = (*SHARED, "figure", "list")
+    if given and given[0] not in (*known, "-h", "--help"):
+        if len(given) > 1 or not Path(given[0]).is_dir():
+            say(f"{given[0]}: neither a results folder nor a command; the commands are {', '.join(known)}.", error=True)
+            sys.exit(1)
         given = ["figures", *given]  # python -m analysis DIR
     options = _parser().parse_args(given)
     try:

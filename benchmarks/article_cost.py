@@ -18,6 +18,7 @@ import argparse
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -145,13 +146,17 @@ def jobs(experiment: str) -> list[Config]:
         return [composer.typed([f"experiment={experiment}", *c]) for c in itertools.product(*choices)]
 
 
-def main() -> None:
-    """Print runs and GPU-hours of every sweep."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print runs and GPU-hours of every sweep.
+
+    Raises:
+        SystemExit: a cost that is none.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teraflops", type=float, default=5.0, help="sustained speed of one GPU in float64")
     parser.add_argument("--small", action="store_true", help="the small sweeps")
     parser.add_argument("--measure", type=Path, help="folder with the results of the small sweeps")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     register()
     if options.measure:
         RATIO_FILE.write_text(json.dumps(measure(options.measure), indent=1) + "\n", encoding="utf-8")
@@ -161,6 +166,8 @@ def main() -> None:
             continue  # another name of a sweep
         own = jobs(f"article/{'small/' if options.small else ''}{path.stem}")
         hours = sum(map(flops, own)) / (options.teraflops * 1e12) / 3600
+        if not 0 < hours < math.inf:
+            raise SystemExit(f"{path.stem}: {hours} GPU-hours are no cost.")
         print(f"{path.stem:14} {sum(len(c.seed.seeds()) for c in own):5} runs  {hours:.2g} GPU-hours")
 
 

@@ -5,6 +5,7 @@ python benchmarks/bars.py benchmarks/results/solvers.json [benchmarks/results/to
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ Row = dict[str, Any]
 
 
 def against_article(rows: list[Row]) -> str:
-    """Work, wall time and error of F of both, one line for each case and end."""
+    """Work, wall time and error of F of both, one line for each case and end.
+
+    Raises:
+        SystemExit: rows of a broken benchmark.
+    """
     lines = [
         "| data, h | √h·α | until | gradient-equivalents, `article` → `auto` | ratio | wall, s | ratio | error of F |",
         "|---|---|---|---|---|---|---|---|",
@@ -22,6 +27,9 @@ def against_article(rows: list[Row]) -> str:
         key = (row["dataset"], row["h"], row["sqrt_h_alpha"], row["until"])
         cases.setdefault(key, {})[row["stepper"]] = row
     for (dataset, h, x, until), found in cases.items():
+        broken = [name for name, row in found.items() if not row["error_F"] < 0.5]
+        if broken:
+            raise SystemExit(f"{dataset}, h = {h}, √h·α = {x:g}: an error of F of 1 is no result: {', '.join(broken)}.")
         old, new = found["article"], found["auto"]
         work, wall = (old[k] / new[k] for k in ("gradient_equivalents", "wall_s"))
         lines.append(
@@ -44,11 +52,11 @@ def over_tolerances(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(files: Sequence[str]) -> None:
     """Print the tables of the files named on the command line."""
-    for table, name in zip((against_article, over_tolerances), sys.argv[1:], strict=False):
+    for table, name in zip((against_article, over_tolerances), files, strict=False):
         print(table(json.loads(Path(name).read_text())), end="\n\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from kernel_ways import CASES, DEFAULT, METHODS, Case, flops, inputs, jacobian_b
 from torch import Tensor
 
 from feature_lazy.kernels import relative_change
+
+APART = 1e-10
+"""How far two ways may be apart, relative to the kernel: rounding."""
 
 
 def peak(case: Case, method: str) -> int:
@@ -64,7 +68,11 @@ def matrix_rate() -> float:
 
 
 def rows(case: Case, methods: list[str], repeats: int, limit: float) -> list[dict[str, Any]]:
-    """One row for each method that fits into memory."""
+    """One row for each method that fits into memory.
+
+    Raises:
+        SystemExit: two methods whose kernels differ.
+    """
     fits = [m for m in methods if jacobian_bytes(case, m) <= limit]
     weights, x = inputs(case)
     times: dict[str, list[float]] = {method: [] for method in fits}
@@ -86,6 +94,10 @@ def rows(case: Case, methods: list[str], repeats: int, limit: float) -> list[dic
                 "flops_per_s": row["flops"] / wall,
                 "difference": float(relative_change(results[method][None], first)),
             }
+            if not row["difference"] < APART:
+                raise SystemExit(
+                    f"{case.name}: {method} is {row['difference']:.2g} from {fits[0]}: not the same kernel."
+                )
         found.append(row)
         done = (
             f"{row['wall_s']:9.3f} s  {row['peak_bytes'] / 2**20:8.0f} MiB  {row['flops_per_s'] / 1e9:5.1f} GFlop/s"
@@ -96,7 +108,7 @@ def rows(case: Case, methods: list[str], repeats: int, limit: float) -> list[dic
     return found
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the cases named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", default=list(CASES)[:-1], choices=CASES)
@@ -105,7 +117,7 @@ def main() -> None:
     parser.add_argument("--jacobian-limit", type=float, default=6e9, help="bytes; default 6e9")
     parser.add_argument("--json", help="write all rows to this file")
     parser.add_argument("--peak", nargs=2, metavar=("CASE", "METHOD"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if options.peak:
         name, method = options.peak

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -42,32 +42,40 @@ def median(function: Callable[[], object], repeats: int = 15) -> float:
     return sorted(times[2:])[repeats // 2]
 
 
-def gradients() -> dict[str, float]:
-    """A gradient and a kernel at P = 500, d = 64, L = 3, on one thread, for one network and for each of three."""
+def gradients(patterns: int = 500, widths: Sequence[int] = (30, 100, 300), repeats: int = 15) -> dict[str, float]:
+    """A gradient and a kernel at d = 64, L = 3, on one thread, for one network and for each of three.
+
+    Raises:
+        SystemExit: a gradient of one network that is another one among three.
+    """
     torch.set_num_threads(1)
-    data = prepare("digits", 500, 100, 0)
+    data = prepare("digits", patterns, 100, 0)
     found: dict[str, float] = {}
-    for h in (30, 100, 300):
+    for h in widths:
         net = FullyConnected(data.input_dim, [h] * 3, scaled(Softplus(5.0)))
         rows = [net.layout.flatten({k: v[None] for k, v in net.init(seed).items()}) for seed in range(3)]
+        first: list[torch.Tensor] = []
         for members in (1, 3):
             w0 = torch.cat(rows[:members])
             alpha = torch.ones(members, dtype=torch.float64)
             flow = NetworkFlow(net, data.x_train, data.y_train, SoftHinge(), alpha=alpha, w0=w0)
             member = torch.arange(members)
-            seconds = median(lambda flow=flow, w0=w0, member=member: flow.evaluate(w0, member))
+            seconds = median(lambda flow=flow, w0=w0, member=member: flow.evaluate(w0, member), repeats)
             found[f"gradient h={h}, of {members} together, s"] = seconds / members
+            first.append(flow.evaluate(w0, member)[0][0])
+        if not torch.allclose(*first, rtol=1e-10, atol=1e-12):
+            raise SystemExit(f"h={h}: three networks together have another gradient than one alone.")
         params = net.layout.unflatten(rows[0])
-        found[f"kernel h={h}, s"] = median(lambda net=net, p=params: tangent_kernel(net, p, data.x_train))
+        found[f"kernel h={h}, s"] = median(lambda net=net, p=params: tangent_kernel(net, p, data.x_train), repeats)
     return found
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print, and with ``--json`` write, every figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", action="store_true")
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     figures = {"cores": float(os.cpu_count() or 1), "help, s": command("--help")}
     with tempfile.TemporaryDirectory() as folder:
         tiny = ["dynamics.max_steps=1", f"output_dir={folder}/start"]

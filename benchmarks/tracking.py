@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +26,11 @@ CASES = {
 
 
 def seconds(overrides: list[str], tracker: str) -> tuple[float, float]:
-    """Wall seconds of a command, and CPU seconds of it and of all that it started."""
+    """Wall seconds of a command, and CPU seconds of it and of all that it started.
+
+    Raises:
+        SystemExit: it stored no run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "train.py", *overrides, f"tracking={tracker}", f"output_dir={folder}/results"]
         if "-m" in overrides:
@@ -33,16 +38,18 @@ def seconds(overrides: list[str], tracker: str) -> tuple[float, float]:
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
         wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        if not list(Path(folder).glob("results/runs/*/done")):
+            raise SystemExit(f"{' '.join(overrides)} with {tracker}: no run is complete, so its time says nothing.")
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every case and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tracker", default="wandb")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     rows = []
     for name, overrides in CASES.items():
         pairs = [(seconds(overrides, "none"), seconds(overrides, options.tracker)) for _ in range(options.pairs)]

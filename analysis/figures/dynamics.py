@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 
 from analysis.figures.panels import H, X, by, by_width, by_x, observable, power
-from analysis.figures.performance import begin, kind, over_alpha
+from analysis.figures.performance import against_alpha, begin, kind
 from analysis.figures.source import Source, flows
 from feature_lazy.settings.scales import CROSSOVER
 from feature_lazy.study.figures.sheet import Sheet
@@ -30,18 +30,16 @@ def fig5(source: Source) -> Sheet:
     """Kernel change against α and √h·α; loss against t and t/t₁; half-loss time t₁/(√h·α)."""
     titles = {"a": "kernel change", "b": "kernel change", "c": "loss", "d": "loss", "e": "half-loss time"}
     sheet, table = begin("fig5", titles | {"f": "half-loss time"}, source)
-    own = over_alpha(kind(sheet, "a–f", flows(table)))
+    own = against_alpha(sheet, "abcdef", flows(table))
     changed = own.dropna(subset=["kernel_change"])
     if len(changed):
         for panel, alpha in (("a", True), ("b", False)):
             observable(sheet, panel, by_width(changed), "kernel_change", alpha=alpha)
             sheet.axes[panel].set_ylabel(CHANGE)
             sheet.axes[panel].axhline(1, color="grey", lw=0.8)
-        depth = float(own["L"].iloc[0])
-        slopes(sheet, "b", -2 * depth / (depth + 1))
-    else:
-        for panel in "ab":
-            sheet.missing(panel, "No run has a kernel change: observe.kernel.probe=128 records it.")
+        slopes(sheet, "b", of_depth(own, lambda depth: -2 * depth / (depth + 1)))
+    elif len(own):
+        sheet.missing("ab", "No run has a kernel change: observe.kernel.probe=128 records it.")
     _losses(sheet, own)
     timed = own.dropna(subset=["t_half"]).assign(ratio=lambda t: t["t_half"] / t[X])
     for panel, alpha in (("e", True), ("f", False)):
@@ -49,6 +47,12 @@ def fig5(source: Source) -> Sheet:
         sheet.axes[panel].set_ylabel(r"$t_1\,/\,(\sqrt{h}\,\alpha)$")
     slopes(sheet, "f", None)
     return sheet
+
+
+def of_depth(table: pd.DataFrame, exponent: Callable[[float], float]) -> float | None:
+    """An exponent that goes with L; None of no runs, and of networks whose layers are not known."""
+    known = table["L"].dropna()
+    return exponent(float(known.iloc[0])) if len(known) else None
 
 
 def slopes(sheet: Sheet, panel: str, feature: float | None, lazy: float | None = -1.0) -> None:
@@ -86,13 +90,12 @@ def _losses(sheet: Sheet, table: pd.DataFrame) -> None:
 def fig9(source: Source) -> Sheet:
     """Weight change √h‖w − w₀‖/‖w₀‖ against α and √h·α: slopes −1/(L + 1) by the heuristic, and −1."""
     sheet, table = begin("fig9", {"a": "against α", "b": "against √hα"}, source)
-    own = over_alpha(kind(sheet, "a–b", flows(table)))
+    own = against_alpha(sheet, "ab", flows(table))
     scaled = own.assign(scaled=np.sqrt(own[H]) * own["weights/change"])
     for panel, alpha in (("a", True), ("b", False)):
         observable(sheet, panel, by_width(scaled), "scaled", alpha=alpha)
         sheet.axes[panel].set_ylabel(r"$\sqrt{h}\,\|w-w_0\|\,/\,\|w_0\|$")
-    if len(own):
-        slopes(sheet, "b", -1 / (float(own["L"].iloc[0]) + 1))
+    slopes(sheet, "b", of_depth(own, lambda depth: -1 / (depth + 1)))
     return sheet
 
 
@@ -133,7 +136,7 @@ def fig10(source: Source) -> Sheet:
     """Output against t/t₁: slope 1 at first; ‖f‖/√h and α‖f − f₀‖ at several h, in both regimes."""
     titles = {"a": "growth", "b": "size, feature regime", "c": "times √h", "d": "α‖f − f₀‖"}
     sheet, table = begin("fig10", titles, source)
-    own = over_alpha(kind(sheet, "a–d", flows(table)))
+    own = against_alpha(sheet, "abcd", flows(table))
     if not len(own):
         return sheet
     widths = sorted(own[H].unique())
@@ -186,7 +189,8 @@ def fig11(source: Source) -> Sheet:
         speed = (own[column] * own[X] / np.sqrt(own[H])).groupby(own[H]).agg(["mean", "sem"])
         sheet.line("a", rf"$\ell = {index + 1}$", speed.index, speed["mean"], speed["sem"], style=index)
     if not len(sheet.data()):
-        sheet.missing("a", "No run knows its preactivations: layers of architecture=custom are not known.")
+        known = own["L"].notna().any()
+        sheet.missing("a", "No run knows its preactivations" + ("." if known else ": its layers are not known."))
         return sheet
     sheet.decorate("a", "$h$", r"$\alpha\,\|\dot z^\ell\|$")
     rows = sheet.data()

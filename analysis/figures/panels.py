@@ -105,7 +105,7 @@ def variances(
             scale = factor(statistics.assign(P=table["P"].iloc[0]))
             x, bars = statistics[axis], scale * statistics["variance_error"]
             sheet.line(panel, name, x, scale * statistics["variance"], bars, style=index)
-    if not any(table.groupby([H, X])["seed"].nunique().gt(1).any() for table in groups.values()):
+    if groups and not any(table.groupby([H, X])["seed"].nunique().gt(1).any() for table in groups.values()):
         sheet.missing(panel, "A variance needs at least two seeds.")
     sheet.decorate(panel, AXIS[axis], VARIANCE)
 

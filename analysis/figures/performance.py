@@ -48,8 +48,7 @@ def fig3(source: Source) -> Sheet:
         errors(sheet, "c", by_width(wide), axis=ALPHA, ensembles=False)
         rescaled_errors(sheet, "d", wide)
     else:
-        for panel in "cd":
-            sheet.missing(panel, "No width has several √hα: experiment=article/fig3.")
+        sheet.missing("cd", "No width has several √hα: experiment=article/fig3.")
     return sheet
 
 
@@ -78,6 +77,14 @@ def over_alpha(table: pd.DataFrame) -> pd.DataFrame:
     n = table.groupby(H)[X].transform("nunique") if len(table) else pd.Series(dtype=int)
     most = n.max() if len(n) else 0
     return table[n > min(FEW - 1, most - 1)] if most > 1 else table.iloc[:0]
+
+
+def against_alpha(sheet: Sheet, panels: str, table: pd.DataFrame) -> pd.DataFrame:
+    """``over_alpha`` of one kind of runs; where that leaves none, every panel says so."""
+    own = over_alpha(kind(sheet, f"{panels[0]}–{panels[-1]}", table))
+    if not len(own):
+        sheet.missing(panels, f"No width has several √hα: experiment=article/{sheet.name}.")
+    return own
 
 
 def over_width(table: pd.DataFrame) -> pd.DataFrame:
@@ -111,14 +118,18 @@ def fig4(source: Source) -> Sheet:
     few = table[table["P"] == sizes[0]] if sizes else table
     several = over_width(few)
     variances(sheet, "a", by_x(several), axis=H, factor=lambda t: t[H] ** 0.0)
-    if len(several):
+    if not len(several):
+        sheet.missing("a", f"No √hα has {MANY} widths: experiment=article/fig4a.")
+    else:
         sheet.axes["a"].set_ylabel(r"$\mathrm{Var}\,F$")
         below(sheet, "a", -1, "−1")
     own = table[table["P"] == sizes[-1]] if sizes else table
     wide = over_alpha(own)
-    variances(sheet, "b", by_width(wide))
     if len(wide):
+        variances(sheet, "b", by_width(wide))
         errors(sheet, "c", by_width(wide))
+    else:
+        sheet.missing("bc", "No width has several √hα: experiment=article/fig4.")
     if len(over_width(own)):
         errors(sheet, "d", by_x(over_width(own)), axis=H)
     else:
@@ -150,8 +161,7 @@ def fig6(source: Source) -> Sheet:
         rescaled_errors(sheet, "c", wide)
         variances(sheet, "d", by_width(wide))
     else:
-        for panel in "acd":
-            sheet.missing(panel, "No width has several √hα: experiment=article/fig6.")
+        sheet.missing("acd", "No width has several √hα: experiment=article/fig6.")
     errors_against_width(sheet, "b", own, _lazy_kernel(mnist, own), "fig6b")
     names = {"gradient flow": (FLOWS, "fig6e"), "Adam": (("adam",), "fig6e_adam")}
     groups = {}

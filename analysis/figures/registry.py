@@ -14,7 +14,7 @@ from analysis.figures.setup import fig1, fig2
 from analysis.figures.source import Source, open_runs
 from analysis.figures.tables import table1, table2
 from analysis.figures.variants import fig7, fig13, fig14, fig15, fig16
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.study.figures.sheet import FORMATS, Sheet
 from feature_lazy.study.figures.style import PANELS
 from feature_lazy.study.laws import CONTRASTS, of_folder
@@ -111,7 +111,8 @@ def draw_article(
 
     Raises:
         ConfigError: there is no such figure, or it needs a folder.
-        StoreError: a folder without a complete run, or a damaged one.
+        StoreError: a folder without a complete run, or a damaged one; runs that show nothing of the figure; no format
+            that can be written here.
     """
     if name not in ARTICLE:
         raise ConfigError(f"{name}: there is no such figure; there are {', '.join(ARTICLE)}.")
@@ -119,8 +120,15 @@ def draw_article(
         raise ConfigError(f"{name}: name a results folder, such as results/article/{name}.")
     with plt.rc_context(PANELS):
         sheet = fig2() if name in NEEDS_NO_RUN else ARTICLE[name](open_runs(folders))
+        if not len(sheet.data()):
+            where = ", ".join(map(str, folders))
+            raise StoreError(
+                " ".join([f"{name}: no run in {where} shows any of it, so nothing is drawn.", *sheet.notes])
+            )
         below = None if output else folders[0]
         written, left_out = sheet.save(output or folders[0] / "figures", formats, below=below)
+    if len(left_out) == len(formats):
+        raise StoreError(f"{name} is drawn in none of the formats that were asked for. {' '.join(left_out)}")
     return written, [*sheet.notes, *left_out]
 
 

@@ -10,13 +10,15 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import load_sweep
-from feature_lazy.study.table import H, X, best_kernel_change
+from feature_lazy.study.following import Config, followed
+from feature_lazy.study.table import H, X, with_runs
 
 KIND = (
     "dataset",
     "labels",
     "P",
     "architecture",
+    "own",
     "parametrisation",
     "L",
     "activation",
@@ -60,24 +62,25 @@ def open_runs(folders: Sequence[Path]) -> Source:
         except StoreError as error:
             unfinished = _unfinished(folder, set())
             raise StoreError(" ".join([str(error), *unfinished])) from error
-        tables.append(sweep.table.assign(run=sweep.runs))
+        tables.append(with_runs(sweep))
         notes += _unfinished(folder, {run.run_id for run in sweep.runs})
     table = pd.concat(tables, ignore_index=True).drop_duplicates("run_id")
-    facts = pd.DataFrame([_facts(run) for run in table["run"]], index=table.index)
-    table = pd.concat([table, facts], axis=1)
-    table = table.assign(kernel_change=best_kernel_change(table))
+    configs = followed([run.config for run in table["run"]])
+    facts = [_facts(run, config) for run, config in zip(table["run"], configs, strict=True)]
+    table = pd.concat([table, pd.DataFrame(facts, index=table.index)], axis=1)
     # Two sweeps may share cells and observe them differently: of such the one with the kernel is shown.
     table = table.sort_values("kernel_change", na_position="last", kind="stable")
     table = table.drop_duplicates([*(c for c in KIND if c in table), H, X, "seed"]).sort_values([H, X, "seed"])
     return Source(tuple(folders), table, tuple(notes))
 
 
-def _facts(run: Run) -> dict[str, object]:
+def _facts(run: Run, config: Config) -> dict[str, object]:
     """What tells kinds of runs apart beside the columns that a run has."""
-    dynamics, config = run.config.get("dynamics", {}), run.config
+    dynamics = config.get("dynamics", {})
     kernel = config.get("observe", {}).get("kernel", {})
     frozen = dynamics.get("at", "") if run.columns.get("dynamics") == "frozen_kernel" else ""
     return {
+        "own": _own_code(config),
         "beta": config.get("loss", {}).get("beta", 0.0),
         "bias": config.get("architecture", {}).get("bias", 0.0),
         "centred": config.get("centred", True),
@@ -85,6 +88,13 @@ def _facts(run: Run) -> dict[str, object]:
         "matrices": bool(kernel.get("matrices")),
         "eps_gradient": dynamics.get("eps_gradient", 0.0) if dynamics.get("stepper") == "article" else 0.0,
     }
+
+
+def _own_code(config: Config) -> str:
+    """Targets of the user's own with their arguments, such as ``mynet.Net(d=3, width=${width.h})``."""
+    chosen = [one for one in config.values() if isinstance(one, dict) and one.get("target")]
+    arguments = [", ".join(f"{key}={value}" for key, value in one.get("kwargs", {}).items()) for one in chosen]
+    return "; ".join(f"{one['target']}({given})" for one, given in zip(chosen, arguments, strict=True))
 
 
 def _unfinished(folder: Path, complete: set[str]) -> list[str]:

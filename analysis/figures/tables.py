@@ -26,7 +26,7 @@ def table1(source: Source) -> Sheet:
         own = kind(sheet, f"{data}, {network}", group)
         star = crossover(own)
         feature, lazy = (_least(part) for part in (own[own[X] < star], own[own[X] >= star]))
-        name = f"{network}, {activation}, L = {depth:g}"
+        name = ", ".join([network, str(activation), *([f"L = {depth:g}"] if pd.notna(depth) else [])])
         for regime, found in (("feature", feature), ("lazy", lazy)):
             if found is None:
                 sheet.note(

@@ -16,7 +16,7 @@ def fig7(source: Source) -> Sheet:
     titles = {"a": "MNIST, 10 components", "b": "CNN, Adam, hinge", "c": "EMNIST, two losses", "d": "two depths"}
     sheet, table = begin("fig7", titles, source, unfit=UNFIT)
     dense = flows(table[table["architecture"] == "fully_connected"])
-    components = dense["dataset"].str.contains(" pca")
+    components = dense["dataset"].astype(str).str.contains(" pca")
     two_losses = (
         (dense["dataset"] != "fashion_mnist")
         & ~components

@@ -9,6 +9,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.redaction import redact
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +32,7 @@ def explained(what: str, advice: str = "") -> Iterator[None]:
         ours = isinstance(error, FeatureLazyError | MemoryError | torch.cuda.OutOfMemoryError)
         if ours or "allocate memory" in str(error):
             raise
-        reason = shorten(str(error) or type(error).__name__, 160, placeholder=" …").rstrip(".")
+        reason = shorten(redact(str(error)) or type(error).__name__, 160, placeholder=" …").rstrip(".")
         raise ConfigError(f"{what}{_where(error)}: {reason}. {advice}".rstrip()) from error
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feature_lazy.core.errors import KernelSizeError
+from feature_lazy.core.redaction import redact
 
 # A forward pass with its graph and the backward pass through it hold about this many copies of the stored
 # activations (value, saved input, gradient, and two temporaries of the activation function).
@@ -49,7 +50,7 @@ def within_memory() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = " ".join(str(error).split())
+        said = " ".join(redact(str(error)).split())
         if not (isinstance(error, MemoryError) or re.search(r"allocate memory|out of memory|Storage size", said)):
             raise
         raise KernelSizeError(

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.words import any_terminal
 
 SECRET = re.compile(
     r"KEY|TOKEN|SECRET|PASSW|PASSPHRASE|PWD|SSHPASS|CREDENTIAL|AUTH|COOKIE|JWT|BEARER|WEBHOOK|PRIVATE|SIGNATURE"
@@ -48,7 +49,9 @@ def _pattern(values: frozenset[str]) -> re.Pattern[str] | None:
     """What finds secrets in any of the ways in which text has them; None if there are none."""
     whole = {value.strip() for value in values if len(value.strip()) >= SHORTEST}
     lines = {line.strip() for value in whole for line in value.splitlines() if len(line.strip()) >= LINE}
-    found = {written for value in whole | lines for written in _written(value) if len(written) >= SHORTEST}
+    # Twice: an error quotes a message in which the secret stands quoted.
+    once = {written for value in whole | lines for written in _written(value)}
+    found = {again for written in once for again in _written(written) if len(again) >= SHORTEST}
     return re.compile("|".join(map(re.escape, sorted(found, key=len, reverse=True)))) if found else None
 
 
@@ -97,6 +100,7 @@ def clean(text: str) -> str:
 
 def log_lines() -> None:
     """Log to standard output, dated, for processes that Hydra has not set up."""
+    any_terminal()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -10,6 +10,8 @@ from torch import Tensor
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.regularisers import penalty
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.factors import kernel_flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
@@ -160,6 +162,10 @@ class NetworkFlow:
     def weights(self, y: Tensor) -> Tensor:
         """See ``WeightSystem.weights``: the state itself."""
         return y
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``."""
+        return without_force(self.evaluate, state)
 
     def on_batch(self, patterns: Tensor) -> "NetworkFlow":
         """The flow of the mean loss of some patterns (B,), the same for all members: −∇𝓛 of a minibatch."""

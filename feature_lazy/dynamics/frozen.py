@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 
 POWER_ITERATIONS = 12
@@ -76,6 +78,19 @@ def largest_eigenvalue(theta: Tensor) -> Tensor:
     for _ in range(POWER_ITERATIONS):
         vector = torch.bmm(vector / torch.linalg.vector_norm(vector, dim=2, keepdim=True), theta)
     return torch.linalg.vector_norm(vector, dim=2)[:, 0].double()
+
+
+class SettlingFlow(FrozenKernelFlow):
+    """The same where training is to be followed to its end: a may grow for ever while F, by a singular Θ, rests."""
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``: no force on the outputs, Θb."""
+
+        def evaluate(y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+            velocity, outputs = self.evaluate(y, member)
+            return torch.bmm(self.theta[member], velocity[:, :, None])[:, :, 0], outputs
+
+        return without_force(evaluate, state, evaluate(state.y, state.member)[0])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Controller, Stepper, Trial, norm
-from feature_lazy.dynamics.system import System
+from feature_lazy.dynamics.system import Settling, System
 from feature_lazy.dynamics.times import GivenTimes, ObservationTimes
 
 
@@ -152,14 +152,12 @@ def integrate(
     fresh = state.steps + state.rejected == 0
     if fresh.any():
         yield Samples(state.member[fresh], state.t[fresh], state.y[fresh])
-    broken = ~(state.velocity.isfinite().all(1) & state.outputs.isfinite().all(1))
-    if broken.any():
-        yield Finished(state.select(broken), [Outcome.NON_FINITE] * int(broken.sum()))
-        state = state.select(~broken)
-    spent = state.steps + state.rejected >= limits.max_steps
-    if spent.any():
-        yield Finished(state.select(spent), [Outcome.MAX_STEPS] * int(spent.sum()))
-        state = state.select(~spent)
+    for look, outcome in _BEFORE_A_STEP:
+        leaving = look(system, state, events, limits) if len(state) else torch.zeros_like(fresh[:0])
+        if leaving.any():
+            gone = state.select(leaving)
+            yield Finished(_met(gone, events) if outcome is Outcome.CONVERGED else gone, [outcome] * len(gone))
+            state = state.select(~leaving)
     while len(state):
         yield Advanced(state)
         wanted = method.stepper.begin(system, state)
@@ -172,13 +170,59 @@ def integrate(
         t_stop = _terminal_times(event_times, events)
         yield from _samples(state, trial, accepted, t_stop, times)
         state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
-        outcomes = _outcomes(state, trial, accepted, t_stop, limits, deadline)
-        leaving = [row for row, outcome in enumerate(outcomes) if outcome is not None]
-        if leaving:
-            rows = torch.tensor(leaving, device=state.t.device)
+        resting = _resting(system, state, events, limits)
+        outcomes = _outcomes(state, trial, accepted, resting, t_stop, limits=limits, deadline=deadline)
+        ended = [row for row, outcome in enumerate(outcomes) if outcome is not None]
+        if ended:
+            rows = torch.tensor(ended, device=state.t.device)
             yield Finished(state.select(rows), [outcome for outcome in outcomes if outcome is not None])
             staying = torch.ones_like(accepted).index_fill(0, rows, value=False)
             state = state.select(staying)
+
+
+def _broken(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    return ~(state.velocity.isfinite().all(1) & state.outputs.isfinite().all(1))
+
+
+def _resting(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    """Members (E,) at a point without force, or at rest by the limits, short of every terminal event."""
+    rest = torch.zeros_like(state.after_rejection) if limits.rest is None else limits.rest(state)
+    if isinstance(system, Settling):
+        rest = rest | system.stationary(state)
+    return rest & ~_fit(state, events)
+
+
+def _arrived(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    """Members (E,) beyond a terminal event, without a force that would make a step."""
+    fit = _fit(state, events)
+    return fit & system.stationary(state) if isinstance(system, Settling) and bool(fit.any()) else fit & False
+
+
+def _fit(state: State, events: Sequence[Event]) -> Tensor:
+    ended = [event.value(state.outputs) < 0 for event in events if event.terminal]
+    return torch.stack([torch.zeros_like(state.after_rejection), *ended]).any(0)
+
+
+def _met(state: State, events: Sequence[Event]) -> State:
+    """The same members at their ends, with the times of events that they have met before a first step."""
+    times = state.event_times.clone()
+    for index, event in enumerate(events):
+        now = times[:, index].isnan() & (event.value(state.outputs) < 0)
+        times[:, index] = torch.where(now, state.t, times[:, index])
+    return replace(state, event_times=times)
+
+
+def _spent(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
+    return state.steps + state.rejected >= limits.max_steps
+
+
+_BEFORE_A_STEP = (
+    (_broken, Outcome.NON_FINITE),
+    (_arrived, Outcome.CONVERGED),
+    (_resting, Outcome.STATIONARY),
+    (_spent, Outcome.MAX_STEPS),
+)
+"""Why members leave before their first step here, in this order."""
 
 
 def _within(state: State, limits: Limits) -> State:
@@ -263,7 +307,14 @@ def _advance(state: State, trial: Trial, accepted: Tensor, dt: Tensor, t_stop: T
 
 
 def _outcomes(
-    state: State, trial: Trial, accepted: Tensor, t_stop: Tensor, limits: Limits, deadline: float
+    state: State,
+    trial: Trial,
+    accepted: Tensor,
+    resting: Tensor,
+    t_stop: Tensor,
+    *,
+    limits: Limits,
+    deadline: float,
 ) -> list[Outcome | None]:
     """Why each member leaves now, or None."""
     late = time.monotonic() > deadline
@@ -272,8 +323,7 @@ def _outcomes(
     spent = state.steps + state.rejected >= limits.max_steps
     # t + (t_end - t) may miss t_end by a rounding error.
     arrived = torch.zeros_like(spent) if limits.t_end is None else state.t >= limits.t_end[state.member] * (1 - 1e-14)
-    rest = torch.zeros_like(spent) if limits.rest is None else limits.rest(state)
-    columns = (t_stop.isfinite(), rest, arrived, stuck, trial.error.isfinite(), spent)
+    columns = (t_stop.isfinite(), resting, arrived, stuck, trial.error.isfinite(), spent)
     outcomes: list[Outcome | None] = []
     for ended, still, at_end, is_stuck, finite, out_of_steps in zip(*(c.tolist() for c in columns), strict=True):
         if ended or still or at_end:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.networks.outputs import places
@@ -81,6 +83,10 @@ class LinearisedFlow:
         push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
         velocity = self._jacobian(member).pull_back(push)
         return velocity if self.penalty is None else velocity + self.penalty.pull(y, member), outputs
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``."""
+        return without_force(self.evaluate, state)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return self.flow.push(outputs, member)

@@ -6,6 +6,7 @@ a block the state is found by doing the updates again, so that observation and e
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.dynamics.regularisers import pulls_to_zero
 from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import due
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.settings.checks import check_option
@@ -70,6 +72,22 @@ class MinibatchTraining:
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """No velocity, which updates do not have: 0, and F on the training set (E, P)."""
         return torch.zeros_like(y), self.outputs(y, member)
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``: no pattern has a gradient, and without one an update changes nothing."""
+        w = self.weights(state.y)
+        scale, first = self.scale[state.member], torch.ones_like(state.steps)
+        kept = self.optimiser.update(state.y, torch.zeros_like(w), first, scale, self.flow)
+        still = due(state) & (kept == state.y).all(1)
+        rows = still.nonzero()[:, 0]
+        # Gradients of patterns may cancel in all, and in some minibatches.
+        alone = (self.flow.on_batch(torch.tensor([i], device=w.device)) for i in range(self.flow.n_train))
+        for flow in itertools.chain([self.flow], alone):
+            if not len(rows):
+                break
+            velocity, _ = flow.evaluate(w[rows], state.member[rows])
+            rows = rows[~velocity.any(1)]
+        return torch.zeros_like(still).index_fill(0, rows, value=True)
 
     def updates(self, y: Tensor, member: Tensor, first: Tensor, count: int) -> Tensor:
         """The state after some updates; ``first`` (E,) of these were done before."""

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 
 
@@ -43,6 +45,10 @@ class MomentumFlow:
         minus_gradient, outputs = self.flow.evaluate(w.contiguous(), member)
         v = momentum / self.tau[member, None]
         return torch.cat([v, minus_gradient - v], dim=1), outputs
+
+    def stationary(self, state: State) -> Tensor:
+        """See ``Settling.stationary``."""
+        return without_force(self.evaluate, state)
 
 
 def relaxation_time(c: float, kappa: float, sqrt_h_alpha: Tensor) -> Tensor:

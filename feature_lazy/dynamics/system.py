@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from feature_lazy.dynamics.regularisers import Penalty
+from feature_lazy.dynamics.state import State
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,15 @@ class WeightSystem(System, Protocol):
 
     def weights(self, y: Tensor) -> Tensor:
         """The weights (E, N) in a state y (E, D)."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A system that can tell where nothing moves any more."""
+
+    def stationary(self, state: State) -> Tensor:
+        """Which members (E,) are at a point without force, zero or rounding; see ``dynamics.stationary``."""
         ...
 
 

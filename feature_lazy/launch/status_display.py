@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feature_lazy.core.redaction import printable
+from feature_lazy.core.words import counted
 from feature_lazy.runs.progress import duration
 from feature_lazy.runs.survey import WRONG, Entry, State, Survey
 
@@ -43,7 +44,7 @@ def render(found: Survey) -> RenderableType:
 
 
 def _counts(found: Survey) -> Text:
-    text = Text(f"{found.root}: {len(found.entries)} runs", style="bold")
+    text = Text(f"{found.root}: {counted(len(found.entries), 'run')}", style="bold")
     for state in State:
         if entries := found.having(state):
             text.append(f"  {LOOK[state][1]} {len(entries)} {state}", style=LOOK[state][0])

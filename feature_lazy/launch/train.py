@@ -9,6 +9,7 @@ from typing import Any
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.core.redaction import clean, secret_errors
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import any_terminal
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: overrides and Hydra's flags; those of this process if omitted.
     """
+    any_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if any(flag in given for flag in HELP):
@@ -40,7 +42,10 @@ def _help(arguments: Sequence[str]) -> int:
     from feature_lazy.settings.registry import discover
 
     discover(own_modules_of(arguments))
-    say(help_text([word for word in arguments if not word.startswith(("-", "options="))]))
+    words = [word for word in arguments if not word.startswith(("-", "options="))]
+    if words == ["hydra"]:
+        return _train(["--hydra-help"])
+    say(help_text(words))
     return 0
 
 
@@ -62,7 +67,8 @@ def train(cfg: Any) -> list[str]:
         cfg: what Hydra composed.
 
     Raises:
-        CompactHydraException: an error that the user can mend, as the sentences that Hydra prints without a traceback.
+        CompactHydraException: an error of a sweep's job that the user can mend; the launcher says it.
+        SystemExit: one of a single job, once it is said; Hydra would say it again, below all overrides.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import CompactHydraException
@@ -73,14 +79,17 @@ def train(cfg: Any) -> list[str]:
     from feature_lazy.settings.checks import validate
     from feature_lazy.settings.schema import to_config
 
+    alone = not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN
     try:
         config = to_config(cfg, HydraConfig.get().overrides.task if HydraConfig.initialized() else ())
         validate(config)
-        if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        if alone:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
         return train_config(config)
     except FeatureLazyError as error:
         log.error("%s", error)
+        if alone:
+            raise SystemExit(1) from error
         raise CompactHydraException(clean(str(error))) from error
     except Exception:
         log.exception("The job failed for a reason that it should not have")

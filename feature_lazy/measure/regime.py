@@ -14,7 +14,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
 from feature_lazy.core.statistics import falls
 from feature_lazy.dynamics.events import converged
-from feature_lazy.dynamics.frozen import FrozenKernelFlow
+from feature_lazy.dynamics.frozen import SettlingFlow
 from feature_lazy.dynamics.integrate import Limits, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.methods import method
@@ -199,7 +199,7 @@ def _frozen(given: Given, test: Tensor) -> Tensor:
     params = {name: weight[None] for name, weight in given.weights.items()}
     kernel = joint_kernel(given.network, params, x.flatten(1), test.flatten(1))
     zero = torch.zeros_like(kernel.train[:, 0])
-    flow = FrozenKernelFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
+    flow = SettlingFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
     natural = len(x) / flow.radius()
     how, events = method("rkc2", TOLERANCE), [converged(loss, y)]
     state = start(flow, how.stepper, zero, natural, len(events))
@@ -209,5 +209,6 @@ def _frozen(given: Given, test: Tensor) -> Tensor:
 
 def _crossing(rows: Sequence[Evidence]) -> float:
     """α at which the kernel change is 1, interpolated in logarithms at the largest such α; NaN: there is none."""
-    x, y = (np.log([getattr(row, name) for row in rows]) for name in ("alpha", "kernel_change"))
+    with np.errstate(divide="ignore"):  # a kernel that has not changed at all
+        x, y = (np.log([getattr(row, name) for row in rows]) for name in ("alpha", "kernel_change"))
     return float(np.exp(-falls(-x[::-1], -y[None, ::-1])[0]))  # from the far end, where the change rises through 1

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from feature_lazy.core.arrays import finite, tensor
+from feature_lazy.core.drawn import disturbed
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.explained import called, explained
 
@@ -99,8 +100,8 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
 
     Raises:
         ConfigError: the network fails on a few patterns, gives anything but real outputs (P,) or (P, C), gives a
-            pattern another output in a batch than alone, writes into what it is given, or has no derivative by a weight
-            that decides its outputs.
+            pattern another output in a batch than alone, or other outputs when it is asked again, writes into what it
+            is given, or has no derivative by a weight that decides its outputs.
     """
     if not len(x):
         raise ConfigError("there are no patterns.")
@@ -115,18 +116,20 @@ def count_outputs(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> 
         ):
             together = function(weights, few)
             alone = [function(weights, pattern[None]) for pattern in few]
-        n_outputs = _counted(few, together, alone)
+            with disturbed():
+                again = function(weights, few)
+        n_outputs = _counted(few, together, again, alone)
         _check_derivative(function, weights, few, together)
     return n_outputs
 
 
-def _counted(few: Tensor, together: Any, alone: list[Any]) -> int:
-    """C, from outputs of a few patterns at once and of each.
+def _counted(few: Tensor, together: Any, again: Any, alone: list[Any]) -> int:
+    """C, from outputs of a few patterns at once, twice, and of each.
 
     Raises:
         ConfigError: see ``count_outputs``.
     """
-    for outputs, n in [(together, len(few)), *((one, 1) for one in alone)]:
+    for outputs, n in [(together, len(few)), (again, len(few)), *((one, 1) for one in alone)]:
         real = isinstance(outputs, Tensor) and outputs.is_floating_point()
         if not real or outputs.dim() not in (1, 2) or len(outputs) != n or not outputs.numel():
             found = f"{outputs.dtype} {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
@@ -138,6 +141,12 @@ def _counted(few: Tensor, together: Any, alone: list[Any]) -> int:
     # Rounding differs with the size of a batch; what patterns do to each other is far larger.
     tolerance = torch.finfo(separate.dtype).eps ** 0.5
     scale = float(separate.abs().max())
+    if not torch.allclose(together, again, rtol=0, atol=tolerance * scale, equal_nan=True):
+        raise ConfigError(
+            "the network gives other outputs when it is asked again, by up to "
+            f"{float((together - again).abs().max()):.1e}: it must be a function of weights and pattern. Look for "
+            "random numbers, the time, and what it counts or keeps from call to call."
+        )
     if not torch.allclose(together, separate, rtol=0, atol=tolerance * scale, equal_nan=True):
         raise ConfigError(
             "the network gives a pattern another output in a batch than alone, by up to "

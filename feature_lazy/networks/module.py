@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.groups import Architecture
@@ -25,13 +25,11 @@ class CustomArchitecture(Architecture):
     kwargs: dict[str, Any] = key({}, "its keyword arguments; ${width.h} is the h of √h·α")
 
     one_width = True
+    unread: ClassVar = {"activation": "has activations of its own", "parametrisation": "scales its own weights"}
 
     def problems(self, config: Config) -> Iterator[str]:
         if not config.leaves("parametrisation"):
-            yield (
-                f"parametrisation={config.parametrisation.kind}: architecture=custom scales its own weights; leave "
-                "parametrisation=ntk, which changes nothing in it."
-            )
+            yield self.ignores(f"parametrisation={config.parametrisation.kind}", "parametrisation")
         yield from custom_problems("architecture", self.target)
 
     def own_code(self) -> list[str]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
+from feature_lazy.data.build import build_data
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow, outputs_in_chunks
@@ -17,6 +19,7 @@ from feature_lazy.measure.moment import Setting
 from feature_lazy.measure.observer import default_set
 from feature_lazy.measure.quantity import plain_quantities
 from feature_lazy.networks.base import Initialised
+from feature_lazy.networks.initial import initial_weights
 from feature_lazy.networks.layout import partly
 from feature_lazy.runs.plan import asked
 from feature_lazy.runs.store import Store
@@ -60,6 +63,7 @@ class Batch:
 
     Attributes:
         cells: what is trained.
+        content: fingerprint of the data, as they were before they were cast.
         seeds: how each of them begins, in the same order.
         regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
@@ -79,6 +83,7 @@ class Batch:
     seeds: list[Seed]
     architecture: Initialised
     dataset: Dataset
+    content: str
     loss: Loss
     regulariser: Regulariser
     dynamics: Dynamics
@@ -100,7 +105,8 @@ class Batch:
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
-        rows = [{k: v[None] for k, v in self.seed(cell).begin(self, cell.seed).items()} for cell in members]
+        drawn = [initial_weights(partial(self.seed(cell).begin, self), cell.seed) for cell in members]
+        rows = [{name: weight[None] for name, weight in weights.items()} for weights in drawn]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
 
     def seed(self, cell: Cell) -> Seed:
@@ -168,7 +174,8 @@ def build(config: Config) -> Batch:
     validate(config)
     dynamics = config.dynamics
     dtype, device = getattr(torch, config.dtype), _device(config.device)
-    dataset = config.dataset.build(config.labels).to(dtype, device)
+    data = build_data(config)
+    dataset = data.to(dtype, device)
     observe = _observe(config, dataset)
     network = partly(config.architecture.build(config, dataset), dynamics.train)
     scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
@@ -177,6 +184,7 @@ def build(config: Config) -> Batch:
         seeds=config.seed.each(),
         architecture=network,
         dataset=dataset,
+        content=data.fingerprint,
         loss=build_loss(config, dataset),
         regulariser=config.regulariser,
         dynamics=dynamics,

@@ -15,7 +15,7 @@ from feature_lazy.core.redaction import redact
 from feature_lazy.runs.reading import ERROR, UnreadableRunError
 from feature_lazy.runs.stopping import StoppedError
 from feature_lazy.runs.store import Store
-from feature_lazy.runs.store.lease import last_sign
+from feature_lazy.runs.store.lease import GoneError, last_sign
 from feature_lazy.settings.cells import Cell
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,15 @@ def recorded(store: Store, cells: Sequence[Cell], holds: Callable[[str], bool] |
 
     Raises:
         StoppedError: the body's own, like every other error; a run that was stopped has not failed.
+        GoneError: likewise; where a directory was taken away none is made again.
         UnreadableRunError: nor has one that cannot be read now.
     """
     try:
         yield
     except (StoppedError, UnreadableRunError):
+        raise
+    except GoneError as error:
+        record(store, [cell for cell in cells if store.path(cell.run_id).is_dir()], str(error))
         raise
     except Exception as error:
         text = "".join(traceback.format_exception(error))

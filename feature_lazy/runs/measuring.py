@@ -16,6 +16,7 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.measured import END, Measured, apart, write
 from feature_lazy.runs.plan import TRAIN_ANEW, names, stored_also
 from feature_lazy.runs.reading import Run, load_run
+from feature_lazy.runs.resumption import check_inputs
 from feature_lazy.runs.series import WEIGHTS
 from feature_lazy.runs.store.open_run import writing
 from feature_lazy.settings.cells import cells
@@ -60,7 +61,7 @@ class _Bench:
 
         Raises:
             ConfigError: see ``measure``.
-            StoreError: weights at t = 0 that are not those that this source draws.
+            StoreError: weights at t = 0 that are not those that this source draws, or other data.
         """
         self.run = run
         batch = build(_config(run, also))
@@ -72,6 +73,7 @@ class _Bench:
                 f"{run.path}: its weights at t = 0 are not those that this machine draws for its seed, so that what is "
                 "measured against t = 0 would be of another network; measure it where it was trained."
             )
+        check_inputs(run.path, run.inputs, {"data": batch.content})
         flow = batch.flow(batch.cells, w0)
         self.setting = batch.setting(flow, batch.dynamics.prepare(flow, w0), w0)
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import NotAFileError, exists, read_stored
+from feature_lazy.core.redaction import printable
 from feature_lazy.core.shapes import ANYTHING, NOTHING, NUMBER, OBJECT, SCALAR, TEXT, Items, Record
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
@@ -32,7 +33,8 @@ DONE = "done"
 CHOSEN = ("dataset", "labels", "architecture", "parametrisation", "activation", "loss", "dynamics")
 COLUMNS = Record(
     dict.fromkeys(("h", "sqrt_h_alpha", "seed"), NUMBER),
-    {**dict.fromkeys(("alpha", "P", "L"), NUMBER), **dict.fromkeys(CHOSEN, TEXT)},
+    # What a user's own network does not have is null: its layers are not known.
+    {"alpha": NUMBER, **dict.fromkeys(("P", "L"), NUMBER | NOTHING), **dict.fromkeys(CHOSEN, TEXT | NOTHING)},
     rest=SCALAR,
 )
 """What runs are sorted by."""
@@ -68,6 +70,7 @@ MANIFEST_SHAPE = Record(
     },
     {
         "identity": IDENTITY | NOTHING,
+        "inputs": Record(rest=TEXT),
         "resolved": Record(
             known={"tracking": OBJECT, "observe": Record(known={"also": OBJECT}, rest=ANYTHING)}, rest=ANYTHING
         ),
@@ -136,6 +139,11 @@ class Run:
         for one in self.measured.values():
             found |= from_manifest(one.quantities)
         return found
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Fingerprints of data and initial weights; empty of a run from before they were kept."""
+        return self.manifest.get("inputs") or {}
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -299,6 +307,17 @@ class DamagedRunError(StoreError):
         super().__init__(f"The stored run {path} is damaged: {what}. Remove this directory to train the run again.")
 
 
+class MisnamedRunError(StoreError):
+    """A copy of a run, or a renamed one: its numbers would count twice, or for another run."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        """Name the directory, and the run that is in it."""
+        super().__init__(
+            f"{path} holds the run {run_id}, whose name it does not have, and is left alone: a copy would count twice. "
+            f"Name it {run_id} again, or move it out of the results folder."
+        )
+
+
 class UnreadableRunError(StoreError):
     """A stored run that cannot be read now: nothing is known of what is in it, and nothing is done to it."""
 
@@ -361,6 +380,7 @@ def load_run(path: Path | str) -> Run:
     Raises:
         StoreError: there is no run, or it was written by a newer version.
         DamagedRunError: its manifest is missing or changed, or none that this program would write.
+        MisnamedRunError: the directory has another name than the run.
         UnreadableRunError: it cannot be read now.
     """
     path = Path(path)
@@ -386,6 +406,8 @@ def load_run(path: Path | str) -> Run:
     # Schema 1 had no checksum of its own.
     if schema > 1 and manifest.get("sha256") != checksum(manifest):
         raise DamagedRunError(path, f"{MANIFEST} does not match its checksum")
+    if manifest["run_id"] != path.absolute().name:
+        raise MisnamedRunError(path, printable(manifest["run_id"]))
     return Run(path, manifest, done)
 
 

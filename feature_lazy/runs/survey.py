@@ -1,8 +1,9 @@
 """How every run of a results folder stands, from the files alone: also while jobs run, and on another machine."""
 
+import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ from feature_lazy.core.files import exists, probe
 from feature_lazy.runs.failures import reason
 from feature_lazy.runs.history import last_row
 from feature_lazy.runs.plan import PlannedJob, PlannedRun, read_plans
-from feature_lazy.runs.reading import HISTORY, DamagedRunError, Run, UnreadableRunError, is_done, load_run, reading
+from feature_lazy.runs.reading import (
+    HISTORY,
+    DamagedRunError,
+    MisnamedRunError,
+    Run,
+    UnreadableRunError,
+    is_done,
+    load_run,
+    reading,
+)
 from feature_lazy.runs.store.lease import Sign, last_sign
 from feature_lazy.runs.sweep import folders
 from feature_lazy.settings.cells import SCIENCE_VERSION, science_key
@@ -123,7 +133,13 @@ def survey(root: Path) -> Survey:
     problems += wrong
     planned = {run.run_id: (run, job) for job in jobs for run in job.runs}
     now = _time_of_the_files(root)
-    entries = {name: look_at(root / "runs" / name, planned.get(name), now) for name in names}
+    entries = {}
+    for name in names:
+        try:
+            entries[name] = look_at(root / "runs" / name, planned.get(name), now)
+        except MisnamedRunError as error:
+            problems.append(str(error))
+    entries = _outdated(entries, planned)
     older = _older(entries.values())
     for run_id, (run, job) in planned.items():
         if run_id not in entries:
@@ -139,6 +155,9 @@ def look_at(folder: Path, planned: tuple[PlannedRun, PlannedJob | None] | None, 
         folder: the directory.
         planned: the run as somebody asked for it, and its job.
         now: what the clock says that stamps these files, in Unix seconds.
+
+    Raises:
+        MisnamedRunError: it is another run than the directory's name says.
     """
     columns, job = (planned[0].columns, planned[1]) if planned else ({}, None)
     try:
@@ -155,13 +174,14 @@ def _entry(folder: Path, columns: dict[str, Any], job: PlannedJob | None, now: f
 
     Raises:
         DamagedRunError: the run is damaged.
+        MisnamedRunError: it is another one.
         UnreadableRunError: it cannot be read now.
         OSError: its owner cannot.
     """
     run_id, run, note = folder.name, None, ""
     try:
         run = load_run(folder)
-    except (DamagedRunError, UnreadableRunError):
+    except (DamagedRunError, MisnamedRunError, UnreadableRunError):
         raise
     except StoreError as error:
         # Claimed and not yet begun, or of a newer version.
@@ -213,7 +233,44 @@ def _why_new(run: PlannedRun, older: dict[str, dict[str, Any]]) -> str:
     if before.get("version") != run.identity.get("version"):
         was = before.get("version", f"before {SCIENCE_VERSION}")
         return f"new: stored by science version {was}, and this is {run.identity.get('version')}"
-    return "new: the source of its custom target has changed" if before.get("code") != run.identity.get("code") else ""
+    if before.get("code") != run.identity.get("code"):
+        return "new: the source of its custom target has changed"
+    changed = before.get("content") != run.identity.get("content")
+    return "new: the data have changed since" if changed else ""
+
+
+def _outdated(entries: dict[str, Entry], planned: dict[str, tuple[PlannedRun, PlannedJob]]) -> dict[str, Entry]:
+    """The same entries, with a note where the latest run of the same science is one on other data."""
+    latest: dict[str, tuple[str, str]] = {}
+    for run_id, (run, _) in planned.items():
+        if run_id not in entries:
+            latest[_kin(run.identity)] = (_NOT_BEGUN, run_id)
+    for entry in entries.values():
+        if entry.run is not None and (key := _kin(entry.run.manifest.get("identity") or {})):
+            latest[key] = max(latest.get(key, ("", "")), (_begun(entry.run), entry.run_id))
+    found = {}
+    for run_id, entry in entries.items():
+        key = _kin(entry.run.manifest.get("identity") or {}) if entry.run is not None else ""
+        note = f"{entry.note}, and the data have changed since" if key and latest[key][1] != run_id else entry.note
+        found[run_id] = replace(entry, note=note.removeprefix(", and "))
+    return found
+
+
+_NOT_BEGUN = "~"
+"""Sorts after every date."""
+
+
+def _kin(identity: dict[str, Any]) -> str:
+    """The same for runs that differ in the content of their data alone; empty where that cannot be told."""
+    known = {name: value for name, value in identity.items() if name != "content"}
+    return json.dumps(known, sort_keys=True) if "key" in known else ""
+
+
+def _begun(run: Run) -> str:
+    """When a run was first begun, as its manifest has it."""
+    segments = run.provenance.get("segments")
+    first = segments[0] if isinstance(segments, list) and segments and isinstance(segments[0], dict) else {}
+    return str(first.get("started", ""))
 
 
 def _order(entry: Entry) -> tuple[Any, ...]:

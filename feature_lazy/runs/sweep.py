@@ -1,21 +1,24 @@
 """A results folder as one table and labelled arrays; histories and outputs are read when they are asked for."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.reading import Run, is_done, load_run
+from feature_lazy.runs.reading import MisnamedRunError, Run, is_done, load_run
+from feature_lazy.settings.registry import options
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+log = logging.getLogger(__name__)
 KEYS = ("h", "sqrt_h_alpha", "seed")
 """What the runs of a sweep are sorted by."""
 
@@ -38,10 +41,15 @@ class Sweep:
 
     @cached_property
     def table(self) -> "pd.DataFrame":
-        """A row for each run, in the order of ``runs``: its id, its columns (h, alpha, seed, …) and its summary."""
+        """A row for each run, in the order of ``runs``: its id, its columns (h, alpha, seed, …) and its summary.
+
+        Columns that mean nothing to a run's network are empty; one in which no run has a value is NaN.
+        """
         import pandas as pd  # half a second to import: only for tables
 
-        return pd.DataFrame([{"run_id": run.run_id, **run.columns, **run.summary} for run in self.runs])
+        rows = [{"run_id": run.run_id, **_read_by_its_network(run), **run.summary} for run in self.runs]
+        table = pd.DataFrame(rows)
+        return table.astype(dict.fromkeys(table.columns[table.isna().all()], float)) if len(table) else table
 
     def histories(self, names: Sequence[str] | None = None) -> "pd.DataFrame":
         """Every observation of every run as one tidy table: a row for each, with the run's id and keys.
@@ -114,21 +122,30 @@ class Sweep:
             yield index
 
 
+def _read_by_its_network(run: Run) -> dict[str, Any]:
+    made = options("architecture").get(str(run.columns.get("architecture")))
+    return {**run.columns, **dict.fromkeys(set(getattr(made, "unread", ())) & set(run.columns))}
+
+
 def _before_the_end(run: Run, names: Sequence[str]) -> dict[str, np.ndarray]:
     t = run.history["t"][:-1]
     return {"t": t, **{name: run.history.get(name, np.full(len(t) + 1, np.nan))[:-1] for name in names}}
 
 
 def load_sweep(root: Path | str) -> Sweep:
-    """The complete runs of a results folder; see ``Sweep``.
+    """The complete runs of a results folder; see ``Sweep``. A directory that has another name than its run is named.
 
     Raises:
         StoreError: no complete run in the folder, or a damaged one.
         UnreadableRunError: one cannot be read now; without it the sweep would be another one.
     """
     names, _ = folders(Path(root))
-    paths = [Path(root) / "runs" / name for name in sorted(names)]
-    runs = [load_run(path) for path in paths if is_done(path)]
+    runs = []
+    for path in (Path(root) / "runs" / name for name in sorted(names)):
+        try:
+            runs += [load_run(path)] if is_done(path) else []
+        except MisnamedRunError as error:
+            log.warning("%s", error)
     if not runs:
         raise StoreError(f"There is no complete run in {root}.")
     return Sweep(Path(root), sorted(runs, key=lambda run: tuple(run.columns.get(key, 0) for key in KEYS)))

@@ -23,6 +23,7 @@ from feature_lazy.runs.batches import BatchPlan
 from feature_lazy.runs.history import History
 from feature_lazy.runs.progress import Progress
 from feature_lazy.runs.provenance import Provenance
+from feature_lazy.runs.resumption import check_inputs, check_outputs, inputs
 from feature_lazy.runs.stopping import Stop
 from feature_lazy.runs.store import OpenRun, Shadow, Together
 
@@ -45,7 +46,7 @@ class BatchTraining:
             stop: who may ask to stop.
 
         Raises:
-            ConfigError: the dtype cannot resolve F = α(f − f₀) at this α.
+            ConfigError: the dtype cannot resolve F = α(f − f₀) at this α, or weights that their seed does not decide.
         """
         self.batch, self.plan, self.progress, self.stop = batch, plan, progress, stop
         self.cells = list(plan.cells)
@@ -54,6 +55,8 @@ class BatchTraining:
         data = batch.dataset
         self.w0 = batch.w0(self.cells)
         self.flow = batch.flow(self.cells, self.w0)
+        for run, weights, f in zip(self.runs, self.w0, self.flow.initial, strict=True):
+            run.inputs = inputs(batch.content, weights, f)
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
@@ -98,19 +101,21 @@ class BatchTraining:
             self._drop_checkpoints()
 
     def _begin(self) -> State:
-        """Open all runs, and the state to go on from: that of the plan, else t = 0."""
+        """Open all runs, and the state to go on from: that of the plan, else t = 0.
+
+        Raises:
+            DifferentError: a run was begun with something else than there is now; none has been touched.
+        """
         batch, training, saved = self.batch, self.training, self.plan.saved
+        going_on = self._saved()
         initial = start(training.system, training.method.stepper, training.y0, training.dt, len(self.events))
         states = []
         for member, (cell, run) in enumerate(zip(self.cells, self.runs, strict=True)):
             if saved and cell.run_id not in saved:
                 continue  # it had left the batch before
-            row = initial.select(torch.tensor([member], device=self.w0.device))
-            history = History()
+            row = going_on.get(member) or initial.select(torch.tensor([member], device=self.w0.device))
+            history = saved[cell.run_id][1] if saved else History()
             if saved:
-                checkpoint, history = saved[cell.run_id]
-                tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
-                row = State(**{**tensors, "member": row.member})
                 log.info("%s continues at t = %.4g", cell.label, float(row.t))
             states.append(row)
             if isinstance(run, OpenRun):
@@ -123,6 +128,24 @@ class BatchTraining:
             else:
                 run.history = history
         return State.concatenate(states)
+
+    def _saved(self) -> dict[int, State]:
+        """The states to go on from, by member.
+
+        Raises:
+            DifferentError: one belongs to something else than there is now.
+        """
+        states: dict[int, State] = {}
+        for member, (run_id, run) in enumerate(zip(self.ids, self.runs, strict=True)):
+            if run_id in self.plan.saved:
+                checkpoint, _ = self.plan.saved[run_id]
+                check_inputs(run.path, checkpoint.moment.inputs, run.inputs)
+                tensors = {name: torch.from_numpy(a.copy()).to(self.w0.device) for name, a in checkpoint.arrays.items()}
+                states[member] = State(**{**tensors, "member": torch.tensor([member], device=self.w0.device)})
+        if states:
+            paths = [self.runs[member].path for member in states]
+            check_outputs(State.concatenate(list(states.values())), self.training, self.flow, paths)
+        return states
 
     def _rows(self) -> list[int]:
         return [len(run.history) for run in self.runs]

@@ -48,7 +48,9 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """What the run id is made of, apart: tells why a run counts as new."""
         code = {"code": self.code} if self.code else {}
-        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code}
+        content = self.config.get("dataset", {}).get("content")
+        there = {"content": content} if content else {}
+        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code, **there}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -143,17 +145,18 @@ def source_hashes(config: Config) -> list[str]:
         ConfigError: a target that is not found.
     """
     groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata and f.metadata["science"])
-    return [source_hash(target) for name in groups for target in _targets(getattr(config, name))]
+    return [source_hash(target) for name in groups for target in own_code(getattr(config, name))]
 
 
 def targets(config: Config) -> list[str]:
     """Import paths of the user's own code in a configuration, that of observables included."""
     groups = sorted(f.name for f in dataclasses.fields(config) if "group" in f.metadata)
     chosen = [*(getattr(config, name) for name in groups), *config.observe.also.values()]
-    return [*config.options, *(target for option in chosen for target in _targets(option))]
+    return [*config.options, *(target for option in chosen for target in own_code(option))]
 
 
-def _targets(option: Option) -> list[str]:
+def own_code(option: Option) -> list[str]:
+    """Import paths of the user's own code that an option is, or runs."""
     made = type(option)
     return [*([f"{made.__module__}.{made.__qualname__}"] if is_foreign(made) else []), *option.own_code()]
 
@@ -168,8 +171,12 @@ def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:
 
 
 def science_key(science: dict[str, Any]) -> str:
-    """The same for every version of the code: tells which run of an older version a new one replaces."""
-    return _hash(science)
+    """The same for every version of code and data: tells which older run a new one replaces."""
+    return _hash({name: _without_content(value) if name == "dataset" else value for name, value in science.items()})
+
+
+def _without_content(dataset: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in dataset.items() if name != "content"}
 
 
 def _hash(plain: dict[str, Any]) -> str:

@@ -72,6 +72,9 @@ class Data(Option):
     n_test: int = key(2000, "P_test, test patterns, even", ge=2)
     n_valid: int = key(0, "validation patterns, the ones after the test patterns; 0: none", ge=0, later=True)
     seed: int = key(0, "decides the split, for all members, α and widths", ge=0)
+    content: str = key(
+        "", "fingerprint that the patterns must have; filled in where your own have changed; empty: any", later=True
+    )
 
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
@@ -179,8 +182,17 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+    unread: ClassVar[Mapping[str, str]] = {}
+    """Groups that mean nothing to the network, with what it does instead: none of them is to be chosen for it."""
     check_widths: ClassVar[tuple[int, ...]] = ()
     """Values of ``width.h`` at which a coordinate check measures it; none where its layers are not known."""
+
+    @classmethod
+    def ignores(cls, written: str, group: str) -> str:
+        """What is wrong with a key of a group that it does not read, as somebody has written it."""
+        return (
+            f"{written}: architecture={cls.option_name} {cls.unread[group]}; leave {group} out, which changes nothing."
+        )
 
     @property
     def growing(self) -> int:

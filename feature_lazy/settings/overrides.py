@@ -1,12 +1,15 @@
 """Command lines of overrides: sizes of experiments, and errors that help before Hydra meets them."""
 
 import dataclasses
+import io
 import re
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString, Transformer, ValueType
 from hydra.errors import HydraException
@@ -28,6 +31,7 @@ KNOBS = {"alpha": "alpha.value", "width": "width.h", "seed": "seed.value"}
 """The number that is meant by a number in place of a group's option."""
 
 SIZES = ("article", "small")
+COMPLETION = ("-sc", "--shell-completion")
 
 
 def composed(overrides: Sequence[str]) -> Config:
@@ -51,12 +55,29 @@ def checked(arguments: Sequence[str]) -> list[str]:
         ConfigError: what ``sized``, ``check_overrides`` and ``check_chosen`` refuse, or a module of ``options=[…]``
             that cannot be imported.
     """
-    arguments = started(sized(arguments))
+    arguments = sized(flags_first(arguments))
+    if set(COMPLETION) & set(arguments):
+        return arguments  # what follows are no overrides: install=bash, or a line that is not complete yet
+    arguments = started(arguments)
     discover(own_modules_of(arguments))
     check_overrides(arguments)
     check_chosen(arguments)
     register()
     return arguments
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The same command line with Hydra's flags before all overrides: its parser takes no flag between them."""
+    parser = get_args_parser()
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            overrides = parser.parse_intermixed_args(list(arguments)).overrides
+    except SystemExit:
+        return list(arguments)  # Hydra says what is wrong with it
+    flags = list(arguments)
+    for override in reversed(overrides):
+        del flags[len(flags) - 1 - flags[::-1].index(override)]
+    return [*flags, *overrides]
 
 
 def own_modules_of(arguments: Sequence[str]) -> list[str]:
@@ -115,8 +136,10 @@ def check_overrides(arguments: Sequence[str]) -> None:
         ConfigError: an unknown key; the message names it, the nearest key and all keys beside it. Or a number in place
             of a group's option; the message names the options and the keys that may have been meant.
     """
-    for override in _parsed(arguments):
+    overrides = _parsed(arguments)
+    for override in overrides:
         _check_plugins(override)
+        _check_interval(override, overrides)
         path = override.key_or_group.removeprefix("+").split(".")
         if path == [ALSO]:
             for name in _names(override):
@@ -128,9 +151,35 @@ def check_overrides(arguments: Sequence[str]) -> None:
         if path[:2] == ALSO.split("/"):
             _check_observable(override.input_line or "", path)
         elif path[0] in GROUPS and len(path) > 1:
-            _check_path(override.input_line or "", path, 1, members(path[0]))
+            _check_key(override, path, _chosen(path[0], overrides))
         elif path[0] in GROUPS and not override.is_delete():
             _check_choice(override)
+
+
+def _check_interval(override: Override, overrides: Sequence[Override]) -> None:
+    """Refuse an interval, of which only other sweepers can draw values.
+
+    Raises:
+        ConfigError: no sweeper is chosen.
+    """
+    if override.key_or_group in GROUPS:
+        return  # no option is a number, which is said
+    if override.is_interval_sweep() and not any(other.key_or_group == "hydra/sweeper" for other in overrides):
+        raise ConfigError(
+            f"{override.input_line}: an interval has no values to train at; name them, such as "
+            f"{override.key_or_group}=0.1,1,10, or choose a sweeper that draws from it: hydra/sweeper=…."
+        )
+
+
+def _check_key(override: Override, path: Sequence[str], chosen: Sequence[str]) -> None:
+    """Refuse a key that no option of a group has, and list those of the chosen ones.
+
+    Of an option that there is not Hydra says so, which is what to mend first.
+    """
+    known = options(path[0])
+    if all(name in known for name in chosen):
+        shown = tuple(known[name] for name in chosen)
+        _check_path(override.input_line or "", path, 1, members(path[0]), shown)
 
 
 def _check_plugins(override: Override) -> None:
@@ -150,9 +199,10 @@ def check_chosen(arguments: Sequence[str]) -> None:
     """Refuse a key of an option that is not the chosen one, and name the options that have it.
 
     Raises:
-        ConfigError: such a key.
+        ConfigError: such a key, or one that the chosen network does not read.
     """
     overrides = _parsed(arguments)
+    _check_read(overrides)
     for override in overrides:
         group, _, key = override.key_or_group.removeprefix("+").partition(".")
         if group not in GROUPS or not key:
@@ -167,6 +217,24 @@ def check_chosen(arguments: Sequence[str]) -> None:
             raise ConfigError(
                 f"{override.input_line}: {group}={', '.join(chosen)} has no key {key!r}; choose it: {choices}."
             )
+
+
+def _check_read(overrides: Sequence[Override]) -> None:
+    """Refuse what a person has written for a network that does not read it: the id would be another, the numbers not.
+
+    Of what is composed it is not known who wrote it; a stored run that has such a key is trained on as it was.
+
+    Raises:
+        ConfigError: a group, or a key in it, that none of the chosen architectures reads.
+    """
+    names = _chosen("architecture", overrides)
+    made = [options("architecture")[name] for name in names if name in options("architecture")]
+    if not made or len(made) < len(names):
+        return
+    for override in overrides:
+        group = override.key_or_group.removeprefix("+").partition(".")[0]
+        if all(group in architecture.unread for architecture in made) and not override.is_delete():
+            raise ConfigError(made[0].ignores(override.input_line or "", group))
 
 
 def _chosen(group: str, overrides: Sequence[Override]) -> list[str]:
@@ -241,12 +309,17 @@ def _check_chosen_observable(line: str, name: str, chosen: Sequence[str]) -> Non
         raise ConfigError(f"{line}: {name} is not observed; choose it: {ALSO}=[{','.join([*chosen, name])}].")
 
 
-def _check_path(line: str, path: Sequence[str], start: int, types: tuple[type, ...]) -> None:
-    """Refuse a key that no option has, from place ``start`` on, where one of the types is expected."""
+def _check_path(
+    line: str, path: Sequence[str], start: int, types: tuple[type, ...], shown: tuple[type, ...] = ()
+) -> None:
+    """Refuse a key that no option has, from place ``start`` on, where one of the types is expected.
+
+    The sentence lists the keys of the types ``shown``, if there are any: those of the options that are chosen.
+    """
     for depth, key in enumerate(path[start:], start=start):
         keys = keys_of(types)
         if key not in keys:
-            refuse_key(line, key, f"'{'.'.join(path[:depth])}'", keys)
+            refuse_key(line, key, f"'{'.'.join(path[:depth])}'", keys_of(shown) if shown and depth == start else keys)
         if keys[key] is FREE:
             return
         types = keys[key]

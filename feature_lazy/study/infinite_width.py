@@ -18,7 +18,7 @@ from feature_lazy.core.shapes import ANYTHING, NUMBER, Record
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import converged
-from feature_lazy.dynamics.frozen import FrozenKernelFlow
+from feature_lazy.dynamics.frozen import SettlingFlow
 from feature_lazy.dynamics.integrate import Limits, Method, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.outcome import Outcome
@@ -101,7 +101,7 @@ def _fit(theta: Tensor, y: Tensor, loss: Loss, tolerance: float) -> tuple[Tensor
     Raises:
         ConfigError: it does not come to that.
     """
-    flow = FrozenKernelFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
+    flow = SettlingFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
     radius = SAFETY * flow.radius() * loss.curvature / len(y)
     method = Method(Chebyshev2(tolerance, radius), SmoothController())
     one = torch.ones_like(radius)

@@ -33,8 +33,8 @@ def alike(table: pd.DataFrame, pop: Pop) -> list[list[tuple[Any, pd.DataFrame]]]
     """
     table = table.reset_index(drop=True)  # tables of several kinds count from 0 each
     groups: dict[str, dict[str, tuple[Any, list[int]]]] = {}
-    for i, run in enumerate(table["run"]):
-        config = copy.deepcopy(of_kind(run))
+    for i, whole in enumerate(of_kind(list(table["run"]))):
+        config = copy.deepcopy(whole)
         if (value := pop(config)) is not None:
             same = groups.setdefault(json.dumps(config, sort_keys=True), {})
             same.setdefault(json.dumps(value, sort_keys=True), (value, []))[1].append(i)
@@ -150,6 +150,6 @@ def largest_gap(pairs: pd.DataFrame, name: str = "F_test") -> pd.Series:
     for run, other in zip(pairs["run"], pairs["run_other"], strict=True):
         (t, one), (s, two) = run.over_time(name), other.over_time(name)
         _, i, j = np.intersect1d(t, s, return_indices=True)
-        squares = np.square(one[i] - two[j]).reshape(len(i), -1).mean(1)
-        gaps.append(float(np.sqrt(squares.max())) if len(i) else np.nan)
+        squares = [np.square(one[a] - two[b]).mean() for a, b in zip(i, j, strict=True)]
+        gaps.append(np.sqrt(max(squares, default=np.nan)))
     return pd.Series(gaps, index=pairs.index, dtype=float)

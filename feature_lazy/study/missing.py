@@ -4,6 +4,7 @@ import itertools
 
 import pandas as pd
 
+from feature_lazy.core.words import counted
 from feature_lazy.study.regimes import Regimes, regimes, words
 from feature_lazy.study.table import H, X
 
@@ -39,7 +40,7 @@ def _outcomes(table: pd.DataFrame) -> list[str]:
     if not len(others):
         return []
     names = ", ".join(f"{count} {name}" for name, count in others.items())
-    return [f"{others.sum()} runs did not converge ({names}): laws leave them out."]
+    return [f"{counted(others.sum(), 'run')} did not converge ({names}): laws leave them out."]
 
 
 def _single(table: pd.DataFrame) -> list[str]:

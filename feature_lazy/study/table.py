@@ -9,8 +9,9 @@ import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.reading import Run
-from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
+from feature_lazy.study.following import followed
 from feature_lazy.study.law import AXES
 
 __all__ = [
@@ -37,6 +38,9 @@ CELL = [H, X, "seed"]
 """Columns that tell the runs of one kind apart."""
 LIMIT = "infinite_width/error"
 """Test error of the infinitely wide lazy network, the same in all rows; NaN or no column where there is none."""
+CONTENT = "dataset.content"
+ASKED = (*SETTING, "t_half", "t_stop", "gradients", "test/error", "weights/change")
+"""Columns that figures, laws and reports ask for: there, if without a value, also where no run has them."""
 GRID = AXES
 """Groups of the configuration that may differ from run to run of one figure."""
 
@@ -121,15 +125,32 @@ def _differs(settings: pd.DataFrame, key: str, columns: list[str]) -> bool:
 
 def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of ``SETTING``, and the configuration outside of ``GRID`` as ``group.key``; lists as text."""
-    configs = [of_kind(run) for run in table["run"]]
+    configs = of_kind(list(table["run"]))
     keys = pd.json_normalize(configs).set_index(table.index)
     keys = keys.apply(lambda column: column.astype(str) if column.map(type).isin((list, dict)).any() else column)
+    keys[CONTENT] = _contents(table["run"])
     return table[[name for name in SETTING if name in table]].join(keys)
 
 
-def of_kind(run: Run) -> dict[str, Any]:
-    """The configuration of a run outside of ``GRID``, and how it starts: what runs of one kind have in common."""
-    return {k: v for k, v in run.config.items() if k not in GRID} | _start(run)
+def _contents(runs: pd.Series) -> pd.Series:
+    """Fingerprints of data that should be the same and are not; None where there is nothing to tell apart."""
+    data = [{k: v for k, v in run.config.get("dataset", {}).items() if k != "content"} for run in runs]
+    made = [repr((one, run.config.get("labels"))) for one, run in zip(data, runs, strict=True)]
+    found = pd.Series([run.inputs.get("data") for run in runs], index=runs.index, dtype=object)
+    several = found.groupby(made).transform("nunique") > 1
+    return found.where(several, None)
+
+
+def of_kind(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The configurations of runs outside of ``GRID``, and how they start: what runs of one kind have in common.
+
+    Keys that follow α, width or seed are written as what they follow.
+    """
+    configs = followed([run.config for run in runs])
+    return [
+        {k: v for k, v in config.items() if k not in GRID} | _start(run)
+        for run, config in zip(runs, configs, strict=True)
+    ]
 
 
 def _start(run: Run) -> dict[str, dict[str, str]]:
@@ -139,12 +160,17 @@ def _start(run: Run) -> dict[str, dict[str, str]]:
 
 
 def _read(folder: Path | str) -> pd.DataFrame:
-    sweep = load_sweep(folder)
-    table = sweep.table.assign(run=sweep.runs)
-    return table.assign(kernel_change=best_kernel_change(table))
+    return with_runs(load_sweep(folder))
 
 
-def best_kernel_change(table: pd.DataFrame) -> pd.Series:
+def with_runs(sweep: Sweep) -> pd.DataFrame:
+    """The table of a sweep with each ``run`` itself, ``kernel_change``, and NaN for what of ``ASKED`` no run has."""
+    table = sweep.table.assign(run=list(sweep.runs))
+    table = table.assign(kernel_change=_best_kernel_change(table))
+    return table.assign(**dict.fromkeys((name for name in ASKED if name not in table), np.nan))
+
+
+def _best_kernel_change(table: pd.DataFrame) -> pd.Series:
     """The kernel change on the whole test set where it was measured, else on the probe set; else NaN."""
     candidates = [c for c in ("kernel/change_test", "kernel/change") if c in table]
     return table[candidates].bfill(axis=1).iloc[:, 0] if candidates else pd.Series(np.nan, table.index)
@@ -183,7 +209,7 @@ def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _with_alpha(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Rows of h and √h·α with their α, which is that of the runs: h in √h·α need not be the column ``h``."""
-    known = len(rows) and "alpha" in table
+    known = {H, X} <= {*rows} and "alpha" in table
     return rows.join(table.groupby([H, X])["alpha"].first(), on=[H, X]) if known else rows
 
 

@@ -1,16 +1,19 @@
 """What every sweeper does before it launches: all jobs are checked, and what is asked for is written down."""
 
+import logging
 import math
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import configure_log
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.redaction import clean
@@ -20,6 +23,10 @@ from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import Planning
 
+log = logging.getLogger(__name__)
+
+LONGEST = 255
+"""Bytes that the name of a folder may have on Linux and macOS."""
 MOST = 20_000
 """Jobs of one command; more are likely a mistake, such as a step that is too small."""
 COUNTED = 10**7
@@ -57,25 +64,55 @@ class Checking:
             )
         return super().split_arguments(overrides, max_batch_size)  # type: ignore[misc]
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+    def validate_batch_is_legal(self, batch: list[Sequence[str]]) -> None:
         """Hold every job against types, ranges and rules, and leave the plan in the results folder.
+
+        Of jobs that are equal, such as those at α = 1, 1.0 and 1e0, the first stays in the batch.
 
         Raises:
             CompactHydraException: every problem once, with the key, the value and what is allowed.
         """
         problems: dict[str, None] = {}
-        configs: list[Config] = []
+        jobs: dict[str, tuple[Sequence[str], Config]] = {}
         for overrides in batch:
             try:
-                configs.append(self.composer.typed(overrides))
-                validate(configs[-1])
+                config = self.composer.typed(overrides)
+                validate(config)
+                self._check_folder(overrides)
+                jobs.setdefault(repr(config), (overrides, config))
             except ConfigError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
             raise CompactHydraException(clean("\n".join(["Nothing was started:", *problems])))
+        if len(jobs) < len(batch):
+            assert self.config is not None
+            configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+            log.info("%d of %d jobs are equal to others, and count once", len(batch) - len(jobs), len(batch))
+            batch[:] = [overrides for overrides, _ in jobs.values()]
+        configs = [config for _, config in jobs.values()]
         if isinstance(self.launcher, Planning):
             self.launcher.composer = self.composer
             if not self.launcher.plans:
                 return
         for root in {config.output_dir for config in configs}:
             write_plan(Path(root), [config for config in configs if config.output_dir == root])
+
+    def _check_folder(self, overrides: Sequence[str]) -> None:
+        """Refuse a job whose folder has a name that cannot be made.
+
+        Raises:
+            ConfigError: such a name.
+        """
+        assert self.config is not None
+        raw = str(OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
+        if raw == "${hydra.job.num}":
+            return
+        config = self.composer.composed(overrides)
+        with open_dict(config):
+            config.hydra.job.num, config.hydra.job.id = 0, "0"
+        longest = max(str(config.hydra.sweep.subdir).split("/"), key=lambda name: len(os.fsencode(name)))
+        if len(os.fsencode(longest)) > LONGEST:
+            raise ConfigError(
+                f"hydra.sweep.subdir={raw}: the name of a folder has at most {LONGEST} bytes, and here one has "
+                f"{len(os.fsencode(longest))}, {longest[:40]}…; hydra.sweep.subdir='${{hydra.job.num}}' is short."
+            )

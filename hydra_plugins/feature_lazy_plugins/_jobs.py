@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import clean
+from feature_lazy.core.words import counted
+from feature_lazy.runs.changed import beside
 from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
@@ -34,6 +38,21 @@ class Planning:
         return True
 
 
+@dataclass
+class Told(JobReturn):
+    """A result whose failure has been said: who asks for its value ends the process, and Hydra says nothing again."""
+
+    @property
+    def return_value(self) -> Any:
+        if self.status is JobStatus.FAILED:
+            raise SystemExit(1)
+        return super().return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
 class SweepJob:
     """One job of a sweep: its typed configuration, and what Hydra composes when it is its turn."""
 
@@ -46,7 +65,14 @@ class SweepJob:
 
     def composed(self) -> DictConfig:
         """The whole configuration, Hydra's node included."""
-        return self.composer.composed(self.overrides)
+        config = self.composer.composed(self.overrides)
+        if self.config.dataset.content:
+            OmegaConf.update(config, "dataset.content", self.config.dataset.content)
+        return config
+
+    def take(self, config: Config) -> None:
+        """Train another configuration in place of the one that was composed."""
+        self.config, self.cells = config, cells(config)
 
     def settle(self) -> JobReturn:
         """The result if it needs no training, because all is done, or a stored run is damaged; else UNKNOWN."""
@@ -61,11 +87,37 @@ class SweepJob:
         return result
 
 
+def settled(jobs: Sequence[SweepJob]) -> list[JobReturn]:
+    """The result of each job, as far as it is known; where a user's own data have changed, of runs on those of now."""
+    try:
+        for job, config in zip(jobs, beside([job.config for job in jobs]), strict=True):
+            job.take(config)
+    except FeatureLazyError as error:
+        # A damaged run is named by its own job; data that cannot be made fail in each.
+        log.warning("Whether the data have changed since is not known: %s", error)
+    return [job.settle() for job in jobs]
+
+
 def warn_of_unobserved(jobs: Sequence[SweepJob]) -> None:
     """Say which runs of a sweep, settled before, lack observables that it asks for."""
     wanted = [(asked(job.config.observe), job.done.get(cell.run_id)) for job in jobs for cell in job.cells]
     for sentence in unobserved(wanted):
         log.warning("%s", sentence)
+
+
+def say_failures(results: Sequence[JobReturn]) -> list[JobReturn]:
+    """Log why jobs failed, each reason once, and return the results as ``Told``."""
+    reasons: dict[str, list[JobReturn]] = {}
+    for result in results:
+        if result.status is JobStatus.FAILED:
+            reasons.setdefault(reason(result), []).append(result)
+    for why, failed in reasons.items():
+        more = f", and {counted(len(failed) - 1, 'other job')}" if len(failed) > 1 else ""
+        log.error("Failed: %s%s\n  %s", " ".join(failed[0].overrides or ()), more, why)
+    if reasons:
+        number = sum(map(len, reasons.values()))
+        log.error("%d of %s failed; repeat the command to train what is missing.", number, counted(len(results), "job"))
+    return [Told(**{f.name: getattr(result, f.name) for f in fields(JobReturn)}) for result in results]
 
 
 def reason(result: JobReturn) -> str:

@@ -13,10 +13,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
-from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.core.redaction import clean
 from feature_lazy.launch.boundary import Lost, Search, Target, check, save, show, stored
+from feature_lazy.runs.changed import beside
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._checking import Checking
@@ -97,14 +98,15 @@ class BoundarySweeper(Checking, BasicSweeper):
                     validate(at(end))
                 check(at(target.low), self.quantity)
                 searches.append(Search(overrides, at, self.quantity, target, self.max_runs))
-            except ConfigError as error:
+            except FeatureLazyError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
         if problems:
             raise CompactHydraException(clean("\n".join(["Nothing was started:", *problems])))
         return searches
 
     def _at(self, overrides: Sequence[str], alpha: float) -> Config:
-        return self.composer.typed(_job(overrides, alpha))
+        [config] = beside([self.composer.typed(_job(overrides, alpha))])
+        return config
 
     def _misfits(self, overrides: Sequence[str]) -> Iterator[str]:
         """What no search can do, whatever its values."""

@@ -19,13 +19,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from feature_lazy.core.files import make_folder, remove_folder
+from feature_lazy.core.words import counted
 from feature_lazy.launch.sweep_display import SweepDisplay
 from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, warn_of_unobserved
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, say_failures, settled, warn_of_unobserved
 
 log = logging.getLogger(__name__)
 
@@ -61,21 +62,19 @@ class LocalLauncher(Planning, Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
-        results = [job.settle() for job in jobs]
+        results = settled(jobs)
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         total = sum(counts.values())
         done = total - sum(counts[index] for index in todo)
-        log.info("%d runs in %d jobs, %d runs already done, %d processes", total, len(jobs), done, self.n_jobs)
+        sizes = counted(total, "run"), counted(len(jobs), "job"), counted(done, "run"), counted(self.n_jobs, "process")
+        log.info("%s in %s, %s already done, %s", *sizes)
         warn_of_unobserved(jobs)
         if todo:
             self._train(jobs, todo, results, SweepDisplay(total, done, counts))
-        failed = [index for index, result in enumerate(results) if result.status is JobStatus.FAILED]
-        for index in failed:
-            log.error("Failed: %s\n  %s", " ".join(job_overrides[index]), reason(results[index]))
-        if failed:
-            log.error("%d of %d jobs failed; repeat the command to train what is missing.", len(failed), len(jobs))
-        return results
+        for result, overrides in zip(results, job_overrides, strict=True):
+            result.overrides = list(overrides)
+        return say_failures(results)
 
     def _train(
         self, jobs: Sequence[SweepJob], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay

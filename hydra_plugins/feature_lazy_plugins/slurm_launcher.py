@@ -13,6 +13,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLaunche
 
 from feature_lazy.core.errors import FeatureLazyError, StoreError
 from feature_lazy.core.redaction import clean
+from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.campaign import Campaign
 from feature_lazy.launch.slurm.preview import preview
 from feature_lazy.launch.slurm.settings import Settings
@@ -23,7 +24,7 @@ from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import BUDGETS
 from feature_lazy.settings.cells import Cell
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, warn_of_unobserved
+from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, settled, warn_of_unobserved
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class SlurmLauncher(Planning, StockLauncher):
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
         try:
             settings = Settings.of(self.params)
-            results = [job.settle() for job in jobs]
+            results = settled(jobs)
             warn_of_unobserved(jobs)
             for root in dict.fromkeys(job.config.output_dir for job in jobs):
                 here = [
@@ -97,7 +98,7 @@ class _Sweep:
             StoreError: the results folder cannot be written.
         """
         missing = sum(len(part.run_ids) for part in self.campaign.parts)
-        log.info("%d runs, %d already done", self.total, self.total - missing)
+        log.info("%s, %d already done", counted(self.total, "run"), self.total - missing)
         jobs = self.campaign.jobs() if missing else []
         if self.settings.dry_run:
             preview(self.store.root, jobs, self.settings)
@@ -162,7 +163,8 @@ def report(failed: Sequence[tuple[SweepJob, JobReturn]]) -> None:
     for job, result in failed:
         log.error("Failed: %s\n  %s", " ".join(job.overrides), reason(result))
     if failed:
-        log.error("%d jobs failed; train what is missing with feature-lazy retry, or repeat the command.", len(failed))
+        number = counted(len(failed), "job")
+        log.error("%s failed; train what is missing with feature-lazy retry, or repeat the command.", number)
 
 
 ConfigStore.instance().store(

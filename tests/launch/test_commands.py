@@ -133,10 +133,13 @@ def run_of(folder, seed):
     return folder / "runs" / entry.run_id
 
 
-def test_retry_without_a_plan_uses_what_the_run_says(folder):
+def test_retry_without_a_plan_uses_what_the_run_says(folder, capsys):
+    """A folder that says nothing keeps no other run from being trained."""
     shutil.rmtree(folder / "plans")
+    (folder / "runs" / ("0" * 16)).mkdir()
     assert main(["retry", str(folder), "--n-jobs", "1", "--state", "interrupted"]) == 0
     assert states(folder)[4] is State.DONE
+    assert f"{'0' * 16} does not say how it was trained, and is left alone\n" in capsys.readouterr().err
 
 
 def test_clean_shows_first_and_then_removes(folder, capsys):
@@ -144,7 +147,7 @@ def test_clean_shows_first_and_then_removes(folder, capsys):
     leftover.write_text("")
     everything = ["clean", str(folder), "--state", "damaged,failed,queued"]
     assert main(everything) == 0
-    assert "1 leftovers, 2 runs and 1 queued runs would be removed" in capsys.readouterr().out
+    assert "1 leftover, 2 runs and 1 queued run would be removed" in capsys.readouterr().out
     assert leftover.exists()
     assert main([*everything, "--yes"]) == 0
     # Failed and damaged runs are queued again: somebody asked for them.

@@ -126,13 +126,13 @@ def test_dry_run_needs_no_slurm_writes_no_plan_and_names_jobs_and_hours(tmp_path
     sweep = (*TINY, *QUICK[1:], "alpha.value=1,2,3", "seed=ensemble", "seed.members=2")
     done = train_py(folder, "-m", "hydra/launcher=slurm_cpu", *pack, *sweep)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 cells in 2 jobs, 1 arrays of at most 1001, 256 at once" in done.stdout
+    assert "6 cells in 2 jobs, 1 array of at most 1001, 256 at once" in done.stdout
     assert "a guess of 250 gradients" in done.stdout
     assert list((folder / "plans").glob("*")) == []
     assert train_py(folder, "-m", *sweep[:-3], "alpha.value=1").returncode == 0
     again = train_py(folder, "-m", "hydra/launcher=slurm_cpu", *pack, *sweep)
     assert "5 cells in 2 jobs" in again.stdout
-    assert "scaled from 1 runs that are done here" in again.stdout
+    assert "scaled from 1 run done here" in again.stdout
 
 
 def test_submissions_are_read_back_and_damaged_ones_named(tmp_path):

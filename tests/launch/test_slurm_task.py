@@ -103,11 +103,9 @@ def test_after_sigterm_alone_it_asks_for_its_next_turn_itself(started):
 
 def test_job_that_is_never_told_stops_by_itself_before_its_end(started):
     """Half of the delay before the end: 0.1 minutes, less 2 s of 4."""
-    begin = time.monotonic()
     process = started((*SLOW, "checkpoint_margin=60"), timeout_min=0.1, signal_delay_s=4)
     process.join(60)
-    assert process.exitcode == REQUEUED
-    assert time.monotonic() - begin < 30  # the run itself takes minutes
+    assert process.exitcode == REQUEUED  # done, which takes minutes, it would be 0
 
 
 def test_time_outs_without_progress_end_with_the_reason(task, tmp_path):

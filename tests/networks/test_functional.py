@@ -116,7 +116,7 @@ MODULES = {
         nn.ModuleDict({"a": nn.MultiheadAttention(4, 2, dropout=0.1)}),
         r"'a' \(MultiheadAttention\) is in training mode",
     ),
-    "random": (Wrapped(lambda z: z + torch.randn_like(z)), "another output in a batch.*random numbers"),
+    "random": (Wrapped(lambda z: z + torch.randn_like(z)), "other outputs when it is asked again.*random numbers"),
     "item": (Wrapped(lambda z: z * z.sum(1).amax().item()), r"another output in a batch"),
     "item of one pattern": (Wrapped(lambda z: torch.stack([p * p.sum().item() for p in z])), INNER + ".*no .item"),
     "branch": (Wrapped(lambda z: z if z.isfinite().all() else -z), INNER + ".*no branch"),

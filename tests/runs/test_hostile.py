@@ -15,7 +15,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import read_regular
 from feature_lazy.launch.commands import main
 from feature_lazy.runs.plan import read_plans
-from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, checksum, load_run
+from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, MisnamedRunError, checksum, load_run
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import State, survey
 from feature_lazy.runs.sweep import load_sweep
@@ -201,8 +201,11 @@ def test_names_in_a_manifest_lead_nowhere(copy, name):
     manifest.pop("sha256")
     (path / MANIFEST).write_bytes(signed(manifest))
     (path / DONE).unlink()
-    assert load_run(path).manifest["run_id"] == name
-    assert survey(root).entries[-1].run_id in {RUN, "other"}
+    with pytest.raises(MisnamedRunError, match="whose name it does not have"):
+        load_run(path)
+    assert [entry.run_id for entry in survey(root).entries] == ["other"]
+    assert "whose name it does not have" in survey(root).problems[0]
+    (path / MANIFEST).write_bytes(signed({**manifest, "run_id": RUN}))
     assert {entry.run_id for entry in survey(root).entries} == {RUN, "other"}
 
 

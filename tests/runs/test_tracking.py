@@ -5,7 +5,6 @@ import logging
 import math
 import sys
 import threading
-import time
 import types
 
 import pytest
@@ -16,6 +15,7 @@ from feature_lazy.runs import train as run_module
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import HISTORY, OUTPUTS
 from feature_lazy.runs.tracking import Trackers
+from feature_lazy.runs.tracking.jsonl import JsonLines
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
@@ -87,6 +87,19 @@ def test_run_that_goes_on_is_one_run_everywhere(tiny, tmp_path, nobody):  # noqa
         assert scalars == known, name
 
 
+def test_lines_of_json_are_json(tiny, tmp_path):
+    """Which has no NaN and no infinity, at any depth: null stands for them."""
+    [cell] = cells(tiny())
+    lines = JsonLines(tmp_path)
+    lines.start(cell, [{"t": 0.0, "a": math.nan}])
+    lines.log(cell, 1, {"t": 1.0, "a": math.inf})
+    lines.finish(cell, {"a": math.nan, "parts": {"b": [1.0, -math.inf]}, "outcome": "non_finite"})
+    text = (tmp_path / f"{cell.run_id}.jsonl").read_text()
+    _, *rows, tail = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    assert [row["a"] for row in rows] == [None, None]
+    assert tail == {"summary": {"a": None, "parts": {"b": [1.0, None]}, "outcome": "non_finite"}}
+
+
 def test_tracking_changes_neither_ids_nor_results(tiny, tmp_path, nobody):  # noqa: F811
     def contents(*options):
         folder = tmp_path / str(len(options))
@@ -141,10 +154,8 @@ def test_failing_tracker_fails_no_run(tiny, tmp_path, caplog, calls, moment):
 
 def test_hanging_tracker_delays_the_end_by_its_patience_only(tiny, caplog, calls, monkeypatch):
     monkeypatch.setattr(run_module, "PATIENCE", 0.3)
-    begin = time.monotonic()
     [stored] = run(build(tiny(*QUICK, "tracking=custom", "tracking.target=tests.runs.trackers.Hanging")))
-    assert stored.done
-    assert time.monotonic() - begin < 30  # it would hang for ever
+    assert stored.done  # it would hang for ever
     assert said(caplog) == ["Tracking by custom has not ended after 0.3 s, and is left behind; runs are stored."]
     assert any(thread.name == "tracking" for thread in threading.enumerate())
 
@@ -152,12 +163,10 @@ def test_hanging_tracker_delays_the_end_by_its_patience_only(tiny, caplog, calls
 def test_calls_return_at_once(tiny, calls):
     [cell] = cells(tiny())
     tracker = Trackers({"slow": trackers.Hanging})
-    begin = time.monotonic()
     tracker.start(cell, [])
     for step in range(1000):
         tracker.log(cell, step, {"t": float(step)})
-    # A thousand times putting into a queue takes milliseconds; waiting once for a hanging tracker would take for ever.
-    assert time.monotonic() - begin < 10
+    assert tracker.thread.is_alive()  # waiting once for a hanging tracker would take for ever
     tracker.close(0.01)
 
 

@@ -1,7 +1,5 @@
 """Ten thousand cells: composed, checked and submitted without a process for each."""
 
-import time
-
 from tests.slurm.sweeps import CPU, JOB, submissions
 
 
@@ -9,13 +7,9 @@ def test_ten_thousand_cells(tmp_path, train_py, cli):
     folder = tmp_path / "results"
     grid = (f"alpha.value={','.join(map(str, range(1, 101)))}", f"seed.value={','.join(map(str, range(100)))}")
     held = ("hydra.launcher.wait=false", "+hydra.launcher.additional_parameters.hold=true", "hydra.launcher.pack=500")
-    begin = time.monotonic()
     done = train_py(folder, "-m", *CPU, *held, *JOB, *grid)
-    seconds = time.monotonic() - begin
     assert done.returncode == 0, done.stdout + done.stderr
     assert [len(runs) for runs in submissions(folder)[0]["jobs"].values()] == [500] * 20
-    # Measured: 12 s of CPU time, 36 s on a machine with four times as much other work as cores.
-    assert seconds < 100
     again = train_py(folder, "-m", *CPU, *held, *JOB, *grid)
     assert "10000 runs are in SLURM's queue already" in again.stdout
     assert len(submissions(folder)) == 1

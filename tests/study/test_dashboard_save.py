@@ -104,8 +104,8 @@ def test_server_that_does_not_answer_is_given_up(server, save):
     _, answered = timed()
     server.silent = True
     failed, silent = timed()
-    # Over what the command takes beside it, which is mostly imports. Measured: 1 s; 20 s with the client's own wait.
-    assert silent - answered < 15
+    # The command itself is mostly imports, 3 s of quiet cores. Measured: 1 s more; 20 s with the client's own wait.
+    assert silent < 4 * answered
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
     assert failed.stderr.startswith("Weights & Biases: the login failed: ")
     assert failed.stderr.endswith(HINT + "\n")

@@ -86,9 +86,11 @@ def test_planted_laws_are_found_in_what_is_drawn(sheets):
     assert table.loc["L = 3, weight change, feature", "y"] == pytest.approx(WEIGHTS, abs=1e-9)
 
 
-def test_laws_of_the_figures_are_judged_by_the_court(source):
+def test_laws_of_the_figures_are_judged_by_the_court(source, monkeypatch):
     """Planted exponents agree, those of the width and of the kind too; each figure has those that it names."""
     tables = kinds(source.table, ("L", "P"))
+    measured = registry.of_folder(tables)  # once, and not for each figure
+    monkeypatch.setattr(registry, "of_folder", lambda _: measured)
     for name, (_, laws) in SHOWN.items():
         names = {one.name for one in declared()}
         assert all(any(known.startswith(law) for known in names) for law in laws), name
@@ -209,6 +211,10 @@ def test_all_formats_are_written(folder, tmp_path, monkeypatch):
     assert (tmp_path / "fig9.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "fig9.png").read_bytes().startswith(b"\x89PNG")
     assert sentences[-1].startswith("PGF is left out: matplotlib measures its text with LaTeX, and none of xelatex, ")
+    with pytest.raises(
+        StoreError, match=r"^fig9 is drawn in none of the formats that were asked for\. PGF is left out"
+    ):
+        draw_article("fig9", [folder], tmp_path, ["pgf"])
     assert list(pd.read_csv(tmp_path / "fig9.csv")) == ["figure", "panel", "series", "x", "y", "error", "text"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from feature_lazy.study.laws import laws
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, Reading
 from tests.study.conftest import SPEED, sweep
+from tests.work import calls
 
 GAIN = "single error less error of the mean"
 
@@ -215,12 +216,8 @@ def test_layers_that_no_run_has_are_no_laws(planted):
 
 
 def test_laws_are_quick(planted):
-    """1050 runs took 0.16 s on one busy core of 2026; ten times that is a defect."""
-    import time
-
+    """Few laws go through the runs one by one: seven times as many take twice the calls. Measured: 2.1."""
     big = pd.concat([planted.assign(seed=planted["seed"] + 5 * k) for k in range(7)], ignore_index=True)
-    started = time.process_time()
-    laws(big)
     assert len(big) == 1050
-    assert time.process_time() - started < 2
+    assert calls(lambda: laws(big)) < 3 * calls(lambda: laws(planted))
     assert isinstance(laws(big)[0], Reading)

@@ -21,7 +21,7 @@ def test_a_full_sweep_lacks_nothing(planted):
     [
         (lambda t: t.iloc[1:], "1 of the 150 cells of the grid have no complete run: h = 30, √hα = 0.0001, seed 0."),
         (lambda t: t.iloc[4:], "h = 30, √hα = 0.0001, seed 2, …."),
-        (lambda t: t.assign(outcome=["dt_floor", *t["outcome"][1:]]), "1 runs did not converge (1 dt_floor)"),
+        (lambda t: t.assign(outcome=["dt_floor", *t["outcome"][1:]]), "1 run did not converge (1 dt_floor)"),
         (lambda t: t[t["seed"] == 0], "There is one seed"),
         (lambda t: t[t["h"] == 30], "There is one width"),
         (lambda t: t.assign(kernel_change=np.nan), "The kernel change was not measured"),

@@ -1,16 +1,17 @@
-"""A thousand runs: the report is written in seconds and stays small."""
+"""A thousand runs: the report reads each file once or twice and stays small."""
 
-import time
+from collections import Counter
 
 import pytest
 
 from feature_lazy.study.report import write_report
 from tests.study.stored_sweeps import plant
+from tests.work import opened
 
 
 @pytest.mark.slow
 def test_a_thousand_runs(tmp_path):
-    """Bounds: 10 s, of this process alone, and 15 MB. Measured: 7 s and 9.8 MB."""
+    """Bound: 15 MB. Measured: 9.8 MB."""
     plant(
         tmp_path,
         widths=(30, 100, 300, 1000),
@@ -18,8 +19,8 @@ def test_a_thousand_runs(tmp_path):
         seeds=10,
         observations=80,
     )
-    began = time.process_time()
-    path = write_report(tmp_path)
-    assert time.process_time() - began < 10
+    files = Counter(opened(lambda: write_report(tmp_path)))
+    path = tmp_path / "report.html"
+    assert max(count for name, count in files.items() if "/runs/" in name) <= 2
     assert path.stat().st_size < 15e6
     assert path.read_text().count('"begin"') == 1000 + 100  # members and means

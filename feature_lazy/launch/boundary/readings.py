@@ -1,5 +1,6 @@
 """What the runs of a results folder say about one search: the quantity at each α, of each seed."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import numpy as np
 
 from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.launch.boundary.crossing import Points
-from feature_lazy.runs.reading import Run, load_run
+from feature_lazy.runs.changed import data_of
+from feature_lazy.runs.reading import MisnamedRunError, Run, load_run
 from feature_lazy.runs.sweep import folders
 from feature_lazy.settings.cells import Cell, cells, science_key
 from feature_lazy.settings.config import Config
 
+log = logging.getLogger(__name__)
 QUANTITIES = ("kernel/change", "kernel/change_test", "kernel/change_train")
 
 
@@ -43,14 +46,21 @@ class Readings:
         self.root, wanted = Path(config.output_dir), cells(config)
         self.seeds = [cell.seed for cell in wanted]
         self._kin = {_kin(cell.config, cell.identity): cell.seed for cell in wanted}
+        self._data = data_of(config)
         self._values: dict[float, dict[int, float]] = {}
 
     def take(self, runs: Iterable[Run]) -> None:
         """Note those runs that belong here and have a value."""
         for run in runs:
             value = run.summary.get(self.quantity)
-            mine = _kin(run.config, run.manifest.get("identity", {})) in self._kin
-            if mine and value is not None and np.isfinite(value) and value > 0:
+            kin = _kin(run.config, run.manifest.get("identity", {})) in self._kin
+            if (
+                kin
+                and self._data in (None, run.inputs.get("data", self._data))
+                and value is not None
+                and np.isfinite(value)
+                and value > 0
+            ):
                 self._values.setdefault(run.columns[self.axis], {})[run.columns["seed"]] = value
 
     def points(self) -> Points:
@@ -84,6 +94,8 @@ def stored(root: Path) -> list[Run]:
     for name in sorted(folders(root)[0]):
         try:
             runs.append(load_run(root / "runs" / name))
+        except MisnamedRunError as error:
+            log.warning("%s", error)
         except StoreError:
             continue
     return [run for run in runs if run.done]

@@ -15,6 +15,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.core.tables import inert
 from feature_lazy.core.terminal import console, say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.boundary.crossing import Found, Lost, half_width, members
 from feature_lazy.launch.boundary.search import Search
 from feature_lazy.settings.cells import alpha, columns, sqrt_h_alpha
@@ -95,7 +96,7 @@ def show(searches: Sequence[Search]) -> None:
         end = f" ({one['setting']})" if one["setting"] else ""
         say(f"ln α* ~ s·ln h: s = {one['slope']:.3f} ± {one['error']:.3f}, expected {one['expected']:g}{end}")
     used, asked, grid = (sum(one[key] for one in found) for key in ("runs", "trained", "grid_runs"))
-    say(f"{used} runs, {asked} of them asked for now; a grid of this resolution has {grid}.")
+    say(f"{counted(used, 'run')}, {asked} of them asked for now; a grid of this resolution has {grid}.")
     for one in found:
         if one["problem"]:
             where = " ".join([f"h = {one['h']}", *one["setting"].split()])

@@ -15,6 +15,7 @@ from typing import Any
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.terminal import said, say
+from feature_lazy.core.words import any_terminal
 
 HOMES = (__name__, "feature_lazy.systems.commands")
 """Packages of commands, by name: what is dispatched may stand in a room above."""
@@ -51,6 +52,7 @@ def add(subparsers: Any, name: str, module: ModuleType) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status; an error that the user can mend is one sentence."""
+    any_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and getattr(modules().get(given[0]), "PASSED_ON", False):
         return modules()[given[0]].call(argparse.Namespace(overrides=given[1:]))

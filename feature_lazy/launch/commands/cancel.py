@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import State
 
@@ -48,5 +49,5 @@ def call(options: argparse.Namespace) -> int:
         ask("scancel", *whole)
         submissions.note_cancelled(root, whole)
     verb = "cancelled" if options.yes else "would be cancelled (repeat with --yes)"
-    say(f"{len(whole)} jobs{f' ({compact(whole)})' if whole else ''} {verb}")
+    say(f"{counted(len(whole), 'job')}{f' ({compact(whole)})' if whole else ''} {verb}")
     return 1 if mixed else 0

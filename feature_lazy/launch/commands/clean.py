@@ -11,6 +11,7 @@ from pathlib import Path
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import exists, listed, remove, remove_folder, temporaries
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.measured import FOLDER as MEASURED
 from feature_lazy.runs.plan import forget
@@ -52,7 +53,8 @@ def call(options: argparse.Namespace) -> int:
             raise StoreError(f"{error.filename} cannot be removed ({error.strerror}).") from error
         if queued:
             forget(found.root, {entry.run_id for entry in queued})
-    say(f"{len(left)} leftovers, {len(runs)} runs and {len(queued)} queued runs {verb}")
+    counts = f"{counted(len(runs), 'run')} and {counted(len(queued), 'queued run')}"
+    say(f"{counted(len(left), 'leftover')}, {counts} {verb}")
     return 0
 
 

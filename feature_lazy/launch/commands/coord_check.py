@@ -31,6 +31,7 @@ def call(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from feature_lazy.core.errors import ConfigError
+    from feature_lazy.data.build import build_data
     from feature_lazy.measure.coordinates import coordinate_check
     from feature_lazy.networks.base import GaussianNetwork
     from feature_lazy.runs.batch import build_loss
@@ -46,7 +47,7 @@ def call(options: argparse.Namespace) -> int:
     wide = [replace(config, width=replace(config.width, h=h)) for h in widths]
     for one in wide:
         validate(one)
-    networks, data = [], config.dataset.build(config.labels)
+    networks, data = [], build_data(config)
     for one in wide:
         net = one.architecture.build(one, data)
         assert isinstance(net, GaussianNetwork)  # what has widths to check is

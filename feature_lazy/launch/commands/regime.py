@@ -25,7 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=[0.01, 0.1, 10.0, 100.0],
         help="further α, over alpha.value (default: 0.01 0.1 10 100)",
     )
-    parser.add_argument("--figure", type=Path, default=Path("regime.png"), help="file of the figure (regime.png)")
+    parser.add_argument(
+        "--figure", type=Path, help="file of the figure; default: regime.png, in output_dir=DIR if that is given"
+    )
 
 
 def call(options: argparse.Namespace) -> int:
@@ -38,6 +40,7 @@ def call(options: argparse.Namespace) -> int:
     import torch
 
     from feature_lazy.measure.regime import regime
+    from feature_lazy.networks.initial import initial_weights
     from feature_lazy.runs.batch import build
     from feature_lazy.settings.cells import sqrt_h_alpha
     from feature_lazy.settings.overrides import composed
@@ -48,7 +51,9 @@ def call(options: argparse.Namespace) -> int:
         torch.set_num_threads(config.threads)
     batch = build(config)
     data, network, n = batch.dataset, batch.architecture, config.observe.kernel.probe or config.observe.n_test
-    weights = {name: weight.to(data.x_train) for name, weight in network.init(batch.cells[0].seed).items()}
+    weights = {
+        name: weight.to(data.x_train) for name, weight in initial_weights(network.init, batch.cells[0].seed).items()
+    }
     found = regime(
         network,
         weights,
@@ -58,11 +63,13 @@ def call(options: argparse.Namespace) -> int:
         others=options.factors,
         loss=batch.loss,
     )
+    given = any(word.startswith("output_dir=") for word in options.overrides)
+    path = options.figure or (Path(config.output_dir) if given else Path()) / "regime.png"
     out = console()
     out.print(_table(found, sqrt_h_alpha(config) / batch.alpha))
     out.print(found.words, highlight=False)
-    save_figure(found.figure(), options.figure, below=None, dpi=150)
-    out.print(f"Figure: {options.figure}")
+    save_figure(found.figure(), path, below=None, dpi=150)
+    out.print(f"Figure: {path}")
     return 0
 
 

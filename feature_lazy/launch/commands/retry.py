@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import Entry, State
 
 if TYPE_CHECKING:
     from feature_lazy.launch.slurm.submissions import Submission
     from feature_lazy.runs.job import Job
+
+UNTOLD = "does not say how it was trained"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +45,15 @@ def call(options: argparse.Namespace) -> int:
 
     found = survey_with_slurm(Path(options.folder), certain=True)
     chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
+    # Such as an empty folder: it says nothing of how it was trained, and keeps no other run from being trained.
+    unknown = [e for e in chosen if e.job is None and (e.run is None or "resolved" not in e.run.manifest)]
+    if len(unknown) < len(chosen):
+        chosen = [entry for entry in chosen if entry not in unknown]
+        for entry in unknown:
+            say(f"{found.root / 'runs' / entry.run_id} {UNTOLD}, and is left alone", error=True)
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
     ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
-    say(f"{len(chosen)} runs, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
+    say(f"{counted(len(chosen), 'run')}, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
     if options.dry_run or not chosen:
         for entry in chosen:
             say(f"{entry.run_id} {entry.state} {entry.note}")
@@ -75,9 +84,7 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Job]":
         elif entry.run is not None and "resolved" in entry.run.manifest:
             key, config = entry.run_id, entry.run.manifest["resolved"]
         else:
-            raise ConfigError(
-                f"{root / 'runs' / entry.run_id} does not say how it was trained; repeat the command that began it."
-            )
+            raise ConfigError(f"{root / 'runs' / entry.run_id} {UNTOLD}; repeat the command that began it.")
         found.setdefault(key, (config, []))[1].append(entry.run_id)
     parts = [Job(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
     for part in parts:
@@ -99,7 +106,7 @@ def _here(parts: "Sequence[Job]", n_jobs: int, root: Path) -> int:
     failures = train_all(parts, n_jobs)
     for failure in failures:
         say(failure)
-    say(f"{len(parts) - len(failures)} of {len(parts)} jobs done; see: feature-lazy status {root}")
+    say(f"{len(parts) - len(failures)} of {counted(len(parts), 'job')} done; see: feature-lazy status {root}")
     return len(failures)
 
 

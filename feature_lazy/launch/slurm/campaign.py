@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from feature_lazy.core.files import remove_folder
+from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.follow import follow
 from feature_lazy.launch.slurm.queue import JobState, compact
 from feature_lazy.launch.slurm.settings import Settings
@@ -76,7 +77,8 @@ class Campaign:
         """What was submitted, and the commands that a person wants next."""
         ids = self.submission.jobs if self.submission else {}
         return (
-            f"{len(ids)} jobs submitted{': ' if ids else ''}{compact(ids)}. They need this command no more.\n"
+            f"{counted(len(ids), 'job')} submitted{': ' if ids else ''}{compact(ids)}. "
+            "They need this command no more.\n"
             f"  follow:                 feature-lazy status --watch {self.root}\n"
             f"  train again what fails: feature-lazy retry {self.root}\n"
             f"  cancel:                 feature-lazy cancel {self.root}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.words import counted
 from feature_lazy.runs.survey import State, survey
 
 GRADIENTS = 250.0
@@ -34,7 +35,7 @@ class Costs:
     def __str__(self) -> str:
         """Where the numbers come from."""
         if self.known:
-            return f"scaled from {len(self.known)} runs that are done here, by P·(L·h² + d·h)"
+            return f"scaled from {counted(len(self.known), 'run')} done here, by P·(L·h² + d·h)"
         return f"a guess of {GRADIENTS:g} gradients for each run; it gets better when some runs are done"
 
     def seconds(self, columns: Sequence[Mapping[str, Any]], side_by_side: int) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.core.terminal import console
+from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.cost import Costs
 from feature_lazy.launch.slurm.packing import arrays
 from feature_lazy.launch.slurm.programs import SlurmError, available
@@ -38,7 +39,8 @@ def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
     largest = _largest_array()
     count = len(arrays(len(jobs), largest, settings.array_parallelism)) if jobs else 0
     out.print(
-        f"{cells} cells in {len(jobs)} jobs, {count} arrays of at most {largest}, {settings.array_parallelism} at once"
+        f"{counted(cells, 'cell')} in {counted(len(jobs), 'job')}, {counted(count, 'array')} of at most {largest}, "
+        f"{settings.array_parallelism} at once"
     )
     out.print(
         f"About {sum(seconds) / 3600:.2g} node-hours ({costs}); "

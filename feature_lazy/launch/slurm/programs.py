@@ -62,7 +62,16 @@ def ask(*command: str) -> str:
     # A person's defaults for what these show would hide jobs from us.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SACCT_", "SINFO_"))}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+            env=environment,
+        )
     except OSError as error:
         raise SlurmError(f"{command[0]} cannot be run ({error.strerror}).") from error
     except subprocess.TimeoutExpired as error:

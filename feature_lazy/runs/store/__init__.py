@@ -104,11 +104,13 @@ class Store:
         folder, done = self.path(run_id), self.is_done(run_id)
         with reading(folder, "checkpoint"):
             files, found = checkpoint.paths(folder), []
+        whole = []
         for path in files:
             with reading(folder, path.name):
                 saved = checkpoint.read(path)
             if saved is None:
                 continue
+            whole.append(saved)
             # A complete run is only trained along, and adds no arrays.
             mark = replace(saved.moment.history, arrays={}) if done else saved.moment.history
             with reading(folder, HISTORY):
@@ -116,7 +118,15 @@ class Store:
             if history is not None:
                 found.append((saved, history))
         if files and not found:
-            raise DamagedRunError(folder, f"none of its checkpoints ({', '.join(p.name for p in files)}) is whole")
+            names = ", ".join(path.name for path in files)
+            if not whole:
+                raise DamagedRunError(folder, f"none of its checkpoints ({names}) is whole")
+            least = whole[-1].moment.history
+            raise DamagedRunError(
+                folder,
+                f"{HISTORY} is shorter than when its checkpoints ({names}) were written, or another: it must begin "
+                f"with {least.rows} observations, {least.size} bytes",
+            )
         return found
 
     def drop_checkpoints(self, run_id: str, keep: Sequence[Path] = ()) -> None:

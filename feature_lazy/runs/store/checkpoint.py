@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ MOMENT = Record(
         "batch": Items(TEXT),
         "alive": Items(TEXT),
         "history": Record({"rows": NUMBER, "size": NUMBER, "sha256": TEXT}, {"arrays": OBJECT}),
-    }
+    },
+    {"inputs": Record(rest=TEXT)},
 )
 NAME = re.compile(r"checkpoint-(\d{1,9})-([0-9a-f]{16})\.safetensors")
 
@@ -45,12 +46,14 @@ class Moment:
         batch: run ids of all members that the batch had at its start, in order.
         alive: those that were still in it, in order.
         history: how far the history of this member reached.
+        inputs: fingerprints of what is made anew when the run goes on; empty in one of before there were any.
     """
 
     stamp: str
     batch: tuple[str, ...]
     alive: tuple[str, ...]
     history: Mark
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,4 +126,5 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _moment(values: dict[str, Any]) -> Moment:
-    return Moment(values["stamp"], tuple(values["batch"]), tuple(values["alive"]), Mark.of(values["history"]))
+    batch, alive, inputs = tuple(values["batch"]), tuple(values["alive"]), dict(values.get("inputs", {}))
+    return Moment(values["stamp"], batch, alive, Mark.of(values["history"]), inputs)

@@ -118,6 +118,17 @@ def _name(number: int) -> str:
     return f"owner-{number}.json"
 
 
+class GoneError(StoreError):
+    """A run's directory that was renamed or removed while the run was trained."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name it."""
+        super().__init__(
+            f"The run {folder} is gone: it, or its results folder, was renamed or removed while it was trained. "
+            "Nothing more is written here. To go on, repeat the command with the name that it has now: output_dir=DIR."
+        )
+
+
 class Lease:
     """The right to train a run, for as long as nobody has taken it over."""
 
@@ -144,9 +155,12 @@ class Lease:
         """Refuse to go on if the run has been taken over.
 
         Raises:
+            GoneError: the folder is not there any more.
             StoreError: it has: this process was stopped, or cut off from its files, for longer than ``STALE``.
             OSError: it cannot be found out now.
         """
+        if highest(self.folder) is None:
+            raise GoneError(self.folder)
         if not self.holds():
             raise StoreError(
                 f"The run {self.folder} has been taken over by another process, which took this one for dead; "

@@ -45,11 +45,13 @@ class Shadow:
         path: directory of its run, ``root/runs/ID``.
         root: the results folder.
         history: its observations so far.
+        inputs: fingerprints of what a process that goes on makes anew, by name.
     """
 
     def __init__(self, path: Path) -> None:
         """Take a run's directory."""
         self.path, self.root, self.history = path, path.parents[1], History()
+        self.inputs: Mapping[str, str] = {}
 
     def observe(self, row: Row, arrays: Mapping[str, np.ndarray] = NO_ARRAYS) -> None:
         """Add an observation, with its arrays by name."""
@@ -66,7 +68,7 @@ class Shadow:
         Raises:
             StoreError: it cannot be written.
         """
-        moment = checkpoint.Moment(stamp, tuple(batch.members), tuple(batch.alive), self.history.mark())
+        moment = checkpoint.Moment(stamp, tuple(batch.members), tuple(batch.alive), self.history.mark(), self.inputs)
         with writing(self.path):
             return checkpoint.write(self.path, moment, arrays)
 
@@ -164,7 +166,7 @@ class OpenRun(Shadow):
             yield
 
     def _write_manifest(self, summary: Mapping[str, Any], files: Mapping[str, str], *, sync: bool) -> bytes:
-        head = {"schema": SCHEMA_VERSION, "run_id": self.path.name}
+        head = {"schema": SCHEMA_VERSION, "run_id": self.path.name, "inputs": dict(self.inputs)}
         manifest = _finite({**head, **self.description, "summary": dict(summary), "files": dict(files)})
         text = json.dumps({**manifest, "sha256": checksum(manifest)}, indent=1, allow_nan=False).encode()
         write_atomically(self.path / MANIFEST, text, below=self.root, sync=sync)

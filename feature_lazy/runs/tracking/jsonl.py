@@ -1,6 +1,7 @@
 """Lines of JSON: a file for each run, for whatever reads such files."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,4 +48,13 @@ def _step(step: int, row: Row) -> bytes:
 
 
 def _line(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+    """One line; as in a history null stands for NaN and infinity, which JSON does not have."""
+    return json.dumps(_finite(values), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -184,6 +184,17 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure | None]] = {
 }
 
 
+NEEDS = {
+    "phase_diagram": "kernel_change",
+    "kernel_change": "kernel_change",
+    "weight_change": "weights/change",
+    "half_loss_time": "t_half",
+    "test_error": "test/error",
+    "loss_curves": "t_half",
+}
+"""Columns without a value of which a figure would be empty."""
+
+
 def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     """Draw every figure that the sweep can show, as ``folder/NAME.png``; those that need more are left out.
 
@@ -195,9 +206,7 @@ def draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     written = []
     with plt.rc_context(STYLE):
         for name, function in FIGURES.items():
-            if name in ("phase_diagram", "kernel_change") and table["kernel_change"].isna().all():
-                continue
-            figure = function(table)
+            figure = function(table) if name not in NEEDS or table[NEEDS[name]].notna().any() else None
             if figure is not None:
                 written.append(save_figure(figure, folder / f"{name}.png", below=folder.parent))
                 plt.close(figure)

@@ -106,10 +106,11 @@ class Sheet:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def missing(self, panel: str, sentence: str) -> None:
-        """Say what a panel lacks: below the panels, and in the panel if it is empty."""
-        self.note(f"({panel}) {sentence}")
-        self._said.setdefault(panel, []).append(sentence)
+    def missing(self, panels: str, sentence: str) -> None:
+        """Say what a panel, or several such as ``ab``, lack: below the panels, and in those that are empty."""
+        self.note(f"({', '.join(panels)}) {sentence}")
+        for panel in panels:
+            self._said.setdefault(panel, []).append(sentence)
 
     def decorate(self, panel: str, xlabel: str, ylabel: str, scales: str = "log-log", **settings: Any) -> None:
         """Name and scale the axes, if there is data; ``log-linear`` is a logarithmic x and a linear y."""

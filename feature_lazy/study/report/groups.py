@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.survey import Entry, State, Survey
 from feature_lazy.runs.sweep import KEYS, Sweep
-from feature_lazy.study.table import H, X, best_kernel_change
+from feature_lazy.study.following import followed
+from feature_lazy.study.table import H, X, with_runs
 
 CELL = ("h", "alpha", "sqrt_h_alpha", "seed")
 """Columns in which the runs of one group differ."""
@@ -48,10 +48,10 @@ def group(found: Survey) -> list[Group]:
     """The runs of a folder by group, the largest first; runs without a manifest are in none."""
     science = {name for entry in found.entries if entry.run for name, _ in _leaves(entry.run.config)}
     parts: dict[str, tuple[dict[str, str], list[Entry]]] = {}
-    for entry in found.entries:
-        if entry.columns:
-            same = _same(entry, science)
-            parts.setdefault(json.dumps(same, sort_keys=True), (same, []))[1].append(entry)
+    known = [entry for entry in found.entries if entry.columns]
+    for entry, config in zip(known, followed([_config(entry) for entry in known]), strict=True):
+        same = _same(entry, config, science)
+        parts.setdefault(json.dumps(same, sort_keys=True), (same, []))[1].append(entry)
     ordered = sorted(parts.values(), key=lambda part: -len(part[1]))
     identities = [same for same, _ in ordered]
     names = dict.fromkeys(name for identity in identities for name in identity)
@@ -65,9 +65,12 @@ def group(found: Survey) -> list[Group]:
     ]
 
 
-def _same(entry: Entry, science: set[str]) -> dict[str, str]:
+def _config(entry: Entry) -> dict[str, Any]:
+    return entry.run.config if entry.run else entry.job.config if entry.job else {}
+
+
+def _same(entry: Entry, config: dict[str, Any], science: set[str]) -> dict[str, str]:
     """What all runs of a group have in common: columns, and the scientific keys of the configuration."""
-    config = entry.run.config if entry.run else entry.job.config if entry.job else {}
     leaves = {name: value for name, value in _leaves(config) if name in science and not name.startswith(FREE)}
     columns = {name: value for name, value in entry.columns.items() if name not in CELL}
     return {name: _written(value) for name, value in {**columns, **leaves}.items()}
@@ -96,10 +99,9 @@ def _table(root: Path, entries: Sequence[Entry]) -> tuple[pd.DataFrame, list[str
         else:
             runs.append(entry.run)
     runs.sort(key=lambda run: tuple(run.columns.get(key, 0) for key in KEYS))
-    table = Sweep(root, runs).table.assign(run=runs)
-    table["kernel_change"] = best_kernel_change(table)
+    table = with_runs(Sweep(root, runs))
     for name in ("kernel_change", "test/error"):
-        table[name] = pd.to_numeric(table[name], errors="coerce") if name in table else np.nan
+        table[name] = pd.to_numeric(table[name], errors="coerce")
     return table, problems
 
 

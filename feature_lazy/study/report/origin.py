@@ -10,9 +10,7 @@ from typing import Any
 
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.survey import Entry
-
-SWEPT = (("alpha", "value"), ("width", "h"), ("seed", "value"))
-"""Keys that one command may give several values."""
+from feature_lazy.study.following import SWEPT, followed
 
 
 def provenance(entries: Iterable[Entry]) -> list[tuple[str, str]]:
@@ -97,11 +95,9 @@ def repeat(entries: Sequence[Entry], output: str) -> list[str]:
     Every scientific key is written out, so that later defaults do not matter.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    for entry in entries:
-        if entry.run is not None and entry.run.config:
-            config = entry.run.config
-            rest = {group: {**config[group], key: None} for group, key in SWEPT if group in config}
-            found.setdefault(json.dumps({**config, **rest}, sort_keys=True), []).append(config)
+    for config in followed([entry.run.config for entry in entries if entry.run is not None and entry.run.config]):
+        rest = {group: {**config[group], key: None} for group, key in SWEPT if group in config}
+        found.setdefault(json.dumps({**config, **rest}, sort_keys=True), []).append(config)
     return [_command(configs, output) for configs in found.values()]
 
 

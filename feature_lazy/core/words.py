@@ -1,0 +1,19 @@
+"""Words of sentences, and terminals that do not know their letters."""
+
+import sys
+from io import TextIOWrapper
+
+
+def any_terminal() -> None:
+    """Let every terminal, pipe and log be written to: what its encoding does not know is escaped.
+
+    Python does so for errors alone; of the output of a process in a C locale, a √ would end it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as ``1 run``, ``2 runs`` and ``2 processes``."""
+    return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")

@@ -1,0 +1,170 @@
+"""What people type and where it is printed: flags and sweeps as Hydra has them, errors once, any terminal."""
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from analysis.__main__ import main as article
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.redaction import log_lines
+from feature_lazy.core.words import any_terminal, counted
+from feature_lazy.launch import train
+from feature_lazy.launch.commands import main
+from feature_lazy.settings.overrides import check_chosen, check_overrides, checked, flags_first
+from tests.conftest import ROOT, TINY
+from tests.study.stored_sweeps import plant
+
+SHORT = (*TINY, "observe.kernel.probe=0", "dynamics.max_steps=1")
+BROKEN = ("architecture=custom", "architecture.target=collections.Counter")
+SENTENCE = "the target returns Counter; it must return a torch.nn.Module"
+
+
+@pytest.mark.parametrize(
+    ("given", "ready"),
+    [
+        ("a=1 -m b=2", "-m a=1 b=2"),
+        ("a=1 --cfg job b=2 --resolve", "--cfg job --resolve a=1 b=2"),
+        ("-cn train a=1 -m", "-cn train -m a=1"),
+        ("a=1 a=1 -m a=1", "-m a=1 a=1 a=1"),
+        ("a=1 --no-such b=2", "a=1 --no-such b=2"),
+        ("--info what a=1", "--info what a=1"),
+    ],
+)
+def test_flags_may_stand_between_overrides(given, ready, capsys):
+    assert flags_first(given.split()) == ready.split()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-sc install=bash",
+        "--shell-completion query=bash",
+        "-m activation=glob(*)",
+        "-m activation=glob(*,exclude=relu) loss=glob([s*])",
+        "-m hydra/sweeper=other alpha.value=interval(0,1)",
+        "dataset=npz dataset.path=x",
+        "-m dataset=npz,digits dataset.path=x",
+    ],
+)
+def test_what_hydra_takes_or_says_better_is_passed_on(line):
+    assert checked(line.split()) == line.split()
+
+
+def test_interval_is_refused_without_a_sweeper_that_draws_from_it():
+    with pytest.raises(ConfigError, match=r"^alpha\.value=interval\(0,1\): an interval has no values to train at"):
+        check_overrides(["-m", "alpha.value=interval(0,1)"])
+
+
+@pytest.mark.parametrize(
+    ("line", "there", "elsewhere"),
+    [
+        ("dynamics.stepperr=auto", "eps_gradient", "batch_seed"),
+        ("dynamics=adam dynamics.lrr=1", "lr", "eps_gradient"),
+        ("-m dynamics=adam,frozen_kernel dynamics.lrr=1", "at", "momentum"),
+    ],
+)
+def test_a_wrong_key_is_answered_with_those_of_the_chosen_option(line, there, elsewhere):
+    with pytest.raises(ConfigError, match="Its keys: ") as refused:
+        check_overrides(line.split())
+    keys = str(refused.value).partition("Its keys: ")[2].rstrip(".").split(", ")
+    assert there in keys
+    assert elsewhere not in keys
+
+
+def test_keys_of_chosen_options_are_still_checked():
+    with pytest.raises(ConfigError, match="dynamics=adam has no key 'eps_gradient'"):
+        check_chosen(["dynamics=adam", "dynamics.eps_gradient=1"])
+
+
+def test_help_of_hydra_is_hydras(monkeypatch):
+    passed = []
+    monkeypatch.setattr(train, "_train", lambda words: passed.append(words) or 0)
+    assert train.main(["--help", "hydra"]) == 0
+    assert passed == [["--hydra-help"]]
+
+
+def test_equal_jobs_are_trained_once(train_py, tmp_path):
+    """And flags stand where they stand."""
+    command = [sys.executable, "train.py", *SHORT, "-m", "alpha.value=1,1.0,1e0", f"output_dir={tmp_path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 3 jobs are equal to others, and count once\n1 run in 1 job, 0 runs already done" in done.stdout
+    assert len(list(tmp_path.glob("runs/*"))) == 1
+    longer = train_py(tmp_path, "-m", *SHORT, "seed.value=0,1", f"hydra.sweep.subdir={'a' * 260}")
+    assert "Nothing was started:\nhydra.sweep.subdir=" in longer.stderr
+    assert "at most 255 bytes, and here one has 260" in longer.stderr
+    assert len(list(tmp_path.glob("runs/*"))) == 1
+
+
+def test_errors_are_said_once(train_py, tmp_path):
+    """Of a sweep each reason, with how many jobs it has; of a job alone the sentence."""
+    for words, more in ((("-m", "alpha.value=1,2,3"), ", and 2 other jobs\n"), ((), "")):
+        done = train_py(tmp_path, *words, *(one for one in SHORT if "depth" not in one), *BROKEN)
+        said = done.stdout + done.stderr
+        assert done.returncode == 1
+        assert said.count(SENTENCE) == 1
+        assert more in said
+        assert "Error executing" not in said
+        assert "HYDRA_FULL_ERROR" not in said
+    assert SENTENCE in (tmp_path / "train.log").read_text(encoding="utf-8")
+
+
+def test_training_in_a_locale_without_letters(tmp_path):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "train.py", *SHORT, f"output_dir={tmp_path}", "threads=1"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\\u221ah\\u03b1=1 h=8 seed=0: max_steps at t = " in done.stdout
+    assert "Logging error" not in done.stderr
+    assert "√hα=1 h=8 seed=0" in (tmp_path / "train.log").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def latin(monkeypatch):
+    """The output of a terminal that knows no √."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    def written():
+        stream.flush()
+        return stream.buffer.getvalue().decode("latin-1")
+
+    return written
+
+
+def test_every_entrance_writes_to_any_terminal(tmp_path, latin, monkeypatch):
+    plant(tmp_path, xs=(1.0, 1e3), widths=(30,), seeds=2)
+    assert main(["status", str(tmp_path)]) == 0
+    assert main(["laws", str(tmp_path)]) == 0
+    article(["list"])
+    assert train.main(["--help"]) == 0
+    assert "\\u221ah\\xb7\\u03b1" in latin() or "\\u221ah·\\u03b1" in latin()
+    monkeypatch.setattr("logging.basicConfig", lambda **given: given["handlers"][0].stream.write("Θ\n"))
+    sys.stdout.reconfigure(errors="strict")
+    log_lines()  # of a SLURM job
+    assert latin().endswith("\\u0398\n")
+
+
+def test_a_stream_that_is_no_file_is_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    any_terminal()
+
+
+@pytest.mark.parametrize("words", [["compare", "A", "B"], ["compare"]])
+def test_an_unknown_command_is_no_folder(words, capsys):
+    with pytest.raises(SystemExit):
+        article(words)
+    said = capsys.readouterr().err
+    assert said.startswith("compare: neither a results folder nor a command; the commands are fig")
+
+
+def test_numbers_with_their_nouns():
+    assert [counted(n, noun) for n, noun in ((0, "run"), (1, "run"), (2, "process"))] == [
+        "0 runs",
+        "1 run",
+        "2 processes",
+    ]

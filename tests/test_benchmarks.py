@@ -1,0 +1,197 @@
+"""Every benchmark at its smallest size: it runs, and a result that is none stops it."""
+
+import dataclasses
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tests.conftest import QUICK, ROOT, TINY
+
+BENCHMARKS = ROOT / "benchmarks"
+ELSEWHERE = {
+    "neural_tangents_kernels": "needs jax in an environment of its own",
+    "gallery": "tests/study/test_article.py",
+    "atlas": "tests/systems/test_atlas.py",
+}
+SOLVE = ["--cases", "smallest", "--x", "10", "--steppers", "article", "auto", "tangent"]
+
+
+@pytest.fixture(autouse=True)
+def as_a_script(monkeypatch):
+    """Its folder is on the path for as long as it runs, and threads stay as they are."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    yield
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+def test_all_are_here():
+    tested = {
+        "solvers",
+        "bars",
+        "members",
+        "kernels",
+        "kernel_ways",
+        "speed",
+        "tracking",
+        "two_commits",
+        "article_cost",
+    }
+    assert {path.stem for path in BENCHMARKS.glob("*.py")} == tested | set(ELSEWHERE)
+
+
+@pytest.fixture
+def solvers(monkeypatch):
+    import solvers
+
+    monkeypatch.setitem(solvers.PROBLEMS, "smallest", solvers.Problem("digits", 8, 4, (10.0,), 1e-6))
+    return solvers
+
+
+def test_solvers_and_their_table(solvers, tmp_path, capsys):
+    import bars
+
+    path = tmp_path / "rows.json"
+    solvers.main([*SOLVE, "--json", str(path)])
+    rows = json.loads(path.read_text())
+    assert [(row["stepper"], row["until"]) for row in rows] == [
+        (name, until) for name in ("article", "auto", "tangent") for until in ("80%", "convergence")
+    ]
+    # A tolerance of 1e-2 bounds the error; the largest that was measured over it is 3 (results/tolerance.json).
+    assert all(row["error_F"] < 0.03 and row["error_w"] < 0.03 for row in rows)
+    assert all(row["gradient_equivalents"] > 0 and row["error_t_stop"] < 0.03 for row in rows)
+    bars.main([str(path)])
+    assert "| digits, 4 | 10 | convergence |" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="an error of F of 1 is no result: auto"):
+        bars.against_article([{**row, "error_F": 1.0 if row["stepper"] == "auto" else 0.0} for row in rows])
+
+
+def test_solver_that_goes_nowhere_is_no_result(solvers, monkeypatch):
+    """As when a message of the integrator is taken for a state."""
+    costs = [dict.fromkeys(("t", "gradients", "kernels", "flops", "wall_s"), 1.0)] * 2
+    monkeypatch.setattr(solvers.Case, "follow", lambda case, *_: ([case.w0, case.w0], costs))
+    with pytest.raises(SystemExit, match=r"article, √hα = 10, 80%: error of F 1, of w 1\. This is no result"):
+        solvers.main(SOLVE)
+
+
+def test_members(monkeypatch, capsys):
+    import members
+
+    monkeypatch.setattr(members, "MEMBERS", 2)
+    monkeypatch.setattr(members, "CASES", (("digits", 8, 4, 20),))
+    members.main([])
+    assert "P=8 h=4: together " in capsys.readouterr().out
+    whole = members.seconds
+    monkeypatch.setattr(members, "seconds", lambda case, groups: (1.0, whole(case, groups)[1] * groups))
+    with pytest.raises(SystemExit, match=r"both ways ended 0\.5 apart, so they did not do the same"):
+        members.main([])
+
+
+def test_kernels(monkeypatch, tmp_path, capsys):
+    import kernel_ways
+    import kernels
+
+    small = {case.name: case for case in (kernels.Case("fc", 4, 6, 5), kernels.Case("cnn", 2, 28**2, 2))}
+    monkeypatch.setattr(kernels, "CASES", small)
+    monkeypatch.setattr(kernels, "matrix_rate", lambda: 1e9)
+    monkeypatch.setattr(kernels, "peak", lambda *_: 2**20)  # a process of its own, for each
+    command = ["--cases", *small, "--methods", *kernel_ways.METHODS, "--repeats", "1", "--json", str(tmp_path / "k")]
+    kernels.main(command)
+    rows = json.loads((tmp_path / "k").read_text())
+    assert len(rows) == 2 * len(kernel_ways.METHODS)
+    assert all(row["difference"] < 1e-12 for row in rows)
+    kernels.main(["--peak", next(iter(small)), "layerwise"])
+    assert int(capsys.readouterr().out.splitlines()[-1]) >= 0
+    monkeypatch.setitem(kernels.METHODS, "generic", lambda *given: 2 * kernel_ways.generic(*given))
+    with pytest.raises(SystemExit, match="generic is 1 from layerwise: not the same kernel"):
+        kernels.main(command)
+
+
+def test_speed(monkeypatch, tmp_path):
+    import speed
+
+    asked = []
+    monkeypatch.setattr(speed, "command", lambda *words: asked.append(words) or 1.0)
+    monkeypatch.setattr(speed, "gradients", lambda whole=speed.gradients: whole(6, (4,), 1))
+    speed.main(["--demo", "--json", str(tmp_path / "s")])
+    assert {"gradient h=4, of 3 together, s", "kernel h=4, s", "demo again, nothing to train, s"} <= set(
+        json.loads((tmp_path / "s").read_text())
+    )
+    assert [words[0] for words in asked] == ["--help", "dynamics.max_steps=1", *["experiment=demo"] * 2]
+
+
+def test_cost_of_the_article(monkeypatch, capsys):
+    """Runs are those of the experiment's header."""
+    import article_cost
+
+    class Folder:
+        def glob(self, _):
+            return [article_cost.ROOT / "conf" / "experiment" / "article" / "fig15.yaml"]
+
+    monkeypatch.setattr(article_cost, "ARTICLE", Folder())
+    article_cost.main([])
+    name, runs, _, hours, unit = capsys.readouterr().out.split()
+    assert (name, unit) == ("fig15", "GPU-hours")
+    header = Folder().glob("")[0].read_text()
+    assert f"{runs} runs" in header
+    assert float(hours) > 0
+    monkeypatch.setattr(article_cost, "flops", lambda _: float("nan"))
+    with pytest.raises(SystemExit, match="fig15: nan GPU-hours are no cost"):
+        article_cost.main([])
+
+
+def test_tracking(monkeypatch, capsys):
+    import tracking
+
+    def run(command, **_):
+        folder = command[-1].removeprefix("output_dir=")
+        (tracking.Path(folder) / "runs" / "one").mkdir(parents=True)
+        (tracking.Path(folder) / "runs" / "one" / "done").touch()
+
+    monkeypatch.setattr(tracking, "CASES", {"one": [*TINY, *QUICK]})
+    # A training in a process of its own, twice for each pair.
+    monkeypatch.setattr(tracking, "subprocess", SimpleNamespace(run=run))
+    whole = tracking.seconds
+    monkeypatch.setattr(tracking, "seconds", lambda *given: whole(*given) and (2.0, 1.0))
+    tracking.main(["--pairs", "1", "--tracker", "jsonl"])
+    assert "more with jsonl" in capsys.readouterr().out
+    monkeypatch.setattr(tracking, "subprocess", SimpleNamespace(run=lambda *_, **__: None))
+    with pytest.raises(SystemExit, match="no run is complete, so its time says nothing"):
+        tracking.main(["--pairs", "1"])
+
+
+def test_two_commits(monkeypatch, tmp_path, configure):
+    """A commit is the same as itself; a changed digit is a difference."""
+    import two_commits
+
+    from feature_lazy.runs.batch import build
+    from feature_lazy.runs.train import run
+
+    def train(tree, code, overrides, results):
+        run(build(dataclasses.replace(configure(*overrides), output_dir=str(results))))
+
+    monkeypatch.setattr(two_commits, "train", train)  # in a process of its own, from a worktree
+    monkeypatch.setattr(two_commits, "source", lambda _: "")
+    trees = [tmp_path / side for side in ("old", "new")]
+    for tree in trees:
+        tree.mkdir()
+    head = SimpleNamespace(stdout="")
+    monkeypatch.setattr(two_commits, "subprocess", SimpleNamespace(run=lambda *_, **__: head))
+    overrides = (*TINY, *QUICK, "observe.kernel.probe=0")
+    assert two_commits.compare(trees, tmp_path, overrides, tmp_path / "results") == (1, [])
+    [path] = (tmp_path / "results" / "new" / "runs").glob("*/history.jsonl")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1].replace("1", "2", 1)]) + "\n")
+    [other] = (tmp_path / "results" / "old" / "runs").glob("*")
+    assert list(two_commits.differences(other, path.parent))
+
+
+def test_kernels_of_another_library():
+    pytest.importorskip("neural_tangents", reason=ELSEWHERE["neural_tangents_kernels"])
+    import neural_tangents_kernels
+
+    assert neural_tangents_kernels.METHODS
