@@ -42,7 +42,7 @@ def other(value, field):
         bool: lambda v: not v,
         int: lambda v: v + 2,
         float: lambda v: v * 1.25 + 0.125,
-        list: lambda v: [*v, 7.0],
+        list: lambda v: [*v, type(v[0])(7) if v else 7.0],
         dict: lambda v: {**v, "key": 1},
     }
     return changes.get(type(value), lambda v: f"{v}x")(value)
