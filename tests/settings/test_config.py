@@ -211,11 +211,7 @@ def test_unknown_key_is_refused_with_the_nearest(override, fragments):
 @pytest.mark.parametrize(
     ("override", "fragments"),
     [
-<<<<<<< HEAD
         ("seed=3", ["'seed' is one of ensemble, ", "Did you mean seed.value=3?"]),
-=======
-        ("seed=3", ["'seed' is one of ensemble, from_run, single", "Did you mean seed.value=3?"]),
->>>>>>> sys_a
         ("seed=range(4)", ["seed.value=range(4)?"]),
         ("+alpha=0.1,1", ["raw, rescaled", "alpha.value=0.1,1?"]),
         ("width=interval(1,3)", ["geometric, uniform", "width.h=interval(1,3)?"]),
