@@ -70,4 +70,4 @@ def run(h, seed, t_half, deviation):
     history = {"t": np.append(0, t), "output/df_rms": np.append(0, t * np.sqrt(h) / (0.6 * t_half))}
     labels = np.where(np.arange(len(deviation)) % 2, -1.0, 1.0)
     outputs = {"F_test": labels + deviation, "y_test": labels}
-    return SimpleNamespace(history=history, outputs=outputs, columns={"seed": seed}, config={})
+    return SimpleNamespace(history=history, outputs=outputs, columns={"seed": seed}, config={}, inputs={})

@@ -20,7 +20,7 @@ def runs(table, *, dynamics=FLOW, bias=0.0, **config):
     whole = {"architecture": {"kind": "fully_connected", "bias": bias}, "dynamics": dynamics, **config}
     cells = zip(table["alpha"], table["seed"], strict=True)
     own = [whole | {"alpha": a, "seed": {"kind": "single", "value": s}} for a, s in cells]
-    return table.assign(run=[SimpleNamespace(config=config) for config in own])
+    return table.assign(run=[SimpleNamespace(config=config, inputs={}) for config in own])
 
 
 def together(*tables):
@@ -55,7 +55,7 @@ def test_f0_matters_at_large_alpha_only():
 
 def test_nothing_varied_is_nothing_said():
     assert contrasts(runs(errors())) == []
-    assert contrasts(runs(errors()).assign(run=[SimpleNamespace(config={})] * 150)) == []
+    assert contrasts(runs(errors()).assign(run=[SimpleNamespace(config={}, inputs={})] * 150)) == []
 
 
 def test_runs_that_differ_in_more_are_not_compared():
