@@ -248,15 +248,12 @@ class Activation(Option):
     """Whether φ₀ has no kink: patterns that flip over one keep the kernel from its limit far into the lazy regime."""
     dual = None
     """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
+    critical: ClassVar[Critical | None] = None
+    """What ``scale=critical`` means; None where there is no critical point, or none is known."""
 
     @property
     def moment(self) -> float | None:
         """E φ₀(z)² in closed form, for what is too steep or too fast for quadrature; None: by quadrature."""
-        return None
-
-    @property
-    def critical(self) -> Critical | None:
-        """What ``scale=critical`` means; None where there is no critical point, or none is known."""
         return None
 
     @abstractmethod

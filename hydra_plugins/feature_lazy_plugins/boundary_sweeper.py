@@ -127,7 +127,9 @@ class BoundarySweeper(Checking, BasicSweeper):
             search.begin(runs[search.readings.root])
         jobs = 0
         while open_ones := [search for search in searches if search.asks]:
-            batch = [_job(search.overrides, alpha) for search in open_ones for alpha in search.asks]
+            batch: list[Sequence[str]] = [
+                _job(search.overrides, alpha) for search in open_ones for alpha in search.asks
+            ]
             self.validate_batch_is_legal(batch)
             results = iter(self.launcher.launch(batch, initial_job_idx=jobs))
             jobs += len(batch)
