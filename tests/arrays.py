@@ -13,7 +13,7 @@ def rotation(n, seed=0):
 
 
 def gram(members, n, features, seed=0):
-    """Kernels of random features, (E, P, P)."""
+    """Kernels of random features, (M, P, P)."""
     x = normal(members, n, features, seed=seed)
     return x @ x.mT
 

@@ -20,7 +20,7 @@ from feature_lazy.data.sources import load_source, sources
 from feature_lazy.settings.groups import Labels
 
 if TYPE_CHECKING:
-    from feature_lazy.data.synthetic import Law
+    from feature_lazy.data.synthetic import Distribution
 
 BLOCK = 1024
 """Patterns drawn at a time, whatever P is: more patterns are the same ones and some more."""
@@ -183,7 +183,7 @@ def prepare(
 
 
 def prepare_synthetic(
-    law: Law, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None, n_valid: int = 0
+    law: Distribution, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None, n_valid: int = 0
 ) -> Dataset:
     """Draw patterns of a law and split them, balanced, as ``prepare`` does with images.
 
@@ -244,7 +244,7 @@ def _on_sphere(images: np.ndarray, order: np.ndarray, mean: np.ndarray) -> Itera
         yield to_sphere(images[order[start : start + PCA_BLOCK]], mean)
 
 
-def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
+def draw(law: Distribution, seed: int, cycle: Sequence[int], n: int) -> Drawn:
     """Draw patterns of a law until there are n in the order of a cycle of classes.
 
     Each class keeps the order in which its patterns were drawn, so a larger n only adds patterns.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Law(Data):
+class Distribution(Data):
     """Patterns drawn from a law with the data seed, E |x|² = d.
 
     You write these: ``patterns`` and ``label``; ``n_classes`` and ``once`` where they differ.
@@ -84,7 +84,7 @@ class Law(Data):
 
 
 @dataclass
-class Gaussian(Law):
+class Gaussian(Distribution):
     """Patterns x ~ N(0, I)."""
 
     def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -92,7 +92,7 @@ class Gaussian(Law):
 
 
 @dataclass
-class NoisyTargets(Law):
+class NoisyTargets(Distribution):
     """A law with real targets f*(x), which are learnt with labels=regression.
 
     Noise is on what is learnt from, training and validation patterns. Test targets stay f*.
@@ -155,7 +155,7 @@ class Stripe(Gaussian):
 
 
 @option("dataset", "sparse_parity")
-class SparseParity(Law):
+class SparseParity(Distribution):
     """The product of k of d signs: x uniform on {−1, 1}^d, y = x₁ ⋯ x_k (Barak et al., arXiv:2207.08799).
 
     Which k coordinates they are does not matter to a network without an order of its inputs. No pattern comes twice.

@@ -32,7 +32,7 @@ class Training:
         dt: first step to try, (M,) float64.
         model: what the weights of a state predict.
         t_end: where each member ends at the latest, (M,) float64; None: nowhere.
-        rest: which members have come to rest, (E,) bool; None: none does.
+        rest: which members have come to rest, (M,) bool; None: none does.
     """
 
     system: WeightSystem

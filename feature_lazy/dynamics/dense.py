@@ -21,8 +21,8 @@ class Hermite:
     Attributes:
         system: gives the outputs of an interpolated state.
         state: the start of the step.
-        y: its end, (E, D).
-        velocity: dy/dt there, (E, D).
+        y: its end, (M, D).
+        velocity: dy/dt there, (M, D).
     """
 
     system: System
@@ -39,7 +39,7 @@ class Hermite:
 
 
 def hermite(theta: Tensor, dt: Tensor, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor]) -> Tensor:
-    """The cubic through values and velocities at both ends: theta, dt (k,), each end two of (k, D) → (k, D)."""
+    """The cubic through values and velocities at both ends: theta, dt (M,), each end two of (M, D) → (M, D)."""
     (y0, v0), (y1, v1) = start, end
     s, step = theta.to(y0.dtype)[:, None], dt.to(y0.dtype)[:, None]
     left = (1 + 2 * s) * (1 - s) ** 2 * y0 + s * (1 - s) ** 2 * step * v0
@@ -47,7 +47,7 @@ def hermite(theta: Tensor, dt: Tensor, start: tuple[Tensor, Tensor], end: tuple[
 
 
 def locate(dense: Dense, rows: Tensor, event: Event) -> Tensor:
-    """Fraction of the step at which the event's value turns negative, for rows (k,) where it does: (k,) float64.
+    """Fraction of the step at which the event's value turns negative, for rows (M,) where it does: (M,) float64.
 
     Bisection keeps the upper end, so that the event has happened in the state that is returned.
     """

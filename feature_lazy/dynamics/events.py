@@ -15,7 +15,7 @@ class Event:
 
     Attributes:
         name: key under which its time is stored.
-        value: outputs (E, P·C) → (E,).
+        value: outputs (M, P·C) → (M,).
         terminal: whether the member's integration ends there, as converged.
     """
 

@@ -27,7 +27,7 @@ KERNELS_HELD = 2
 
 
 def outputs_in_chunks(architecture: Network, w: Tensor, x: Tensor, memory_limit: float) -> Tensor:
-    """f(w, x) for flat weights w (E, N) and patterns x (P, d) or (E, P, d), chunk by chunk: shape (E, P·C)."""
+    """f(w, x) for flat weights w (M, N) and patterns x (P, d) or (M, P, d), chunk by chunk: shape (M, P·C)."""
     together = member_chunk(architecture, w, x.shape[-2])
     if together < len(w):
         parts = [
@@ -41,7 +41,7 @@ def outputs_in_chunks(architecture: Network, w: Tensor, x: Tensor, memory_limit:
 
 
 def member_chunk(architecture: Network, w: Tensor, n: int) -> int:
-    """How many of the members w (E, N) to do at once on n patterns.
+    """How many of the members w (M, N) to do at once on n patterns.
 
     Small networks gain from being done together; large ones only drive each other out of a processor's cache.
     """
@@ -185,7 +185,7 @@ class NetworkFlow:
         return part
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """−∇𝓛 (E, N) and F on the training set (E, P·C) at weights y (E, N)."""
+        """−∇𝓛 (M, N) and F on the training set (M, P·C) at weights y (M, N)."""
         together = member_chunk(self.architecture, y, self.x.shape[-2])
         if together < len(y):
             parts = [self._evaluate(y[part], member[part]) for part in chunks(len(y), together)]
@@ -213,7 +213,7 @@ class NetworkFlow:
         return velocity, torch.cat(parts, dim=1)
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """F on the training set (E, P·C)."""
+        """F on the training set (M, P·C)."""
         f = outputs_in_chunks(self.architecture, y, self._x(member), self.memory_limit)
         return self._predictor(f, member)
 
@@ -241,13 +241,13 @@ class NetworkFlow:
         return rescaled(self.alpha[member].double(), self.architecture.last_fan_in) / CROSSOVER
 
     def _x(self, member: Tensor) -> Tensor:
-        """Patterns, shared by all members, (P, d), or those of each, (E, k, d)."""
+        """Patterns, shared by all members, (P, d), or those of each, (M, k, d)."""
         return self.x if self.x.dim() == 2 else self.x[member]
 
     def _labels(self, member: Tensor) -> Tensor:
-        """Labels of the patterns, (P,) or (E, k)."""
+        """Labels of the patterns, (P,) or (M, k)."""
         return self.labels if self.labels.dim() == 1 else self.labels[member]
 
     def _predictor(self, f: Tensor, member: Tensor) -> Tensor:
-        """F = α(f − f₀) for f (E, P·C): (E, P·C) (eq. 6)."""
+        """F = α(f − f₀) for f (M, P·C): (M, P·C) (eq. 6)."""
         return self.alpha[member, None] * (f - self.f0[member])

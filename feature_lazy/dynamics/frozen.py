@@ -32,9 +32,9 @@ class FrozenKernelFlow:
         """Freeze a kernel.
 
         Args:
-            theta: Θ on the training set, (E, P, P).
-            outputs: F₀ at a = 0, (E, P).
-            push: b(F) of some members, (E, P) and (E,) → (E, P).
+            theta: Θ on the training set, (M, P, P).
+            outputs: F₀ at a = 0, (M, P).
+            push: b(F) of some members, (M, P) and (M,) → (M, P).
             bend: what the outputs do beyond F₀ + Θa.
             decay: λ.
         """
@@ -68,12 +68,12 @@ class FrozenKernelFlow:
         return self._decaying(self.push(outputs, self._rows.new_full((len(a),), member)), a)
 
     def radius(self) -> Tensor:
-        """Largest eigenvalue of Θ for each member, from below: (E,)."""
+        """Largest eigenvalue of Θ for each member, from below: (M,)."""
         return largest_eigenvalue(self.theta)
 
 
 def largest_eigenvalue(theta: Tensor) -> Tensor:
-    """Largest eigenvalue of kernels (E, P, P), from below, by power iteration: (E,)."""
+    """Largest eigenvalue of kernels (M, P, P), from below, by power iteration: (M,)."""
     vector = theta.sum(1, keepdim=True)
     for _ in range(POWER_ITERATIONS):
         vector = torch.bmm(vector / torch.linalg.vector_norm(vector, dim=2, keepdim=True), theta)
@@ -98,22 +98,22 @@ class Bend:
     """What outputs do to second order in the way gone: (u·a)²·r.
 
     Attributes:
-        direction: u, (E, P).
-        defect: r, (E, P).
+        direction: u, (M, P).
+        defect: r, (M, P).
     """
 
     direction: Tensor
     defect: Tensor
 
     def select(self, rows: Tensor) -> "Bend":
-        """The same for some members, (k,)."""
+        """The same for some members, (M,)."""
         return Bend(self.direction[rows], self.defect[rows])
 
     def added_to(self, outputs: Tensor, a: Tensor) -> Tensor:
-        """F + (u·a)²·r for outputs F and a, (E, P) each."""
+        """F + (u·a)²·r for outputs F and a, (M, P) each."""
         return torch.addcmul(outputs, along(self.direction, a).square(), self.defect)
 
 
 def along(direction: Tensor, a: Tensor) -> Tensor:
-    """u·a: how far a has come along u, (E, P) each → (E, 1)."""
+    """u·a: how far a has come along u, (M, P) each → (M, 1)."""
     return (direction * a).sum(-1, keepdim=True)

@@ -37,7 +37,7 @@ class Limits:
         max_steps: trial steps of a member, rejected ones included; resumable.
         time_budget: seconds of this call; resumable.
         t_end: where each member of the batch ends at the latest, (M,) float64; None: nowhere.
-        rest: which members have come to rest, (E,) bool; None: none does.
+        rest: which members have come to rest, (M,) bool; None: none does.
     """
 
     dt_floor: float
@@ -49,7 +49,7 @@ class Limits:
 
 
 def start(system: System, stepper: Stepper[Any], y0: Tensor, dt: Tensor, n_events: int) -> State:
-    """The state at t = 0 of all members: y0 (E, D), first step to try dt (E,)."""
+    """The state at t = 0 of all members: y0 (M, D), first step to try dt (M,)."""
     member = torch.arange(len(y0), device=y0.device)
     velocity, outputs = system.evaluate(y0, member)
     t = torch.zeros(len(y0), dtype=torch.float64, device=y0.device)
@@ -185,7 +185,7 @@ def _broken(system: System, state: State, events: Sequence[Event], limits: Limit
 
 
 def _resting(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
-    """Members (E,) at a point without force, or at rest by the limits, short of every terminal event."""
+    """Members (M,) at a point without force, or at rest by the limits, short of every terminal event."""
     rest = torch.zeros_like(state.after_rejection) if limits.rest is None else limits.rest(state)
     if isinstance(system, Settling):
         rest = rest | system.stationary(state)
@@ -193,7 +193,7 @@ def _resting(system: System, state: State, events: Sequence[Event], limits: Limi
 
 
 def _arrived(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
-    """Members (E,) beyond a terminal event, without a force that would make a step."""
+    """Members (M,) beyond a terminal event, without a force that would make a step."""
     fit = _fit(state, events)
     return fit & system.stationary(state) if isinstance(system, Settling) and bool(fit.any()) else fit & False
 
@@ -233,7 +233,7 @@ def _within(state: State, limits: Limits) -> State:
 
 
 def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[Event]) -> Tensor:
-    """Event times (E, events) after this step: old ones kept, new ones located within the step."""
+    """Event times (M, events) after this step: old ones kept, new ones located within the step."""
     found = state.event_times
     for index, event in enumerate(events):
         new = accepted & found[:, index].isnan() & (event.value(trial.outputs) < 0)
@@ -246,7 +246,7 @@ def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[
 
 
 def _terminal_times(event_times: Tensor, events: Sequence[Event]) -> Tensor:
-    """Time of the first terminal event of each member, infinite if there was none: (E,)."""
+    """Time of the first terminal event of each member, infinite if there was none: (M,)."""
     terminal = [index for index, event in enumerate(events) if event.terminal]
     if not terminal:
         return torch.full_like(event_times.sum(1), torch.inf)

@@ -73,12 +73,12 @@ class LinearisedFlow:
         return y
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """F on the training set (E, P·C)."""
+        """F on the training set (M, P·C)."""
         moved = self._jacobian(member).push_forward(y - self.w0[member]) * self.flow.alpha[member, None]
         return moved if self.outputs0 is None else self.outputs0[member] + moved
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """−∇𝓛 (E, N) and F on the training set (E, P·C) at weights y (E, N)."""
+        """−∇𝓛 (M, N) and F on the training set (M, P·C) at weights y (M, N)."""
         outputs = self.outputs(y, member)
         push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
         velocity = self._jacobian(member).pull_back(push)
@@ -108,7 +108,7 @@ class LinearisedFlow:
         return part
 
     def kernel(self, member: Tensor) -> Tensor:
-        """Θ = JJᵀ, computed once for all members and kept: (E, P·C, P·C)."""
+        """Θ = JJᵀ, computed once for all members and kept: (M, P·C, P·C)."""
         if self.theta is None:
             self.theta = self.linear.kernel(self.flow.memory_limit)
         return self.theta[member]
@@ -128,7 +128,7 @@ class FrozenTangent:
     """See ``Tangent``; the same everywhere but for its outputs."""
 
     def __init__(self, system: LinearisedFlow, outputs: Tensor, member: Tensor) -> None:
-        """At a state of some members (E,) with outputs (E, P)."""
+        """At a state of some members (M,) with outputs (M, P)."""
         self.system, self.outputs, self.member = system, outputs, member
 
     def kernel(self) -> Tensor:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
-    """−∂ℓ/∂F/P, how the loss pushes each output: F (E, k·C) and y (k,) or (E, k) of k of the P patterns → (E, k·C)."""
+    """−∂ℓ/∂F/P, how the loss pushes each output: F (M, k·C) and y (k,) or (M, k) of k of the P patterns → (M, k·C)."""
     import torch
 
     leaf = outputs.detach().requires_grad_()

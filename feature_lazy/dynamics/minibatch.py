@@ -59,18 +59,18 @@ class MinibatchTraining:
         return Flops(evaluate=self.flow.flops.evaluate, outputs=self.flow.flops.outputs)
 
     def at_rest(self, w0: Tensor) -> Tensor:
-        """The state before the first update, (E, (1 + slots)·N)."""
+        """The state before the first update, (M, (1 + slots)·N)."""
         return torch.cat([w0, w0.new_zeros(len(w0), self.optimiser.slots * w0.shape[1])], dim=1)
 
     def weights(self, y: Tensor) -> Tensor:
         return y[:, : y.shape[1] // (1 + self.optimiser.slots)]
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """F on the training set (E, P)."""
+        """F on the training set (M, P)."""
         return self.flow.outputs(self.weights(y), member)
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """No velocity, which updates do not have: 0, and F on the training set (E, P)."""
+        """No velocity, which updates do not have: 0, and F on the training set (M, P)."""
         return torch.zeros_like(y), self.outputs(y, member)
 
     def stationary(self, state: State) -> Tensor:
@@ -90,7 +90,7 @@ class MinibatchTraining:
         return torch.zeros_like(still).index_fill(0, rows, value=True)
 
     def updates(self, y: Tensor, member: Tensor, first: Tensor, count: int) -> Tensor:
-        """The state after some updates; ``first`` (E,) of these were done before."""
+        """The state after some updates; ``first`` (M,) of these were done before."""
         for index in range(count):
             done = first + index
             # Members of a batch are at the same update, unless a budget has stopped some of them before.
@@ -106,7 +106,7 @@ class MinibatchTraining:
         return y
 
     def _decayed(self, y: Tensor, scale: Tensor) -> Tensor:
-        """What decoupled weight decay takes off a state y (E, D) in an update (Loshchilov and Hutter 2019): (E, D)."""
+        """What decoupled weight decay takes off a state y (M, D) in an update (Loshchilov and Hutter 2019): (M, D)."""
         layout = self.flow.architecture.layout
         share = (self.optimiser.weight_decay * self.optimiser.rate(scale))[:, None].to(y)
         lost = torch.zeros_like(y)
@@ -186,8 +186,8 @@ class Replay:
     Attributes:
         system: the training.
         state: the start of the block.
-        first: updates done before it, (E,).
-        counts: updates in it, (E,).
+        first: updates done before it, (M,).
+        counts: updates in it, (M,).
     """
 
     system: MinibatchTraining
@@ -196,7 +196,7 @@ class Replay:
     counts: Tensor
 
     def after(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """States of the rows (k,) after so many updates of the block, (k,)."""
+        """States of the rows (M,) after so many updates of the block, (M,)."""
         y, done = self.state.y[rows], torch.zeros_like(counts)
         for count in counts.unique().tolist():
             go = counts >= count

@@ -23,14 +23,14 @@ class Model(Protocol):
         ...
 
     def f(self, w: Tensor, member: Tensor, x: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Outputs on patterns x (P, d) for weights w (k, N) of members (k,): (k, P·C).
+        """Outputs on patterns x (P, d) for weights w (M, N) of members (M,): (M, P·C).
 
         ``f0`` is those of the initial weights, if they are known.
         """
         ...
 
     def kernel(self, w: Tensor, member: Tensor, x: Tensor, x2: Tensor | None = None) -> Tensor:
-        """Θ on patterns x (P, d), or between them and others x2: (k, P, P) (eq. 5)."""
+        """Θ on patterns x (P, d), or between them and others x2: (M, P, P) (eq. 5)."""
         ...
 
     def layer_kernels(self, w: Tensor, member: Tensor, x: Tensor) -> dict[str, Tensor]:
@@ -105,7 +105,7 @@ KERNELS_AT_ONCE = 3
 
 
 def kernel_change(model: Model, w: Tensor, w0: Tensor, member: Tensor, x: Tensor) -> Tensor:
-    """‖Θ − Θ₀‖_F/‖Θ₀‖_F on patterns x (P, d), for weights w and w₀ (k, N) of members (k,): (k,) (Fig. 5a).
+    """‖Θ − Θ₀‖_F/‖Θ₀‖_F on patterns x (P, d), for weights w and w₀ (M, N) of members (M,): (M,) (Fig. 5a).
 
     Where the kernels do not fit the memory limit they are made block by block, half of the blocks by symmetry: on the
     article's test set of 50 000 patterns a kernel has 20 GB.

@@ -29,18 +29,18 @@ class MomentumFlow:
         return Flops(evaluate=self.flow.flops.evaluate, outputs=self.flow.flops.outputs)
 
     def at_rest(self, w0: Tensor) -> Tensor:
-        """The state with weights w0 (E, N) and no velocity: (E, 2N)."""
+        """The state with weights w0 (M, N) and no velocity: (M, 2N)."""
         return torch.cat([w0, torch.zeros_like(w0)], dim=1)
 
     def weights(self, y: Tensor) -> Tensor:
         return y.chunk(2, dim=1)[0]
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """F on the training set (E, P)."""
+        """F on the training set (M, P)."""
         return self.flow.outputs(self.weights(y), member)
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """(v, −v − ∇𝓛) (E, 2N) and F on the training set (E, P)."""
+        """(v, −v − ∇𝓛) (M, 2N) and F on the training set (M, P)."""
         w, momentum = y.chunk(2, dim=1)
         minus_gradient, outputs = self.flow.evaluate(w.contiguous(), member)
         v = momentum / self.tau[member, None]

@@ -73,10 +73,10 @@ class Optimiser(Dynamics):
         """The state after an update.
 
         Args:
-            y: the state, (E, (1 + slots)·N): weights, then what is remembered, which begins as 0.
-            gradient: ∇𝓛 on the minibatch, (E, N).
-            k: number of the update, 1, 2, …, (E,).
-            scale: α/√h of each of these members where ``units`` are the authors', else 1, (E,) float64.
+            y: the state, (M, (1 + slots)·N): weights, then what is remembered, which begins as 0.
+            gradient: ∇𝓛 on the minibatch, (M, N).
+            k: number of the update, 1, 2, …, (M,).
+            scale: α/√h of each of these members where ``units`` are the authors', else 1, (M,) float64.
             flow: the network's flow on the minibatch, for whatever needs more than the gradient.
         """
 

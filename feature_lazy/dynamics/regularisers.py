@@ -47,15 +47,15 @@ class Penalty:
     tol: float
 
     def pull(self, w: Tensor, member: Tensor) -> Tensor:
-        """−∇R at weights w (E, N): (E, N)."""
+        """−∇R at weights w (M, N): (M, N)."""
         return self.rates * (self.centre[member] - w)
 
     def away(self, w: Tensor, member: Tensor) -> Tensor:
-        """w − c of the weights that are pulled, 0 of others, (E, N)."""
+        """w − c of the weights that are pulled, 0 of others, (M, N)."""
         return (w - self.centre[member]) * (self.rates > 0)
 
     def restricted(self, member: Tensor) -> Penalty:
-        """The same for members (E,), whose rows count from 0."""
+        """The same for members (M,), whose rows count from 0."""
         return replace(self, centre=self.centre[member])
 
     @property

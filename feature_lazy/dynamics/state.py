@@ -9,26 +9,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class State:
-    """The state of E members; every field has a leading member axis and is enough to resume bit for bit.
+    """The state of M members; every field has a leading member axis and is enough to resume bit for bit.
 
     Attributes:
-        member: index of each row in the batch, (E,) int64.
-        t: time of each member, (E,) float64; members do not share a clock.
-        dt: next step to try, (E,) float64.
-        y: the integrated vector, (E, D).
-        velocity: dy/dt at y, (E, D).
-        outputs: what the stop rule looks at, for a network F on the training set, (E, P).
-        event_times: time of each event, NaN until it happens, (E, events) float64.
-        steps: accepted steps, (E,) int64.
-        rejected: rejected steps, (E,) int64.
-        gradients: evaluations of the velocity and other passes of the same cost, (E,) int64.
-        kernels: tangent kernels computed, (E,) int64.
-        flops: floating point operations of all work of the stepper, rejected steps included, (E,) float64.
-        after_rejection: whether the last step was rejected, (E,) bool.
-        last_dt: last accepted step, (E,) float64; NaN before the first.
-        last_error: its error over the bound, (E,) float64; NaN before the first.
-        way: length of the path gone so far, of y and of the outputs, (E, 2) float64.
-        memory: what the stepper keeps from step to step, (E, stepper.memory) float64.
+        member: index of each row in the batch, (M,) int64.
+        t: time of each member, (M,) float64; members do not share a clock.
+        dt: next step to try, (M,) float64.
+        y: the integrated vector, (M, D).
+        velocity: dy/dt at y, (M, D).
+        outputs: what the stop rule looks at, for a network F on the training set, (M, P).
+        event_times: time of each event, NaN until it happens, (M, events) float64.
+        steps: accepted steps, (M,) int64.
+        rejected: rejected steps, (M,) int64.
+        gradients: evaluations of the velocity and other passes of the same cost, (M,) int64.
+        kernels: tangent kernels computed, (M,) int64.
+        flops: floating point operations of all work of the stepper, rejected steps included, (M,) float64.
+        after_rejection: whether the last step was rejected, (M,) bool.
+        last_dt: last accepted step, (M,) float64; NaN before the first.
+        last_error: its error over the bound, (M,) float64; NaN before the first.
+        way: length of the path gone so far, of y and of the outputs, (M, 2) float64.
+        memory: what the stepper keeps from step to step, (M, stepper.memory) float64.
     """
 
     member: Tensor
@@ -50,7 +50,7 @@ class State:
     memory: Tensor
 
     def __len__(self) -> int:
-        """Number of members E."""
+        """Number of members M."""
         return len(self.member)
 
     def tensors(self) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ MOST = 1e4
 
 
 def due(state: State) -> Tensor:
-    """Which members to look at, by the number of their steps: (E,) bool."""
+    """Which members to look at, by the number of their steps: (M,) bool."""
     return (state.steps % EVERY == 0) & ~state.after_rejection
 
 
@@ -39,7 +39,7 @@ def without_force(
     Args:
         evaluate: force (k, D') and outputs (k, P) at y (k, D) of some members (k,).
         state: of all E members.
-        now: the force there, (E, D'); the velocity if omitted.
+        now: the force there, (M, D'); the velocity if omitted.
     """
     force = state.velocity if now is None else now
     still = ~force.any(1)

@@ -11,14 +11,14 @@ from feature_lazy.dynamics.system import System
 
 
 class Dense(Protocol):
-    """The solution anywhere within a step, for rows (k,) of the batch at fractions theta (k,) ∈ [0, 1] of the step."""
+    """The solution anywhere within a step, for rows (M,) of the batch at fractions theta (M,) ∈ [0, 1] of the step."""
 
     def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """y, (k, D)."""
+        """y, (M, D)."""
         ...
 
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """Outputs, (k, P)."""
+        """Outputs, (M, P)."""
         ...
 
 
@@ -27,17 +27,17 @@ class Trial:
     """One step tried for every member, to be accepted or rejected.
 
     Attributes:
-        y: state after the step, (E, D).
-        velocity: dy/dt there, (E, D).
-        outputs: outputs there, (E, P).
-        error: what bounds the step, over its bound, (E,) float64; infinite where anything is not finite.
-        order: exponent with which the error grows with dt, (E,) float64.
+        y: state after the step, (M, D).
+        velocity: dy/dt there, (M, D).
+        outputs: outputs there, (M, P).
+        error: what bounds the step, over its bound, (M,) float64; infinite where anything is not finite.
+        order: exponent with which the error grows with dt, (M,) float64.
         dense: the solution within the step.
-        gradients: velocities evaluated, and passes of the same cost, (E,) int64.
-        kernels: tangent kernels computed, (E,) int64.
-        flops: floating point operations, (E,) float64.
-        calls: evaluations one after another, whatever their size, (E,) float64.
-        memory: what the stepper keeps, (E, M) float64.
+        gradients: velocities evaluated, and passes of the same cost, (M,) int64.
+        kernels: tangent kernels computed, (M,) int64.
+        flops: floating point operations, (M,) float64.
+        calls: evaluations one after another, whatever their size, (M,) float64.
+        memory: what the stepper keeps, (M, M) float64.
     """
 
     y: Tensor
@@ -97,12 +97,12 @@ measured, 0.02 leaves the error at the end as it is and saves a third of the wor
 
 
 def norm(vectors: Tensor) -> Tensor:
-    """Length of each row, (E, D) → (E,), in float64: its square must not underflow in single precision."""
+    """Length of each row, (M, D) → (M,), in float64: its square must not underflow in single precision."""
     return torch.linalg.vector_norm(vectors, dim=1).double()
 
 
 def relative_error(state: State, trial_y: Tensor, e_y: Tensor, outputs: Tensor, e_outputs: Tensor) -> Tensor:
-    """Error of a step over what it may be at a tolerance of 1, in y and in the outputs, whichever is larger: (E,).
+    """Error of a step over what it may be at a tolerance of 1, in y and in the outputs, whichever is larger: (M,).
 
     That is the change that the step makes, an error per unit step whose unit is the path itself, and ``SHARE`` of the
     way gone before. Neither needs a scale of y or t. A step that changes nothing has no error; NaN is infinite.
@@ -119,5 +119,5 @@ class Controller(Protocol):
     """Decides from errors and steps, now and before; it never sees a network."""
 
     def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
-        """Which steps are accepted, (E,) bool, and the next steps to try, (E,), when a trial started from a state."""
+        """Which steps are accepted, (M,) bool, and the next steps to try, (M,), when a trial started from a state."""
         ...

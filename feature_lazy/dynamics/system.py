@@ -41,11 +41,11 @@ class System(Protocol):
         ...
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
-        """Velocity (E, D) and outputs (E, P) at y (E, D)."""
+        """Velocity (M, D) and outputs (M, P) at y (M, D)."""
         ...
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        """Outputs (E, P) alone, cheaper than ``evaluate``."""
+        """Outputs (M, P) alone, cheaper than ``evaluate``."""
         ...
 
 
@@ -53,7 +53,7 @@ class WeightSystem(System, Protocol):
     """A flow of a network's weights, whatever else its state holds."""
 
     def weights(self, y: Tensor) -> Tensor:
-        """The weights (E, N) in a state y (E, D)."""
+        """The weights (M, N) in a state y (M, D)."""
         ...
 
 
@@ -62,7 +62,7 @@ class Settling(Protocol):
     """A system that can tell where nothing moves any more."""
 
     def stationary(self, state: State) -> Tensor:
-        """Which members (E,) are at a point without force, zero or rounding; see ``dynamics.stationary``."""
+        """Which members (M,) are at a point without force, zero or rounding; see ``dynamics.stationary``."""
         ...
 
 
@@ -71,23 +71,23 @@ class Tangent(Protocol):
 
     @property
     def outputs(self) -> Tensor:
-        """The outputs there, (E, P)."""
+        """The outputs there, (M, P)."""
         ...
 
     def kernel(self) -> Tensor:
-        """Θ = JJᵀ, (E, P, P)."""
+        """Θ = JJᵀ, (M, P, P)."""
         ...
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """αJv for v (E, D): (E, P)."""
+        """αJv for v (M, D): (M, P)."""
         ...
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa/α for a (E, P): (E, D)."""
+        """Jᵀa/α for a (M, P): (M, D)."""
         ...
 
     def select(self, rows: Tensor) -> "Tangent":
-        """The same for some members, (k,)."""
+        """The same for some members, (M,)."""
         ...
 
 
@@ -114,15 +114,15 @@ class TangentSystem(System, Protocol):
         ...
 
     def linearise(self, y: Tensor, member: Tensor) -> Tangent:
-        """The outputs to first order around y (E, D)."""
+        """The outputs to first order around y (M, D)."""
         ...
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (E, P): (E, P)."""
+        """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (M, P): (M, P)."""
         ...
 
     def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":
-        """The flow without the push of all patterns but some, (E, k), of members (E,), whose rows count from 0."""
+        """The flow without the push of all patterns but some, (M, k), of members (M,), whose rows count from 0."""
         ...
 
     @property
@@ -136,5 +136,5 @@ class TangentSystem(System, Protocol):
         ...
 
     def laziness(self, member: Tensor) -> Tensor:
-        """How far into the lazy regime, (E,): above 1 the kernel is expected to stay; decides what is tried first."""
+        """How far into the lazy regime, (M,): above 1 the kernel is expected to stay; decides what is tried first."""
         ...

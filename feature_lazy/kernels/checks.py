@@ -51,7 +51,7 @@ def of_network(architecture: Network, params: Params, x1: Tensor, x2: Tensor | N
         if weight is None or tuple(weight.shape[1:]) != tuple(shape):
             has = "is missing" if weight is None else f"has the shape {tuple(weight.shape)}"
             raise ConfigError(
-                f"weight {name!r} {has}; the network's is (E, {', '.join(map(str, shape))}) of E members."
+                f"weight {name!r} {has}; the network's is (M, {', '.join(map(str, shape))}) of M members."
             )
     some = next(iter(found.values()))
     for x in (x1,) if x2 is None else (x1, x2):

@@ -15,13 +15,13 @@ from feature_lazy.kernels.checks import norm, takes_arrays
 
 @takes_arrays("theta", "theta0")
 def relative_change(theta: Tensor, theta0: Tensor) -> Tensor:
-    """Kernel change ‖Θ − Θ₀‖_F/‖Θ₀‖_F of each member (Fig. 5a): (E, P, P) and (E, P, P) → (E,)."""
+    """Kernel change ‖Θ − Θ₀‖_F/‖Θ₀‖_F of each member (Fig. 5a): (M, P, P) and (M, P, P) → (M,)."""
     return torch.linalg.matrix_norm(theta - theta0) / torch.linalg.matrix_norm(theta0)
 
 
 @takes_arrays("theta", "labels")
 def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
-    """Scalars of Θ (E, P·C, P·C) for labels y (P,), ±1 or classes, each of shape (E,).
+    """Scalars of Θ (M, P·C, P·C) for labels y (P,), ±1 or classes, each of shape (M,).
 
     ``norm`` = ‖Θ‖_F, ``mean`` = mean entry, ``trace``, ``alignment`` = yᵀΘy/(‖y‖²‖Θ‖_F), between −1 and 1: the
     alignment with the kernel yyᵀ that knows the labels (Cristianini et al. 2001, *On kernel-target alignment*). For C
@@ -39,7 +39,7 @@ def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
 
 
 def _with_labels(theta: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The product of Θ with the kernel of the labels, (E,), and the norm of that one."""
+    """The product of Θ with the kernel of the labels, (M,), and the norm of that one."""
     if labels.is_floating_point():
         return torch.einsum("p,epq,q->e", labels, theta, labels), labels.square().sum()
     c = theta.shape[1] // len(labels)
@@ -75,11 +75,11 @@ def alignment(theta: Tensor, other: Tensor) -> Tensor:
     """Cosine of the angle between two kernels, ⟨Θ, K⟩_F/(‖Θ‖_F‖K‖_F) (Cristianini et al. 2001).
 
     Args:
-        theta: Θ of each member, (E, P, P).
-        other: K of each member, (E, P, P), or one for all, (P, P).
+        theta: Θ of each member, (M, P, P).
+        other: K of each member, (M, P, P), or one for all, (P, P).
 
     Returns:
-        (E,), between −1 and 1, and not negative for kernels, which are positive semi-definite.
+        (M,), between −1 and 1, and not negative for kernels, which are positive semi-definite.
 
     Raises:
         ValueError: a kernel that is not square, not finite, or zero.
@@ -114,7 +114,7 @@ def _centre(theta: Tensor) -> Tensor:
 
 
 def centred_alignment(theta: Tensor, theta0: Tensor) -> Tensor:
-    """``cka`` of Θ with Θ₀ of the same member, (E, P, P) and (E, P, P) → (E,), NaN where ``cka`` refuses a kernel."""
+    """``cka`` of Θ with Θ₀ of the same member, (M, P, P) and (M, P, P) → (M,), NaN where ``cka`` refuses a kernel."""
     now, then = _centre(theta), _centre(theta0)
     return (now * then).sum((1, 2)) / (torch.linalg.matrix_norm(now) * torch.linalg.matrix_norm(then))
 
@@ -129,11 +129,11 @@ def cka(theta: Tensor, other: Tensor) -> Tensor:
     have a value of about √(pq)/P, and not 0, for p, q ≪ P.
 
     Args:
-        theta: Θ of each member, (E, P, P).
-        other: K of each member, (E, P, P), or one for all, (P, P), as from ``class_gram``.
+        theta: Θ of each member, (M, P, P).
+        other: K of each member, (M, P, P), or one for all, (P, P), as from ``class_gram``.
 
     Returns:
-        (E,), between 0 and 1 for kernels, which are positive semi-definite.
+        (M,), between 0 and 1 for kernels, which are positive semi-definite.
 
     Raises:
         ValueError: a kernel that is not square, not finite, or constant.

@@ -32,7 +32,7 @@ def tangent_kernel(
 
     Args:
         architecture: a network; one that shows its layers needs no Jacobian.
-        params: weights of E members.
+        params: weights of M members.
         x1: patterns (P1, d).
         x2: patterns (P2, d); ``x1`` if omitted, which halves the work.
         outputs: what to keep of C outputs: "full", or "trace", Σ_c Θ[μ, ν, c, c].
@@ -41,7 +41,7 @@ def tangent_kernel(
         check_finite: refuse a kernel with infinities or NaN.
 
     Returns:
-        Θ, shape (E, P1·C, P2·C) with the outputs of a pattern side by side, or (E, P1, P2) for the trace, in the dtype
+        Θ, shape (M, P1·C, P2·C) with the outputs of a pattern side by side, or (M, P1, P2) for the trace, in the dtype
         of the weights.
 
     Raises:
@@ -95,9 +95,9 @@ class JointKernel(NamedTuple):
     """Θ on a training and a test set; views of one kernel on both.
 
     Attributes:
-        train: (E, P·C, P·C).
-        test_train: (E, P_test·C, P·C).
-        test: (E, P_test·C, P_test·C).
+        train: (M, P·C, P·C).
+        test_train: (M, P_test·C, P·C).
+        test: (M, P_test·C, P_test·C).
     """
 
     train: Tensor
@@ -196,7 +196,7 @@ def _limit(shape: tuple[int, int, int], params: Params, kernels: int, memory_lim
 
 
 def _finite(theta: Tensor) -> Tensor:
-    """The same kernel (E, P1, P2).
+    """The same kernel (M, P1, P2).
 
     Raises:
         NumericalError: that of a member is not finite.

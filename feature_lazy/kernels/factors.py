@@ -51,8 +51,8 @@ class Factors:
     """Inputs u and back-propagated signals b = ∂f/∂z of one layer.
 
     Attributes:
-        inputs: of a dense layer (P, fan-in), of a convolution (P, C, H, W); (E, P, …) where members have their own.
-        signals: b, (E, P·C, fan-out, positions).
+        inputs: of a dense layer (P, fan-in), of a convolution (P, C, H, W); (M, P, …) where members have their own.
+        signals: b, (M, P·C, fan-out, positions).
         scale: s.
         window: of a convolution.
         memory_limit: bytes that patches made of the inputs may take.
@@ -68,7 +68,7 @@ class Factors:
 
     @classmethod
     def of(cls, tap: Tap, signals: Tensor, memory_limit: float, n_outputs: int) -> "Factors":
-        """From a tap and ∂f_c/∂z, in the shape of z, (E, P·C, …)."""
+        """From a tap and ∂f_c/∂z, in the shape of z, (M, P·C, …)."""
         flat = signals.flatten(3) if signals.dim() > 3 else signals[..., None]
         return cls(tap.inputs.detach(), flat, tap.scale, tap.window, memory_limit, n_outputs)
 
@@ -97,12 +97,12 @@ class Factors:
         return LayerShape(self._entries * area, fan_out, positions)
 
     def select(self, members: Tensor) -> "Factors":
-        """The same for some members, (k,)."""
+        """The same for some members, (M,)."""
         inputs = self.inputs[members] if self.own else self.inputs
         return replace(self, inputs=inputs, signals=self.signals[members])
 
     def on(self, patterns: Tensor) -> "Factors":
-        """The same on some patterns of each member, (E, k)."""
+        """The same on some patterns of each member, (M, k)."""
         member = torch.arange(len(patterns), device=patterns.device)[:, None]
         inputs = self.inputs[member, patterns] if self.own else self.inputs[patterns]
         return replace(self, inputs=inputs, signals=self.signals[member, places(patterns, self.n_outputs)])
@@ -113,7 +113,7 @@ class Factors:
         return replace(self, signals=signals, n_outputs=1)
 
     def patches(self, patterns: slice, entries: slice = slice(None)) -> Tensor:
-        """The u of some patterns at all positions, (P, fan-in, positions) or (E, …).
+        """The u of some patterns at all positions, (P, fan-in, positions) or (M, …).
 
         Args:
             patterns: which.
@@ -128,7 +128,7 @@ class Factors:
         return flat.unflatten(0, images.shape[:-3])
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa for a (E, P·C): s·Σ a b uᵀ over patterns, outputs and positions, flat, (E, fan-out · fan-in)."""
+        """Jᵀa for a (M, P·C): s·Σ a b uᵀ over patterns, outputs and positions, flat, (M, fan-out · fan-in)."""
         total: Tensor | None = None
         for part in self._parts():
             rows = span(part, self.n_outputs)
@@ -141,7 +141,7 @@ class Factors:
         return total.flatten(1) * self.scale
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """Jv for v (E, fan-out · fan-in): s·Σ b·Vu over positions, (E, P·C)."""
+        """Jv for v (M, fan-out · fan-in): s·Σ b·Vu over positions, (M, P·C)."""
         weights = v.unflatten(1, (self.shape.fan_out, self.shape.fan_in)).mT
         parts = []
         for part in self._parts():
@@ -154,7 +154,7 @@ class Factors:
         return self.scale * torch.cat(parts, dim=1)
 
     def add_kernel(self, theta: Tensor, columns: "Factors | None", memory_limit: float) -> None:
-        """Add the layer's part s² Σ (u·u')(b·b') to theta, (E, P1·C, P2·C); of its own patterns only the upper half.
+        """Add the layer's part s² Σ (u·u')(b·b') to theta, (M, P1·C, P2·C); of its own patterns only the upper half.
 
         Args:
             theta: what it is added to; without columns, entries below a diagonal of blocks are left as they are.
@@ -197,7 +197,7 @@ class Factors:
                 theta[:, block, rest].add_(left[:, block] @ across[:, rest].mT, alpha=self.scale**2)
 
     def _gradients(self, entries: slice, memory_limit: float) -> Tensor:
-        """Σ_p b uᵀ of each output for some entries of u, flat: (E, P·C, fan-out · entries)."""
+        """Σ_p b uᵀ of each output for some entries of u, flat: (M, P·C, fan-out · entries)."""
         # The outputs of a pattern see the same inputs: their fan-outs are one.
         signals = self.traced().signals
         members, n, fan_out, _ = signals.shape
@@ -231,7 +231,7 @@ def in_line(values: Tensor) -> Tensor:
 
 
 def _multiply(product: Tensor, patches: Tensor, n_outputs: int, positions: int) -> None:
-    """Multiply b·b' by u·u' in place; (E, n·C·positions, …) by (…, n·positions, …), which all outputs share."""
+    """Multiply b·b' by u·u' in place; (M, n·C·positions, …) by (…, n·positions, …), which all outputs share."""
     if n_outputs > 1:
         product = product.unflatten(2, (-1, n_outputs, positions)).unflatten(1, (-1, n_outputs, positions))
         patches = patches.unflatten(-1, (-1, 1, positions)).unflatten(-4, (-1, 1, positions))

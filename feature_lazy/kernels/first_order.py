@@ -16,36 +16,36 @@ from feature_lazy.networks.outputs import places, span
 
 
 class FirstOrder(Protocol):
-    """The network to first order around some weights of E members, on P patterns."""
+    """The network to first order around some weights of M members, on P patterns."""
 
     @property
     def outputs(self) -> Tensor:
-        """f(w, x), (E, P·C), the C outputs of a pattern side by side."""
+        """f(w, x), (M, P·C), the C outputs of a pattern side by side."""
         ...
 
     def select(self, members: Tensor) -> "FirstOrder":
-        """The same for some members, (k,)."""
+        """The same for some members, (M,)."""
         ...
 
     def on(self, patterns: Tensor) -> "FirstOrder":
-        """The same on some patterns of each member, (E, k)."""
+        """The same on some patterns of each member, (M, k)."""
         ...
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """Jv for v (E, N), flat in the order of the layout: (E, P·C)."""
+        """Jv for v (M, N), flat in the order of the layout: (M, P·C)."""
         ...
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa for a (E, P·C), flat in the order of the layout: (E, N)."""
+        """Jᵀa for a (M, P·C), flat in the order of the layout: (M, N)."""
         ...
 
     def kernel(self, memory_limit: float) -> Tensor:
-        """Θ = JJᵀ (eq. 5), (E, P·C, P·C), with ``memory_limit`` bytes for the work beside it."""
+        """Θ = JJᵀ (eq. 5), (M, P·C, P·C), with ``memory_limit`` bytes for the work beside it."""
         ...
 
 
 def first_order(architecture: Network, params: Params, x: Tensor, memory_limit: float) -> FirstOrder:
-    """Any network to first order around weights of E members, on patterns x (P, d) or (E, P, d).
+    """Any network to first order around weights of M members, on patterns x (P, d) or (M, P, d).
 
     A network that shows its layers keeps their factors, so that products need no more passes; any other keeps nothing.
     """
@@ -60,9 +60,9 @@ class MatrixFree:
 
     Attributes:
         architecture: any network.
-        w: the weights, flat, (E, N).
-        x: patterns (P, d), or those of each member, (E, P, d).
-        outputs: f(w, x), (E, P·C).
+        w: the weights, flat, (M, N).
+        x: patterns (P, d), or those of each member, (M, P, d).
+        outputs: f(w, x), (M, P·C).
         memory_limit: bytes for the passes over one chunk of patterns.
     """
 

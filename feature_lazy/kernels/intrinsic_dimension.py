@@ -64,12 +64,12 @@ def intrinsic_dimension_of_kernel(theta: Tensor, *, discard: float = 0.1, memory
     """Intrinsic dimension d of the features behind Θ, by their distances d²_μν = Θ_μμ + Θ_νν − 2Θ_μν.
 
     Args:
-        theta: Θ of each member, (E, P, P).
+        theta: Θ of each member, (M, P, P).
         discard: share of the largest ratios r₂/r₁ that is left out.
         memory_limit: bytes that distances may take beside Θ; rows are done in blocks to keep it.
 
     Returns:
-        d, (E,), without unit.
+        d, (M,), without unit.
 
     Raises:
         ValueError: a kernel that is not square or not finite, or whose patterns are too few, equal up to rounding, or

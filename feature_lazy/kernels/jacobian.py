@@ -221,9 +221,9 @@ def jacobian_kernel(
     memory_limit: float = float("inf"),
     check_finite: bool = True,
 ) -> Tensor:
-    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of E members: (E, P1·C, P2·C), or the trace, (E, P1, P2).
+    """Θ(x, x') = ∇_w f(w, x)·∇_w f(w, x') (eq. 5) for weights of M members: (M, P1·C, P2·C), or the trace, (M, P1, P2).
 
-    The same as ``empirical_kernel``, for a network with a member axis, and patterns x1 (P1, d), or (E, P1, d) where
+    The same as ``empirical_kernel``, for a network with a member axis, and patterns x1 (P1, d), or (M, P1, d) where
     members have their own, and x2 (P2, d), or x1 again.
 
     Raises:

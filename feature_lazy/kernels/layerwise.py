@@ -18,7 +18,7 @@ class Linearisation:
     """See ``FirstOrder``: the factors of every layer on fixed patterns.
 
     Attributes:
-        outputs: f(w, x), (E, P·C).
+        outputs: f(w, x), (M, P·C).
         layers: the factors behind each trained weight, in the order of the layout.
         layout: names and shapes of all weights.
     """
@@ -29,7 +29,7 @@ class Linearisation:
 
     @classmethod
     def around(cls, architecture: Layered, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
-        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (E, P, d)."""
+        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (M, P, d)."""
         trained = architecture.layout.trained
         leaves = {name: weight.detach().requires_grad_(name in trained) for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
@@ -52,11 +52,11 @@ class Linearisation:
         return cls(torch.cat(outputs, dim=1), layers, architecture.layout)
 
     def select(self, members: Tensor) -> "Linearisation":
-        """The same for some members, (k,)."""
+        """The same for some members, (M,)."""
         return replace(self, outputs=self.outputs[members], layers=[layer.select(members) for layer in self.layers])
 
     def on(self, patterns: Tensor) -> "Linearisation":
-        """The same on some patterns of each member, (E, k)."""
+        """The same on some patterns of each member, (M, k)."""
         chosen = places(patterns, self.layers[0].n_outputs)
         outputs = self.outputs.gather(1, chosen)
         return replace(self, outputs=outputs, layers=[layer.on(patterns) for layer in self.layers])
@@ -67,18 +67,18 @@ class Linearisation:
         return replace(self, outputs=outputs, layers=[layer.traced() for layer in self.layers])
 
     def push_forward(self, v: Tensor) -> Tensor:
-        """Jv for v (E, N), flat in the order of the layout: (E, P·C)."""
+        """Jv for v (M, N), flat in the order of the layout: (M, P·C)."""
         outputs = torch.zeros_like(self.outputs)
         for layer, part in zip(self.layers, self.layout.gathered(v), strict=True):
             outputs += layer.push_forward(part)
         return outputs
 
     def pull_back(self, a: Tensor) -> Tensor:
-        """Jᵀa for a (E, P·C), flat in the order of the layout: (E, N)."""
+        """Jᵀa for a (M, P·C), flat in the order of the layout: (M, N)."""
         return self.layout.scattered([layer.pull_back(a) for layer in self.layers])
 
     def kernel(self, memory_limit: float) -> Tensor:
-        """Θ = JJᵀ on its own patterns, (E, P, P)."""
+        """Θ = JJᵀ on its own patterns, (M, P, P)."""
         return kernel_of(self, memory_limit=memory_limit)
 
 
@@ -89,7 +89,7 @@ def factor_bytes(architecture: Layered, members: int, d: int, item: int) -> floa
 
 
 def _signals(outputs: Tensor, preactivations: Sequence[Tensor], n_outputs: int) -> Sequence[Tensor]:
-    """∂f_c/∂z for each z (E, P, …), by a backward pass for each output: (E, P·C, …)."""
+    """∂f_c/∂z for each z (M, P, …), by a backward pass for each output: (M, P·C, …)."""
     passes = [
         torch.autograd.grad(outputs[:, c::n_outputs].sum(), preactivations, retain_graph=c + 1 < n_outputs)
         for c in range(n_outputs)
@@ -100,7 +100,7 @@ def _signals(outputs: Tensor, preactivations: Sequence[Tensor], n_outputs: int) 
 def kernel_of(
     rows: Linearisation, columns: Linearisation | None = None, *, memory_limit: float = float("inf")
 ) -> Tensor:
-    """Θ between the patterns of two linearisations, or of one with itself: (E, P1·C, P2·C)."""
+    """Θ between the patterns of two linearisations, or of one with itself: (M, P1·C, P2·C)."""
     theta = rows.outputs.new_zeros(*rows.outputs.shape, (columns or rows).outputs.shape[1])
     accumulate([theta] * len(rows.layers), rows, columns, memory_limit)
     if columns is None:
@@ -111,7 +111,7 @@ def kernel_of(
 def accumulate(
     parts: Sequence[Tensor], rows: Linearisation, columns: Linearisation | None, memory_limit: float
 ) -> None:
-    """Add each layer's part of Θ to its tensor, (E, P1·C, P2·C) of zeros; the tensors of all layers may be one.
+    """Add each layer's part of Θ to its tensor, (M, P1·C, P2·C) of zeros; the tensors of all layers may be one.
 
     Without columns the entries below the diagonal are left to ``mirror``.
     """
@@ -121,7 +121,7 @@ def accumulate(
 
 
 def mirror(theta: Tensor) -> None:
-    """Fill the entries of a symmetric kernel (E, P, P) below the diagonal from those above it, block by block."""
+    """Fill the entries of a symmetric kernel (M, P, P) below the diagonal from those above it, block by block."""
     n = theta.shape[1]
     for block, rest in row_blocks(n, n, n, symmetric=True):
         corner = theta[:, block, block].triu()

@@ -75,7 +75,7 @@ class TangentOperator(LinearOperator):
 
     @torch.enable_grad()
     def _pull_back(self, v: Tensor) -> Tensor:
-        """Jᵀv on the columns' patterns for v (k, P2·C): (k, N)."""
+        """Jᵀv on the columns' patterns for v (M, P2·C): (M, N)."""
         w, total = self.w.clone().requires_grad_(), self.w.new_zeros(len(v), self.w.shape[1])
         for chunk in self._chunks(self.x2, len(v)):
             of_chunk = v[:, span(chunk, self.architecture.n_outputs)]
@@ -84,7 +84,7 @@ class TangentOperator(LinearOperator):
 
     @torch.enable_grad()
     def _push_forward(self, t: Tensor) -> Tensor:
-        """Jt on the rows' patterns for t (k, N): (k, P1·C)."""
+        """Jt on the rows' patterns for t (M, N): (M, P1·C)."""
         w, parts = self.w.clone().requires_grad_(), []
         for chunk in self._chunks(self.x1, len(t)):
             parts.append(push_forward(self._outputs(w, self.x1[chunk]), w, t[:, None], batched=True))

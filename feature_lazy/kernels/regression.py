@@ -15,13 +15,13 @@ def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: floa
     t → ∞ (App. A).
 
     Args:
-        k_train: K between training patterns, (E, P, P), symmetric.
-        k_test: K between test and training patterns, (E, P_test, P).
+        k_train: K between training patterns, (M, P, P), symmetric.
+        k_test: K between test and training patterns, (M, P_test, P).
         y: labels (P,), or C columns of them, (P, C).
         ridge: λ over the mean diagonal, ≥ 0, without unit.
 
     Returns:
-        F on the test patterns in float64, (E, P_test) or (E, P_test, C).
+        F on the test patterns in float64, (M, P_test) or (M, P_test, C).
 
     Raises:
         ValueError: shapes that do not fit, values that are not finite, a negative ridge, or a kernel that is singular
@@ -33,7 +33,7 @@ def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: floa
     if k_test.shape[-1] != n or len(y) != n or y.dim() > 2:
         raise ValueError(
             f"test kernel {tuple(k_test.shape)} and labels {tuple(y.shape)} do not fit {n} training patterns; "
-            f"they must be (E, P_test, {n}), and ({n},) or ({n}, C)."
+            f"they must be (M, P_test, {n}), and ({n},) or ({n}, C)."
         )
     columns = y if y.dim() == 2 else y[:, None]
     factor = _cholesky(k_train, ridge)
@@ -43,7 +43,7 @@ def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: floa
 
 
 def _cholesky(kernel: Tensor, ridge: float) -> Tensor:
-    """L with LLᵀ = K + ridge·(tr K/P)·I, (E, P, P).
+    """L with LLᵀ = K + ridge·(tr K/P)·I, (M, P, P).
 
     Raises:
         ValueError: a ridge below 0, or a matrix that is singular or not positive.

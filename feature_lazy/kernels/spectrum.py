@@ -15,7 +15,7 @@ DENSE = 500
 
 @takes_arrays("theta")
 def spectrum(theta: Tensor) -> Tensor:
-    """All eigenvalues of Θ (E, P, P), descending: (E, P). Work 4P³/3 for each member.
+    """All eigenvalues of Θ (M, P, P), descending: (M, P). Work 4P³/3 for each member.
 
     Raises:
         ValueError: a kernel that is not square or not finite.
@@ -32,11 +32,11 @@ def top_eigenvalues(kernel: Tensor | LinearOperator, k: int) -> Tensor:
     miss copies.
 
     Args:
-        kernel: Θ of each member, (E, P, P), or the symmetric operator of one, (P, P), as from ``TangentOperator``.
+        kernel: Θ of each member, (M, P, P), or the symmetric operator of one, (P, P), as from ``TangentOperator``.
         k: how many, from 1 to P, and below P for an operator.
 
     Returns:
-        (E, k) for a matrix; (k,), on the CPU, for an operator.
+        (M, k) for a matrix; (k,), on the CPU, for an operator.
 
     Raises:
         ValueError: a kernel that is not square or not finite, or a k out of range.
@@ -68,13 +68,13 @@ def spectral_decay(eigenvalues: Tensor, ranks: tuple[int, int]) -> Tensor:
     """Exponent s of λ_i ~ i^{−s}: minus the slope of log λ_i over log i by least squares, all ranks weighing the same.
 
     Args:
-        eigenvalues: λ of each member, descending, (E, k), as from ``spectrum`` or ``top_eigenvalues``.
+        eigenvalues: λ of each member, descending, (M, k), as from ``spectrum`` or ``top_eigenvalues``.
         ranks: first and last rank i of the fit, from 1 and both included. There is no default: a few first eigenvalues
             tend to stand apart, and the last ones feel the finite number of patterns, so that the range is part of the
             result.
 
     Returns:
-        s, (E,), without unit.
+        s, (M,), without unit.
 
     Raises:
         ValueError: ranks that are not there, eigenvalues that ascend, or some in the range that are only rounding.
@@ -98,10 +98,10 @@ def effective_rank(eigenvalues: Tensor) -> Tensor:
     """exp(−Σ p_i ln p_i) with p_i = λ_i/Σλ: how many eigenvalues count (Roy and Vetterli 2007, *The effective rank*).
 
     Args:
-        eigenvalues: all λ of each member, (E, P), as from ``spectrum``; it needs all of them, in any order.
+        eigenvalues: all λ of each member, (M, P), as from ``spectrum``; it needs all of them, in any order.
 
     Returns:
-        (E,), from 1, all in one direction, to P, the same in all directions.
+        (M,), from 1, all in one direction, to P, the same in all directions.
 
     Raises:
         ValueError: eigenvalues that are not finite, all zero, or negative by more than rounding.
@@ -121,10 +121,10 @@ def participation_ratio(theta: Tensor) -> Tensor:
     """(Σλ)²/Σλ² = (tr Θ)²/‖Θ‖_F²: like ``effective_rank``, and never above it, without the eigenvalues.
 
     Args:
-        theta: Θ of each member, (E, P, P).
+        theta: Θ of each member, (M, P, P).
 
     Returns:
-        (E,), from 1 to P.
+        (M,), from 1 to P.
 
     Raises:
         ValueError: a kernel that is not square, not finite, or zero.

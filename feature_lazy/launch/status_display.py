@@ -12,17 +12,17 @@ from rich.text import Text
 from feature_lazy.core.redaction import printable
 from feature_lazy.core.words import counted
 from feature_lazy.runs.progress import duration
-from feature_lazy.runs.survey import WRONG, Entry, State, Survey
+from feature_lazy.runs.survey import WRONG, Entry, RunState, Survey
 
 LOOK = {
-    State.DONE: ("green", "✓"),
-    State.RUNNING: ("cyan", "▶"),
-    State.QUEUED: ("dim", "·"),
-    State.STOPPED: ("yellow", "‖"),
-    State.INTERRUPTED: ("yellow", "↯"),
-    State.FAILED: ("red", "✗"),
-    State.DAMAGED: ("red", "!"),
-    State.UNREADABLE: ("magenta", "?"),
+    RunState.DONE: ("green", "✓"),
+    RunState.RUNNING: ("cyan", "▶"),
+    RunState.QUEUED: ("dim", "·"),
+    RunState.STOPPED: ("yellow", "‖"),
+    RunState.INTERRUPTED: ("yellow", "↯"),
+    RunState.FAILED: ("red", "✗"),
+    RunState.DAMAGED: ("red", "!"),
+    RunState.UNREADABLE: ("magenta", "?"),
 }
 """Colour and sign of each state; the sign tells them apart without the colour."""
 MOST = 12
@@ -36,7 +36,7 @@ def render(found: Survey) -> RenderableType:
     parts: list[RenderableType] = [_counts(found)]
     if len(found.entries) > 1:
         parts.append(_grid(found.entries))
-    if running := found.having(State.RUNNING):
+    if running := found.having(RunState.RUNNING):
         parts.append(_running(running))
     parts += _reasons(found)
     parts += [Text(printable(problem), style="red") for problem in found.problems[:MOST]]
@@ -45,7 +45,7 @@ def render(found: Survey) -> RenderableType:
 
 def _counts(found: Survey) -> Text:
     text = Text(f"{found.root}: {counted(len(found.entries), 'run')}", style="bold")
-    for state in State:
+    for state in RunState:
         if entries := found.having(state):
             text.append(f"  {LOOK[state][1]} {len(entries)} {state}", style=LOOK[state][0])
     if (to_go := time_to_go(found)) is not None:
@@ -55,9 +55,9 @@ def _counts(found: Survey) -> Text:
 
 def time_to_go(found: Survey) -> float | None:
     """Seconds until all is done if as many runs train at once as do now, each as long as those that are done; rough."""
-    left = found.having(State.RUNNING, State.QUEUED)
-    running = len(found.having(State.RUNNING))
-    costs = [entry.seconds for entry in found.having(State.DONE)]
+    left = found.having(RunState.RUNNING, RunState.QUEUED)
+    running = len(found.having(RunState.RUNNING))
+    costs = [entry.seconds for entry in found.having(RunState.DONE)]
     if not left or not running or not costs:
         return None
     return sum(1 - entry.progress for entry in left) * sum(costs) / len(costs) / running
@@ -81,7 +81,7 @@ def _grid(entries: Sequence[Entry]) -> Table:
 def _cell(entries: Sequence[Entry]) -> Text:
     text = Text()
     counts = Counter(entry.state for entry in entries)
-    for state in State:
+    for state in RunState:
         if counts[state]:
             text.append(f"{LOOK[state][1]}{counts[state]} ", style=LOOK[state][0])
     return text
@@ -114,10 +114,10 @@ def _since(entry: Entry) -> str:
 def _reasons(found: Survey) -> list[RenderableType]:
     """For each state with a story, how many runs have which, and where one of them is."""
     parts: list[RenderableType] = []
-    for state in (*WRONG, State.INTERRUPTED, State.STOPPED, State.QUEUED, State.DONE):
+    for state in (*WRONG, RunState.INTERRUPTED, RunState.STOPPED, RunState.QUEUED, RunState.DONE):
         stories = Counter(entry.note for entry in found.having(state) if entry.note)
         for note, count in stories.most_common(MOST):
-            if state is State.DONE and note in ("converged", "stationary", "t_end"):
+            if state is RunState.DONE and note in ("converged", "stationary", "t_end"):
                 continue
             first = next(entry for entry in found.having(state) if entry.note == note)
             where = f"  ({found.root / 'runs' / first.run_id})" if state in WRONG else ""

@@ -68,13 +68,13 @@ class Setting:
 
 
 class Moment:
-    """States of k members, whose first axis all that is asked of a moment has.
+    """States of M members, whose first axis all that is asked of a moment has.
 
     Attributes:
         setting: what stays: data, loss, model, flow.
-        member: of each state, (k,).
-        weights: w, (k, N).
-        t: training time, (k,).
+        member: of each state, (M,).
+        weights: w, (M, N).
+        t: training time, (M,).
         failed: whether training ended with numbers that are not finite.
     """
 
@@ -95,7 +95,7 @@ class Moment:
         return len(self.member)
 
     def select(self, rows: Tensor) -> "Moment":
-        """The moment of some states, (k,) bool, with what has been computed of them."""
+        """The moment of some states, (M,) bool, with what has been computed of them."""
         part = Moment(self.setting, self.member[rows], self.weights[rows], self.t[rows], failed=self.failed)
         part._kept = {where: (x, _rows(value, rows)) for where, (x, value) in self._kept.items()}
         kept = {
@@ -106,12 +106,12 @@ class Moment:
 
     @cached_property
     def w0(self) -> Tensor:
-        """Initial weights, (k, N)."""
+        """Initial weights, (M, N)."""
         return self.setting.w0[self.member]
 
     @cached_property
     def alpha(self) -> Tensor:
-        """α, (k,)."""
+        """α, (M,)."""
         return self.setting.flow.alpha[self.member]
 
     @property
@@ -126,49 +126,49 @@ class Moment:
 
     @cached_property
     def f0_train(self) -> Tensor:
-        """f(w₀, x) on the training set, (k, P·C)."""
+        """f(w₀, x) on the training set, (M, P·C)."""
         return self.setting.flow.initial[self.member]
 
     @cached_property
     def f0_test(self) -> Tensor:
-        """f(w₀, x) on the test patterns used over time, (k, n·C)."""
+        """f(w₀, x) on the test patterns used over time, (M, n·C)."""
         return self.setting.f0_test[self.member, : self.setting.n_test * self.setting.data.n_outputs]
 
     @cached_property
     def f0_test_whole(self) -> Tensor:
-        """f(w₀, x) on the whole test set, (k, P_test·C)."""
+        """f(w₀, x) on the whole test set, (M, P_test·C)."""
         return self.setting.f0_test[self.member]
 
     @cached_property
     def f_train(self) -> Tensor:
-        """f(w, x) on the training set, (k, P·C)."""
+        """f(w, x) on the training set, (M, P·C)."""
         return self.f(self.setting.data.x_train, self.f0_train)
 
     @cached_property
     def f_test(self) -> Tensor:
-        """f(w, x) on the test patterns used over time, (k, n·C)."""
+        """f(w, x) on the test patterns used over time, (M, n·C)."""
         return self.f(self.setting.data.x_test[: self.setting.n_test], self.f0_test)
 
     @cached_property
     def f_test_whole(self) -> Tensor:
-        """f(w, x) on the whole test set, (k, P_test·C)."""
+        """f(w, x) on the whole test set, (M, P_test·C)."""
         if self.setting.n_test >= len(self.setting.data.x_test):
             return self.f_test
         return self.f(self.setting.data.x_test, self.f0_test_whole)
 
     @cached_property
     def F_train(self) -> Tensor:  # noqa: N802 - as the article has it
-        """F = α(f − f₀), or αf where F is not centred, on the training set, (k, P·C) (eq. 6)."""
+        """F = α(f − f₀), or αf where F is not centred, on the training set, (M, P·C) (eq. 6)."""
         return self.predictor(self.f_train, self.f0_train, self.setting.flow.offset)
 
     @cached_property
     def F_test(self) -> Tensor:  # noqa: N802 - as the article has it
-        """F on the test patterns used over time, (k, n·C)."""
+        """F on the test patterns used over time, (M, n·C)."""
         return self.predictor(self.f_test, self.f0_test, self.setting.before_test)
 
     @cached_property
     def F_valid(self) -> Tensor | None:  # noqa: N802 - as the article has it
-        """F on the validation set, (k, P_valid·C); None where there is none."""
+        """F on the validation set, (M, P_valid·C); None where there is none."""
         x, f0 = self.setting.data.x_valid, self.setting.f0_valid
         if x is None or f0 is None:
             return None
@@ -176,12 +176,12 @@ class Moment:
 
     @cached_property
     def F_test_whole(self) -> Tensor:  # noqa: N802 - as the article has it
-        """F on the whole test set, (k, P_test·C)."""
+        """F on the whole test set, (M, P_test·C)."""
         return self.predictor(self.f_test_whole, self.f0_test_whole, self.setting.before_test)
 
     @cached_property
     def velocity(self) -> Tensor:
-        """−∇𝓛 of the network at the weights, (k, N) (eq. 7)."""
+        """−∇𝓛 of the network at the weights, (M, N) (eq. 7)."""
         return self.setting.flow.evaluate(self.weights, self.member)[0]
 
     def probe(self, patterns: int) -> Tensor:
@@ -189,24 +189,24 @@ class Moment:
         return self.setting.data.x_test[:patterns]
 
     def f(self, x: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Outputs on any patterns x (n, d): (k, n·C); ``f0`` is those of the initial weights, if they are known."""
+        """Outputs on any patterns x (n, d): (M, n·C); ``f0`` is those of the initial weights, if they are known."""
         return self.setting.model.f(self.weights, self.member, x, f0)
 
     def predictor(self, f: Tensor, f0: Tensor, before: Tensor | None = None) -> Tensor:
-        """F of outputs f and f₀, (k, n·C), and of what was before, (M, ≥ n·C), if anything was."""
+        """F of outputs f and f₀, (M, n·C), and of what was before, (M, ≥ n·C), if anything was."""
         F = self.alpha[:, None] * (f - f0 if self.setting.flow.centred else f)  # noqa: N806 - as the article has it
         return F if before is None else F + before[self.member, : F.shape[1]]
 
     def kernel(self, x: Tensor) -> Tensor:
-        """Θ on patterns x (n, d), (k, n·C, n·C) (eq. 5)."""
+        """Θ on patterns x (n, d), (M, n·C, n·C) (eq. 5)."""
         return self._once("kernel", x, lambda: self.setting.model.kernel(self.weights, self.member, x))
 
     def layer_kernels(self, x: Tensor) -> dict[str, Tensor]:
-        """The part of each weight in Θ, by name, (k, n·C, n·C) each."""
+        """The part of each weight in Θ, by name, (M, n·C, n·C) each."""
         return self._once("layers", x, lambda: self.setting.model.layer_kernels(self.weights, self.member, x))
 
     def eigenvalues(self, x: Tensor) -> Tensor:
-        """All eigenvalues of Θ on patterns x, descending, (k, n·C); NaN of a member that has diverged."""
+        """All eigenvalues of Θ on patterns x, descending, (M, n·C); NaN of a member that has diverged."""
 
         def compute() -> Tensor:
             from feature_lazy.kernels.spectrum import spectrum

@@ -14,7 +14,7 @@ def check_precision(alpha: float, f0: Tensor, tolerance: float) -> None:
 
     Args:
         alpha: output scale.
-        f0: f(w₀, x) on the training set, (E, P).
+        f0: f(w₀, x) on the training set, (M, P).
         tolerance: largest α·ε·rms(f) that is accepted.
 
     Raises:

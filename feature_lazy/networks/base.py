@@ -48,8 +48,8 @@ class Tap:
     Attributes:
         name: the weight's name in ``Params``.
         inputs: u of a dense layer, (P, fan-in), or images that a convolution's window moves over, (P, C, H, W); with a
-            leading axis E where members have their own. A bias is a weight of fan-in 1 that sees ones, (P, 1).
-        preactivations: z, shape (E, P, fan-out) or (E, P, fan-out, H', W'), part of the graph that ends in the output.
+            leading axis M where members have their own. A bias is a weight of fan-in 1 that sees ones, (P, 1).
+        preactivations: z, shape (M, P, fan-out) or (M, P, fan-out, H', W'), part of the graph that ends in the output.
         scale: 1/√fan-in of the NTK parametrisation, times any constant factor taken out of the inputs.
         window: of a convolution.
     """
@@ -63,7 +63,7 @@ class Tap:
 
 @runtime_checkable
 class Network(Protocol):
-    """A network f(w, x) with C real outputs, evaluated for E members at once."""
+    """A network f(w, x) with C real outputs, evaluated for M members at once."""
 
     @property
     def layout(self) -> Layout:
@@ -96,7 +96,7 @@ class Network(Protocol):
         ...
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for patterns x (P, d): shape (E, P·C), the outputs of a pattern side by side."""
+        """f(w, x) for patterns x (P, d): shape (M, P·C), the outputs of a pattern side by side."""
         ...
 
 
@@ -172,7 +172,7 @@ class GaussianNetwork(ABC):
         """See ``Layered.taps``."""
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """f(w, x) for flat patterns x (P, d) or (E, P, d), as ``Network.apply`` gives it."""
+        """f(w, x) for flat patterns x (P, d) or (M, P, d), as ``Network.apply`` gives it."""
         return self.taps(params, x)[0]
 
     @property

@@ -166,7 +166,7 @@ class Convolutional(GaussianNetwork):
         return 2 * sum(layer.fan_out * layer.positions for layer in self.layers) + patches
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
+        """f(w, x) of shape (M, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
         taps: list[Tap] = []
         inputs, factor = x.unflatten(-1, self.image_shape), 1.0
         *filters, last = self.layout.shapes
@@ -181,7 +181,7 @@ class Convolutional(GaussianNetwork):
 
 
 def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
-    """Images (P, C, H, W) or (E, P, C, H, W) with each member's filters (E, C', C, s, s): (E, P, C', H', W')."""
+    """Images (P, C, H, W) or (M, P, C, H, W) with each member's filters (M, C', C, s, s): (M, P, C', H', W')."""
     import torch
 
     own = images.dim() == 5

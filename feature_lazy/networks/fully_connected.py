@@ -140,7 +140,7 @@ class FullyConnected(GaussianNetwork):
         return infinite_kernels(self.activation, len(self.widths), x1, x2, **bias)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P·C), and the dense layers that led to it.
+        """f(w, x) of shape (M, P·C), and the dense layers that led to it.
 
         All constant factors, 1/√fan-in and the activation's a, are applied to the weights and not to the P times
         larger activations: φ(z) = a·φ₀(z), and a travels on to the next layer's scale.

@@ -65,5 +65,5 @@ class Generic:
         return self.function(params, x.unflatten(1, self.pattern_shape)).reshape(-1)
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """See ``Network.apply``; patterns may be each member's own, (E, P, d)."""
+        """See ``Network.apply``; patterns may be each member's own, (M, P, d)."""
         return torch.func.vmap(self.one, in_dims=(0, None if x.dim() == 2 else 0))(params, x)

@@ -1,6 +1,6 @@
 """Weights as one flat vector per member, and as named tensors.
 
-The integrator sees a flat state ``w`` of shape (E, N); networks see ``dict[str, Tensor]``. A ``Layout``
+The integrator sees a flat state ``w`` of shape (M, N); networks see ``dict[str, Tensor]``. A ``Layout``
 goes between the two without copying.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Params = dict[str, "Tensor"]
-"""Named weights of E members; every tensor has the shape (E, *shape of the weight)."""
+"""Named weights of M members; every tensor has the shape (M, *shape of the weight)."""
 ALL, LAST = "all", "last"
 """What may be written in place of names of weights."""
 
@@ -57,7 +57,7 @@ class Layout:
         return sum(self.sizes)
 
     def unflatten(self, w: Tensor) -> Params:
-        """View a flat state (E, N) as named weights (E, *shape).
+        """View a flat state (M, N) as named weights (M, *shape).
 
         ``split`` and not slices: its backward pass concatenates once instead of adding N zeros per weight. What is
         fixed has no graph, so that derivatives by w are 0 there.
@@ -69,13 +69,13 @@ class Layout:
         return named
 
     def flatten(self, params: Params) -> Tensor:
-        """Lay named weights (E, *shape) out as one flat state (E, N)."""
+        """Lay named weights (M, *shape) out as one flat state (M, N)."""
         import torch
 
         return torch.cat([params[name].flatten(1) for name in self.shapes], dim=1)
 
     def scattered(self, parts: Sequence[Tensor]) -> Tensor:
-        """One flat vector (E, N) of the parts of the trained weights, (E, size) each, and 0 for what is fixed."""
+        """One flat vector (M, N) of the parts of the trained weights, (M, size) each, and 0 for what is fixed."""
         import torch
 
         if self.fixed:
@@ -86,12 +86,12 @@ class Layout:
         return torch.cat(list(parts), dim=1)
 
     def gathered(self, w: Tensor) -> list[Tensor]:
-        """The parts of the trained weights, (E, size) each, of a flat vector (E, N)."""
+        """The parts of the trained weights, (M, size) each, of a flat vector (M, N)."""
         parts = w.split(self.sizes, dim=1)
         return [part for name, part in zip(self.shapes, parts, strict=True) if name not in self.fixed]
 
     def kept(self, w: Tensor, w0: Tensor) -> Tensor:
-        """The flat vector w (E, N) with what is fixed as in w0: methods that add up to w, and not to 0, round it."""
+        """The flat vector w (M, N) with what is fixed as in w0: methods that add up to w, and not to 0, round it."""
         import torch
 
         if not self.fixed:

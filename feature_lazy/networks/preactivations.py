@@ -15,13 +15,13 @@ def layer_speeds(
 
     Args:
         net: a network that shows its layers.
-        w: weights of members, (k, N).
-        velocity: ẇ, (k, N).
+        w: weights of members, (M, N).
+        velocity: ẇ, (M, N).
         x: patterns (P, d).
         memory_limit: bytes for one chunk of patterns.
 
     Returns:
-        ``W0/rms`` = ‖z‖ and ``W0/speed`` = ‖ż‖ of the layer of each weight W…, the output's included: (k,).
+        ``W0/rms`` = ‖z‖ and ``W0/speed`` = ‖ż‖ of the layer of each weight W…, the output's included: (M,).
     """
     params, moved = net.layout.unflatten(w), net.layout.unflatten(velocity)
     names = [name for name in net.layout.shapes if not name.startswith("B")]  # a bias moves the z of its weight

@@ -173,7 +173,7 @@ class WideResnet(GaussianNetwork):
         return 3 * sum(conv.channels * conv.side**2 for conv in self.convolutions) + patches
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
-        """f(w, x) of shape (E, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
+        """f(w, x) of shape (M, P·n_outputs), and the layers that led to it; constant factors go to the weights."""
         taps: list[Tap] = []
         ones = x.new_ones(x.shape[-2], 1)
 

@@ -103,7 +103,7 @@ class Batch:
     tracker: Trackers
 
     def w0(self, members: list[Cell]) -> Tensor:
-        """Initial weights of some cells, (E, N), in the data's dtype and on its device."""
+        """Initial weights of some cells, (M, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
         drawn = [initial_weights(partial(self.seed(cell).begin, self), cell.seed) for cell in members]
         rows = [{name: weight[None] for name, weight in weights.items()} for weights in drawn]
@@ -115,7 +115,7 @@ class Batch:
         return self.seeds[ids.index(cell.run_id)]
 
     def before(self, members: list[Cell]) -> Callable[[Tensor], Tensor]:
-        """F of the parents of some cells, by patterns (P, d) → (E, P·C)."""
+        """F of the parents of some cells, by patterns (P, d) → (M, P·C)."""
         like, layout = self.dataset.x_train, self.architecture.layout
         terms = [
             [(c, layout.flatten({k: torch.from_numpy(v.copy())[None] for k, v in w.items()}).to(like)) for c, w in each]
@@ -132,7 +132,7 @@ class Batch:
         return predictor
 
     def flow(self, members: list[Cell], w0: Tensor) -> NetworkFlow:
-        """The gradient flow of some cells, with their initial weights w0 (E, N)."""
+        """The gradient flow of some cells, with their initial weights w0 (M, N)."""
         flow = NetworkFlow(
             self.architecture,
             self.dataset.x_train,

@@ -31,7 +31,7 @@ BUDGETS = ("max_steps", "time_budget")
 """Outcomes of runs that a budget stopped: they go on when it is raised."""
 
 
-class State(StrEnum):
+class RunState(StrEnum):
     """How a run stands."""
 
     DONE = "done"
@@ -47,7 +47,7 @@ class State(StrEnum):
 """Of a run that is ``UNREADABLE`` now nothing is known, and nothing is done to it."""
 
 
-WRONG = (State.FAILED, State.DAMAGED, State.UNREADABLE)
+WRONG = (RunState.FAILED, RunState.DAMAGED, RunState.UNREADABLE)
 """States that a person must do something about."""
 
 
@@ -68,7 +68,7 @@ class Entry:
     """
 
     run_id: str
-    state: State
+    state: RunState
     columns: dict[str, Any]
     run: Run | None = None
     job: PlannedJob | None = None
@@ -80,7 +80,7 @@ class Entry:
     @property
     def progress(self) -> float:
         """Fraction of the training patterns that are fit: 1 when training has converged."""
-        if self.state is State.DONE:
+        if self.state is RunState.DONE:
             return 1.0
         patterns = self.columns.get("P") or 0
         return 1 - self.row["train/unfit"] / patterns if patterns and "train/unfit" in self.row else 0.0
@@ -115,7 +115,7 @@ class Survey:
         now = _time_of_the_files(self.root)
         return look_at(self.folder(before), (PlannedRun(before.run_id, before.columns, {}), before.job), now)
 
-    def having(self, *states: State) -> list[Entry]:
+    def having(self, *states: RunState) -> list[Entry]:
         """The runs in some states."""
         return [entry for entry in self.entries if entry.state in states]
 
@@ -144,7 +144,7 @@ def survey(root: Path) -> Survey:
     for run_id, (run, job) in planned.items():
         if run_id not in entries:
             note = _why_new(run, older)
-            entries[run_id] = Entry(run_id, State.QUEUED, run.columns, job=job, note=note)
+            entries[run_id] = Entry(run_id, RunState.QUEUED, run.columns, job=job, note=note)
     return Survey(root, sorted(entries.values(), key=_order), problems)
 
 
@@ -164,9 +164,9 @@ def look_at(folder: Path, planned: tuple[PlannedRun, PlannedJob | None] | None, 
         with reading(folder, "its directory"):
             return _entry(folder, columns, job, now)
     except DamagedRunError as error:
-        return Entry(folder.name, State.DAMAGED, columns, job=job, note=error.what)
+        return Entry(folder.name, RunState.DAMAGED, columns, job=job, note=error.what)
     except UnreadableRunError as error:
-        return Entry(folder.name, State.UNREADABLE, columns, job=job, note=error.what)
+        return Entry(folder.name, RunState.UNREADABLE, columns, job=job, note=error.what)
 
 
 def _entry(folder: Path, columns: dict[str, Any], job: PlannedJob | None, now: float) -> Entry:
@@ -188,23 +188,23 @@ def _entry(folder: Path, columns: dict[str, Any], job: PlannedJob | None, now: f
         note = str(error) if is_done(folder) else ""
     columns = run.columns if run else columns
     if run is not None and run.done:
-        return Entry(run_id, State.DONE, columns, run, job, note=str(run.summary.get("outcome", "")))
+        return Entry(run_id, RunState.DONE, columns, run, job, note=str(run.summary.get("outcome", "")))
     sign = last_sign(folder)
     state, why = _unfinished(folder, run, sign, now)
     owner = str(sign.owner) if sign and sign.owner else ""
     return Entry(run_id, state, columns, run, job, owner, note or why, last_row(folder / HISTORY))
 
 
-def _unfinished(folder: Path, run: Run | None, sign: Sign | None, now: float) -> tuple[State, str]:
-    """State of a run without ``done``, and why."""
+def _unfinished(folder: Path, run: Run | None, sign: Sign | None, now: float) -> tuple[RunState, str]:
+    """RunState of a run without ``done``, and why."""
     if sign is not None and sign.alive(now):
-        return State.RUNNING, ""
+        return RunState.RUNNING, ""
     if (why := reason(folder)) is not None:
-        return State.FAILED, why
+        return RunState.FAILED, why
     outcome = run.summary.get("outcome") if run else None
     if outcome in BUDGETS:
-        return State.STOPPED, str(outcome)
-    return State.INTERRUPTED, "" if outcome else "its process ended without a word"
+        return RunState.STOPPED, str(outcome)
+    return RunState.INTERRUPTED, "" if outcome else "its process ended without a word"
 
 
 def _time_of_the_files(root: Path) -> float:

@@ -369,7 +369,7 @@ class Observable(Option):
 
     You write these: ``quantities``, and ``at``, ``series`` or ``end``; ``begin`` where something of t = 0 is needed
     later. All are given a ``Moment`` (``feature_lazy.measure.moment``), which has weights, outputs, kernels and so on
-    of k states, computed once for all who ask. A number is a tensor (k,), by the name of its column.
+    of M states, computed once for all who ask. A number is a tensor (M,), by the name of its column.
 
     An observable records; it is no part of a run's identity, and must not change what is trained.
     """
@@ -383,11 +383,11 @@ class Observable(Option):
         """Keep what is needed of all M members at t = 0; also when training goes on, which makes the same of it."""
 
     def at(self, moment: "Moment") -> "Mapping[str, Tensor]":
-        """Numbers of k states, in any order and of any members: name → (k,)."""
+        """Numbers of M states, in any order and of any members: name → (M,)."""
         return {}
 
     def series(self, moment: "Moment") -> "Mapping[str, Tensor]":
-        """Arrays of k states, stored with the run at each observation: name → (k, …)."""
+        """Arrays of M states, stored with the run at each observation: name → (M, …)."""
         return {}
 
     def end(self, moment: "Moment") -> "Mapping[str, Tensor] | tuple[Mapping[str, Tensor], dict[str, Tensor]]":

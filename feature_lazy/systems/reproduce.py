@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.launch.train import main
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.study.law import declared
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import parts
@@ -28,7 +28,7 @@ def train(arguments: Sequence[str]) -> bool:
 def unfinished(folder: Path) -> str:
     """How many of the runs that were asked for are not done, such as those that wait on a cluster; empty: none."""
     found = survey(folder)
-    left = len(found.entries) - len(found.having(State.DONE))
+    left = len(found.entries) - len(found.having(RunState.DONE))
     return f"{left} of {len(found.entries)} runs are not done" if left else ""
 
 

@@ -39,7 +39,7 @@ class Linear(Flow):
         super().__init__(lambda y: y @ self.matrix.T)
 
     def exact(self, y0, t):
-        """y(t), shape (E, D)."""
+        """y(t), shape (M, D)."""
         return y0 @ torch.from_numpy(expm(self.matrix.numpy() * float(t))).T
 
 

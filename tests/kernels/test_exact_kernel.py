@@ -102,7 +102,7 @@ def weights(net, members=MEMBERS):
 
 
 def gradients(net, params, x):
-    """∇_w f, pattern by pattern, by plain autograd: name → (E, P, …)."""
+    """∇_w f, pattern by pattern, by plain autograd: name → (M, P, …)."""
     found = {name: [] for name in params}
     for e in range(len(params["D"] if "D" in params else params["W0"])):
         rows = []

@@ -109,7 +109,7 @@ def test_patterns_that_are_not_the_networks_are_refused(call, x):
     ("params", "message"),
     [
         ({"W0": PARAMS["W0"]}, "weight 'W1' is missing"),
-        ({**PARAMS, "W1": PARAMS["W1"][:, :2]}, r"weight 'W1' has the shape \(1, 2, 7\); the network's is \(E, 5, 7\)"),
+        ({**PARAMS, "W1": PARAMS["W1"][:, :2]}, r"weight 'W1' has the shape \(1, 2, 7\); the network's is \(M, 5, 7\)"),
     ],
 )
 def test_weights_that_are_not_the_networks_are_refused(params, message):

@@ -13,7 +13,7 @@ from feature_lazy.runs.history import History
 from feature_lazy.runs.plan import read_plans, write_plan
 from feature_lazy.runs.reading import ERROR, HISTORY, MANIFEST
 from feature_lazy.runs.store import Store
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings import cells as cells_module
@@ -47,13 +47,13 @@ def folder(tiny, tmp_path):
 
 def test_states(folder):
     assert states(folder) == {
-        0: State.DONE,
-        1: State.DONE,
-        2: State.STOPPED,
-        3: State.FAILED,
-        4: State.INTERRUPTED,
-        5: State.QUEUED,
-        6: State.DAMAGED,
+        0: RunState.DONE,
+        1: RunState.DONE,
+        2: RunState.STOPPED,
+        3: RunState.FAILED,
+        4: RunState.INTERRUPTED,
+        5: RunState.QUEUED,
+        6: RunState.DAMAGED,
     }
 
 
@@ -116,15 +116,15 @@ def test_bad_input_is_one_sentence(folder, capsys, arguments, sentence):
 def test_retry_trains_what_is_named_and_nothing_else(folder, capsys):
     before = {p: p.stat().st_mtime_ns for s in (0, 1) for p in run_of(folder, s).iterdir()}
     assert main(["retry", str(folder), "--n-jobs", "1"]) == 0
-    assert states(folder) | {3: State.DONE, 4: State.DONE} == states(folder)
+    assert states(folder) | {3: RunState.DONE, 4: RunState.DONE} == states(folder)
     assert {state for seed, state in states(folder).items() if seed in (2, 5, 6)} == {
-        State.STOPPED,
-        State.QUEUED,
-        State.DAMAGED,
+        RunState.STOPPED,
+        RunState.QUEUED,
+        RunState.DAMAGED,
     }
     assert not (run_of(folder, 3) / ERROR).exists()
     assert main(["retry", str(folder), "--state", "queued,stopped", "--where", "seed=5", "--n-jobs", "1"]) == 0
-    assert states(folder)[5] is State.DONE
+    assert states(folder)[5] is RunState.DONE
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
@@ -138,7 +138,7 @@ def test_retry_without_a_plan_uses_what_the_run_says(folder, capsys):
     shutil.rmtree(folder / "plans")
     (folder / "runs" / ("0" * 16)).mkdir()
     assert main(["retry", str(folder), "--n-jobs", "1", "--state", "interrupted"]) == 0
-    assert states(folder)[4] is State.DONE
+    assert states(folder)[4] is RunState.DONE
     assert f"{'0' * 16} does not say how it was trained, and is left alone\n" in capsys.readouterr().err
 
 
@@ -152,12 +152,12 @@ def test_clean_shows_first_and_then_removes(folder, capsys):
     assert main([*everything, "--yes"]) == 0
     # Failed and damaged runs are queued again: somebody asked for them.
     assert states(folder) == {
-        0: State.DONE,
-        1: State.DONE,
-        2: State.STOPPED,
-        3: State.QUEUED,
-        4: State.INTERRUPTED,
-        6: State.QUEUED,
+        0: RunState.DONE,
+        1: RunState.DONE,
+        2: RunState.STOPPED,
+        3: RunState.QUEUED,
+        4: RunState.INTERRUPTED,
+        6: RunState.QUEUED,
     }
     assert not leftover.exists()
 
@@ -166,7 +166,7 @@ def test_clean_leaves_a_running_run_alone(folder, store):
     run_id = run_of(folder, 4).name
     with Store(folder).claim([run_id]):
         assert main(["clean", str(folder), "--state", "running,interrupted", "--yes"]) == 0
-    assert states(folder)[4] is State.INTERRUPTED
+    assert states(folder)[4] is RunState.INTERRUPTED
 
 
 def test_verify_names_every_damaged_file(folder, capsys):

@@ -14,7 +14,7 @@ from hydra.core.utils import JobStatus
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, checksum
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
@@ -64,7 +64,7 @@ def calls_twice(work, folders):
 def test_status_and_table(folders):
     """Twice the runs, twice the work; of each run the files that are needed, once."""
     found = survey(folders[1])
-    assert len(found.having(State.DONE)) == MANY
+    assert len(found.having(RunState.DONE)) == MANY
     assert calls_twice(survey, folders) < 2 * LINEAR
     assert calls_twice(lambda folder: load_sweep(folder).table, folders) < 2 * LINEAR
     assert sorted(load_sweep(folders[1]).table["seed"]) == list(range(MANY))

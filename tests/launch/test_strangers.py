@@ -9,7 +9,7 @@ import pytest
 
 from feature_lazy.launch.commands import modules
 from feature_lazy.runs.reading import DONE, MANIFEST
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from tests.conftest import QUICK, ROOT, TINY, composed
 from tests.launch.strangers import COMMANDS, HEAVY, LIGHT, SUBMISSION, call, files_of, fresh, made, mutants, signed
 
@@ -158,7 +158,7 @@ def test_every_leaf_of_a_manifest(whole, tmp_path, seed):
         try_all(root, tmp_path / "out", number)
         if number % 10 == 0:
             states = {entry.run_id: entry.state for entry in survey(root).entries}
-            assert sum(state is State.DONE for name, state in states.items() if name != run) == 3, path
+            assert sum(state is RunState.DONE for name, state in states.items() if name != run) == 3, path
 
 
 def test_every_leaf_of_a_plan(whole, tmp_path):
@@ -170,7 +170,7 @@ def test_every_leaf_of_a_plan(whole, tmp_path):
         file.write_text(signed(mutant))
         for name in ("status", ("retry --dry-run", "clean", "sync")[number % 3]):
             call(COMMANDS[name], root, tmp_path / "out")
-    assert sum(entry.state is State.DONE for entry in survey(root).entries) == 4
+    assert sum(entry.state is RunState.DONE for entry in survey(root).entries) == 4
 
 
 def test_every_leaf_of_a_submission(whole, tmp_path):

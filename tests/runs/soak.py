@@ -21,7 +21,7 @@ import torch
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import ERROR
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from tests.conftest import QUICK, TINY, composed
 from tests.processes import PROCESSES, science, start, train
 
@@ -130,7 +130,7 @@ def look(root):
     if (root / "runs").is_dir():
         found = survey(root)
         assert not found.problems
-        wrong = found.having(State.DAMAGED, State.FAILED)
+        wrong = found.having(RunState.DAMAGED, RunState.FAILED)
         assert not wrong, [(entry.run_id, entry.note) for entry in wrong]
 
 

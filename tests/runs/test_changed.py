@@ -17,7 +17,7 @@ from feature_lazy.runs.measuring import measure
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.reading import DONE, MANIFEST, checksum, load_run
 from feature_lazy.runs.resumption import DifferentError
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.registry import find
 from feature_lazy.study.table import parts, read
@@ -117,7 +117,7 @@ def test_the_plan_has_the_new_ones_and_a_queued_one_says_why(job, own, monkeypat
     [cell] = cells(new)
     assert cell.run_id in {run.run_id for planned in read_plans(root)[0] for run in planned.runs}
     found = {entry.run_id: entry for entry in survey(root).entries}
-    assert found[cell.run_id].state is State.QUEUED
+    assert found[cell.run_id].state is RunState.QUEUED
     assert found[cell.run_id].note == "new: the data have changed since"
     assert found[first.run_id].note.endswith("the data have changed since")
 

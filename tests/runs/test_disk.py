@@ -13,7 +13,7 @@ from feature_lazy.launch.commands import main
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.store import Store
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK, ROOT
 from tests.processes import science
@@ -98,7 +98,7 @@ def test_full_during_training_and_continued(small, tiny, tmp_path):
     with pytest.raises(StoreError, match=r"cannot be (written \(|claimed: .*)No space left on device"):
         run(build(config))
     (small / "filler").unlink()
-    assert not survey(small / "results").having(State.DONE, State.DAMAGED)
+    assert not survey(small / "results").having(RunState.DONE, RunState.DAMAGED)
     run(build(config))
     assert science(small / "results") == science(tmp_path / "whole")
 

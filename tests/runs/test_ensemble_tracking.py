@@ -5,7 +5,7 @@ import math
 import pytest
 
 from feature_lazy.runs.batch import build
-from feature_lazy.runs.tracking.ensemble import Ensemble, MeanTracker
+from feature_lazy.runs.tracking.ensemble import EnsembleCell, MeanTracker
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from tests.runs import trackers
@@ -103,12 +103,12 @@ def test_member_that_has_not_begun_may_end(tiny, calls):
 
 def test_ensemble_is_the_cell_of_its_members_without_their_seeds(tiny):
     members = cells(tiny("seed=ensemble", "seed.members=2", "seed.first=3"))
-    ensemble = Ensemble.of(members)
+    ensemble = EnsembleCell.of(members)
     rest = {name: value for name, value in members[0].columns.items() if name != "seed"}
     assert ensemble.columns == {**rest, "members": 2, "seeds": [3, 4]}
     assert ensemble.config == {name: value for name, value in members[1].config.items() if name != "seed"}
     # The same members have the same id, and others another.
-    assert Ensemble.of(members).run_id == ensemble.run_id != Ensemble.of(members[:1]).run_id
+    assert EnsembleCell.of(members).run_id == ensemble.run_id != EnsembleCell.of(members[:1]).run_id
 
 
 def test_ensemble_of_one_run_has_no_error(tiny, calls):
@@ -127,7 +127,7 @@ def test_trained_ensemble_is_one_run_also_where_members_were_done_before(tiny, c
     run(build(config), only=ids[:1])
     assert calls == []  # two members are missing
     stored = run(build(config))
-    ensemble = Ensemble.of(cells(config))
+    ensemble = EnsembleCell.of(cells(config))
     assert [(call[1], call[2]) for call in calls if call[1] != "log"] == [
         ("start", ensemble.run_id),
         ("finish", ensemble.run_id),

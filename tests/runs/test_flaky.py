@@ -13,7 +13,7 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import read_plans, write_plan
 from feature_lazy.runs.reading import UnreadableRunError, load_run
 from feature_lazy.runs.store import Store
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK
@@ -106,8 +106,8 @@ def test_survey_says_that_it_cannot_read_and_not_that_it_is_damaged(root, monkey
             assert "cannot be read now" in str(error)  # noqa: PT017  of the folder itself
             continue
         states |= {(entry.run_id, entry.state) for entry in found.entries}
-    assert {state for run_id, state in states if run_id == RUN} == {State.DONE, State.UNREADABLE}
-    assert {state for run_id, state in states if run_id == "half"} <= {State.STOPPED, State.UNREADABLE}
+    assert {state for run_id, state in states if run_id == RUN} == {RunState.DONE, RunState.UNREADABLE}
+    assert {state for run_id, state in states if run_id == "half"} <= {RunState.STOPPED, RunState.UNREADABLE}
 
 
 def test_sweep_is_whole_or_refused(root, monkeypatch):

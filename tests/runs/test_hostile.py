@@ -17,7 +17,7 @@ from feature_lazy.launch.commands import main
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, MisnamedRunError, checksum, load_run
 from feature_lazy.runs.store import Store
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
 from tests.runs.conftest import RUN, save
 
@@ -65,7 +65,7 @@ def assert_found_and_named(root, readable=False):
         assert damaged
     assert damaged or readable
     read_everything(root / "runs" / "other")
-    assert any(entry.run_id == "other" and entry.state is State.DONE for entry in survey(root).entries)
+    assert any(entry.run_id == "other" and entry.state is RunState.DONE for entry in survey(root).entries)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -14,7 +14,7 @@ from feature_lazy.core.files import create_exclusively
 from feature_lazy.runs.store import lease as module
 from feature_lazy.runs.store.lease import Lease, claim, highest, last_sign
 from feature_lazy.runs.store.owner import Owner, _birth, this_process
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from tests.processes import PROCESSES, start, wait_for
 
 ELSEWHERE = Owner(host="node7", pid=4321, birth=1, machine="another boot", job="17")
@@ -149,11 +149,11 @@ def test_heartbeat(store, monkeypatch):
     with store.claim(["run"]) as claims:
         before = last_sign(claims.runs["run"].path)
         wait_for(lambda: last_sign(claims.runs["run"].path) != before)
-        assert [entry.state for entry in survey(store.root).entries] == [State.RUNNING]
-    assert [entry.state for entry in survey(store.root).entries] == [State.INTERRUPTED]
+        assert [entry.state for entry in survey(store.root).entries] == [RunState.RUNNING]
+    assert [entry.state for entry in survey(store.root).entries] == [RunState.INTERRUPTED]
 
 
-@pytest.mark.parametrize(("age", "state"), [(5, State.RUNNING), (-5, State.RUNNING), (1e4, State.INTERRUPTED)])
+@pytest.mark.parametrize(("age", "state"), [(5, RunState.RUNNING), (-5, RunState.RUNNING), (1e4, RunState.INTERRUPTED)])
 def test_state_of_a_run_elsewhere_by_its_last_sign(store, age, state):
     """Of a clock that was set back, too: signs far in the future are of the dead."""
     for sign in (1, -1):

@@ -3,7 +3,7 @@
 import pytest
 
 from feature_lazy.runs.plan import read_plans, write_plan
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
 from tests.conftest import QUICK
 from tests.processes import PROCESSES, science, start, train
@@ -35,7 +35,7 @@ def test_fifty_processes_add_to_one_sweep(tiny, tmp_path):
     sweep = load_sweep(tmp_path / "results")
     assert sweep.table["seed"].tolist() == list(range(102))
     assert {len(run.provenance["segments"]) for run in sweep.runs} == {1}
-    assert {entry.state for entry in survey(sweep.root).entries} == {State.DONE}
+    assert {entry.state for entry in survey(sweep.root).entries} == {RunState.DONE}
     jobs, problems = read_plans(sweep.root)
     assert (len(jobs), problems) == (50, [])
     for run in sweep.runs:

@@ -15,7 +15,7 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.stopping import DEADLINE, SIGNALS, Stop, StoppedError, deadline
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.train import run
 from tests.conftest import QUICK, ROOT, TINY
 from tests.processes import science, start, train, wait_for
@@ -41,7 +41,7 @@ def test_signal_keeps_the_state_and_ends_the_process(tiny, tmp_path, name):
     # As a process ends that never listened: Ctrl-C by KeyboardInterrupt, the others by the signal itself.
     assert process.exitcode == (1 if name == "SIGINT" else -getattr(signal, name))
     entries = survey(results).entries
-    assert [entry.state for entry in entries] == [State.INTERRUPTED] * 2
+    assert [entry.state for entry in entries] == [RunState.INTERRUPTED] * 2
     assert {entry.run.summary["outcome"] for entry in entries} == {"interrupted"}
     assert all(entry.run.summary["steps"] > 0 for entry in entries)
     train(config)
@@ -161,10 +161,10 @@ def test_sweep_that_is_stopped_keeps_its_state(train_py, tmp_path):
     assert process.returncode != 0
     assert "Traceback" not in output
     assert "what was running has kept its state; repeat the command to continue." in output
-    kept = [entry for entry in survey(results).entries if entry.state is State.INTERRUPTED]
+    kept = [entry for entry in survey(results).entries if entry.state is RunState.INTERRUPTED]
     assert kept, output
     assert all(list((Path(results) / "runs" / entry.run_id).glob("checkpoint-*")) for entry in kept)
-    assert survey(results).having(State.RUNNING) == []
+    assert survey(results).having(RunState.RUNNING) == []
     again = subprocess.run(job, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert {entry.state for entry in survey(results).entries} == {State.DONE}
+    assert {entry.state for entry in survey(results).entries} == {RunState.DONE}

@@ -13,7 +13,7 @@ from feature_lazy.runs.reading import ERROR
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.store.lease import highest, last_sign
 from feature_lazy.runs.store.owner import this_process
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK, TINY
 from tests.processes import science, start, train, wait_for
@@ -131,4 +131,4 @@ def test_a_claim_that_fails_holds_nothing(tmp_path):
         store.claim(["a", "b"])
     assert last_sign(store.path("a")).owner.released
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    assert [entry.state for entry in survey(store.root).entries] == [State.INTERRUPTED]
+    assert [entry.state for entry in survey(store.root).entries] == [RunState.INTERRUPTED]

@@ -26,17 +26,17 @@ LEVELS = 8
 
 
 def n_patterns(system: System, outputs: Tensor) -> int:
-    """Parts P that a system with outputs (E, P·C) could be cut into: patterns, with all their outputs."""
+    """Parts P that a system with outputs (M, P·C) could be cut into: patterns, with all their outputs."""
     return outputs.shape[1] // (system.n_outputs if isinstance(system, TangentSystem) else 1)
 
 
 def push_of_patterns(system: TangentSystem, outputs: Tensor, member: Tensor) -> Tensor:
-    """How hard each pattern is pushed, Σ_c |b_c| over its outputs: (E, P·C) → (E, P)."""
+    """How hard each pattern is pushed, Σ_c |b_c| over its outputs: (M, P·C) → (M, P)."""
     return system.push(outputs, member).abs().unflatten(1, (-1, system.n_outputs)).sum(2)
 
 
 def active(system: System, outputs: Tensor, member: Tensor) -> Tensor:
-    """How many patterns of each member push, rounded up: (E, P·C) → (E,) int64; all where a system cannot be cut."""
+    """How many patterns of each member push, rounded up: (M, P·C) → (M,) int64; all where a system cannot be cut."""
     n = n_patterns(system, outputs)
     if not isinstance(system, TangentSystem):
         return torch.full((len(outputs),), n, device=outputs.device)
@@ -124,7 +124,7 @@ def focused(system: Any, stepper: Stepper[Any], state: State, count: int, tolera
 
 
 def in_groups(state: State, keys: Tensor, step: Callable[[State, int], Trial]) -> Trial:
-    """Step the members of each key (E,) together, and join what comes of it in the order of the members."""
+    """Step the members of each key (M,) together, and join what comes of it in the order of the members."""
     values = keys.unique().tolist()
     if len(values) == 1:
         return step(state, values[0])

@@ -23,9 +23,9 @@ class Path:
         times: of the nodes, from 0 to dt, for each member.
         a: at the nodes, (nodes, P) for each member.
         velocity: da/ds there.
-        flops: what the solution cost each member, (E,).
-        calls: evaluations in function space, (E,).
-        complete: whether it reached dt, (E,) bool.
+        flops: what the solution cost each member, (M,).
+        calls: evaluations in function space, (M,).
+        complete: whether it reached dt, (M,) bool.
         decay: λ of a penalty: a then decays while it grows.
     """
 
@@ -38,11 +38,11 @@ class Path:
     decay: float = 0.0
 
     def end(self) -> Tensor:
-        """a at dt, (E, P)."""
+        """a at dt, (M, P)."""
         return ends(self.a)
 
     def moments(self, direction: Tensor) -> list[Tensor]:
-        """Give c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (E, P): (nodes, P) for each member.
+        """Give c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (M, P): (nodes, P) for each member.
 
         With a decay it is the c of ċ = (u·a)(ȧ + λa) − λc.
         """
@@ -56,7 +56,7 @@ class Path:
         return torch.sub(along(direction, a) * gained, moments, alpha=self.decay)
 
     def sideways(self, moved: Tensor, theta: Tensor) -> Tensor:
-        """∫ μ ȧ ds, μ the way gone across that from w_k to w_1 over its length, for Θa_1 (E, P) and Θ: (E, P)."""
+        """∫ μ ȧ ds, μ the way gone across that from w_k to w_1 over its length, for Θa_1 (M, P) and Θ: (M, P)."""
         return torch.stack([_sideways(a, m, t) for a, m, t in zip(self.a, moved, theta, strict=True)])
 
     def at(self, member: int, s: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Path:
 
 
 def ends(nodes: list[Tensor]) -> Tensor:
-    """The last of each member's nodes, (E, P)."""
+    """The last of each member's nodes, (M, P)."""
     return torch.stack([values[-1] for values in nodes])
 
 
@@ -105,9 +105,9 @@ def _sideways(a: Tensor, moved: Tensor, theta: Tensor) -> Tensor:
 
 
 def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float, gone: Tensor) -> Path:
-    """Follow the flow under a frozen kernel from a = 0 for the times dt (E,), with the one integrator.
+    """Follow the flow under a frozen kernel from a = 0 for the times dt (M,), with the one integrator.
 
-    The outputs have ``gone`` a way (E,) before, which counts for the tolerance as it does for the step that this
+    The outputs have ``gone`` a way (M,) before, which counts for the tolerance as it does for the step that this
     solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
     """
     # Imported here because the integrator is built on steppers, and this stepper on the integrator.

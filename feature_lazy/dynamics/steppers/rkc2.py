@@ -53,7 +53,7 @@ def coefficients(s: int) -> Tensor:
 
 @lru_cache(maxsize=256)
 def together(stages: tuple[int, ...]) -> Tensor:
-    """``coefficients`` of E members of their own numbers of stages, below rows 1 − ahead − behind: (5, s + 1, E, 1)."""
+    """``coefficients`` of M members of their own numbers of stages, below rows 1 − ahead − behind: (5, s + 1, M, 1)."""
     last = max(stages)
     padded = torch.stack([torch.nn.functional.pad(coefficients(s), (0, last - s)) for s in stages], dim=2)
     return torch.cat([1 - padded[:1] - padded[1:2], padded])[..., None]
@@ -109,7 +109,7 @@ class Chebyshev2(SingleMethod):
         )
 
     def _stages(self, system: System, state: State, s: Tensor) -> Tensor:
-        """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s, each member with its own s (E,)."""
+        """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s, each member with its own s (M,)."""
         each = s.tolist()
         dt = state.dt.to(state.y.dtype)[:, None]
         still, ahead, behind, mu, gamma = together(tuple(each)).to(state.y)
@@ -125,7 +125,7 @@ class Chebyshev2(SingleMethod):
         return now
 
     def _radius(self, system: System, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        """Spectral radius of each member (E,), steps since its estimate, and what the estimate cost in gradients.
+        """Spectral radius of each member (M,), steps since its estimate, and what the estimate cost in gradients.
 
         A power iteration on differences of the velocity, which starts from the velocity itself: the paper starts from
         the last eigenvector, which would be one more vector of state.

@@ -46,8 +46,8 @@ class TangentDense:
         path: a along the step.
         moments: c at the nodes of the path.
         flow: the model of the step in function space.
-        direction: u, (E, P).
-        mismatch: outputs at the end beyond the model, (E, P).
+        direction: u, (M, P).
+        mismatch: outputs at the end beyond the model, (M, P).
     """
 
     start: Tangent
@@ -113,7 +113,7 @@ class Within:
         return Pulled(system, state, penalty, alpha, scale * away, penalty.rate / scale)
 
     def widened(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """All outputs at y (E, D), for those of the network (E, P)."""
+        """All outputs at y (M, D), for those of the network (M, P)."""
         return outputs
 
     def push(self, outputs: Tensor, rows: Tensor) -> Tensor:
@@ -121,15 +121,15 @@ class Within:
         return self.system.push(outputs, self.state.member[rows])
 
     def outputs(self, y: Tensor) -> Tensor:
-        """All outputs at y (E, D)."""
+        """All outputs at y (M, D)."""
         return self.widened(self.system.outputs(y, self.state.member), y)
 
     def linearise(self, y: Tensor) -> Tangent:
-        """All outputs to first order around y (E, D)."""
+        """All outputs to first order around y (M, D)."""
         return self.system.linearise(y, self.state.member)
 
     def velocity(self, tangent: Tangent, y: Tensor) -> Tensor:
-        """ẏ at y (E, D), from the flow to first order there."""
+        """ẏ at y (M, D), from the flow to first order there."""
         return tangent.pull_back(self.system.push(tangent.outputs, self.state.member))
 
 
@@ -139,9 +139,9 @@ class Pulled(Within):
 
     Attributes:
         penalty: R.
-        alpha: α, (E, 1).
-        direction: v, (E, D).
-        gain: what drives the last entry of a, λ‖u‖/‖v‖, (E, 1).
+        alpha: α, (M, 1).
+        direction: v, (M, D).
+        gain: what drives the last entry of a, λ‖u‖/‖v‖, (M, 1).
     """
 
     penalty: Penalty
@@ -176,9 +176,9 @@ class PulledTangent:
 
     Attributes:
         network: the other rows.
-        outputs: the outputs there, (E, P + 1).
-        alpha: α, (E, 1).
-        direction: v, (E, D).
+        outputs: the outputs there, (M, P + 1).
+        alpha: α, (M, 1).
+        direction: v, (M, D).
     """
 
     network: Tangent
@@ -204,7 +204,7 @@ class PulledTangent:
 
 
 def between(start: Tangent, end: Tangent, a: Tensor, c: Tensor) -> Tensor:
-    """∫ J(s)ᵀ ȧ ds/α = (J_kᵀ(a − c) + J_1ᵀc)/α for J linear in u·a: (E, D)."""
+    """∫ J(s)ᵀ ȧ ds/α = (J_kᵀ(a − c) + J_1ᵀc)/α for J linear in u·a: (M, D)."""
     return start.pull_back(a - c) + end.pull_back(c)
 
 

@@ -48,13 +48,13 @@ class Manifest:
     """What the kernel in a folder is.
 
     Attributes:
-        shape: (E, P1, P2).
+        shape: (M, P1, P2).
         dtype: a name in ``DTYPES``.
         tile: rows and columns of a tile, T; the last ones have what is left.
         weights: hash of the weights.
         rows: hash of the patterns x1.
         columns: hash of the patterns x2; None for Θ(x1, x1), which has only the tiles on and above the diagonal.
-        corner: Θ of the first patterns, (E, k1, k2) as nested lists. It tells networks apart that differ in what is
+        corner: Θ of the first patterns, (M, k1, k2) as nested lists. It tells networks apart that differ in what is
             not a weight, such as the activation.
     """
 
@@ -89,7 +89,7 @@ class Manifest:
         return rows, columns
 
     def tile_shape(self, place: Place) -> tuple[int, int, int]:
-        """(E, rows, columns) of a tile."""
+        """(M, rows, columns) of a tile."""
         rows, columns = self.slices(place)
         return self.shape[0], rows.stop - rows.start, columns.stop - columns.start
 
@@ -159,7 +159,7 @@ def save_tile(folder: Path, manifest: Manifest, place: Place, theta: Tensor) -> 
 
 
 def load_tile(folder: Path, manifest: Manifest, place: Place, *, verify: bool = True) -> Tensor:
-    """A tile (E, rows, columns), mapped from its file: read where it is used, and not to be written to.
+    """A tile (M, rows, columns), mapped from its file: read where it is used, and not to be written to.
 
     Args:
         folder: of the kernel.

@@ -59,7 +59,7 @@ def kernel_on_disk(
 
     Args:
         architecture: a network with one output; one that shows its dense layers needs no Jacobian.
-        params: weights of E members.
+        params: weights of M members.
         x1: patterns (P1, d).
         x2: patterns (P2, d); ``x1`` if omitted.
         path: folder of this kernel, made if it is missing.
@@ -68,7 +68,7 @@ def kernel_on_disk(
         progress: told ``(done, total)`` before each tile and at the end; ``progress_bar`` makes one.
 
     Returns:
-        The kernel (E, P1, P2), in the dtype of the weights, to be read tile by tile.
+        The kernel (M, P1, P2), in the dtype of the weights, to be read tile by tile.
 
     Raises:
         ConfigError: a network with several outputs, patterns that are not matrices of one d, a dtype other than float32

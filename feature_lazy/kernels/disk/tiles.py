@@ -17,7 +17,7 @@ ALL = slice(None)
 
 @dataclass(frozen=True)
 class TiledKernel:
-    """Θ of E members, (E, P1, P2), in the folder of ``kernel_on_disk``. Opening it runs no code from there.
+    """Θ of M members, (M, P1, P2), in the folder of ``kernel_on_disk``. Opening it runs no code from there.
 
     Tiles are mapped into memory. Each is held against its checksum when it is first used; a tile that is cut, changed
     or gone by then is a StoreError that names it, from every method that reads.
@@ -50,7 +50,7 @@ class TiledKernel:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(E, P1, P2)."""
+        """(M, P1, P2)."""
         return self.manifest.shape
 
     @property
@@ -67,7 +67,7 @@ class TiledKernel:
         return self.matmul(v)
 
     def block(self, rows: slice, columns: slice) -> Tensor:
-        """Θ of some patterns of x1 with some of x2, slices without step: (E, rows, columns).
+        """Θ of some patterns of x1 with some of x2, slices without step: (M, rows, columns).
 
         Raises:
             ConfigError: a slice with a step.
@@ -83,17 +83,17 @@ class TiledKernel:
         return theta
 
     def to_dense(self) -> Tensor:
-        """All of Θ in memory: (E, P1, P2)."""
+        """All of Θ in memory: (M, P1, P2)."""
         return self.block(ALL, ALL)
 
     def matmul(self, v: Tensor) -> Tensor:
         """Θv, with one tile in memory at a time, each read once.
 
         Args:
-            v: (P2,) or (P2, k) for all members, or (E, P2, k); taken in the kernel's dtype.
+            v: (P2,) or (P2, k) for all members, or (M, P2, k); taken in the kernel's dtype.
 
         Returns:
-            (E, P1) for a vector, else (E, P1, k), on the CPU.
+            (M, P1) for a vector, else (M, P1, k), on the CPU.
 
         Raises:
             ConfigError: v has another shape.
@@ -117,7 +117,7 @@ class TiledKernel:
         return _MemberOperator(self, member)
 
     def _product(self, v: Tensor, members: slice, *, transposed: bool = False) -> Tensor:
-        """Θv or Θᵀv of some members for v (P, k) or (E, P, k): (E, P′, k)."""
+        """Θv or Θᵀv of some members for v (P, k) or (M, P, k): (M, P′, k)."""
         v = v.to("cpu", self.dtype)
         n_members = len(range(*members.indices(self.shape[0])))
         product = v.new_zeros(n_members, self.shape[2 if transposed else 1], v.shape[-1])

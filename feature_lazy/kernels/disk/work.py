@@ -22,7 +22,7 @@ FREE = 0.25
 def tile_function(
     architecture: Network, params: Params, patterns: tuple[Tensor, Tensor], manifest: Manifest, memory_limit: float
 ) -> Callable[[Place], Tensor]:
-    """What computes a tile, (E, rows, columns), within the memory.
+    """What computes a tile, (M, rows, columns), within the memory.
 
     Linearisations of as many tiles of patterns as fit are kept: at least that of the row and of the last column.
 

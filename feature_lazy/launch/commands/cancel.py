@@ -10,13 +10,13 @@ from pathlib import Path
 from feature_lazy.core.terminal import say
 from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
-from feature_lazy.runs.survey import State
+from feature_lazy.runs.survey import RunState
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     folder_argument(parser)
-    selection_arguments(parser, (State.QUEUED, State.RUNNING))
+    selection_arguments(parser, (RunState.QUEUED, RunState.RUNNING))
     parser.add_argument("--yes", action="store_true", help="cancel, and do not only show")
 
 
@@ -36,7 +36,7 @@ def call(options: argparse.Namespace) -> int:
     root = Path(options.folder)
     found = survey_with_slurm(root, certain=True)
     meant = {entry.run_id for entry in select(found, options.state, options.where)}
-    done = {entry.run_id for entry in found.having(State.DONE)}
+    done = {entry.run_id for entry in found.having(RunState.DONE)}
     jobs: dict[str, set[str]] = {}
     live = live_jobs()
     for submission in submissions.read(root)[0]:  # also earlier jobs of a run, should they live

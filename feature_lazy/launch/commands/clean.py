@@ -17,7 +17,7 @@ from feature_lazy.runs.measured import FOLDER as MEASURED
 from feature_lazy.runs.plan import forget
 from feature_lazy.runs.series import KINDS, part_name
 from feature_lazy.runs.store import checkpoint, refuse_linked
-from feature_lazy.runs.survey import Entry, State, Survey, survey
+from feature_lazy.runs.survey import Entry, RunState, Survey, survey
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +37,10 @@ def call(options: argparse.Namespace) -> int:
     if options.yes:
         refuse_linked(found.root)
     meant = select(found, options.state, options.where)
-    chosen = [entry for entry in meant if entry.state not in (State.RUNNING, State.UNREADABLE)]
+    chosen = [entry for entry in meant if entry.state not in (RunState.RUNNING, RunState.UNREADABLE)]
     left = list(leftovers(found))
-    queued = [entry for entry in chosen if entry.state is State.QUEUED]
-    runs = [entry for entry in chosen if entry.state is not State.QUEUED]
+    queued = [entry for entry in chosen if entry.state is RunState.QUEUED]
+    runs = [entry for entry in chosen if entry.state is not RunState.QUEUED]
     for path in [*left, *(found.folder(entry) for entry in runs)]:
         say(path)
     verb = "removed" if options.yes else "would be removed (repeat with --yes)"
@@ -77,14 +77,14 @@ def leftovers(found: Survey) -> Iterator[Path]:
     """Half-written files of runs that nobody trains, and checkpoints, owners and growing arrays of complete ones."""
     for entry in found.entries:
         folder = found.folder(entry)
-        if entry.state is State.UNREADABLE:
+        if entry.state is RunState.UNREADABLE:
             continue
-        if entry.state not in (State.RUNNING, State.QUEUED):
+        if entry.state not in (RunState.RUNNING, RunState.QUEUED):
             yield from [*temporaries(folder), *temporaries(folder / MEASURED)]
-        if entry.state is State.DONE and not _goes_on(found, entry):
+        if entry.state is RunState.DONE and not _goes_on(found, entry):
             yield from checkpoint.paths(folder)
             yield from listed(folder, "owner-*.json")
-        if entry.state is State.DONE:
+        if entry.state is RunState.DONE:
             yield from (path for kind in KINDS if exists(path := folder / part_name(kind)))
     for folder in ("runs", "plans", "sources"):
         yield from temporaries(found.root / folder)
@@ -92,7 +92,7 @@ def leftovers(found: Survey) -> Iterator[Path]:
 
 def _goes_on(found: Survey, entry: Entry) -> bool:
     """Whether an unfinished batch still wants a complete run's checkpoint, to go on as it was."""
-    unfinished = {e.run_id for e in found.entries if e.state is not State.DONE}
+    unfinished = {e.run_id for e in found.entries if e.state is not RunState.DONE}
     try:
         saved = [checkpoint.read(path) for path in checkpoint.paths(found.folder(entry))]
     except OSError:

@@ -16,7 +16,7 @@ from feature_lazy.launch.commands.selection import folder_argument, select, wher
 from feature_lazy.runs.plan import TRAIN_ANEW, names, stored_also
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.series import WEIGHTS
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 
 if TYPE_CHECKING:
     from feature_lazy.runs.reading import Run
@@ -40,7 +40,7 @@ def call(options: argparse.Namespace) -> int:
         StoreError: it is no results folder.
     """
     found = survey(Path(options.folder))
-    chosen = [entry.run for entry in select(found, State.DONE, options.where) if entry.run is not None]
+    chosen = [entry.run for entry in select(found, RunState.DONE, options.where) if entry.run is not None]
     also = _observables(options.overrides)
 
     from feature_lazy.launch.progress_bar import progress_bar

@@ -15,7 +15,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.terminal import say
 from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
-from feature_lazy.runs.survey import Entry, State
+from feature_lazy.runs.survey import Entry, RunState
 
 if TYPE_CHECKING:
     from feature_lazy.launch.slurm.submissions import Submission
@@ -27,7 +27,7 @@ UNTOLD = "does not say how it was trained"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     folder_argument(parser)
-    selection_arguments(parser, (State.FAILED, State.INTERRUPTED))
+    selection_arguments(parser, (RunState.FAILED, RunState.INTERRUPTED))
     parser.add_argument("--here", action="store_true", help="train on this machine what SLURM was given before")
     parser.add_argument("--wait", action="store_true", help="wait for SLURM's jobs")
     parser.add_argument("--n-jobs", type=int, default=0, help="processes on this machine (default: one for each core)")
@@ -44,7 +44,9 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.launch.slurm.standing import survey_with_slurm
 
     found = survey_with_slurm(Path(options.folder), certain=True)
-    chosen = [e for e in select(found, options.state, options.where) if e.state is not State.RUNNING and not e.in_queue]
+    chosen = [
+        e for e in select(found, options.state, options.where) if e.state is not RunState.RUNNING and not e.in_queue
+    ]
     # Such as an empty folder: it says nothing of how it was trained, and keeps no other run from being trained.
     unknown = [e for e in chosen if e.job is None and (e.run is None or "resolved" not in e.run.manifest)]
     if len(unknown) < len(chosen):

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from feature_lazy.core.errors import FeatureLazyError
-from feature_lazy.runs.survey import Entry, State, Survey
+from feature_lazy.runs.survey import Entry, RunState, Survey
 
 
 class SelectionError(FeatureLazyError):
@@ -16,10 +16,10 @@ def folder_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="results folder, such as results/demo")
 
 
-def selection_arguments(parser: argparse.ArgumentParser, states: Sequence[State]) -> None:
+def selection_arguments(parser: argparse.ArgumentParser, states: Sequence[RunState]) -> None:
     """Filters by state, with a default, and by column."""
     names = ",".join(states)
-    everything = ", ".join(State)
+    everything = ", ".join(RunState)
     parser.add_argument(
         "--state",
         default=names,
@@ -40,16 +40,16 @@ def where_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def states(text: str) -> tuple[State, ...]:
+def states(text: str) -> tuple[RunState, ...]:
     """The states that a comma-separated list names.
 
     Raises:
         SelectionError: one that does not exist.
     """
     try:
-        return tuple(State(name.strip()) for name in text.split(",") if name.strip())
+        return tuple(RunState(name.strip()) for name in text.split(",") if name.strip())
     except ValueError as error:
-        raise SelectionError(f"--state {text}: {error}; the states are {', '.join(State)}.") from error
+        raise SelectionError(f"--state {text}: {error}; the states are {', '.join(RunState)}.") from error
 
 
 def select(survey: Survey, chosen: str, where: Sequence[str]) -> list[Entry]:

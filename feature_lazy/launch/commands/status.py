@@ -11,7 +11,7 @@ from pathlib import Path
 
 from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.commands.selection import folder_argument, where_argument
-from feature_lazy.runs.survey import WRONG, State, Survey
+from feature_lazy.runs.survey import WRONG, RunState, Survey
 
 REFRESH = 5.0
 """Seconds between two looks with ``--watch``."""
@@ -45,7 +45,7 @@ def _look(root: Path, options: argparse.Namespace) -> Survey:
     from feature_lazy.launch.slurm.standing import survey_with_slurm
 
     found = survey_with_slurm(root)
-    return Survey(root, select(found, ",".join(State), options.where), found.problems)
+    return Survey(root, select(found, ",".join(RunState), options.where), found.problems)
 
 
 def _watch(root: Path, options: argparse.Namespace, found: Survey) -> Survey:
@@ -56,7 +56,7 @@ def _watch(root: Path, options: argparse.Namespace, found: Survey) -> Survey:
 
     try:
         with Live(render(found), console=console(), auto_refresh=False) as live:
-            while found.having(State.QUEUED, State.RUNNING):
+            while found.having(RunState.QUEUED, RunState.RUNNING):
                 time.sleep(REFRESH)
                 found = _look(root, options)
                 live.update(render(found), refresh=True)
@@ -79,5 +79,5 @@ def as_json(found: Survey) -> dict[str, object]:
         }
         for entry in found.entries
     ]
-    counts = {str(state): len(found.having(state)) for state in State}
+    counts = {str(state): len(found.having(state)) for state in RunState}
     return {"folder": str(found.root), "counts": counts, "runs": runs, "problems": found.problems}

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from feature_lazy.core.terminal import console, say
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 
 if TYPE_CHECKING:
     from feature_lazy.runs.tracking.sync import Parcel, Sender
 
-STATES = (State.DONE, State.STOPPED, State.INTERRUPTED, State.FAILED)
+STATES = (RunState.DONE, RunState.STOPPED, RunState.INTERRUPTED, RunState.FAILED)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def call(options: argparse.Namespace) -> int:
 
     found = survey(Path(options.folder))
     chosen = select(found, options.state, options.where)
-    running = [entry for entry in chosen if entry.state is State.RUNNING]
+    running = [entry for entry in chosen if entry.state is RunState.RUNNING]
     wanted = parcels(found, [entry for entry in chosen if entry not in running], everything=options.all)
     changes = {name: value for name in ("project", "entity") if (value := getattr(options, name))}
     todo = [replace(parcel, place=replace(parcel.place, **changes)) for parcel in wanted]

@@ -9,7 +9,7 @@ from pathlib import Path
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import folder_argument
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +23,10 @@ def call(options: argparse.Namespace) -> int:
 
     found = survey(Path(options.folder))
     problems = list(found.problems)
-    problems += [f"{found.root / 'runs' / e.run_id}: {e.note}" for e in found.having(State.DAMAGED, State.UNREADABLE)]
-    complete = [entry.run for entry in found.having(State.DONE) if entry.run is not None]
+    problems += [
+        f"{found.root / 'runs' / e.run_id}: {e.note}" for e in found.having(RunState.DAMAGED, RunState.UNREADABLE)
+    ]
+    complete = [entry.run for entry in found.having(RunState.DONE) if entry.run is not None]
     with progress_bar("verify") as progress:
         for number, run in enumerate(complete, start=1):
             try:

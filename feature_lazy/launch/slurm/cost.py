@@ -7,7 +7,7 @@ from typing import Any
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.words import counted
-from feature_lazy.runs.survey import State, survey
+from feature_lazy.runs.survey import RunState, survey
 
 GRADIENTS = 250.0
 """Gradients of a run to convergence, with what else it computes: benchmarks/results/solvers.md has 26 to 469."""
@@ -45,7 +45,7 @@ class Costs:
 
 def _done(root: Path) -> list[tuple[float, Mapping[str, Any]]]:
     try:
-        entries = survey(root).having(State.DONE)
+        entries = survey(root).having(RunState.DONE)
     except StoreError:
         return []
     return [(entry.seconds, entry.columns) for entry in entries if entry.seconds and entry.columns.get("P")]

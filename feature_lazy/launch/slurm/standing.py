@@ -8,7 +8,7 @@ from feature_lazy.launch.slurm import submissions
 from feature_lazy.launch.slurm.programs import SlurmError, available
 from feature_lazy.launch.slurm.queue import JobState, states, story
 from feature_lazy.launch.slurm.submissions import Assignment
-from feature_lazy.runs.survey import Entry, State, Survey, survey
+from feature_lazy.runs.survey import Entry, RunState, Survey, survey
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ def survey_with_slurm(root: Path, *, certain: bool = False) -> Survey:
     """
     found = survey(root)
     unfinished = [
-        entry.run_id for entry in found.entries if entry.state not in (State.DONE, State.DAMAGED, State.UNREADABLE)
+        entry.run_id
+        for entry in found.entries
+        if entry.state not in (RunState.DONE, RunState.DAMAGED, RunState.UNREADABLE)
     ]
     problems: list[str] = []
     try:
@@ -82,19 +84,19 @@ def joined(entry: Entry, standing: Standing) -> Entry:
     state = standing.state
     entry = replace(entry, in_queue=state.live)
     if state.live and state.name == "PENDING":
-        goes_on = "" if entry.state is State.QUEUED else ", goes on from its last checkpoint"
-        return replace(entry, state=State.QUEUED, note=f"{_waits(state)}{goes_on}", owner=str(standing))
+        goes_on = "" if entry.state is RunState.QUEUED else ", goes on from its last checkpoint"
+        return replace(entry, state=RunState.QUEUED, note=f"{_waits(state)}{goes_on}", owner=str(standing))
     if state.live:
         # A job of several cells trains them in turn; one that has just started has not yet said a word.
-        waiting = entry.state in (State.QUEUED, State.INTERRUPTED)
-        return replace(entry, state=State.QUEUED, note=f"its job runs on {state.node}") if waiting else entry
-    if entry.state not in (State.QUEUED, State.INTERRUPTED):
+        waiting = entry.state in (RunState.QUEUED, RunState.INTERRUPTED)
+        return replace(entry, state=RunState.QUEUED, note=f"its job runs on {state.node}") if waiting else entry
+    if entry.state not in (RunState.QUEUED, RunState.INTERRUPTED):
         return entry
     if state.name == "CANCELLED":
-        return replace(entry, state=State.INTERRUPTED, note="cancelled")
+        return replace(entry, state=RunState.INTERRUPTED, note="cancelled")
     if state.name in ("", "COMPLETED"):
-        return replace(entry, state=State.INTERRUPTED, note=f"its job is over ({state}), and it is not done")
-    return replace(entry, state=State.FAILED, note=ending(standing))
+        return replace(entry, state=RunState.INTERRUPTED, note=f"its job is over ({state}), and it is not done")
+    return replace(entry, state=RunState.FAILED, note=ending(standing))
 
 
 def ending(standing: Standing) -> str:

@@ -53,7 +53,7 @@ class Features(Observable):
         return found
 
     def _preactivations(self, moment: Moment) -> dict[str, Tensor]:
-        """The z of each weight, the output's included, (k, patterns, …); a bias moves the z of its weight."""
+        """The z of each weight, the output's included, (M, patterns, …); a bias moves the z of its weight."""
         net = moment.setting.flow.architecture
         taps = net.taps(net.layout.unflatten(moment.weights), moment.probe(self.probe))[1]  # type: ignore[attr-defined]
         return {tap.name: tap.preactivations.detach() for tap in taps if not tap.name.startswith("B")}

@@ -38,7 +38,7 @@ NAME = re.compile(r"checkpoint-(\d{1,9})-([0-9a-f]{16})\.safetensors")
 
 
 @dataclass(frozen=True)
-class Moment:
+class BatchMoment:
     """When and with whom a state was.
 
     Attributes:
@@ -61,11 +61,11 @@ class Checkpoint:
     """What a file holds: the moment, and the tensors of ``dynamics.State`` for one member."""
 
     path: Path
-    moment: Moment
+    moment: BatchMoment
     arrays: Mapping[str, np.ndarray]
 
 
-def write(folder: Path, moment: Moment, arrays: Mapping[str, np.ndarray]) -> Path:
+def write(folder: Path, moment: BatchMoment, arrays: Mapping[str, np.ndarray]) -> Path:
     """Write a checkpoint with the next number, read it back, and return its path. Older ones are left alone.
 
     Raises:
@@ -125,6 +125,6 @@ def _metadata(data: bytes) -> dict[str, Any]:
     return moment
 
 
-def _moment(values: dict[str, Any]) -> Moment:
+def _moment(values: dict[str, Any]) -> BatchMoment:
     batch, alive, inputs = tuple(values["batch"]), tuple(values["alive"]), dict(values.get("inputs", {}))
-    return Moment(values["stamp"], batch, alive, Mark.of(values["history"]), inputs)
+    return BatchMoment(values["stamp"], batch, alive, Mark.of(values["history"]), inputs)

@@ -68,7 +68,9 @@ class Shadow:
         Raises:
             StoreError: it cannot be written.
         """
-        moment = checkpoint.Moment(stamp, tuple(batch.members), tuple(batch.alive), self.history.mark(), self.inputs)
+        moment = checkpoint.BatchMoment(
+            stamp, tuple(batch.members), tuple(batch.alive), self.history.mark(), self.inputs
+        )
         with writing(self.path):
             return checkpoint.write(self.path, moment, arrays)
 

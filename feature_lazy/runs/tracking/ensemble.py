@@ -13,7 +13,7 @@ from feature_lazy.runs.tracking.interface import Tracker
 from feature_lazy.settings.cells import Cell
 
 
-class Ensemble(Cell):
+class EnsembleCell(Cell):
     """What a tracker is told that an ensemble is: the cell of its members, with an id and a label of its own."""
 
     @property
@@ -22,7 +22,7 @@ class Ensemble(Cell):
         return f"√hα={self.columns['sqrt_h_alpha']:g} h={self.columns['h']} {self.columns['members']} seeds"
 
     @classmethod
-    def of(cls, cells: Sequence[Cell]) -> "Ensemble":
+    def of(cls, cells: Sequence[Cell]) -> "EnsembleCell":
         """From its members, which differ in their seeds only."""
         first = cells[0]
         columns = {name: value for name, value in first.columns.items() if name != "seed"}
@@ -70,7 +70,7 @@ class MeanTracker:
             stored: the complete run with an id, None if there is none.
         """
         self.tracker, self.cells, self.stored = tracker, cells, stored
-        self.ensemble = Ensemble.of(cells)
+        self.ensemble = EnsembleCell.of(cells)
         self.members: dict[str, _Member] = {}
         self.shown = -math.inf
         self.steps = 0

@@ -12,7 +12,7 @@ from feature_lazy.core.files import read_regular, set_time, write_atomically
 from feature_lazy.core.shapes import ANYTHING, NOTHING, TEXT, Items, Record
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.survey import Entry, Survey
-from feature_lazy.runs.tracking.ensemble import Ensemble, MeanTracker
+from feature_lazy.runs.tracking.ensemble import EnsembleCell, MeanTracker
 from feature_lazy.runs.tracking.interface import Tracker
 from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.runs.tracking.replay import cell_of, replay
@@ -46,7 +46,7 @@ class Parcel:
     @property
     def cell(self) -> Cell:
         """What W&B is told that it is."""
-        return Ensemble.of([cell_of(run) for run in self.runs]) if self.mean else cell_of(self.runs[0])
+        return EnsembleCell.of([cell_of(run) for run in self.runs]) if self.mean else cell_of(self.runs[0])
 
     @property
     def complete(self) -> bool:

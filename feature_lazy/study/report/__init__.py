@@ -9,7 +9,7 @@ import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
-from feature_lazy.runs.survey import State, Survey, survey
+from feature_lazy.runs.survey import RunState, Survey, survey
 from feature_lazy.study import law as registry
 from feature_lazy.study.laws import contrasts, laws, pairs, source
 from feature_lazy.study.report import page
@@ -67,7 +67,7 @@ def write_report(folder: Path, output: Path | None = None, named: Sequence[str] 
 
 def _common(found: Survey) -> dict[str, Any]:
     """What the template says of the whole folder."""
-    states = [(str(state), len(found.having(state))) for state in State]
+    states = [(str(state), len(found.having(state))) for state in RunState]
     unknown = [entry for entry in found.entries if not entry.columns]
     return {
         "folder": found.root.name or str(found.root),

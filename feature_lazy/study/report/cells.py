@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from feature_lazy.runs.survey import State
+from feature_lazy.runs.survey import RunState
 from feature_lazy.study.ahead import FEATURE, LAZY, Lead, lead
 from feature_lazy.study.crossings import crossings
 from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
@@ -95,7 +95,7 @@ def not_done(group: Group) -> list[dict[str, Any]]:
     """Runs that are not complete, or ended otherwise than fit, by state and reason: how many, and where."""
     found: dict[tuple[str, str], list[Any]] = {}
     for entry in group.entries:
-        if entry.state is State.DONE and entry.note in ("converged", "stationary", "t_end"):
+        if entry.state is RunState.DONE and entry.note in ("converged", "stationary", "t_end"):
             continue
         found.setdefault((str(entry.state), entry.note), []).append(entry)
     rows = []

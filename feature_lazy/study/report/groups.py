@@ -11,7 +11,7 @@ import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.runs.reading import Run
-from feature_lazy.runs.survey import Entry, State, Survey
+from feature_lazy.runs.survey import Entry, RunState, Survey
 from feature_lazy.runs.sweep import KEYS, Sweep
 from feature_lazy.study.following import followed
 from feature_lazy.study.table import H, X, with_runs
@@ -90,7 +90,7 @@ def _table(root: Path, entries: Sequence[Entry]) -> tuple[pd.DataFrame, list[str
     runs: list[Run] = []
     problems = []
     for entry in entries:
-        if entry.state is not State.DONE or entry.run is None or not {H, X, "alpha", "seed"} <= entry.columns.keys():
+        if entry.state is not RunState.DONE or entry.run is None or not {H, X, "alpha", "seed"} <= entry.columns.keys():
             continue
         try:
             _ = entry.run.history, entry.run.outputs

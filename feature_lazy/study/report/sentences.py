@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from feature_lazy.runs.survey import State
+from feature_lazy.runs.survey import RunState
 from feature_lazy.study.ahead import FEATURE, LAZY, Lead
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.missing import missing as lacks
@@ -113,7 +113,7 @@ def missing(group: Group, rows: Rows, columns: Columns) -> list[str]:
 
 def unfit(group: Group) -> str | None:
     """A sentence on complete runs that ended without fitting their patterns."""
-    done = Counter(entry.note for entry in group.entries if entry.state is State.DONE)
+    done = Counter(entry.note for entry in group.entries if entry.state is RunState.DONE)
     other = {note: n for note, n in done.items() if note not in ("converged", "stationary", "t_end")}
     return ", ".join(f"{n} ended with {note}" for note, n in other.items()) or None
 
