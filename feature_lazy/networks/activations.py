@@ -191,6 +191,7 @@ class LeakyRelu(Activation):
 
     @property
     def critical(self) -> Critical:
+        """C_W = 2/(1 + s²) and C_b = 0: a scale-invariant φ keeps any variance (arXiv:2106.10165, sec. 5.2)."""
         return Critical(1 / self.moment)
 
     def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
@@ -239,6 +240,7 @@ class Sine(Activation):
 
     @property
     def critical(self) -> Critical:
+        """C_W = 1/φ₀′(0)² = ω⁻² and C_b = 0, as of tanh: the class of K* = 0 (arXiv:2106.10165, sec. 5.3)."""
         return Critical(self.frequency**-2)
 
     def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
