@@ -26,7 +26,8 @@ def table1(source: Source) -> Sheet:
         own = kind(sheet, f"{data}, {network}", group)
         star = crossover(own)
         feature, lazy = (_least(part) for part in (own[own[X] < star], own[own[X] >= star]))
-        name = ", ".join([network, str(activation), *([f"L = {depth:g}"] if pd.notna(depth) else [])])
+        known = (*([activation] if pd.notna(activation) else []), *([f"L = {depth:g}"] if pd.notna(depth) else []))
+        name = ", ".join([network, *known])  # nothing of what an own network does not say
         for regime, found in (("feature", feature), ("lazy", lazy)):
             if found is None:
                 sheet.note(

@@ -22,7 +22,7 @@ from feature_lazy.core.explained import called, explained
 Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """apply(weights, patterns (P, …)) → outputs (P,) or (P, C) of one network."""
 
-ALONE = 3
+ALONE = 2
 """Patterns whose outputs alone are held against those in a batch."""
 SHIFT = 1e-3
 """Of a weight without a derivative, to see whether it has a part in the outputs; hard choices rarely change by it."""

@@ -125,28 +125,32 @@ def test_training_in_a_locale_without_letters(tmp_path):
 
 @pytest.fixture
 def latin(monkeypatch):
-    """The output of a terminal that knows no √."""
+    """A call that makes standard output a terminal that knows no √, and returns a call for what is written there."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", write_through=True)
-    monkeypatch.setattr(sys, "stdout", stream)
+
+    def begin():
+        monkeypatch.setattr(sys, "stdout", stream)  # in the test: pytest sets its own between fixtures and test
+        return written
 
     def written():
         stream.flush()
         return stream.buffer.getvalue().decode("latin-1")
 
-    return written
+    return begin
 
 
 def test_every_entrance_writes_to_any_terminal(tmp_path, latin, monkeypatch):
     plant(tmp_path, xs=(1.0, 1e3), widths=(30,), seeds=2)
+    written = latin()
     assert main(["status", str(tmp_path)]) == 0
     assert main(["laws", str(tmp_path)]) == 0
     article(["list"])
     assert train.main(["--help"]) == 0
-    assert "\\u221ah\\xb7\\u03b1" in latin() or "\\u221ah·\\u03b1" in latin()
+    assert "\\u221ah\\xb7\\u03b1" in written() or "\\u221ah·\\u03b1" in written()
     monkeypatch.setattr("logging.basicConfig", lambda **given: given["handlers"][0].stream.write("Θ\n"))
     sys.stdout.reconfigure(errors="strict")
     log_lines()  # of a SLURM job
-    assert latin().endswith("\\u0398\n")
+    assert written().endswith("\\u0398\n")
 
 
 def test_a_stream_that_is_no_file_is_left_alone(monkeypatch):

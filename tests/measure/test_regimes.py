@@ -132,7 +132,7 @@ def test_command(tmp_path, capsys):
     overrides = ["dataset.n_train=20", "dataset.n_test=20", "architecture.depth=1", "width.h=10"]
     figure = tmp_path / "new" / "regime.png"
     probe = ["observe.kernel.probe=10", "alpha.value=100", f"output_dir={figure.parent}"]
-    assert main(["regime", "--factors", "0.1", *overrides, *probe]) == 0
+    assert main(["regime", *overrides, *probe, "--factors", "0.1"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "lazily at α = 31.6" in printed
     assert "√h·α" in printed

@@ -21,6 +21,9 @@ DYNAMICS = {
     "sgd": ("alpha.value=1", "dynamics=sgd", "dynamics.updates=400"),
     "adam": ("alpha.value=1", "dynamics=adam", "dynamics.updates=400"),
     "momentum": ("alpha.value=100", "dynamics=momentum_flow", "dynamics.c=1.0"),
+    # 11 features do not fit 50 patterns: such a flow ends by its time.
+    "one layer": ("alpha.value=10", "dynamics.train=[last]", "dynamics.t_end=100", "dynamics.stepper=rk32"),
+    "regularised": ("alpha.value=10", "regulariser=distance", "regulariser.strength=0.1", "dynamics.stepper=rk32"),
 }
 
 
@@ -79,4 +82,17 @@ def test_killed_under_every_dynamics(tiny, tmp_path, dynamics):
     job = (*ODD, *ENSEMBLE, *DYNAMICS[dynamics])
     whole = uninterrupted(tiny, tmp_path, *job)
     assert kill_until_done(tiny(*job), random.Random(1), kills=5, longest=0.5) > 1
+    assert science(tmp_path / "results") == whole
+
+
+@pytest.mark.parametrize("head", ["keep", "new", "probe"])
+def test_killed_on_the_way_from_stored_runs(tiny, tmp_path, head):
+    parents = tmp_path / "parents"
+    parent = start(train, tiny(*ODD, *QUICK, *ENSEMBLE[:2], "observe.weights=ends", f"output_dir={parents}"))
+    parent.join()
+    assert parent.exitcode == 0
+    fine = ("seed=from_run", f"seed.run={parents}", f"seed.head={head}", "alpha=raw", "alpha.value=1", "centred=false")
+    job = (*ODD, *ENSEMBLE[2:], *fine)
+    whole = uninterrupted(tiny, tmp_path, *job)
+    assert kill_until_done(tiny(*job), random.Random(1), kills=3, longest=0.5) > 0
     assert science(tmp_path / "results") == whole

@@ -190,7 +190,7 @@ def test_runs_without_quantities_and_with_damaged_ones_load(own, tiny):
     [run] = trained(tiny(*QUICK))
     assert "quantities" not in run.manifest
     assert run.quantities == QUANTITIES
-    folder = shutil.copytree(run.path, own / "copy")
+    folder = shutil.copytree(run.path, own / "copy" / run.run_id)
     (folder / "done").unlink()
     manifest = {**run.manifest, "quantities": {"a": {"label": "A", "new": "x"}, "b": {"label": 3}, "c": "d"}}
     manifest["sha256"] = checksum(manifest)

@@ -23,7 +23,7 @@ def sync(tmp_path, capsys):
     def call(*arguments):
         capsys.readouterr()
         code = main(["sync", str(tmp_path / "results"), "--yes", *arguments])
-        return code, capsys.readouterr().out.strip()
+        return code, capsys.readouterr().out.strip().splitlines()[-1]  # after where it goes
 
     return call
 

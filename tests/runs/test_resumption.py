@@ -200,7 +200,9 @@ def test_a_resume_that_differs_is_refused_and_leaves_the_run_alone(job, own, mon
     monkeypatch.setattr(own, name, value)
     with pytest.raises(DifferentError, match=f"{stopped.run_id} was begun with other {what} than there are now"):
         train(job())
-    assert {path.name: path.read_bytes() for path in stopped.path.iterdir() if "owner" not in path.name} == before
+    after = {path.name: path.read_bytes() for path in stopped.path.iterdir() if "owner" not in path.name}
+    assert b"was begun with other" in after.pop("error.txt")
+    assert after == before
     monkeypatch.undo()
 
 

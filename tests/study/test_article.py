@@ -12,7 +12,6 @@ from hydra.core.global_hydra import GlobalHydra
 from analysis.figures.registry import ARTICLE
 from benchmarks.gallery import page, sweeps_of
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.settings.cells import cells, scientific
@@ -177,8 +176,3 @@ def test_later_keys_leave_old_ids_alone(configure):
     ids = {cells(configure(*o))[0].run_id for o in ([], ["centred=false"], ["observe.kernel.matrices=true"])}
     assert len(ids) == 3
     assert cells(configure("centred=true"))[0].run_id in ids
-
-
-def test_frozen_kernel_starts_from_zero(configure):
-    with pytest.raises(ConfigError, match="centred=false: dynamics=frozen_kernel starts from F = 0"):
-        build(configure("centred=false", "dynamics=frozen_kernel"))

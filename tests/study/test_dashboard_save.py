@@ -141,8 +141,9 @@ def test_project_with_its_team_is_refused(capsys, project):
 
 
 def test_file_that_cannot_be_written_is_one_sentence(capsys, tmp_path):
-    assert main(["dashboard", "laziness", "--dry-run", str(tmp_path / "missing" / "spec.json")]) == 1
-    assert capsys.readouterr().err.endswith("it cannot be written: No such file or directory.\n")
+    (tmp_path / "file").touch()
+    assert main(["dashboard", "laziness", "--dry-run", str(tmp_path / "file" / "spec.json")]) == 1
+    assert capsys.readouterr().err.endswith("it cannot be written: File exists.\n")
 
 
 def test_report_tells_how_the_sweep_was_made_and_its_laws(tiny, capsys, tmp_path):

@@ -37,7 +37,7 @@ def test_own_number_is_in_report_dashboard_and_figures(folder, capsys):
     assert (folder / "figures" / "mine_cka.png").stat().st_size > 2000
     capsys.readouterr()
     assert main(["dashboard", "laziness", "--results", str(folder), "--dry-run"]) == 0
-    text = capsys.readouterr().out
+    text = json.dumps(json.loads(capsys.readouterr().out), ensure_ascii=False)
     assert text.count('"Centred alignment CKA(Θ, Θ₀)"') == 2  # of the workspace and of the report
     assert '"Other"' in text
 

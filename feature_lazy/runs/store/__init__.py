@@ -16,6 +16,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import probe, refuse_links, remove
 from feature_lazy.runs.history import History
 from feature_lazy.runs.reading import HISTORY, DamagedRunError, Run, is_done, load_run, reading
+from feature_lazy.runs.series import part_name
 from feature_lazy.runs.store import checkpoint
 from feature_lazy.runs.store.checkpoint import Checkpoint
 from feature_lazy.runs.store.claims import Claims
@@ -122,6 +123,13 @@ class Store:
             if not whole:
                 raise DamagedRunError(folder, f"none of its checkpoints ({names}) is whole")
             least = whole[-1].moment.history
+            with reading(folder, HISTORY):
+                cut = History.up_to(folder / HISTORY, replace(least, arrays={})) is None
+            if not cut:
+                parts = " and ".join(part_name(kind) for kind in least.arrays)
+                raise DamagedRunError(
+                    folder, f"{parts} cut or changed since its checkpoints ({names}) were written; bring the files back"
+                )
             raise DamagedRunError(
                 folder,
                 f"{HISTORY} is shorter than when its checkpoints ({names}) were written, or another: it must begin "
