@@ -75,10 +75,13 @@ class MinibatchTraining:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``: no pattern has a gradient, and without one an update changes nothing."""
+        looked = due(state)
+        if not bool(looked.any()):
+            return looked
         w = self.weights(state.y)
         scale, first = self.scale[state.member], torch.ones_like(state.steps)
         kept = self.optimiser.update(state.y, torch.zeros_like(w), first, scale, self.flow)
-        still = due(state) & (kept == state.y).all(1)
+        still = looked & (kept == state.y).all(1)
         rows = still.nonzero()[:, 0]
         # Gradients of patterns may cancel in all, and in some minibatches.
         alone = (self.flow.on_batch(torch.tensor([i], device=w.device)) for i in range(self.flow.n_train))

@@ -37,8 +37,8 @@ def without_force(
     as much more as does. Of either sign, because a loss with a kink may have its jump on one side.
 
     Args:
-        evaluate: force (k, D') and outputs (k, P) at y (k, D) of some members (k,).
-        state: of all E members.
+        evaluate: force (M, D') and outputs (M, P) at y (M, D) of the members that it is given, (M,).
+        state: of all members.
         now: the force there, (M, D'); the velocity if omitted.
     """
     force = state.velocity if now is None else now

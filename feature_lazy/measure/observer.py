@@ -152,7 +152,7 @@ class Observer:
         return scalars, arrays
 
     def _checked(self, name: str, found: Mapping[str, Tensor], states: int) -> Mapping[str, Tensor]:
-        """The scalars of an observable, each (k,).
+        """The scalars of an observable, each (M,).
 
         Raises:
             ConfigError: another shape, complex numbers, or a name that another observable has.

@@ -81,7 +81,7 @@ class TangentDense:
         return (theta * self.state.dt[rows]).split(1)
 
     def _a(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """The way a(s), (k, P)."""
+        """The way a(s), (M, P)."""
         path, times = self.path, zip(self._seconds(rows, theta), rows.tolist(), strict=True)
         return torch.cat([path.at(row, s, path.a[row], path.velocity[row]) for s, row in times])
 
@@ -117,7 +117,7 @@ class Within:
         return outputs
 
     def push(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        """What drives a, for outputs of rows (k,) of the step."""
+        """What drives a, for outputs of rows (M,) of the step."""
         return self.system.push(outputs, self.state.member[rows])
 
     def outputs(self, y: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ TARGETS = "observe.also.custom.targets"
 class CustomObservables(Observable):
     """Your own observables by name: observe.also.custom.targets={mine: mypackage.f}.
 
-    A target is a function of a ``Moment`` of k states that returns a tensor (k,), which is the column ``mine``, or a
+    A target is a function of a ``Moment`` of M states that returns a tensor (M,), which is the column ``mine``, or a
     dictionary of them, columns ``mine/…``; or a subclass of ``Observable``, whose columns are ``mine/…`` too.
     """
 

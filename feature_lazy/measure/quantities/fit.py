@@ -11,7 +11,7 @@ from feature_lazy.measure.moment import Moment
 from feature_lazy.settings.groups import Loss, Observable
 
 Scalars = dict[str, Tensor]
-"""Observables by name, each (k,): one value for each observed state."""
+"""Observables by name, each (M,): one value for each observed state."""
 
 
 def prefixed(group: str, scalars: Mapping[str, Tensor]) -> Scalars:
@@ -20,7 +20,7 @@ def prefixed(group: str, scalars: Mapping[str, Tensor]) -> Scalars:
 
 
 def fit(predictor: Tensor, labels: Tensor, loss: Loss) -> Scalars:
-    """How well F (k, P·C) fits y (P,).
+    """How well F (M, P·C) fits y (P,).
 
     ``loss`` = α²𝓛 = mean ℓ; ``error`` = fraction with margin m ≤ 0, which for classes says that F_y is not the only
     largest; ``margin_min``, ``margin_median``, ``margin_max`` of m; ``unfit`` = number with m < 1.
@@ -37,18 +37,18 @@ def fit(predictor: Tensor, labels: Tensor, loss: Loss) -> Scalars:
 
 
 def rms(values: Tensor) -> Tensor:
-    """‖g‖ = (mean over the set, and over outputs, of g²)^½ (eq. 31): (k, P·C) → (k,)."""
+    """‖g‖ = (mean over the set, and over outputs, of g²)^½ (eq. 31): (M, P·C) → (M,)."""
     return values.square().mean(1).sqrt()
 
 
 def output_norms(f: Tensor, f0: Tensor, alpha: Tensor) -> Scalars:
-    """‖f‖, ‖f − f₀‖ and α‖f − f₀‖ (eq. 31) for f, f₀ (k, P·C) and α (k,)."""
+    """‖f‖, ‖f − f₀‖ and α‖f − f₀‖ (eq. 31) for f, f₀ (M, P·C) and α (M,)."""
     change = rms(f - f0)
     return {"f_rms": rms(f), "df_rms": change, "alpha_df_rms": alpha * change}
 
 
 def excess(predictor: Tensor, target: Tensor | None) -> Scalars:
-    """Excess risk: the mean of (F − f*)² over patterns, for F (k, P) and targets without noise f* (P,), if known."""
+    """Excess risk: the mean of (F − f*)² over patterns, for F (M, P) and targets without noise f* (P,), if known."""
     return {} if target is None else {"excess": (predictor - target[: predictor.shape[1]]).square().mean(1)}
 
 

@@ -15,7 +15,7 @@ from feature_lazy.settings.groups import Observable
 
 
 def weight_change(layout: Layout, w: Tensor, w0: Tensor) -> Scalars:
-    """‖w‖, ‖w − w₀‖/‖w₀‖ in total and, as ``W0/change`` and so on, for each layer, for w, w₀ (k, N).
+    """‖w‖, ‖w − w₀‖/‖w₀‖ in total and, as ``W0/change`` and so on, for each layer, for w, w₀ (M, N).
 
     A weight that begins at 0, such as a bias, changes in units of one that begins as N(0, 1): by ‖w‖/√(its size).
     """
