@@ -3,13 +3,14 @@
 import copy
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from feature_lazy.settings.config import Config, default_option
+from feature_lazy.settings.key import default
 from feature_lazy.settings.registry import find, presets
 from feature_lazy.settings.registry import of_kind as option_of_kind
 from feature_lazy.settings.schema import GROUPS
@@ -131,7 +132,7 @@ def _default(config: Plain, key: str) -> Any:
     found = next((f for f in fields(made) if f.name == key.split(".")[-1]), None) if made else None
     if found is None or not found.metadata.get("later"):
         return None
-    return found.default if found.default_factory is MISSING else found.default_factory()
+    return default(found)
 
 
 def largest_gap(pairs: pd.DataFrame, name: str = "F_test") -> pd.Series:

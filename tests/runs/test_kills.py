@@ -48,12 +48,10 @@ def train_and_die(config, k):
     train(config)
 
 
-@pytest.mark.parametrize("k", range(3, 14))
-def test_killed_between_the_first_files(tiny, tmp_path, k):
-    """Three manifests and histories, then three checkpoints of one moment, and the next; once more on resume."""
-    job = (*ODD, *ENSEMBLE, *DYNAMICS["tangent"])
+def assert_survives(tiny, tmp_path, job, moments):
+    """Killed before each of these files in turn and then trained, a job equals one that was not interrupted."""
     whole = uninterrupted(tiny, tmp_path, *job)
-    for moment in (k, 4):
+    for moment in moments:
         process = start(train_and_die, tiny(*job), moment)
         process.join()
         assert process.exitcode == -signal.SIGKILL
@@ -61,6 +59,12 @@ def test_killed_between_the_first_files(tiny, tmp_path, k):
     process.join()
     assert process.exitcode == 0
     assert science(tmp_path / "results") == whole
+
+
+@pytest.mark.parametrize("k", range(3, 14))
+def test_killed_between_the_first_files(tiny, tmp_path, k):
+    """Three manifests and histories, then three checkpoints of one moment, and the next; once more on resume."""
+    assert_survives(tiny, tmp_path, (*ODD, *ENSEMBLE, *DYNAMICS["tangent"]), (k, 4))
 
 
 @pytest.mark.slow

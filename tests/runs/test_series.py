@@ -1,7 +1,6 @@
 """Arrays over time: stored weights and outputs, whole whatever happens while they grow."""
 
 import random
-import signal
 
 import numpy as np
 import pytest
@@ -18,9 +17,9 @@ from feature_lazy.runs.reading import DamagedRunError, load_run
 from feature_lazy.runs.series import Series, part_name, stored_name
 from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK
-from tests.processes import kill_until_done, science, start, train
+from tests.processes import kill_until_done, science
 from tests.runs.conftest import ALONE, DESCRIPTION, HISTORY_ROWS, RUN, SUMMARY
-from tests.runs.test_kills import ODD, train_and_die, uninterrupted
+from tests.runs.test_kills import ODD, assert_survives, uninterrupted
 
 ARRAYS = ("observe.weights=all", "observe/also=[outputs]", "observe.also.outputs.every=3")
 TWO = ("seed=ensemble", "seed.members=2")
@@ -132,15 +131,7 @@ def test_killed_anywhere_and_resumed_bit_for_bit(tiny, tmp_path, dynamics):
 
 @pytest.mark.parametrize("k", [3, 6])
 def test_killed_between_the_first_files(tiny, tmp_path, k):
-    job = (*ODD, *ARRAYS, *TWO, "checkpoint_every=1e-9", *WAYS["tangent"])
-    whole = uninterrupted(tiny, tmp_path, *job)
-    process = start(train_and_die, tiny(*job), k)
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    process = start(train, tiny(*job))
-    process.join()
-    assert process.exitcode == 0
-    assert science(tmp_path / "results") == whole
+    assert_survives(tiny, tmp_path, (*ODD, *ARRAYS, *TWO, "checkpoint_every=1e-9", *WAYS["tangent"]), (k,))
 
 
 def test_stopped_by_a_budget_it_goes_on(tiny):
