@@ -69,13 +69,14 @@ def draw(system: System) -> None:
     """The picture of a system, from its small sweep."""
     import matplotlib.pyplot as plt
 
+    from feature_lazy.runs.sweep import load_sweep
     from feature_lazy.study.figures.style import STYLE
-    from feature_lazy.study.table import read
+    from feature_lazy.study.table import with_runs
 
     claim = importlib.import_module(f"feature_lazy.systems.{system.folder}.claim")
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots()
-        claim.draw(axes, read(ROOT / Sweep(system).folder))
+        claim.draw(axes, with_runs(load_sweep(ROOT / Sweep(system).folder)))
         PICTURES.mkdir(parents=True, exist_ok=True)
         figure.savefig(PICTURES / f"{system.folder}.png", dpi=120)
         plt.close(figure)

@@ -9,6 +9,8 @@ import numpy as np
 from feature_lazy.study.estimate import Estimate
 
 AGREES, DIFFERS, CANNOT_TELL = "agrees", "differs", "cannot tell"
+ABOVE_ZERO = "above 0"
+"""What a law expects that says of a number only that it is above 0."""
 HEURISTIC = 0.2
 """How far an exponent may be from one of the article's heuristics (eqs. 24, 30), relative: at L = 3 the article and its
 authors' code have 1.2 … 1.6 where 1.5 is expected, and 0.23 … 0.30 where 0.25 is."""
@@ -92,11 +94,11 @@ def judged(
 def above_zero(found: Estimate | None, lacks: str, *, name: str = "", on: str = "") -> Reading:
     """A law that says of a number only that it is above 0: told where the error bar leaves 0 out. See ``judged``."""
     if found is None or not np.isfinite(found.value):
-        return Reading("above 0", f"needs {lacks}", CANNOT_TELL, None, 0.0, name, on)
+        return Reading(ABOVE_ZERO, f"needs {lacks}", CANNOT_TELL, None, 0.0, name, on)
     verdict = CANNOT_TELL
     if found.told:
         verdict = AGREES if found.value > 0 else DIFFERS
-    return Reading("above 0", in_words(found), verdict, found, 0.0, name, on)
+    return Reading(ABOVE_ZERO, in_words(found), verdict, found, 0.0, name, on)
 
 
 def unmeasured(found: Sequence[Reading]) -> list[str]:

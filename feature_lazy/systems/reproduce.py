@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 from feature_lazy.launch.train import main
 from feature_lazy.runs.survey import RunState, survey
-from feature_lazy.study.law import declared
+from feature_lazy.study.law import KINDS, Joined, Law, declared
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import parts
 from feature_lazy.study.verdict import Reading
@@ -39,5 +42,17 @@ def judge(system: System, folder: Path) -> list[Reading]:
         StoreError: no complete run, or a damaged one.
     """
     known = {law.name: law for law in declared() if law.paper == system.paper}
-    tables = parts(folder)
-    return [row for claim in system.laws for table in tables.values() for row in readings(known[claim.law], table)]
+    return [row for claim in system.laws for row in _of_kinds(known[claim.law], folder)]
+
+
+def _of_kinds(law: Law, folder: Path) -> list[Reading]:
+    """What one law says of each kind of runs that has what it needs, or of all kinds together if it joins them."""
+    tables = parts(folder, mixed=() if isinstance(law.across, Joined) else (law.across,))
+    if law.across == KINDS or isinstance(law.across, Joined):
+        return readings(law, pd.concat(tables.values(), ignore_index=True))
+    rows = [
+        replace(row, where="; ".join(filter(None, (row.where, kind))))
+        for kind, table in tables.items()
+        for row in readings(law, table)
+    ]
+    return [row for row in rows if row.estimate is not None] or rows[:1]

@@ -23,12 +23,12 @@ class Claim:
 
     Attributes:
         law: its name.
-        expected: what is measured if it holds.
+        expected: what is measured if it holds: a number, or ``verdict.ABOVE_ZERO``.
         tolerance: how far from it still counts, relative to it.
     """
 
     law: str
-    expected: float
+    expected: float | str
     tolerance: float = 0.0
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 
+import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -12,8 +13,9 @@ from feature_lazy.runs.survey import survey
 from feature_lazy.settings import registry
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import composed
-from feature_lazy.study.law import declared
-from feature_lazy.study.verdict import Expected
+from feature_lazy.study.law import KINDS, declared
+from feature_lazy.study.verdict import ABOVE_ZERO, AGREES, Expected
+from feature_lazy.systems import reproduce
 from feature_lazy.systems.table import HERE, LAPTOP, REPLICATION, STATES, Sweep, find, systems
 from tests.conftest import ROOT
 
@@ -46,7 +48,7 @@ def test_row_says_what_the_registries_have(system):
     for claim in system.laws:
         law = laws[claim.law]
         expected = law.expected if isinstance(law.expected, Expected) else Expected(law.expected)
-        assert (expected.value, expected.slack) == (claim.expected, claim.tolerance)
+        assert (expected.value, expected.slack) == (claim.expected, claim.tolerance)  # “above 0” is a value too
         assert law.paper == system.paper
         assert law.quiet  # a sweep of something else does not hear of it
         assert set(law.needs) <= set(system.observables)
@@ -154,3 +156,25 @@ def test_reproduce_is_the_sweep_and_a_verdict(tmp_path, monkeypatch, capsys):
 def test_refusals(words, sentence, capsys):
     assert main(["reproduce", *words]) == 1
     assert sentence in capsys.readouterr().err
+
+
+def law_of(across):
+    """A law that says how many runs it was given."""
+    from feature_lazy.study.estimate import Estimate
+    from feature_lazy.study.law import Law
+
+    def count(table):
+        return Estimate(len(table), 0.5, 3) if len(table) > 1 else None
+
+    return Law("runs", "0", "", (), count, ABOVE_ZERO, outcomes=(), across=across)
+
+
+@pytest.mark.parametrize(("across", "counted"), [("", [2, 3]), (KINDS, [6])])
+def test_a_law_is_judged_on_each_kind_that_shows_it_or_on_all(across, counted, monkeypatch, tmp_path):
+    """A sweep of several kinds: those without what a law needs are silent, and rows say which kind they are of."""
+    kinds = {f"P = {n}": pd.DataFrame({"outcome": ["converged"] * n}) for n in (2, 3, 1)}
+    monkeypatch.setattr(reproduce, "parts", lambda folder, mixed: kinds)
+    rows = reproduce._of_kinds(law_of(across), tmp_path)
+    assert [row.estimate.value for row in rows] == counted
+    assert [row.where for row in rows] == (["P = 2", "P = 3"] if not across else [""])
+    assert {(row.expected, row.verdict) for row in rows} == {(ABOVE_ZERO, AGREES)}
