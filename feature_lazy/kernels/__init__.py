@@ -1,6 +1,14 @@
 """Tangent kernels: exact, as an operator, and of infinite width; what they look like, and what they predict."""
 
-from feature_lazy.kernels.description import alignment, centred, cka, class_gram, describe, relative_change
+from feature_lazy.kernels.description import (
+    alignment,
+    centred,
+    cka,
+    class_gram,
+    describe,
+    label_gradient_alignment,
+    relative_change,
+)
 from feature_lazy.kernels.disk.kernel import kernel_on_disk
 from feature_lazy.kernels.disk.tiles import TiledKernel
 from feature_lazy.kernels.empirical import empirical_kernel
@@ -38,6 +46,7 @@ __all__ = [
     "joint_kernel",
     "kernel_on_disk",
     "kernel_regression",
+    "label_gradient_alignment",
     "layer_kernels",
     "mse_prediction",
     "participation_ratio",

@@ -1,8 +1,8 @@
 """What a kernel looks like, and how like another one it is: scalars of each member, without its eigenvalues.
 
-``relative_change``, ``describe`` and ``centred_alignment`` are called during training, where a network may have
-overflowed: they give NaN or infinity for such a member and the run records it. All others refuse a kernel that is not
-finite.
+``relative_change``, ``describe``, ``label_gradient_alignment`` and ``centred_alignment`` are called during training,
+where a network may have overflowed: they give NaN or infinity for such a member and the run records it. All others
+refuse a kernel that is not finite.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,8 @@ def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
     ``norm`` = ‖Θ‖_F, ``mean`` = mean entry, ``trace``, ``alignment`` = yᵀΘy/(‖y‖²‖Θ‖_F), between −1 and 1: the
     alignment with the kernel yyᵀ that knows the labels (Cristianini et al. 2001, *On kernel-target alignment*). For C
     outputs that kernel is the same for each and none between two, YYᵀ ⊗ 1 with Y_μk = [μ is of class k] − 1/C: with two
-    outputs that share no weights it gives what one gives with y = ±1.
+    outputs that share no weights it gives what one gives with y = ±1. ``lga`` is ``label_gradient_alignment``, where
+    the labels are of two classes or more.
     """
     frobenius = torch.linalg.matrix_norm(theta)
     product, scale = _with_labels(theta, labels)
@@ -35,7 +36,43 @@ def describe(theta: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         "mean": theta.mean(dim=(1, 2)),
         "trace": theta.diagonal(dim1=1, dim2=2).sum(1),
         "alignment": product / (scale * frobenius),
+        **({} if unclassed(labels) else {"lga": label_gradient_alignment(theta, labels)}),
     }
+
+
+def unclassed(labels: Tensor) -> str:
+    """What keeps labels (P,) from telling classes apart: real numbers other than ±1, or one class; empty: nothing."""
+    if labels.is_floating_point() and not bool((labels.abs() == 1).all()):
+        return "the labels are real numbers: classes, or ±1, are needed; for real labels there is alignment"
+    return "all patterns are of one class: two are needed" if bool((labels == labels[:1]).all()) else ""
+
+
+@takes_arrays("theta", "labels")
+def label_gradient_alignment(theta: Tensor, labels: Tensor) -> Tensor:
+    """Label–gradient alignment: the correlation of a kernel's entries with ±1 for patterns of one class or of two.
+
+    ⟨K − K̄, S − S̄⟩_F/(‖K − K̄‖_F‖S − S̄‖_F) with K_μν = ∇Σ_k f_k(x_μ)·∇Σ_k f_k(x_ν), the kernel of the sum of all outputs,
+    S_μν = 1 where the classes of μ and ν are the same, else −1, and bars for the mean of all entries, one number: where
+    ``cka`` takes away the means of rows and columns (Mok et al. 2022, arXiv:2203.14577; here of all weights, there
+    without those of the classifier).
+
+    Args:
+        theta: Θ of each member, (M, P·C, P·C).
+        labels: ±1 or classes, (P,).
+
+    Returns:
+        (M,), between −1 and 1; NaN of a kernel that is not finite, or constant.
+
+    Raises:
+        ValueError: labels that are real numbers, or all of one class.
+    """
+    if why := unclassed(labels):
+        raise ValueError(f"{why}.")
+    c = theta.shape[1] // len(labels)
+    summed = theta.unflatten(2, (-1, c)).sum(-1).unflatten(1, (-1, c)).sum(2)
+    same = torch.where(labels[:, None] == labels, 1.0, -1.0).to(theta)
+    k, s = summed - summed.mean(dim=(1, 2), keepdim=True), same - same.mean()
+    return (k * s).sum(dim=(1, 2)) / (torch.linalg.matrix_norm(k) * torch.linalg.matrix_norm(s))
 
 
 def _with_labels(theta: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from feature_lazy.study.grid import Grid
 from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.regimes import crossover
 from feature_lazy.study.table import fitted
-from feature_lazy.study.verdict import Reading, above_zero
+from feature_lazy.study.verdict import ABOVE_ZERO, Reading, judged
 
 FEATURE, LAZY = "feature", "lazy"
 ERROR = "test/error"
@@ -85,7 +85,7 @@ def ahead(table: pd.DataFrame) -> list[Reading]:
         return []
     found, sign = lead(fitted(table, UNFIT)[0]), 1 if expected == LAZY else -1
     difference = found and replace(found.difference, value=sign * found.difference.value)
-    row = above_zero(difference, "runs in both regimes")
+    row = judged(ABOVE_ZERO, difference, lacks="runs in both regimes")
     expects = f"{'above' if sign > 0 else 'below'} 0: {expected} ahead"
     if found is None:
         return [replace(row, expected=expects)]

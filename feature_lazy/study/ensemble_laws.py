@@ -11,7 +11,7 @@ from feature_lazy.study.estimate import Estimate, estimate, jackknife
 from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.regimes import range_of
 from feature_lazy.study.table import ensembles
-from feature_lazy.study.verdict import Reading, above_zero, judged
+from feature_lazy.study.verdict import ABOVE_ZERO, Reading, judged
 
 
 @law("variance against h, lazy", paper=ARTICLE, where="Fig. 4a–b, eq. 17", needs=("run",))
@@ -37,11 +37,11 @@ def ensemble_gain(table: pd.DataFrame) -> Reading:
     """Whether the mean of an ensemble errs less than one network, over all cells."""
     found = ensembles(table)
     if not found:
-        return above_zero(None, "two seeds")
+        return judged(ABOVE_ZERO, None, lacks="two seeds")
     seeds, at = _seeds(found)
     gain = jackknife(lambda weights: np.mean([one.gains(weights[:, at(one)]) for one in found], axis=0), seeds)
     better = sum(one.error < one.singles.mean() for one in found)
-    row = above_zero(gain, "two seeds")
+    row = judged(ABOVE_ZERO, gain, lacks="two seeds")
     return replace(row, measured=f"{row.measured}, above 0 in {better} of {len(found)} cells")
 
 
@@ -65,7 +65,7 @@ def pattern_law(table: pd.DataFrame) -> Reading:
         for one in ensembles(part) if lazy else []:
             if one.x >= lazy[0]:
                 lines.setdefault((one.h, one.x), []).append((float(p), one))
-    return above_zero(_slope(list(lines.values())), "two P in the lazy regime", on=on)
+    return judged(ABOVE_ZERO, _slope(list(lines.values())), lacks="two P in the lazy regime", on=on)
 
 
 def _slope(lines: Sequence[Sequence[tuple[float, Ensemble]]]) -> Estimate | None:

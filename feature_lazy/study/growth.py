@@ -8,7 +8,7 @@ from feature_lazy.study.exponents import mean, width_slope
 from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.regimes import regimes, words
 from feature_lazy.study.table import H, X
-from feature_lazy.study.verdict import Reading, above_zero, judged
+from feature_lazy.study.verdict import ABOVE_ZERO, Reading, judged
 
 EARLY = (0.01, 0.2)
 """Times over t_½ between which the output grows in proportion to t."""
@@ -54,7 +54,7 @@ def _size(table: pd.DataFrame, column: str) -> Reading:
 def before_half(table: pd.DataFrame) -> Reading:
     """It has grown to √h before half of the loss is gone."""
     deep, on, lacks = _deep(table)
-    return above_zero(mean(deep, BEFORE, EVERYWHERE), lacks, on=on)
+    return judged(ABOVE_ZERO, mean(deep, BEFORE, EVERYWHERE), lacks=lacks, on=on)
 
 
 def _deep(table: pd.DataFrame) -> tuple[pd.DataFrame, str, str]:

@@ -14,7 +14,7 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.plugins import load_plugins
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from feature_lazy.study.estimate import Estimate
-    from feature_lazy.study.verdict import Expected, Reading
+    from feature_lazy.study.verdict import Bound, Expected, Reading
 
 ARTICLE = "1906.08034"
 """The paper of this package's own laws, as arXiv numbers it."""
@@ -68,7 +68,7 @@ class Law:
         where: figure or equation there.
         needs: columns that at least one run must have a value of.
         measure: from the table of runs of one kind to an estimate; None where there is none. See ``Measured``.
-        expected: what the estimate should be, or ``verdict.ABOVE_ZERO``; None if ``measure`` gives readings.
+        expected: what the estimate should be, or be above or below; None if ``measure`` gives readings.
         lacks: what a sweep needs for it, said where there is no estimate.
         outcomes: how runs must have ended to count; empty: any.
         across: ``""`` for a law of runs of one kind, a column (``L``, ``P``) for one of runs of several values of it,
@@ -82,7 +82,7 @@ class Law:
     where: str
     needs: tuple[str, ...]
     measure: "Callable[[pd.DataFrame], Measured]"
-    expected: "float | Expected | Literal['above 0'] | None" = None
+    expected: "float | Expected | Bound | None" = None
     lacks: str = "more runs"
     outcomes: tuple[str, ...] = CONVERGED
     across: str | Joined = ""
@@ -114,7 +114,7 @@ def law(
     paper: str,
     where: str = "",
     needs: Sequence[str] = (),
-    expected: "float | Expected | Literal['above 0'] | None" = None,
+    expected: "float | Expected | Bound | None" = None,
     lacks: str = "more runs",
     outcomes: Sequence[str] = CONVERGED,
     across: str | Joined = "",

@@ -10,11 +10,11 @@ from feature_lazy.study import law as registry
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.joined import joined
 from feature_lazy.study.law import ARTICLE, KINDS, Joined, Law
-from feature_lazy.study.verdict import CANNOT_TELL, Reading, above_zero, judged
+from feature_lazy.study.verdict import CANNOT_TELL, Reading, judged
 
 NEEDS = {"kernel_change": "a kernel change (observe.kernel.probe)"}
 """What a column is called where no run has it."""
-CONTRASTS = "What ought not to matter"
+CONTRASTS = "What kinds of runs differ in"
 JOINED = "Runs that differ in one key"
 
 
@@ -80,19 +80,14 @@ def _read(law: Law, table: pd.DataFrame) -> list[Reading]:
     try:
         found = law(table)
         if found is None or isinstance(found, Estimate):
-            found = _judged(law, found)
+            expected = law.expected if law.expected is not None else float("nan")
+            found = judged(expected, found, lacks=law.lacks)
         rows = [found] if isinstance(found, Reading) else list(found)
     except Exception as error:
         if not law.foreign:
             raise
         rows = [_silent(f"could not be measured: {type(error).__name__}: {error}")]
     return [_signed(law, row) for row in rows]
-
-
-def _judged(law: Law, found: Estimate | None) -> Reading:
-    if isinstance(law.expected, str):
-        return above_zero(found, law.lacks)
-    return judged(float("nan") if law.expected is None else law.expected, found, lacks=law.lacks)
 
 
 def _silent(why: str) -> Reading:

@@ -9,8 +9,6 @@ import numpy as np
 from feature_lazy.study.estimate import Estimate
 
 AGREES, DIFFERS, CANNOT_TELL = "agrees", "differs", "cannot tell"
-ABOVE_ZERO = "above 0"
-"""What a law expects that says of a number only that it is above 0."""
 HEURISTIC = 0.2
 """How far an exponent may be from one of the article's heuristics (eqs. 24, 30), relative: at L = 3 the article and its
 authors' code have 1.2 … 1.6 where 1.5 is expected, and 0.23 … 0.30 where 0.25 is."""
@@ -57,8 +55,23 @@ class Expected:
         return f"{number} ± {self.slack:.0%} ({self.why})" if self.slack else number
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A number that a law says only to lie above, or below, this one."""
+
+    value: float = 0.0
+    side: str = "above"
+
+    def __str__(self) -> str:
+        """Such as ``above 0``."""
+        return f"{self.side} {self.value:g}"
+
+
+ABOVE_ZERO = Bound()
+
+
 def judged(
-    expected: Expected | float,
+    expected: Expected | Bound | float,
     found: Estimate | None,
     *,
     name: str = "",
@@ -72,6 +85,7 @@ def judged(
     values from one end of the range to the other, so that much is added, and ``NUMERICAL``.
     One law in twenty differs by chance.
     It cannot be told without an error bar, or where one that holds it is wider than half of it (¼ if it is 0).
+    A ``Bound`` is told where the error bar leaves it out.
 
     Args:
         expected: see ``Law``.
@@ -81,7 +95,7 @@ def judged(
         bends: half of what it changes by over the range, if it is an exponent.
         lacks: what a sweep needs for it, said if nothing was measured.
     """
-    expected = expected if isinstance(expected, Expected) else Expected(expected)
+    expected = expected if isinstance(expected, Expected | Bound) else Expected(expected)
     if found is None or not np.isfinite(found.value):
         return Reading(str(expected), f"needs {lacks}", CANNOT_TELL, None, expected.value, name, on)
     extra = abs(bends.value) if bends is not None and bends.told else 0.0
@@ -89,16 +103,6 @@ def judged(
     if extra >= 5e-4:
         text += f", bends by ±{extra:.3f}"
     return Reading(str(expected), text, _verdict(expected, found, extra), found, expected.value, name, on)
-
-
-def above_zero(found: Estimate | None, lacks: str, *, name: str = "", on: str = "") -> Reading:
-    """A law that says of a number only that it is above 0: told where the error bar leaves 0 out. See ``judged``."""
-    if found is None or not np.isfinite(found.value):
-        return Reading(ABOVE_ZERO, f"needs {lacks}", CANNOT_TELL, None, 0.0, name, on)
-    verdict = CANNOT_TELL
-    if found.told:
-        verdict = AGREES if found.value > 0 else DIFFERS
-    return Reading(ABOVE_ZERO, in_words(found), verdict, found, 0.0, name, on)
 
 
 def unmeasured(found: Sequence[Reading]) -> list[str]:
@@ -121,9 +125,12 @@ def in_words(found: Estimate) -> str:
     return str(found)
 
 
-def _verdict(expected: Expected, found: Estimate, extra: float) -> str:
+def _verdict(expected: Expected | Bound, found: Estimate, extra: float) -> str:
     if not np.isfinite(found.error):
         return CANNOT_TELL
+    if isinstance(expected, Bound):
+        past = (found.value - expected.value) * (1 if expected.side == "above" else -1)
+        return CANNOT_TELL if abs(past) <= found.error else AGREES if past > 0 else DIFFERS
     allowed = found.error + extra + expected.slack * abs(expected.value) + NUMERICAL
     if abs(found.value - expected.value) > allowed:
         return DIFFERS

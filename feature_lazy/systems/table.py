@@ -23,7 +23,7 @@ class Claim:
 
     Attributes:
         law: its name.
-        expected: what is measured if it holds: a number, or ``verdict.ABOVE_ZERO``.
+        expected: what is measured if it holds: a number, or a ``verdict.Bound`` in words.
         tolerance: how far from it still counts, relative to it.
     """
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +14,7 @@ from feature_lazy.kernels import (
     cka,
     class_gram,
     describe,
+    label_gradient_alignment,
     relative_change,
 )
 from tests.arrays import close, gram, normal, rotation
@@ -45,8 +47,44 @@ def test_a_member_that_overflows_is_recorded_and_leaves_the_others_alone():
     found = {**describe(theta, LABELS), "change": relative_change(theta, THETA)}
     assert not any(value[0].isfinite() for value in found.values())
     for name, value in describe(THETA, LABELS).items():
-        assert found[name][1] == value[1]
+        assert repr(found[name][1]) == repr(value[1])  # NaN is not equal to itself
     assert found["change"][1] == 0
+
+
+# Label–gradient alignment.
+
+
+def test_label_gradient_alignment_is_the_correlation_of_entries():
+    """Against NumPy's, of classes with three outputs, whose kernel is that of their sum."""
+    classes, c = torch.tensor([0, 2, 1, 2, 0]), 3
+    theta = gram(2, 5 * c, 30)
+    same = np.where(classes[:, None] == classes, 1.0, -1.0)
+    summed = theta.numpy().reshape(2, 5, c, 5, c).sum((2, 4))
+    expected = [np.corrcoef(one.ravel(), same.ravel())[0, 1] for one in summed]
+    close(label_gradient_alignment(theta, classes), expected)
+    close(describe(theta, classes)["lga"], expected)
+
+
+def test_label_gradient_alignment_takes_one_mean_away_and_not_those_of_rows():
+    theta, y = gram(3, 12, 4), normal(12).sign()
+    close(label_gradient_alignment(3 * theta + 5, y), label_gradient_alignment(theta, y).tolist())
+    close(label_gradient_alignment(torch.outer(y, y)[None], y), [1.0])
+    assert not torch.allclose(label_gradient_alignment(theta, y), cka(theta, torch.outer(y, y)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (torch.tensor([0.3, -1.0, 1.0]).double(), "the labels are real numbers: classes, or ±1, are needed"),
+        (torch.ones(3).double(), "all patterns are of one class: two are needed"),
+        (torch.tensor([0, 0, 0]), "all patterns are of one class"),
+    ],
+)
+def test_labels_without_classes_are_refused_and_not_described(labels, sentence):
+    theta = gram(1, 3, 4)
+    with pytest.raises(ValueError, match=sentence):
+        label_gradient_alignment(theta, labels)
+    assert "lga" not in describe(theta, labels)
 
 
 # Alignment.

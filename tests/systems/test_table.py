@@ -9,12 +9,13 @@ from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.launch.commands import main
+from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.runs.survey import survey
 from feature_lazy.settings import registry
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import composed
 from feature_lazy.study.law import KINDS, declared
-from feature_lazy.study.verdict import ABOVE_ZERO, AGREES, Expected
+from feature_lazy.study.verdict import ABOVE_ZERO, AGREES, Bound, Expected
 from feature_lazy.systems import reproduce
 from feature_lazy.systems.table import HERE, LAPTOP, REPLICATION, STATES, Sweep, find, systems
 from tests.conftest import ROOT
@@ -47,8 +48,9 @@ def test_row_says_what_the_registries_have(system):
     assert set(laws) == {claim.law for claim in system.laws}
     for claim in system.laws:
         law = laws[claim.law]
-        expected = law.expected if isinstance(law.expected, Expected) else Expected(law.expected)
-        assert (expected.value, expected.slack) == (claim.expected, claim.tolerance)  # “above 0” is a value too
+        expected = law.expected if isinstance(law.expected, Expected | Bound) else Expected(law.expected)
+        said = (str(expected), 0.0) if isinstance(expected, Bound) else (expected.value, expected.slack)
+        assert (claim.expected, claim.tolerance) == said
         assert law.paper == system.paper
         assert law.quiet  # a sweep of something else does not hear of it
         assert set(law.needs) <= set(system.observables)
@@ -84,7 +86,7 @@ def test_every_size_can_be_trained(system, replication, monkeypatch, tmp_path):
         validate(config)
         # What its laws need is asked for; and the replication shares no seed and no split with the first.
         recorded = {name for one in config.observe.also.values() for name in one.quantities}
-        assert {name for name in system.observables if name != "kernel/change"} <= recorded
+        assert {name for name in system.observables if name not in QUANTITIES} <= recorded
     plain, other = (composed(jobs(Sweep(system, LAPTOP, one).overrides())) for one in (False, True))
     assert not set(plain.seed.seeds()) & set(other.seed.seeds())
     assert len(plain.seed.seeds()) >= 5
@@ -177,4 +179,4 @@ def test_a_law_is_judged_on_each_kind_that_shows_it_or_on_all(across, counted, m
     rows = reproduce._of_kinds(law_of(across), tmp_path)
     assert [row.estimate.value for row in rows] == counted
     assert [row.where for row in rows] == (["P = 2", "P = 3"] if not across else [""])
-    assert {(row.expected, row.verdict) for row in rows} == {(ABOVE_ZERO, AGREES)}
+    assert {(row.expected, row.verdict) for row in rows} == {(str(ABOVE_ZERO), AGREES)}

@@ -47,6 +47,9 @@ QUANTITIES = {
     "kernel/mean": Quantity("mean entry of the kernel", scale="linear", theme=KERNEL),
     "kernel/trace": Quantity("trace of the kernel", theme=KERNEL),
     "kernel/alignment": Quantity("alignment of the kernel with the labels", scale="linear", theme=KERNEL),
+    "kernel/lga": Quantity(
+        "label–gradient alignment of the kernel", scale="linear", where="arXiv:2203.14577", theme=KERNEL
+    ),
     "kernel/eigenvalue_*": Quantity("eigenvalue of the kernel", theme=KERNEL),
     "kernel/*/change": Quantity("kernel change of a layer, ‖Θ_l − Θ_l,0‖/‖Θ_l,0‖", theme=KERNEL),
     "kernel/*/share": Quantity("share of a layer in the kernel, tr Θ_l/tr Θ", scale="linear", theme=KERNEL),
