@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.arrays import real, reals, tensor
-from feature_lazy.core.drawn import fingerprint
 from feature_lazy.core.errors import DataError
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
 from feature_lazy.data.pca import Whitening
@@ -78,10 +78,10 @@ class Dataset:
         return self.x_train.shape[1]
 
     @property
-    def fingerprint(self) -> str:
-        """Of patterns and labels, as they are before they are cast; see ``core.drawn``."""
+    def fingerprint(self) -> Fingerprint:
+        """Of patterns and labels, as they are before they are cast."""
         valid = [part for part in (self.x_valid, self.y_valid) if part is not None]
-        return fingerprint(self.x_train, self.y_train, self.x_test, self.y_test, *valid)
+        return Fingerprint.of(self.x_train, self.y_train, self.x_test, self.y_test, *valid)
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Dataset:
         """The same data on another device, and all but the indices of classes in another dtype."""

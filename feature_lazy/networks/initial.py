@@ -9,7 +9,7 @@ from feature_lazy.core.errors import ConfigError
 
 
 def initial_weights(init: Callable[[int], Mapping[str, Tensor]], seed: int) -> Mapping[str, Tensor]:
-    """Initial weights of one member, by name; drawn twice.
+    """Initial weights of one member, by name, of a user's own network or seed: drawn twice.
 
     Raises:
         ConfigError: weights that the seed alone does not decide: a run that goes on, and runs at other α, would have

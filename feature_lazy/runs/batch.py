@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.data.build import build_data
 from feature_lazy.data.prepare import Dataset
@@ -25,7 +26,7 @@ from feature_lazy.runs.plan import asked
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.build import build_tracking
-from feature_lazy.settings.cells import Cell, alpha, cells
+from feature_lazy.settings.cells import Cell, alpha, cells, own_code
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.fitting import fitted
@@ -64,6 +65,7 @@ class Batch:
     Attributes:
         cells: what is trained.
         content: fingerprint of the data, as they were before they were cast.
+        own_weights: whether a user's own code draws the initial weights.
         seeds: how each of them begins, in the same order.
         regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
@@ -83,7 +85,8 @@ class Batch:
     seeds: list[Seed]
     architecture: Initialised
     dataset: Dataset
-    content: str
+    content: Fingerprint
+    own_weights: bool
     loss: Loss
     regulariser: Regulariser
     dynamics: Dynamics
@@ -105,7 +108,8 @@ class Batch:
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (M, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
-        drawn = [initial_weights(partial(self.seed(cell).begin, self), cell.seed) for cell in members]
+        draw = initial_weights if self.own_weights else lambda begin, seed: begin(seed)
+        drawn = [draw(partial(self.seed(cell).begin, self), cell.seed) for cell in members]
         rows = [{name: weight[None] for name, weight in weights.items()} for weights in drawn]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
 
@@ -185,6 +189,9 @@ def build(config: Config) -> Batch:
         architecture=network,
         dataset=dataset,
         content=data.fingerprint,
+        own_weights=any(
+            own_code(option) for option in (config.architecture, config.activation, config.parametrisation, config.seed)
+        ),
         loss=build_loss(config, dataset),
         regulariser=config.regulariser,
         dynamics=dynamics,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells, own_code
@@ -14,7 +15,7 @@ from feature_lazy.settings.config import Config
 log = logging.getLogger(__name__)
 
 
-def data_of(config: Config) -> str | None:
+def data_of(config: Config) -> Fingerprint | None:
     """Fingerprint of the data of now, where they are a user's own; None of those that cannot change.
 
     Raises:
@@ -36,7 +37,7 @@ def beside(configs: Sequence[Config]) -> list[Config]:
     Raises:
         FeatureLazyError: data that cannot be made, or a damaged run.
     """
-    known: dict[str, str | None] = {}
+    known: dict[str, Fingerprint | None] = {}
     found = [_beside(config, known) for config in configs]
     changed = [new for new, old in zip(found, configs, strict=True) if new is not old]
     for root in {config.output_dir for config in changed}:
@@ -57,7 +58,7 @@ def _own(config: Config) -> list[str]:
     return [*own_code(config.dataset), *own_code(config.labels)]
 
 
-def _beside(config: Config, known: dict[str, str | None]) -> Config:
+def _beside(config: Config, known: dict[str, Fingerprint | None]) -> Config:
     if config.dataset.content or not _own(config):
         return config
     store = Store(config.output_dir)
@@ -69,6 +70,6 @@ def _beside(config: Config, known: dict[str, str | None]) -> Config:
     if key not in known:
         known[key] = data_of(config)
     now = known[key]
-    return (
-        config if now is None or trained_on == {now} else replace(config, dataset=replace(config.dataset, content=now))
-    )
+    if now is None or all(map(now.agrees, trained_on)):
+        return config
+    return replace(config, dataset=replace(config.dataset, content=now.name))

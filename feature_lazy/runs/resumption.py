@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from feature_lazy.core.drawn import fingerprint
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.dynamics.choices import Training
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.state import State
@@ -16,7 +16,7 @@ NAMES = {"data": "data", "weights": "initial weights", "outputs": "outputs of it
 """Fingerprints, as a manifest and a checkpoint have them, and what they are of."""
 
 
-def inputs(data: str, weights: Tensor, f: Tensor) -> dict[str, str]:
+def inputs(data: Fingerprint, weights: Tensor, f: Tensor) -> dict[str, Fingerprint]:
     """Fingerprints of what a run is begun with.
 
     Args:
@@ -24,7 +24,8 @@ def inputs(data: str, weights: Tensor, f: Tensor) -> dict[str, str]:
         weights: initial weights, (N,).
         f: f(w₀) on the training set, (P·C,), which rounds as its dtype and its batch do.
     """
-    return {"data": data, "weights": fingerprint(weights), "outputs": fingerprint(f, grid=_apart(f))}
+    drawn = Fingerprint.of(weights, tolerance=torch.finfo(weights.dtype).eps ** 0.5)
+    return {"data": data, "weights": drawn, "outputs": Fingerprint.of(f, tolerance=_apart(f), grid=_apart(f))}
 
 
 def _apart(f: Tensor) -> float:
@@ -43,13 +44,15 @@ class DifferentError(StoreError):
         )
 
 
-def check_inputs(path: Path, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Hold the fingerprints of a checkpoint against those of now; one from before there were any has none.
+def check_inputs(path: Path, begun: Mapping[str, str], now: Mapping[str, Fingerprint]) -> None:
+    """Hold the fingerprints of a checkpoint or a manifest against those of now.
+
+    Those from before there were any have none, and later ones had names alone.
 
     Raises:
         DifferentError: one differs.
     """
-    if differing := [NAMES[name] for name in now if begun.get(name, now[name]) != now[name]]:
+    if differing := [NAMES[name] for name, one in now.items() if name in begun and not one.agrees(begun[name])]:
         raise DifferentError(path, " and ".join(differing))
 
 

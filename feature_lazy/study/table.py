@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.fingerprints import shared_names
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
@@ -137,6 +138,7 @@ def _contents(runs: pd.Series) -> pd.Series:
     data = [{k: v for k, v in run.config.get("dataset", {}).items() if k != "content"} for run in runs]
     made = [repr((one, run.config.get("labels"))) for one, run in zip(data, runs, strict=True)]
     found = pd.Series([run.inputs.get("data") for run in runs], index=runs.index, dtype=object)
+    found = found.map(shared_names(found.dropna()), na_action="ignore")
     several = found.groupby(made).transform("nunique") > 1
     return found.where(several, None)
 

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from feature_lazy.core.errors import DataError, StoreError
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.launch.boundary.readings import Readings
 from feature_lazy.launch.boundary.readings import stored as stored_runs
 from feature_lazy.launch.commands import main
@@ -22,6 +23,11 @@ from feature_lazy.settings.cells import cells
 from feature_lazy.settings.registry import find
 from feature_lazy.study.table import parts, read
 from tests.runs.test_resumption import OWN, job, own
+
+
+def name_of(run):
+    """That of its data."""
+    return Fingerprint.read(run.inputs["data"]).name
 
 
 def trained(config):
@@ -44,7 +50,7 @@ def test_others_are_trained_on_beside_and_every_reader_knows(job, own, monkeypat
     [second] = trained(job())
     assert "own_inputs.data: the data have changed since runs" in caplog.text
     assert second.run_id != first.run_id
-    assert second.config["dataset"]["content"] == second.inputs["data"] != first.inputs["data"]
+    assert second.config["dataset"]["content"] == name_of(second) != name_of(first)
     assert second.rows != first.rows
     assert {path.name: path.read_bytes() for path in first.path.iterdir()} == kept
     # Once more: nothing is trained, and nothing is forgotten.
@@ -57,7 +63,7 @@ def test_others_are_trained_on_beside_and_every_reader_knows(job, own, monkeypat
     assert "the data have changed since" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(StoreError, match=r"mixes runs with dataset\.content"):
         read(found.root)
-    assert sorted(parts(found.root)) == sorted(f"dataset.content = {run.inputs['data']}" for run in (first, second))
+    assert sorted(parts(found.root)) == sorted(f"dataset.content = {name_of(run)}" for run in (first, second))
     # Back to what they were: the old run is the one again.
     monkeypatch.setattr(own, "SWAPPED", 0)
     assert trained(job())[0].path == first.path
@@ -68,7 +74,7 @@ def test_of_an_ensemble_all_members_are_trained_on_the_same_data(job, own, monke
     monkeypatch.setattr(own, "SWAPPED", 2)
     runs = trained(job("seed=ensemble", "seed.members=2"))
     assert len({run.inputs["data"] for run in runs}) == 1
-    assert all(run.config["dataset"]["content"] == run.inputs["data"] for run in runs)
+    assert all(run.config["dataset"]["content"] == name_of(run) for run in runs)
 
 
 def test_data_that_changed_between_two_sweeps_are_not_mixed(job, own, monkeypatch):
@@ -90,19 +96,41 @@ def test_other_data_by_another_key_are_no_change(job, own, monkeypatch):
 
 def test_what_is_asked_for_by_its_fingerprint_is_what_is_trained_on(job, own, monkeypatch):
     [first] = trained(job())
-    content = f"dataset.content={first.inputs['data']}"
+    content = f"dataset.content={name_of(first)}"
     assert trained(job(content))[0].rows == first.rows
     monkeypatch.setattr(own, "SWAPPED", 1)
     with pytest.raises(DataError, match=f"{content}: the data have changed since, they are"):
         train_config(job(content, "alpha.value=3"))
 
 
+def stored_with(run, inputs):
+    """The run, with other fingerprints in its manifest, or none."""
+    manifest = {name: value for name, value in run.manifest.items() if name not in ("inputs", "sha256")}
+    manifest = {**manifest, **({"inputs": inputs} if inputs else {})}
+    text = json.dumps({**manifest, "sha256": checksum(manifest)}).encode()
+    (run.path / MANIFEST).write_bytes(text)
+    (run.path / DONE).write_text(hashlib.sha256(text).hexdigest())
+    return load_run(run.path)
+
+
+def test_runs_with_names_for_fingerprints_are_those_of_the_same_data(job, own, monkeypatch):
+    [first] = trained(job())
+    name = name_of(first)
+    first = stored_with(first, {"data": name})
+    assert trained(job())[0].path == first.path
+    [second] = trained(job("alpha.value=2"))
+    read(second.path.parent.parent)
+    also = {"cka": find("observe/also", "cka")(kind="cka", probe=8)}
+    [weights] = trained(job("alpha.value=3", "observe.weights=ends"))
+    assert "cka" in measure(stored_with(weights, {"data": name}), also).measured
+    monkeypatch.setattr(own, "SWAPPED", 1)
+    [third] = trained(job())
+    assert third.config["dataset"]["content"] == name_of(third) != name
+
+
 def test_a_run_from_before_there_were_fingerprints_is_done(job, own, monkeypatch):
     [first] = trained(job())
-    manifest = {name: value for name, value in first.manifest.items() if name != "inputs"}
-    text = json.dumps({**manifest, "sha256": checksum(manifest)}).encode()
-    (first.path / MANIFEST).write_bytes(text)
-    (first.path / DONE).write_text(hashlib.sha256(text).hexdigest())
+    stored_with(first, {})
     monkeypatch.setattr(own, "SWAPPED", 1)
     assert load_run(first.path).inputs == {}
     assert beside([job()])[0].dataset.content == ""

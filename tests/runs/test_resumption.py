@@ -11,9 +11,11 @@ import pytest
 import torch
 from safetensors.numpy import load, save
 
-from feature_lazy.core.drawn import disturbed, drawn, fingerprint
+from feature_lazy.core.drawn import disturbed, drawn
 from feature_lazy.core.errors import ConfigError, DataError
+from feature_lazy.core.fingerprints import GRID, Fingerprint
 from feature_lazy.measure.follow import follow
+from feature_lazy.runs import batch
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.resumption import DifferentError
 from feature_lazy.runs.store import checkpoint
@@ -160,18 +162,6 @@ def test_drawing_twice_leaves_the_generators_alone():
     assert drawn(lambda: {"a": nan.clone()}, ConfigError, "", "")["a"][1] == 1
 
 
-def test_fingerprint_sees_what_is_more_than_rounding():
-    x, y = normal(40, 9), torch.ones(1000, dtype=torch.float64)
-    assert all(fingerprint(x * (1 + 1e-15 * normal(40, 9, seed=k))) == fingerprint(x) for k in range(1, 20))
-    other, swapped = x.clone(), y.clone()
-    other[3, 4] += 1e-5
-    swapped[[10, 20]] = -1
-    moved = y.clone()
-    moved[[10, 21]] = -1
-    found = {fingerprint(*one) for one in ([x], [x.flatten()], [other], [x, y], [x, swapped], [x, moved], [x.flip(0)])}
-    assert len(found) == 7
-
-
 STOPPED = ("dynamics.max_steps=3",)
 
 
@@ -206,13 +196,63 @@ def test_a_resume_that_differs_is_refused_and_leaves_the_run_alone(job, own, mon
     monkeypatch.undo()
 
 
-def without_inputs(stopped):
-    """The checkpoint as it was written before there were fingerprints."""
+def with_inputs(stopped, change):
+    """The checkpoint with other fingerprints; the file."""
     [path] = checkpoint.paths(stopped.path)
     found = checkpoint.read(path)
     assert found is not None
     path.unlink()
-    written = checkpoint.write(stopped.path, replace(found.moment, inputs={}), found.arrays)
+    inputs = {name: change(text) for name, text in found.moment.inputs.items()}
+    return checkpoint.write(stopped.path, replace(found.moment, inputs=inputs), found.arrays)
+
+
+def as_elsewhere(text, by=1e-10):
+    """A fingerprint from a machine that rounds differently."""
+    one = Fingerprint.read(text)
+    tensors = [
+        (shape, tuple(n * (1 + by * (-1) ** i) for i, n in enumerate(numbers))) for shape, numbers in one.tensors
+    ]
+    return str(Fingerprint(tuple(tensors)))
+
+
+def test_a_resume_where_numbers_round_differently_is_no_other(job, own, tmp_path):
+    other = train(job(f"output_dir={tmp_path / 'other'}"))[0]
+    with_inputs(train(job(*STOPPED))[0], as_elsewhere)
+    assert train(job())[0].rows == other.rows
+    with_inputs(train(job(*STOPPED, "alpha.value=2"))[0], lambda text: as_elsewhere(text, 1e-2))
+    with pytest.raises(DifferentError, match="other data and initial weights and outputs of its network at the start"):
+        train(job("alpha.value=2"))
+
+
+def test_checkpoints_with_names_for_fingerprints_go_on_and_are_compared(job, own, monkeypatch):
+    def names(text):
+        """As all were stored before there were numbers: those of outputs on a grid of their own."""
+        one = Fingerprint.read(text)
+        grid = torch.finfo(torch.float64).eps ** 0.25 if one.tensors[0][0] == "10" else GRID
+        return Fingerprint(one.tensors, grid=grid).name
+
+    with_inputs(train(job(*STOPPED))[0], names)
+    monkeypatch.setattr(own, "SCALE", 1.1)
+    with pytest.raises(DifferentError, match="other initial weights and outputs of its network at the start"):
+        train(job())
+    monkeypatch.setattr(own, "SCALE", 1.0)
+    assert train(job())[0].summary["outcome"] == "converged"
+
+
+def test_only_what_a_user_wrote_is_drawn_twice(tiny, job, monkeypatch):
+    def twice(init, seed):
+        raise AssertionError
+
+    monkeypatch.setattr(batch, "initial_weights", twice)
+    one, other = build(tiny()), build(job())
+    one.w0(one.cells)
+    with pytest.raises(AssertionError):
+        other.w0(other.cells)
+
+
+def without_inputs(stopped):
+    """The checkpoint as it was written before there were fingerprints."""
+    written = with_inputs(stopped, str)
     data = written.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     moment = {name: value for name, value in json.loads(header["moment"]).items() if name != "inputs"}

@@ -56,7 +56,7 @@ class Readings:
             kin = _kin(run.config, run.manifest.get("identity", {})) in self._kin
             if (
                 kin
-                and self._data in (None, run.inputs.get("data", self._data))
+                and (self._data is None or "data" not in run.inputs or self._data.agrees(run.inputs["data"]))
                 and value is not None
                 and np.isfinite(value)
                 and value > 0

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import remove, remove_temporaries, write_atomically
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.runs.history import History, Row, append, settle
 from feature_lazy.runs.reading import DONE, ERROR, HISTORY, MANIFEST, OUTPUTS, SCHEMA_VERSION, checksum
 from feature_lazy.runs.series import KINDS, stored_name
@@ -51,11 +52,14 @@ class Shadow:
     def __init__(self, path: Path) -> None:
         """Take a run's directory."""
         self.path, self.root, self.history = path, path.parents[1], History()
-        self.inputs: Mapping[str, str] = {}
+        self.inputs: Mapping[str, Fingerprint] = {}
 
     def observe(self, row: Row, arrays: Mapping[str, np.ndarray] = NO_ARRAYS) -> None:
         """Add an observation, with its arrays by name."""
         self.history.add(row)
+
+    def _stored_inputs(self) -> dict[str, str]:
+        return {name: str(one) for name, one in self.inputs.items()}
 
     def checkpoint(self, stamp: str, batch: Together, arrays: Mapping[str, np.ndarray]) -> Path:
         """Keep a state, beside those that are there; the file.
@@ -69,7 +73,7 @@ class Shadow:
             StoreError: it cannot be written.
         """
         moment = checkpoint.BatchMoment(
-            stamp, tuple(batch.members), tuple(batch.alive), self.history.mark(), self.inputs
+            stamp, tuple(batch.members), tuple(batch.alive), self.history.mark(), self._stored_inputs()
         )
         with writing(self.path):
             return checkpoint.write(self.path, moment, arrays)
@@ -168,7 +172,7 @@ class OpenRun(Shadow):
             yield
 
     def _write_manifest(self, summary: Mapping[str, Any], files: Mapping[str, str], *, sync: bool) -> bytes:
-        head = {"schema": SCHEMA_VERSION, "run_id": self.path.name, "inputs": dict(self.inputs)}
+        head = {"schema": SCHEMA_VERSION, "run_id": self.path.name, "inputs": self._stored_inputs()}
         manifest = _finite({**head, **self.description, "summary": dict(summary), "files": dict(files)})
         text = json.dumps({**manifest, "sha256": checksum(manifest)}, indent=1, allow_nan=False).encode()
         write_atomically(self.path / MANIFEST, text, below=self.root, sync=sync)
