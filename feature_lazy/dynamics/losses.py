@@ -93,6 +93,7 @@ class Mse(Loss):
 
     takes = ("one", "classes", "real")
     curvature = 1.0
+    likelihood = True
 
     @property
     def stop_margin(self) -> float:
@@ -121,6 +122,7 @@ class CrossEntropy(Loss):
     takes = ("classes",)
     curvature = 0.5
     """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""
+    likelihood = True
 
     @classmethod
     def smallest(cls) -> list[str]:
@@ -143,6 +145,7 @@ class SquaredError(Loss):
 
     takes = ("real",)
     curvature = 1.0
+    likelihood = True
 
     @property
     def stop_margin(self) -> float:

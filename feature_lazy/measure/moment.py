@@ -11,6 +11,7 @@ from torch import Tensor
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.model import Model
+from feature_lazy.kernels.curvature import Curvature
 from feature_lazy.settings.groups import Loss
 
 T = TypeVar("T")
@@ -218,6 +219,20 @@ class Moment:
             return found
 
         return self._once("eigenvalues", x, compute)
+
+    def curvature(self, patterns: int, *, of: str = "train") -> Curvature:
+        """Curvature of 𝓛 on the first patterns of the training set, or of the ``test`` set (``kernels.curvature``)."""
+        setting, flow = self.setting, self.setting.flow
+        if of == "train":
+            x, y, f0 = setting.data.x_train, setting.data.y_train, flow.f0[self.member]
+        else:
+            x, y, f0 = setting.data.x_test, setting.data.y_test, self.f0_test_whole * flow.centred
+            if setting.before_test is not None:
+                f0 = f0 - setting.before_test[self.member] / self.alpha[:, None]
+        x, y = x[:patterns], y[:patterns]
+        f0 = f0[:, : len(x) * flow.n_outputs]
+        limit = setting.model.memory_limit
+        return Curvature(flow.architecture, self.weights, x, y, setting.loss, self.alpha, f0, limit)
 
     def _once(self, what: str, x: Tensor, compute: Callable[[], T]) -> T:
         """What is computed of some patterns, known by where they lie in memory: the first n are the same each time."""

@@ -279,6 +279,9 @@ class Loss(Option):
 
     curvature = math.inf
     """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""
+    likelihood = False
+    """Whether e^{−ℓ} is a distribution of labels, up to a constant, with F its natural parameters: ∂²ℓ/∂F² is then the
+    Fisher information of F."""
 
     @property
     def stop_margin(self) -> float:

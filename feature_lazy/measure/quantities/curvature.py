@@ -1,0 +1,106 @@
+"""Observable ``curvature``: eigenvalues of the Hessian and of the Gauss–Newton matrix, and how far apart they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from feature_lazy.measure.quantity import Quantity
+from feature_lazy.settings.groups import Observable
+from feature_lazy.settings.key import key
+from feature_lazy.settings.registry import option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.kernels.curvature import Curvature
+    from feature_lazy.measure.moment import Moment
+    from feature_lazy.settings.config import Config
+
+CURVATURE = "Curvature"
+"""Theme."""
+
+
+@option("observe/also", "curvature")
+class CurvatureOverTime(Observable):
+    """Curvature of 𝓛 (eq. 7, without a regulariser) on a few patterns: Hessian H, Gauss–Newton matrix G, R = H − G.
+
+    An eigenvalue λ times the learning rate in the article's units is dimensionless in every parametrisation: learning
+    rates of layers are folded into the weights. ‖Hv − λv‖ ≤ 10⁻²|λ|, by which λ itself is known to 10⁻⁴ where it lies
+    apart from others; NaN where 300 products have not found it. With ``slq=m`` the spectral density of H too, as the
+    arrays over time ``hessian/nodes`` and ``hessian/weights``, (vectors, m). Random vectors are the same for all
+    networks and times.
+    """
+
+    every: int = key(10, "at every how many observations, the first and the last always", ge=1)
+    set: str = key("train", "whose first patterns make 𝓛: training or test set", choices=("train", "test"))
+    patterns: int = key(50, "how many of them", ge=1, at_most="dataset.n_train")
+    top: int = key(1, "how many of the largest eigenvalues of H; 0: none", ge=0)
+    bottom: bool = key(False, "the smallest eigenvalue of H too, which can take ten times as long")
+    vectors: int = key(2, "random vectors for ‖R‖, for tr R, and for the spectral density", ge=1)
+    slq: int = key(0, "Lanczos steps of the spectral density of H; 0: none", ge=0)
+    fisher: str = key(
+        "none",
+        "a Fisher matrix beside G: none, model (by its own distribution of labels) or empirical (by the labels)",
+        choices=("none", "model", "empirical"),
+    )
+
+    quantities: ClassVar[Any] = {
+        "hessian/eigenvalue_*": Quantity("eigenvalue of the Hessian", theme=CURVATURE),
+        "hessian/lambda_min": Quantity("smallest eigenvalue of the Hessian", scale="linear", theme=CURVATURE),
+        "hessian/residual": Quantity("Hessian less Gauss–Newton ‖R‖/‖G‖", theme=CURVATURE),
+        "hessian/trace": Quantity("trace of the Hessian", scale="linear", theme=CURVATURE),
+        "ggn/lambda_max": Quantity("largest eigenvalue of the Gauss–Newton matrix", theme=CURVATURE),
+        "fisher/lambda_max": Quantity("largest eigenvalue of the Fisher matrix", theme=CURVATURE),
+        "empirical_fisher/lambda_max": Quantity("largest eigenvalue of the empirical Fisher matrix", theme=CURVATURE),
+    }
+
+    def problems(self, config: Config) -> Iterator[str]:
+        from feature_lazy.dynamics.flows import FrozenKernelOption
+
+        loss, path = config.loss, "observe/also=[curvature]"
+        if not loss.smooth:
+            yield f"{path}: loss={loss.kind} has a kink, and no second derivative there; use a loss without."
+        if self.fisher == "model" and not loss.likelihood:
+            from feature_lazy.kernels.curvature import no_likelihood
+
+            yield f"observe.also.curvature.fisher=model: {no_likelihood(loss.kind)}"
+        if isinstance(config.dynamics, FrozenKernelOption):
+            yield (
+                f"{path}: with dynamics={config.dynamics.kind} the network is linear in its weights, and its Hessian "
+                "is Jᵀℓ″J/P of the frozen kernel at all times; leave it out."
+            )
+
+    def at(self, moment: Moment) -> dict[str, Tensor]:
+        """See ``Observable.at``; NaN of a member that has diverged."""
+        curvature = moment.curvature(self.patterns, of=self.set)
+        finite = curvature.finite
+        found: dict[str, Tensor] = {}
+        for name, values in self._of(curvature.select(finite)).items():
+            found[name] = values.new_full((len(moment),), float("nan"))
+            found[name][finite] = values
+        return found
+
+    def _of(self, curvature: Curvature) -> dict[str, Tensor]:
+        sample, k = curvature.sampled(self.vectors), self.top
+        found = {
+            "hessian/residual": sample.residual,
+            "hessian/trace": sample.trace,
+            "ggn/lambda_max": curvature.ggn_top(1)[:, 0],
+        }
+        if k or self.bottom:
+            values = curvature.hessian_top(k, bottom=self.bottom)
+            found |= {f"hessian/eigenvalue_{i + 1}": values[:, i] for i in range(k)}
+            found |= {"hessian/lambda_min": values[:, k]} if self.bottom else {}
+        if self.fisher == "model":
+            found["fisher/lambda_max"] = curvature.fisher_top(1)[:, 0]
+        if self.fisher == "empirical":
+            found["empirical_fisher/lambda_max"] = curvature.empirical_fisher_top(1)[:, 0]
+        return found
+
+    def series(self, moment: Moment) -> dict[str, Tensor]:
+        """See ``Observable.series``: nodes and weights of the spectral density, (M, vectors, m)."""
+        if not self.slq:
+            return {}
+        density = moment.curvature(self.patterns, of=self.set).hessian_density(self.slq, self.vectors)
+        return {"hessian/nodes": density.nodes, "hessian/weights": density.weights}
