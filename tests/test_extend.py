@@ -104,6 +104,6 @@ def test_blocks_of_the_python_page_run(tmp_path, monkeypatch):
     """All but the first two, which read stored sweeps."""
     monkeypatch.chdir(tmp_path)
     _, _, *blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, {})
