@@ -41,7 +41,7 @@ def build_data(config: Config) -> Dataset:
     else:
         draw()
     data, wanted = made[0], config.dataset.content
-    if wanted and not data.fingerprint.agrees(wanted):
+    if wanted and not config.dataset.of_files and not data.fingerprint.agrees(wanted):
         raise DataError(
             f"dataset.content={wanted}: the data have changed since, they are {data.fingerprint.name} now; bring the "
             "old ones back, or leave the key out to train on those of now."

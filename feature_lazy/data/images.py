@@ -113,6 +113,11 @@ class Images(Data):
         return self.kind + classes + (f" pca{self.pca.components}" if self.pca.components else "")
 
     @property
+    def called(self) -> str:
+        """How an error calls the set."""
+        return self.kind
+
+    @property
     def shaped_by(self) -> str:
         return f"dataset.pca.components={self.pca.components}" if self.pca.components else super().shaped_by
 
@@ -144,18 +149,20 @@ class Images(Data):
         yield from found or self._count_problems(config.labels)
 
     def _own_problems(self, chosen_by: str) -> Iterator[str]:
-        source = self.source
-        if not set(self.classes) <= set(source.classes):
-            yield f"{chosen_by}: {self.kind} has the classes {source.classes[0]} … {source.classes[-1]}."
+        if not set(self.classes) <= set(self.source.classes):
+            yield f"{chosen_by}: {self.called} has the classes {self.source.said_classes}."
         if len(set(self.classes)) < len(self.classes):
             yield f"{chosen_by}: each class may be named once."
-        if self.pca.components > source.input_dim:
-            yield f"dataset.pca.components={self.pca.components}: {self.kind} has d = {source.input_dim} numbers."
+        yield from self._component_problems()
+
+    def _component_problems(self) -> Iterator[str]:
+        if self.pca.components > (d := self.source.input_dim):
+            yield f"dataset.pca.components={self.pca.components}: {self.called} has d = {d} numbers."
 
     def _count_problems(self, labels: Labels) -> Iterator[str]:
         if self.patterns_used > (n := self.room(labels)):
             yield (
-                f"{asked_for(self)}: {self.kind} has {n} patterns in balanced classes; ask for at most as many in "
+                f"{asked_for(self)}: {self.called} has {n} patterns in balanced classes; ask for at most as many in "
                 "total."
             )
 
@@ -227,7 +234,7 @@ class EmnistLetters(DownloadedImages):
         (5600,) * 26,
         GREY,
         "Cohen et al. 2017, classes 1 … 26",
-        first_class=1,
+        names=tuple(range(1, 27)),
         folder="emnist",
     )
 

@@ -16,7 +16,7 @@ from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
 from feature_lazy.data.pca import Whitening
-from feature_lazy.data.sources import load_source, sources
+from feature_lazy.data.sources import Patterns, load_source, sources
 from feature_lazy.settings.groups import Labels
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def to_sphere(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def prepare(
-    name: str,
+    name: str | Patterns,
     n_train: int,
     n_test: int,
     seed: int,
@@ -147,7 +147,7 @@ def prepare(
     labels. The mean image and the principal components are those of all images in the order that is split.
 
     Args:
-        name: a key of ``sources()``.
+        name: a key of ``sources()``; or patterns that are loaded.
         n_train: P, even; for classes a multiple of their number.
         n_test: P_test, likewise.
         seed: the data seed: one split for all members, α and widths.
@@ -164,22 +164,30 @@ def prepare(
         DataError: unknown set, files that are missing or damaged, classes that cannot be labelled, sizes that cannot
             be balanced, or more patterns asked for than the balanced set has.
     """
-    images, c = load_source(name, root, seed)
-    labels = labels or Parity()
-    names = labels.in_use(classes or sources()[name].classes)
+    found = _loaded(name, root, seed) if isinstance(name, str) else name
+    labels, images, targets = labels or Parity(), found.images, found.targets
+    # Real targets have no classes: all are of one, which the order is of.
+    c = found.classes if found.classes is not None else np.zeros(len(images), dtype=np.int64)
+    names = labels.in_use(classes or np.unique(c).tolist()) if targets is None else [0]
     order = interleave_classes(c, seed, labels.cycle(names))
     _check_sizes(labels.unit(names), n_train, n_test, n_valid)
     if n_train + n_test + n_valid > len(order):
-        raise DataError(f"{name} has {len(order)} patterns in balanced classes; {in_all(n_train, n_test, n_valid)}.")
+        kind = "in balanced classes" if targets is None else "in all"
+        raise DataError(f"{found.name} has {len(order)} patterns {kind}; {in_all(n_train, n_test, n_valid)}.")
     mean = images[order].mean(axis=0, dtype=np.float64)
     used = order[: n_train + n_test + n_valid]
-    x, shape = to_sphere(images[used], mean), sources()[name].shape
+    x, shape = to_sphere(images[used], mean), found.shape
     if components:
         x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
-    y = real(tensor(labels.values(c[used], names, None), "labels"), "labels")
-    ranks = torch.from_numpy(np.searchsorted(names, c[used]))
+    y = real(tensor(labels.values(c[used], names, None if targets is None else targets[used]), "labels"), "labels")
+    ranks = torch.from_numpy(np.searchsorted(names, c[used])) if targets is None else None
     data = Dataset.of(torch.from_numpy(x), y, n_train, n_test, n_valid, ranks)
     return replace(data, shape=shape, n_outputs=labels.n_outputs(names))
+
+
+def _loaded(name: str, root: str | None, seed: int) -> Patterns:
+    images, classes = load_source(name, root, seed)
+    return Patterns(name, images, sources()[name].shape, classes)
 
 
 def prepare_synthetic(

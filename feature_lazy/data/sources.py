@@ -23,7 +23,7 @@ class Source:
         counts: images in each class.
         shape: of one image: (channels, height, width), or (numbers,).
         origin: where the images come from, for the user.
-        first_class: classes are first_class, first_class + 1, ….
+        names: of the classes, ascending; 0, 1, … if it is empty.
         folder: key of ``data.registry.FILES``, if the set has to be downloaded.
     """
 
@@ -31,13 +31,19 @@ class Source:
     counts: tuple[int, ...]
     shape: tuple[int, ...]
     origin: str
-    first_class: int = 0
+    names: tuple[int, ...] = ()
     folder: str | None = None
 
     @property
     def classes(self) -> tuple[int, ...]:
         """Names of the classes, ascending."""
-        return tuple(range(self.first_class, self.first_class + len(self.counts)))
+        return self.names or tuple(range(len(self.counts)))
+
+    @property
+    def said_classes(self) -> str:
+        """The names of the classes, in a sentence."""
+        first, last = self.classes[0], self.classes[-1]
+        return f"{first} … {last}" if last - first == len(self.classes) - 1 else ", ".join(map(str, self.classes))
 
     @property
     def input_dim(self) -> int:
@@ -46,12 +52,32 @@ class Source:
 
     def count(self, name: int) -> int:
         """Images in a class."""
-        return self.counts[name - self.first_class]
+        return self.counts[self.classes.index(name)]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Patterns that are loaded, of classes or with real targets.
+
+    Attributes:
+        name: how an error calls them.
+        images: (N, d), numbers.
+        shape: of one pattern.
+        classes: of each, (N,) of integers; None where they have targets.
+        targets: of each, (N,) of float64.
+    """
+
+    name: str
+    images: np.ndarray
+    shape: tuple[int, ...]
+    classes: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
 
 def sources() -> dict[str, Source]:
     """Every set of images by its name in the configuration."""
-    return {name: made.source for name, made in options("dataset").items() if hasattr(made, "source")}
+    found = {name: getattr(made, "source", None) for name, made in options("dataset").items()}
+    return {name: source for name, source in found.items() if isinstance(source, Source)}
 
 
 def load_source(name: str, root: str | None = None, seed: int = 0) -> Loaded:

@@ -75,6 +75,7 @@ def sqrt_h_alpha(config: Config) -> float:
 
 def cells(config: Config) -> list[Cell]:
     """The cells of one job, in the order of their seeds."""
+    config = dataclasses.replace(config, dataset=config.dataset.settled())
     seeds = zip(config.seed.each(), config.seed.seeds(), strict=True)
     return [_cell(dataclasses.replace(config, seed=one), seed) for one, seed in seeds]
 

@@ -23,6 +23,7 @@ def fitted(config: Config, overrides: Sequence[str] = ()) -> Config:
         overrides: of the command line.
     """
     written = {text.lstrip("+~").partition("=")[0] for text in overrides}
+    config = dataclasses.replace(config, dataset=config.dataset.settled())
     config = dataclasses.replace(config, dataset=_sized(config.dataset, config.labels, written))
     return _fit(config, "", config, written)
 

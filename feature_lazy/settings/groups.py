@@ -79,6 +79,9 @@ class Data(Option):
     own_labels = False
     """Whether the patterns come with labels of their own, so that ``labels`` has no say."""
 
+    of_files = False
+    """Whether ``content`` is the SHA-256 of files, which is compared when they are read."""
+
     @property
     def patterns_used(self) -> int:
         """Patterns in all: to train on, to test on and to validate on."""
@@ -91,6 +94,10 @@ class Data(Option):
         Raises:
             DataError: data that are missing, or not what they should be.
         """
+
+    def settled(self) -> "Data":
+        """The same data, known by their content where an identity has that."""
+        return self
 
     @property
     def class_names(self) -> Sequence[int]:

@@ -26,9 +26,8 @@ SPLIT_MEANT = (
 def read_each_source_once():
     """Parsing the MNIST digits takes two seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        for made in options("dataset").values():
-            if source := getattr(made, "source", None):
-                patch.setattr(made, "source", replace(source, load=lru_cache(source.load)))
+        for name, source in sources().items():
+            patch.setattr(options("dataset")[name], "source", replace(source, load=lru_cache(source.load)))
         yield
 
 

@@ -352,6 +352,7 @@ def test_a_misspelt_stepper_is_refused():
 
 
 NEEDS_A_TARGET = {("architecture", "custom"), ("dataset", "custom"), ("tracking", "custom")}
+NEEDS_A_PATH = {("dataset", "file"), ("dataset", "folder")}
 
 
 @every_option
@@ -364,6 +365,9 @@ def test_every_option_composes_into_a_job_that_can_be_trained(configure, group, 
             validate(config)
     elif (group, option) in NEEDS_A_TARGET:
         with pytest.raises(ConfigError, match="a target of your own is needed"):
+            validate(config)
+    elif (group, option) in NEEDS_A_PATH:
+        with pytest.raises(ConfigError, match=r"dataset\.path: name your "):
             validate(config)
     else:
         validate(config)
