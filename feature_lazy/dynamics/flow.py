@@ -11,7 +11,7 @@ from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.regularisers import penalty
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.stationary import without_force
+from feature_lazy.dynamics.stationary import around_minimum, without_force
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.factors import kernel_flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
@@ -165,7 +165,7 @@ class NetworkFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(self.evaluate, state)
+        return without_force(self.evaluate, state) | around_minimum(self.evaluate, state)
 
     def on_batch(self, patterns: Tensor) -> "NetworkFlow":
         """The flow of the mean loss of some patterns (B,), the same for all members: −∇𝓛 of a minibatch."""

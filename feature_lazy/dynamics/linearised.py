@@ -7,7 +7,7 @@ from torch import Tensor
 
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.stationary import without_force
+from feature_lazy.dynamics.stationary import around_minimum, without_force
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.networks.outputs import places
@@ -86,7 +86,7 @@ class LinearisedFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(self.evaluate, state)
+        return without_force(self.evaluate, state) | around_minimum(self.evaluate, state)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return self.flow.push(outputs, member)

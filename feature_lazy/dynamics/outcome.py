@@ -30,7 +30,8 @@ _MEANING = {
     Outcome.CONVERGED: "every training pattern has a margin F·y above the stop margin (1 for the soft hinge)",
     Outcome.STATIONARY: (
         "no force is left on the weights, but for rounding, and not every pattern is fit: dead units, weights or "
-        "patterns that are zero, or equal patterns with opposite labels; with a regulariser, it and the loss balance: "
+        "patterns that are zero, or equal patterns with opposite labels; or steps go around a minimum; "
+        "with a regulariser, it and the loss balance: "
         "the gradient of 𝓛 is below regulariser.tol of the regulariser's"
     ),
     Outcome.T_END: "the time that was asked for is reached",

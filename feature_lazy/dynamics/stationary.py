@@ -1,8 +1,9 @@
 """Points without force: the loss is not at its stop, and nothing moves any more.
 
 Dead units, weights or patterns that are all zero, equal patterns with opposite labels: there the force on the weights
-is zero, or all of it is rounding, and no later moment would be another one. At a minimum that an explicit method goes
-around within its tolerance, such as that of a mean square that is not 0, the force is neither.
+is zero, or all of it is rounding, and no later moment would be another one. Around a minimum that is not at the stop,
+such as that of a mean square that is not 0, an explicit method goes in steps of its tolerance for ever: there the force
+is neither, and Newton's method finds the minimum beside.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from feature_lazy.dynamics.step import norm
 
 EVERY = 16
 """Steps between two looks at how much of a force is rounding, which cost a gradient; where it is 0 is seen at once."""
+OCTAVE = 4
+"""Looks in each doubling of the steps, later on."""
 SHARE = 0.5
 """How much of a force must be rounding. Measured: at most 5e-3 in training that goes on, with α at the precision that
 is refused; from 0.3 to 1e3 where equal patterns have opposite labels, once all others are fit."""
@@ -23,9 +26,86 @@ MOST = 1e4
 """How many rounding errors of y are tried at most, to see one of the outputs."""
 
 
+FIRST = 512
+"""Steps after which a minimum is looked for, once in each doubling: no run that goes on pays for more than that."""
+WITHIN = 0.01
+"""Of the way gone, in y and in outputs: how near a minimum is that a method goes around. Errors of steps are 2 % of the
+tolerance there, and few tolerances are above 0.1."""
+GONE = 1e-6
+"""Of the force: what is left of it at a minimum."""
+NEWTON, KRYLOV = 12, 64
+"""Newton's steps, and products with the Hessian in each, before a minimum is given up."""
+RESIDUAL = 1e-2
+"""Of the force: what a step of Newton's leaves of it by its linear equation."""
+
+
 def due(state: State) -> Tensor:
     """Which members to look at, by the number of their steps: (M,) bool."""
-    return (state.steps % EVERY == 0) & ~state.after_rejection
+    every = (_octave(state.steps) // OCTAVE).clamp(min=EVERY)
+    return (state.steps % every == 0) & ~state.after_rejection
+
+
+def _octave(steps: Tensor) -> Tensor:
+    """The power of 2 below, (M,) int64."""
+    return torch.exp2(torch.log2(steps.clamp(min=1).double()).floor()).long()
+
+
+def around_minimum(evaluate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], state: State) -> Tensor:
+    """Which members go around a minimum that is within ``WITHIN`` of their way: (M,) bool.
+
+    It is found from where they are by Newton's method with conjugate gradients (Nocedal and Wright, Numerical
+    Optimization, 7.1), each member alone, which meets a direction of negative curvature where there is no minimum.
+
+    Args:
+        evaluate: −∇ of an objective (M, D) and outputs (M, P) at y (M, D) of the members that it is given, (M,).
+        state: of all members, with the velocity −∇.
+    """
+    found = torch.zeros_like(state.after_rejection)
+    asked = (state.steps >= FIRST) & (state.steps == _octave(state.steps)) & ~state.after_rejection
+    for row in asked.nonzero()[:, 0]:
+        one = state.select(row[None])
+        found[row] = _finds(lambda y, member=one.member: evaluate(y, member), one)
+    return found
+
+
+def _finds(evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], one: State) -> bool:
+    reach_y, reach_outputs = (WITHIN * one.way[0]).tolist()
+    y, force = one.y, one.velocity
+    whole = size = float(norm(force))
+    for _ in range(NEWTON):
+        step = _newton(evaluate, y, force, reach_y)
+        if step is None or float(norm(y + step - one.y)) > reach_y:
+            return False
+        y = y + step
+        force, outputs = evaluate(y)
+        if float(norm(outputs - one.outputs)) > reach_outputs:
+            return False
+        last, size = size, float(norm(force))
+        if not size > 0 or size > last / 2:  # all of it is rounding: what a slow direction has would have been seen
+            break
+    return size <= GONE * whole
+
+
+def _newton(
+    evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], y: Tensor, force: Tensor, reach: float
+) -> Tensor | None:
+    """Where the force would be gone if it were linear, from y (1, D); None: nowhere, or farther than ``reach``."""
+    small = torch.finfo(y.dtype).eps ** 0.5 * (1 + float(norm(y)))
+    step, residual, direction = torch.zeros_like(y), force, force
+    for _ in range(KRYLOV):
+        by = small / float(norm(direction))
+        curved = (force - evaluate(y + by * direction)[0]) / by
+        square, curvature = float((residual * residual).sum()), float((direction * curved).sum())
+        if not curvature > 0:
+            return None
+        step = step + square / curvature * direction
+        if float(norm(step)) > reach:
+            return None
+        last, residual = residual, residual - square / curvature * curved
+        if float(norm(residual)) <= RESIDUAL * float(norm(force)):
+            return step
+        direction = residual + float((residual * (residual - last)).sum()) / square * direction
+    return None
 
 
 def without_force(

@@ -1,5 +1,7 @@
 """Points without force: an outcome of their own, at once, of the member that is there and in every dynamics."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,9 +13,12 @@ from feature_lazy.dynamics.losses import Hinge, Mse, SoftHinge
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.stationary import around_minimum, due
+from feature_lazy.dynamics.system import Flops
 from feature_lazy.measure.follow import follow
 from feature_lazy.networks.generic import Generic
-from tests.arrays import normal
+from tests.arrays import normal, rotation
 
 X = normal(6, 4)
 Y = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, 1.0], dtype=torch.float64)
@@ -132,3 +137,87 @@ def test_python_says_so_too():
     trajectory = follow(relu, DEAD, (X, Y), alpha=1.0, test=X)
     assert trajectory.outcome is Outcome.STATIONARY
     assert trajectory.t.tolist() == [0]
+
+
+def bowl(curvatures, at, steps=1024, way=1.0):
+    """−∇ of a quadratic with some curvatures, turned, and a state beside its extremum, at places along its axes."""
+    turned = rotation(len(curvatures))
+    hessian = turned @ torch.diag(torch.tensor(curvatures, dtype=torch.float64)) @ turned.T
+
+    def evaluate(y, member):
+        return -(y - 1) @ hessian, y[:, :2]
+
+    y = 1 + torch.tensor([at], dtype=torch.float64) @ turned.T
+    state = start(Flat(evaluate), method("rk32", 1e-2).stepper, y, torch.ones(1), 1)
+    return evaluate, replace(state, steps=state.steps + steps, way=state.way + way)
+
+
+class Flat:
+    """A system that costs nothing."""
+
+    flops = Flops()
+
+    def __init__(self, evaluate):
+        self.evaluate = evaluate
+
+
+STIFF = [1e4, 30.0, 1.0, 1e-2]
+
+
+@pytest.mark.parametrize(
+    ("curvatures", "at", "more", "found"),
+    [
+        (STIFF, [1e-3, 0, 1e-4, 0], {}, True),
+        (STIFF, [1e-4, 1e-4, 1e-4, 1e-3], {}, True),
+        (STIFF, [1e-3, 0, 0, 0.5], {}, False),  # far along a slow direction, of which the force shows 5e-4
+        (STIFF, [0.5, 0, 0, 0], {}, False),
+        ([1e4, 30.0, 1.0, -1e-2], [1e-3, 0, 0, 1e-4], {}, False),  # a saddle that it has begun to leave
+        (STIFF, [1e-3, 0, 1e-4, 0], {"steps": 1000}, False),  # not asked
+        (STIFF, [1e-3, 0, 1e-4, 0], {"steps": 256}, False),
+        (STIFF, [1e-3, 0, 1e-4, 0], {"way": 1e-3}, False),
+    ],
+)
+def test_around_a_minimum_and_not_elsewhere(curvatures, at, more, found):
+    assert around_minimum(*bowl(curvatures, at, **more)).tolist() == [found]
+
+
+def test_each_member_is_looked_at_alone():
+    evaluate, state = bowl(STIFF, [1e-3, 0, 0, 0])
+    _, far = bowl(STIFF, [1e-3, 0, 0, 0.5])
+    assert around_minimum(evaluate, State.concatenate([far, state, far])).tolist() == [False, True, False]
+
+
+def test_looks_thin_out_and_a_run_that_goes_on_pays_little():
+    steps = torch.arange(1, 4097)
+    evaluate, state = bowl(STIFF, [0, 0, 0, 0.5])
+    counted = state.select(torch.zeros(4096, dtype=torch.int64))
+    looked = steps[due(replace(counted, steps=steps))]
+    assert looked[:9].tolist() == [16, 32, 48, 64, 80, 96, 112, 128, 160]
+    assert [int(((looked > n) & (looked <= 2 * n)).sum()) for n in (256, 512, 1024, 2048)] == [4] * 4
+    asked = []
+
+    def counting(y, member):
+        asked.append(len(y))
+        return evaluate(y, member)
+
+    around_minimum(counting, state)
+    assert asked == [1]
+
+
+def test_steps_around_a_minimum_that_fits_nothing_end():
+    """A mean square that cannot be 0, and a step of Runge and Kutta's at the edge of where it is stable."""
+    x = normal(20, 2, seed=5)
+    y = (x[:, 0] + normal(20, seed=6)).sign()
+
+    def neuron(w, x):
+        return torch.tanh(x @ w["a"] / 2)
+
+    net = Generic.around(neuron, {"a": normal(2, seed=1)}, x, last_fan_in=1)
+    w0 = normal(1, 2, seed=1)
+    loss = Mse(kind="mse")
+    flow = NetworkFlow(net, x, y, loss, alpha=w0.new_ones(1), w0=w0)
+    training = DYNAMICS["rk32"].prepare(flow, w0)
+    state = start(training.system, training.method.stepper, training.y0, training.dt, 0)
+    found = finish(training.system, training.method, state, Limits(1e-10, torch.ones_like(training.dt), max_steps=600))
+    assert found.outcomes == [Outcome.STATIONARY]
+    assert int(found.state.steps) == 512
