@@ -1,18 +1,24 @@
 """What the tests share: one thread, composed configurations, and ``python train.py`` as a user calls it."""
 
+import copy
 import os
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from hypothesis import settings
 
 from feature_lazy.runs.store import Store
-from feature_lazy.settings.config import Config
-from feature_lazy.settings.schema import register, to_config
+from feature_lazy.settings.config import ALSO, Config
+from feature_lazy.settings.registry import options
+from feature_lazy.settings.schema import GROUPS, register
+from hydra_plugins.feature_lazy_plugins._composer import Composer
 
 pytest_plugins = ["tests.wheels"]  # its fixtures, for whoever asks
 ROOT = Path(__file__).parents[1]
@@ -36,10 +42,22 @@ settings.load_profile("suite")
 register()
 
 
+def composer(*overrides: str) -> Composer:
+    """What composes jobs on top of what a command line has for all of them; Hydra is asked once for each choice."""
+    return _composer(overrides, frozenset(made for group in (*GROUPS, ALSO) for made in options(group).values()))
+
+
+@lru_cache(maxsize=8)
+def _composer(overrides: tuple[str, ...], known: frozenset[type]) -> Composer:
+    """For the options that are known: those from outside come and go from test to test."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        return Composer(loader, loader.load_configuration("train", list(overrides), RunMode.MULTIRUN))
+
+
 def composed(*overrides: str) -> Config:
     """Compose a configuration in this process, as ``train.py`` does from its command line."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return to_config(compose("train", list(overrides)), overrides)
+    return copy.deepcopy(composer().typed(overrides))
 
 
 @pytest.fixture

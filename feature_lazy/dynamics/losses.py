@@ -31,8 +31,8 @@ def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
 
     leaf = outputs.detach().requires_grad_()
     with torch.enable_grad():
-        values = loss(leaf, labels)
-    return torch.autograd.grad(values, leaf, torch.full_like(values, -1 / n_train))[0]
+        total = -loss(leaf, labels).sum() / n_train  # a scalar, for the reason in networks.preactivations
+    return torch.autograd.grad(total, leaf)[0]
 
 
 @option("loss", "soft_hinge")

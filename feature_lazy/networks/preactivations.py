@@ -1,5 +1,7 @@
 """Sizes of preactivations, and how fast they move (App. D, Fig. 11)."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,11 @@ def _forward(net: Layered, params: Params, moved: Params, x: Tensor) -> tuple[di
     leaves = {name: weight.detach().requires_grad_() for name, weight in params.items()}
     z = {tap.name: tap.preactivations for tap in net.taps(leaves, x)[1]}
     u = [torch.zeros_like(one, requires_grad=True) for one in z.values()]
-    back = torch.autograd.grad(list(z.values()), list(leaves.values()), u, create_graph=True)
-    speeds = torch.autograd.grad(back, u, list(moved.values()))
+    # Sums, for vectors beside ``grad`` make PyTorch import SymPy first: half a second of a process.
+    back = torch.autograd.grad(_product(z.values(), u), list(leaves.values()), create_graph=True)
+    speeds = torch.autograd.grad(_product(back, moved.values()), u)
     return {name: one.detach() for name, one in z.items()}, dict(zip(z, speeds, strict=True))
+
+
+def _product(left: Iterable[Tensor], right: Iterable[Tensor]) -> Tensor:
+    return torch.stack([(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -37,15 +38,15 @@ class Latest:
 class Composer:
     """Composes jobs as Hydra does.
 
-    Hydra takes tenths of a second to compose a job. Jobs of a sweep mostly differ in values, such as
-    ``alpha.value=1e-3``, and not in the options of groups; those are composed once and their values set one by one,
-    with the types of the schema.
+    Hydra takes tenths of a second to compose a job. Jobs mostly differ in values, such as ``alpha.value=1e-3``, and
+    not in the options of groups; those are composed once and values set one by one, with the types of the schema.
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
         """Compose with a loader, on top of what the command line has for all jobs."""
         self.loader, self.master = loader, master
-        self._bases: dict[tuple[str, ...], DictConfig] = {}
+        self._options: dict[tuple[str, ...], DictConfig] = {}  # composed of options alone
+        self._bases: dict[tuple[str, ...], DictConfig] = {}  # with values, whichever the last job of the kind has
         self._latest: dict[tuple[str, ...], Latest] = {}
         self._jobs: dict[tuple[str, ...], Config] = {}
         self._lock = threading.Lock()
@@ -77,10 +78,7 @@ class Composer:
         latest = self._latest[key]
         # As they are written: 1, 1.0 and True are equal, and not the same to a target.
         changed = {path: value for path, value in values.items() if repr(value) != repr(latest.values[path])}
-        try:
-            _set(base, changed)
-        except OmegaConfBaseException as error:
-            raise ConfigError(f"{' '.join(overrides)}: {error}") from error
+        _set(base, changed, overrides)
         # What refers to a value changes with it: then everything is converted anew.
         touched = FIELDS if latest.linked else {path.partition(".")[0] for path in changed}
         nodes = {name: base[name] for name in touched}
@@ -95,9 +93,14 @@ class Composer:
             return self._compose(overrides)
         with self._lock:
             config = copy.deepcopy(self._base(overrides, values))
-        _set(config, values)
+        _set(config, values, overrides)
+        job = config.hydra.job
         with open_dict(config):
             config.hydra.overrides.task = list(overrides)
+            job.override_dirname = get_overrides_dirname(
+                [one for text in overrides if not (one := _override(text)).is_hydra_override()],
+                **job.config.override_dirname,
+            )
         return config
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -106,7 +109,12 @@ class Composer:
     def _base(self, overrides: Sequence[str], values: dict[str, Any]) -> DictConfig:
         key = _key(overrides, values)
         if key not in self._bases:
-            self._bases[key] = self._compose(overrides)
+            options = key[: len(key) - len(values)]
+            if options not in self._options:
+                self._options[options] = self._compose(options)
+            base = copy.deepcopy(self._options[options])
+            _set(base, values, overrides)
+            self._bases[key] = base
         return self._bases[key]
 
 
@@ -116,9 +124,15 @@ def _key(overrides: Sequence[str], values: dict[str, Any]) -> tuple[str, ...]:
 
 
 @cache
+def _override(text: str) -> Override:
+    [override] = OverridesParser.create().parse_overrides([text])
+    return override
+
+
+@cache
 def _parse(text: str) -> Override | None:
     """An override that sets a value of the schema; None if it does anything else."""
-    [override] = OverridesParser.create().parse_overrides([text])
+    override = _override(text)
     path = override.key_or_group
     group, _, rest = path.partition(".")
     sets_a_value = group in FIELDS and (bool(rest) if group in GROUPS else not rest)
@@ -142,6 +156,14 @@ def _has_dict(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(map(_has_dict, value)))
 
 
-def _set(config: DictConfig, values: dict[str, Any]) -> None:
-    for path, value in values.items():
-        OmegaConf.update(config, path, value)
+def _set(config: DictConfig, values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Set a job's values by path.
+
+    Raises:
+        ConfigError: a value that does not convert to its type, or a key that the option does not have.
+    """
+    try:
+        for path, value in values.items():
+            OmegaConf.update(config, path, value)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{' '.join(overrides)}: {error}") from error

@@ -18,7 +18,7 @@ from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings import cells as cells_module
 from feature_lazy.settings.cells import cells
-from tests.conftest import QUICK
+from tests.conftest import QUICK, TINY, composed
 
 SEEDS = ("seed=ensemble", "seed.members=7")
 
@@ -27,16 +27,22 @@ def states(root):
     return {entry.columns.get("seed"): entry.state for entry in survey(root).entries}
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Seeds 0, 1 and 6 done, and 2 stopped by a budget."""
+    root = tmp_path_factory.mktemp("trained")
+    for more in ([*SEEDS[:1], "seed.members=2"], ["seed.value=2", "dynamics.max_steps=9"], ["seed.value=6"]):
+        run(build(composed(*TINY, *QUICK, *more, f"output_dir={root}")))
+    return root
+
+
 @pytest.fixture
-def folder(tiny, tmp_path):
+def folder(trained, tiny, tmp_path):
     """Seven seeds: 0 and 1 done, 2 stopped by a budget, 3 failed, 4 interrupted, 5 queued, 6 damaged."""
-    root = tmp_path / "results"
+    root = shutil.copytree(trained, tmp_path / "results")
     config = tiny(*QUICK, *SEEDS)
     write_plan(root, [config])
     wanted = cells(config)
-    run(build(tiny(*QUICK, "seed=ensemble", "seed.members=2")))
-    run(build(tiny(*QUICK, "seed.value=2", "dynamics.max_steps=9")))
-    run(build(tiny(*QUICK, "seed.value=6")))
     store = Store(root)
     record(store, [wanted[3]], "ValueError: no luck \x1b[31m", "Traceback …")
     with store.claim([wanted[4].run_id]) as claims:

@@ -7,8 +7,6 @@ import os
 from collections import Counter
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobStatus
 
 from feature_lazy.runs.batch import build
@@ -21,7 +19,7 @@ from feature_lazy.settings.cells import cells
 from feature_lazy.settings.scales import SingleSeed
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import SweepJob
-from tests.conftest import QUICK, ROOT, TINY, composed
+from tests.conftest import QUICK, TINY, composed, composer
 from tests.work import calls, opened
 
 FEW, MANY = 40, 80
@@ -92,9 +90,7 @@ def test_a_repeated_sweep_skips_them_all(folders, train_py):
 def settled(folder):
     """What the launcher does for each job before any is trained."""
     runs = len(list((folder / "runs").iterdir()))
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        master = compose("train", [], return_hydra_config=True)
-        composer = Composer(GlobalHydra.instance().config_loader(), master)
-        sets = [[*JOB, f"output_dir={folder}", f"seed.value={seed}"] for seed in range(runs)]
-        jobs = [SweepJob(number, overrides, composer) for number, overrides in enumerate(sets)]
-        assert {job.settle().status for job in jobs} == {JobStatus.COMPLETED}
+    sets = [[*JOB, f"output_dir={folder}", f"seed.value={seed}"] for seed in range(runs)]
+    new = Composer(composer().loader, composer().master)
+    jobs = [SweepJob(number, overrides, new) for number, overrides in enumerate(sets)]
+    assert {job.settle().status for job in jobs} == {JobStatus.COMPLETED}

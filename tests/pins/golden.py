@@ -41,8 +41,7 @@ def experiments():
 
 def sweep(experiment):
     """Jobs of an experiment, runs, and a hash of the sorted ids."""
-    with ways.composing(f"experiment={experiment}") as jobs:
-        configs = jobs.of_sweep()
+    configs = ways.Jobs(f"experiment={experiment}").of_sweep()
     ids = sorted(run_id for config in configs for run_id in ways.run_ids(config))
     return {"jobs": len(configs), "runs": len(ids), "sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest()}
 

@@ -12,8 +12,8 @@ from tests.runs.wandb_files import offline_runs, settle
 
 
 def ids():
-    with tempfile.TemporaryDirectory() as folder, ways.own_code(Path(folder)), ways.composing() as jobs:
-        found = {}
+    with tempfile.TemporaryDirectory() as folder, ways.own_code(Path(folder)):
+        jobs, found = ways.Jobs(), {}
         for name, overrides in cases.IDS.items():
             [config] = jobs.of(overrides)
             ways.validate(config)

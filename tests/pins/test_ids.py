@@ -13,9 +13,9 @@ GROUPS = sorted({name.partition("=")[0] for name in IDS})
 def test_ids_and_columns_of_every_option_and_key(group, tmp_path):
     pinned = {name: one for name, one in IDS.items() if name.partition("=")[0] == group}
     found = {}
-    with ways.own_code(tmp_path), ways.composing() as jobs:
+    with ways.own_code(tmp_path):
         for name in pinned:
-            config = jobs.quickly(cases.IDS[name])
+            config = ways.Jobs().quickly(cases.IDS[name])
             ways.validate(config)
             found[name] = ways.identity(config)
     golden.check(pinned, found, exact=True)
@@ -49,7 +49,6 @@ def test_ids_of_every_experiment(part):
 
 
 def test_ids_of_the_users_command():
-    with ways.composing() as jobs:
-        found = [ways.identity(config) for config in jobs.of(cases.COMMAND)]
+    found = [ways.identity(config) for config in ways.Jobs().of(cases.COMMAND)]
     ids = {run: one["columns"][i] for one in found for i, run in enumerate(one["run_ids"])}
     golden.check(golden.read("command"), ids, exact=True)

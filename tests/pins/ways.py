@@ -3,9 +3,7 @@
 import sys
 from contextlib import contextmanager
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
@@ -18,8 +16,7 @@ from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.help import keys as documented_keys
 from feature_lazy.settings.schema import from_plain, to_config
-from hydra_plugins.feature_lazy_plugins._composer import Composer
-from tests.conftest import ROOT
+from tests.conftest import ROOT, composer
 
 DATA = ROOT / "tests" / "data" / "pins"
 
@@ -50,8 +47,10 @@ def own_code(folder):
 class Jobs:
     """The configurations of command lines, composed as the sweeper does."""
 
-    def __init__(self, master, composer):
-        self.master, self.composer = master, composer
+    def __init__(self, *overrides):
+        """Compose on top of what a command line has for all of them."""
+        self.composer = composer(*overrides)
+        self.master = self.composer.master
 
     def of(self, overrides):
         """One configuration for each combination of the values that are given."""
@@ -74,18 +73,9 @@ class Jobs:
         return self.of([*self.master.hydra.overrides.task, *(f"{key}={values}" for key, values in params.items())])
 
 
-@contextmanager
-def composing(*overrides):
-    """Compose jobs on top of what a command line has for all of them."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        master = compose("train", list(overrides), return_hydra_config=True)
-        yield Jobs(master, Composer(GlobalHydra.instance().config_loader(), master))
-
-
 def composed(overrides):
     """The configuration of one job."""
-    with composing() as jobs:
-        [config] = jobs.of(overrides)
+    [config] = Jobs().of(overrides)
     return config
 
 

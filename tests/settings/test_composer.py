@@ -67,6 +67,7 @@ def test_jobs_are_as_hydra_composes_them(loader, master):
             k: plain[k] for k in plain if k != "hydra"
         }
         assert list(composed.hydra.overrides.task) == list(plain.hydra.overrides.task)
+        assert composed.hydra.job.override_dirname == plain.hydra.job.override_dirname
 
 
 def test_jobs_that_differ_in_values_are_composed_once(loader, master, monkeypatch):
@@ -75,6 +76,7 @@ def test_jobs_that_differ_in_values_are_composed_once(loader, master, monkeypatc
     monkeypatch.setattr(loader, "load_sweep_config", lambda *a: calls.append(a) or plain(*a))
     composer = Composer(loader, master)
     found = [composer.typed((f"alpha.value={x}", f"width.h={h}")) for x in range(1, 30) for h in (2, 3)]
+    assert composer.typed(("dtype=float32",)).dtype == "float32"  # nor those that set others
     assert len(calls) == 1
     assert [(c.alpha.value, c.width.h) for c in found] == [(x, h) for x in range(1, 30) for h in (2, 3)]
     assert {type(c.alpha.value) for c in found} == {float}

@@ -6,8 +6,6 @@ import re
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from analysis.figures.registry import ARTICLE
 from benchmarks.gallery import page, sweeps_of
@@ -17,8 +15,7 @@ from feature_lazy.runs.reading import load_run
 from feature_lazy.settings.cells import cells, scientific
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import composed, sized
-from hydra_plugins.feature_lazy_plugins._composer import Composer
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, composer
 
 FOLDER = ROOT / "conf" / "experiment" / "article"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -29,14 +26,12 @@ LOCAL = {"digits", "mnist5k", "mnist1d"}
 
 def every_value(experiment):
     """Jobs of a sweep in which each value of each parameter occurs: parameters are independent of each other."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        master = compose("train", [f"experiment={experiment}"], return_hydra_config=True)
-        composer = Composer(GlobalHydra.instance().config_loader(), master)
-        assert master.hydra.mode.name == "MULTIRUN"
-        choices = [[f"{k}={v}" for v in str(values).split(",")] for k, values in master.hydra.sweeper.params.items()]
-        for row in itertools.zip_longest(*choices):
-            values = [value or choice[0] for value, choice in zip(row, choices, strict=True)]
-            yield composer.typed([f"experiment={experiment}", *values])
+    jobs = composer(f"experiment={experiment}")
+    assert jobs.master.hydra.mode.name == "MULTIRUN"
+    choices = [[f"{k}={v}" for v in str(values).split(",")] for k, values in jobs.master.hydra.sweeper.params.items()]
+    for row in itertools.zip_longest(*choices):
+        values = [value or choice[0] for value, choice in zip(row, choices, strict=True)]
+        yield jobs.typed([f"experiment={experiment}", *values])
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -52,9 +47,8 @@ def test_every_job_is_valid_at_both_sizes(name):
     assert folders[1].pop() == folders[0].pop().replace("results/article", "results/small")
     for size, jobs in (("", article), ("small/", small)):
         [asked] = {len(cells(config)) for config in jobs}
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            master = compose("train", [f"experiment=article/{size}{name}"], return_hydra_config=True)
-        values = [len(str(one).split(",")) for one in master.hydra.sweeper.params.values()]
+        params = composer(f"experiment=article/{size}{name}").master.hydra.sweeper.params
+        values = [len(str(one).split(",")) for one in params.values()]
         assert f"# Cost:     {math.prod(values) * asked} runs, " in (FOLDER / f"{size}{name}.yaml").read_text()
 
 

@@ -38,6 +38,8 @@ TRAINED = (
     *("architecture", "activation", "loss", "regulariser", "dynamics", "parametrisation", "labels", "observe"),
     *(ALSO, "dataset"),
 )
+BOTH = ("seed=ensemble", "seed.members=2")
+SECOND = ("seed.first=1", "seed.members=1")
 BUDGET, STOP = 12, 5
 """Steps of a run, and after how many it is stopped."""
 
@@ -63,7 +65,7 @@ def smallest(group, name, made, *more):
     depth += () if group == "dynamics" else QUICK  # how well the flow is followed plays no part
     probes = [f"observe.also.{name}.probe=6"] if "probe" in {f.name for f in dataclasses.fields(made)} else []
     chosen = [f"{group}=[{name}]", *probes] if group == ALSO else [f"{group}={name}"]
-    return composed(*chosen, "alpha.value=10", *SMALL, *depth, *made.smallest(), *more)
+    return composed(*chosen, "alpha.value=10", *SMALL, *depth, *BOTH, *made.smallest(), *more)
 
 
 @every("architecture", "activation", "parametrisation")
@@ -89,9 +91,8 @@ def test_together_is_alone_and_stopped_is_whole(group, name, made, tmp_path):
     def job(folder, *more):
         return smallest(group, name, made, f"output_dir={tmp_path / folder}", f"dynamics.max_steps={BUDGET}", *more)
 
-    both = ("seed=ensemble", "seed.members=2")
-    together = history(job("together", *both))
-    [(alone_id, alone)] = history(job("alone", "seed.value=1")).items()
+    together = history(job("together"))
+    [(alone_id, alone)] = history(job("alone", *SECOND)).items()
     assert alone_id == list(together)[1]
     run = together[alone_id]
     assert len(alone.history["t"]) == len(run.history["t"])
@@ -102,8 +103,8 @@ def test_together_is_alone_and_stopped_is_whole(group, name, made, tmp_path):
         )
     # What is stored is enough to train it again, under the same id.
     assert [cell.run_id for cell in cells(from_plain(run.manifest["resolved"]))] == [alone_id]
-    history(job("parts", *both, f"dynamics.max_steps={STOP}"))
-    for run_id, parts in history(job("parts", *both)).items():
+    history(job("parts", f"dynamics.max_steps={STOP}"))
+    for run_id, parts in history(job("parts")).items():
         whole = together[run_id]
         assert parts.done == whole.done
         assert parts.rows == whole.rows or repr(parts.rows) == repr(whole.rows)  # NaN is not equal to itself
