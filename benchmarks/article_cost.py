@@ -129,7 +129,7 @@ def forward_flops(config: Config) -> tuple[float, float]:
 
 
 def flops(config: Config) -> float:
-    """Of one job."""
+    """Flops of one job."""
     forward, fans = forward_flops(config)
     n_train, n_test = config.dataset.n_train, config.dataset.n_test
     training = 3 * n_train * forward * gradients(config)

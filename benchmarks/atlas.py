@@ -83,7 +83,7 @@ def draw(system: System) -> None:
 
 
 def verdict(entry: dict[str, Any] | None) -> str:
-    """Of a system: that of its laws, if all of both sweeps have the same."""
+    """Verdict on a system: that of its laws, if all laws of both sweeps have the same."""
     found = {row["verdict"] for rows in (entry or {}).values() for row in rows}
     return found.pop() if len(found) == 1 else "see there" if found else "not measured"
 

@@ -91,7 +91,7 @@ def measured(name: str) -> dict:
 
 
 def least_width(name: str) -> int:
-    """Of the article's own sweep; 0 where it asks for one width."""
+    """Least width of the article's own sweep; 0 where it asks for one width."""
     sweep = yaml.safe_load((SWEEPS.parent / f"{name}.yaml").read_text(encoding="utf-8"))["hydra"]["sweeper"]["params"]
     return min((int(h) for h in str(sweep.get("width.h", 0)).split(",")), default=0)
 

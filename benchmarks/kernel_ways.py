@@ -156,7 +156,7 @@ def inputs(case: Case) -> tuple[dict[str, Tensor], Tensor]:
 
 
 def jacobian_bytes(case: Case, method: str = "") -> float:
-    """Of all P × N numbers, or of those that a method holds at a time."""
+    """Bytes of all P × N numbers, or of those that a method holds at a time."""
     sizes = case.network().layout.sizes
     held = {"layerwise": 0, "generic": 0, "jacobian_by_weight": max(sizes)}.get(method, sum(sizes))
     return 8.0 * case.n * held

@@ -10,7 +10,7 @@ from typing import Any
 HOME = Path(__file__).resolve().parents[2]
 """The folder that holds this package: a checkout, a frozen copy of one, or ``site-packages``."""
 FROZEN = "SNAPSHOT.json"
-"""In a frozen copy: the revision that it was made of, and the installed packages that its jobs need.
+"""File of a frozen copy with the revision that was copied and the installed packages that its jobs need.
 
 Git would answer for whatever checkout the copy happens to lie in.
 """

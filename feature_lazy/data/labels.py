@@ -1,4 +1,4 @@
-"""From classes to labels y, and the order of classes that keeps every even number of patterns balanced.
+"""Labels y of classes, and the order of classes that keeps every even number of patterns balanced.
 
 Patterns of the classes follow each other in a *cycle*, which is repeated. Where the labels of a cycle alternate, any
 even number of patterns from the start, and any even number after it, has as many of each label.

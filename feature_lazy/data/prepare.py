@@ -79,7 +79,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Of patterns and labels, as they are before they are cast."""
+        """Fingerprint of patterns and labels as they are before they are cast."""
         valid = [part for part in (self.x_valid, self.y_valid) if part is not None]
         return Fingerprint.of(self.x_train, self.y_train, self.x_test, self.y_test, *valid)
 
@@ -278,7 +278,7 @@ def draw(law: Distribution, seed: int, cycle: Sequence[int], n: int) -> Drawn:
     while any(map(len, free.values())):
         if drawn > PATIENCE * (n + BLOCK):
             raise DataError(
-                f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few are of it."
+                f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few belong to it."
             )
         block = reals(law.patterns(rng, BLOCK), f"patterns of dataset={law.kind}").numpy()
         drawn += BLOCK

@@ -14,7 +14,7 @@ from feature_lazy.data.prepare import Dataset
 log = logging.getLogger(__name__)
 
 FAR = 10.0
-"""Of |x|²/d from 1, in both directions: times and √h·α are those of the article within about this factor."""
+"""Factor by which |x|²/d may differ from 1; times and √h·α are those of the article within about the same."""
 CONTRADICTIONS, MISSING, SEEN = "contradictions", "missing", "seen"
 """What data may be declared to have: equal patterns with different labels, classes that the training or the test set
 lacks, and test patterns that are training patterns."""

@@ -51,7 +51,7 @@ def member_chunk(architecture: Network, w: Tensor, n: int) -> int:
 
 
 def _flops(net: Network, n: int) -> Flops:
-    """For a network on n patterns; without known layers every product costs a gradient, and Θ the Jacobian."""
+    """Cost of a network on n patterns; without known layers every product costs a gradient, and Θ the Jacobian."""
     gradients = n * (2 * net.forward_flops + net.signal_flops)
     passes = Flops(gradients, n * net.forward_flops)
     if not isinstance(net, Layered):

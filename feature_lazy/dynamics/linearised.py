@@ -128,7 +128,7 @@ class FrozenTangent:
     """See ``Tangent``; the same everywhere but for its outputs."""
 
     def __init__(self, system: LinearisedFlow, outputs: Tensor, member: Tensor) -> None:
-        """At a state of some members (M,) with outputs (M, P)."""
+        """The state of some members (M,), with outputs (M, P)."""
         self.system, self.outputs, self.member = system, outputs, member
 
     def kernel(self) -> Tensor:

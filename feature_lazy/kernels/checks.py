@@ -1,4 +1,4 @@
-"""What is refused of a kernel, in one place: as it is made, and by every function of it."""
+"""Refusals of kernels, in one place: where a kernel is made, and in every function that takes one."""
 
 import inspect
 from collections.abc import Callable

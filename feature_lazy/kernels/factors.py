@@ -68,7 +68,7 @@ class Factors:
 
     @classmethod
     def of(cls, tap: Tap, signals: Tensor, memory_limit: float, n_outputs: int) -> "Factors":
-        """From a tap and ∂f_c/∂z, in the shape of z, (M, P·C, …)."""
+        """Factors of a tap and of ∂f_c/∂z in the shape of z, (M, P·C, …)."""
         flat = signals.flatten(3) if signals.dim() > 3 else signals[..., None]
         return cls(tap.inputs.detach(), flat, tap.scale, tap.window, memory_limit, n_outputs)
 

@@ -112,7 +112,7 @@ def _since(entry: Entry) -> str:
 
 
 def _reasons(found: Survey) -> list[RenderableType]:
-    """For each state with a story, how many runs have which, and where one of them is."""
+    """How many runs have which story, for each state that has any, and where one such run is."""
     parts: list[RenderableType] = []
     for state in (*WRONG, RunState.INTERRUPTED, RunState.STOPPED, RunState.QUEUED, RunState.DONE):
         stories = Counter(entry.note for entry in found.having(state) if entry.note)

@@ -45,7 +45,7 @@ class Given:
     def of(
         cls, network: AnyNetwork, weights: Mapping[str, Any] | None, train: tuple[Any, Any], loss: Loss | str | None
     ) -> "Given":
-        """From tensors, arrays or lists; see ``follow``.
+        """The same from tensors, arrays or lists; see ``follow``.
 
         Raises:
             ConfigError: a network that cannot be trained, or labels that are not for it or for the loss.

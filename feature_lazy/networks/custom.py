@@ -39,7 +39,7 @@ class Custom(Generic):
 
     @classmethod
     def made_by(cls, factory: Callable[[], Any], x: Tensor, *, last_fan_in: int = 1) -> "Custom":
-        """From a factory and patterns x (P, …), whose dtype and device the network gets.
+        """The network of a factory, with the dtype and the device of patterns x (P, …).
 
         Args:
             factory: returns a module, whose initial weights PyTorch's random numbers decide, or a pair of pure

@@ -25,7 +25,7 @@ Apply = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 ALONE = 2
 """Patterns whose outputs alone are held against those in a batch."""
 SHIFT = 1e-3
-"""Of a weight without a derivative, to see whether it has a part in the outputs; hard choices rarely change by it."""
+"""Change of a weight without derivative, to see whether outputs depend on the weight; hard choices rarely show it."""
 
 
 def of_module(module: nn.Module, like: Tensor | None = None) -> tuple[Apply, dict[str, Tensor]]:

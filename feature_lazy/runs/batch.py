@@ -1,4 +1,4 @@
-"""From the typed configuration to the objects that run. Below this module nobody sees a configuration."""
+"""The objects that run, made from the typed configuration. Below this module nobody sees a configuration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Observation:
         n_test: test patterns used over time.
         default: what is observed in every run.
         also: what was chosen beside it, by name.
-        asked: what of it a stored run may lack.
+        asked: those of ``also`` that a stored run may lack.
     """
 
     times: ObservationTimes

@@ -68,7 +68,7 @@ class Mark:
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> "Mark":
-        """From plain values, as a checkpoint has it."""
+        """The mark that a checkpoint has as plain values."""
         arrays = {kind: Reach(**reach) for kind, reach in values.get("arrays", {}).items()}
         return Mark(**{**values, "arrays": arrays})
 

@@ -24,7 +24,7 @@ from feature_lazy.settings.groups import Observable
 FOLDER = "measured"
 SCHEMA = 1
 END = "end"
-"""In place of the number of an observation: arrays that are measured once."""
+"""Word that stands for the number of an observation in names of arrays that are measured once."""
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 """Names that are files."""
 Arrays = Mapping[str, np.ndarray]

@@ -124,7 +124,7 @@ def _config(run: Run, also: Mapping[str, Observable]) -> Config:
     """The configuration that the run was trained with, with these observables, untracked.
 
     Raises:
-        ConfigError: this source makes another run of it.
+        ConfigError: with this source the run would have another id.
     """
     plain = run.manifest.get("resolved")
     config = from_plain(plain) if plain else None

@@ -44,7 +44,7 @@ class RunState(StrEnum):
     UNREADABLE = "unreadable"
 
 
-"""Of a run that is ``UNREADABLE`` now nothing is known, and nothing is done to it."""
+"""A run that is ``UNREADABLE`` now is not known, and is left alone."""
 
 
 WRONG = (RunState.FAILED, RunState.DAMAGED, RunState.UNREADABLE)

@@ -131,7 +131,7 @@ class Data(Option):
 
 @dataclass
 class Labels(Option):
-    """From classes to y: ±1 for one output, where a rule says nothing else.
+    """Rule from classes to y: ±1 for one output, where it says nothing else.
 
     Patterns of the classes follow each other in a *cycle*, which is repeated. Where the labels of a cycle alternate,
     every even number of patterns has as many of each label.
@@ -282,7 +282,7 @@ class Loss(Option):
     smooth = True
     """Whether the gradient has no jumps."""
     takes = ("one",)
-    """For which labels it is: ``one`` output with y = ±1, ``classes`` with an output each, ``real`` numbers."""
+    """Labels that the loss takes: ``one`` output with y = ±1, ``classes`` with an output each, ``real`` numbers."""
 
     curvature = math.inf
     """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""

@@ -29,7 +29,7 @@ Example
   python train.py alpha.value=0.1 width.h=100 seed=ensemble seed.members=5
 
   python train.py --cfg job          the whole configuration with its defaults
-  python train.py --info defaults    where each part of it comes from
+  python train.py --info defaults    where each of its parts comes from
   options=[mypackage.mine]           options of your own, also for --help
 """
 

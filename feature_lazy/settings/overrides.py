@@ -157,7 +157,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
 
 
 def _check_interval(override: Override, overrides: Sequence[Override]) -> None:
-    """Refuse an interval, of which only other sweepers can draw values.
+    """Refuse an interval, from which only other sweepers can draw values.
 
     Raises:
         ConfigError: no sweeper is chosen.

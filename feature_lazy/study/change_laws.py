@@ -129,9 +129,9 @@ def _deep(table: pd.DataFrame, ranges: Regimes) -> Between | None:
     return low, np.inf
 
 
-@law("kernel change = 1", paper=ARTICLE, where="Fig. 5a; √hα of it", needs=KERNEL)
+@law("kernel change = 1", paper=ARTICLE, where="Fig. 5a; √hα there", needs=KERNEL)
 def boundary(table: pd.DataFrame) -> Iterator[Reading]:
-    """At one √h·α for every h: each width's against the mean over widths."""
+    """√h·α at which the kernel change is 1, the same for every h: each width's against the mean over widths."""
     found = crossings(table, "kernel_change", 1.0)
     for h, place in found.items():
         moved = shift(table, "kernel_change", 1.0, h) if len(found) > 1 else Estimate(0.0, np.nan)

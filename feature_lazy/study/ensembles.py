@@ -38,7 +38,7 @@ class Ensemble:
 
     @classmethod
     def of(cls, h: int, x: float, runs: Sequence[Run]) -> "Ensemble | None":
-        """From stored outputs; those with infinities or NaN are left out. None if fewer than two are left."""
+        """The ensemble of runs whose stored outputs are finite; None if those are fewer than two."""
         finite = [run for run in runs if np.isfinite(run.outputs["F_test"]).all()]
         if len(finite) < 2:
             return None

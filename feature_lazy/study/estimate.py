@@ -13,7 +13,7 @@ MANY = 8
 RESAMPLES = 1000
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""From weights of seeds, (B, n), to one value for each row, (B,); NaN where a row has none."""
+"""Function of weights of seeds, (B, n), with one value for each row, (B,); NaN where a row has none."""
 
 
 @dataclass(frozen=True)

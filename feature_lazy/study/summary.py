@@ -21,5 +21,5 @@ def summarise(folder: Path) -> list[Path]:
     show(table)
     written = draw(table, folder / "figures")
     say(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")
-    say(f"All of it in one HTML file: feature-lazy report {shlex.quote(str(folder))}")
+    say(f"Everything in one HTML file: feature-lazy report {shlex.quote(str(folder))}")
     return written

@@ -135,6 +135,14 @@ def test_all_patterns_and_not_one_more(name):
         prepare(name, n - 20, 22, seed=0)
 
 
+def test_what_a_package_carries_is_read_once_and_never_written_to():
+    load = sources()["digits"].load
+    images, classes = load(None, 0)
+    assert load("elsewhere", 1)[0] is images
+    assert not images.flags.writeable
+    assert not classes.flags.writeable
+
+
 def test_unknown_set_is_refused():
     with pytest.raises(DataError, match="no data set 'imagenet'; choose one of digits, mnist5k"):
         prepare("imagenet", 20, 20, seed=0)
@@ -148,6 +156,7 @@ def test_damaged_source_is_refused(monkeypatch, damage):
     elif damage == "lost pixel":
         images = images[:, 1:]
     else:
+        images = images.copy()
         images[5, 5] = np.nan
     damaged = replace(sources()["digits"], load=lambda *_: (images, classes))
     monkeypatch.setattr(Digits, "source", damaged)

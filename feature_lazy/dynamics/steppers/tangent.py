@@ -103,7 +103,7 @@ class Within:
 
     @staticmethod
     def of(system: TangentSystem, state: State) -> "Within":
-        """With or without a penalty."""
+        """The system at a state, with its penalty if it has one."""
         penalty, y = system.penalty, state.y
         if penalty is None or penalty.rate is None:
             return Within(system, state)

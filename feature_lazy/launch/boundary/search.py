@@ -11,7 +11,7 @@ from feature_lazy.settings.cells import cells
 from feature_lazy.settings.config import Config
 
 At = Callable[[float], Config]
-"""From alpha.value to the configuration of a job."""
+"""Function of alpha.value with the configuration of a job."""
 
 
 class Search:

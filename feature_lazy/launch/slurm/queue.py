@@ -22,7 +22,7 @@ OVER = {
 
 
 NEVER = ("TimeLimit", "NodeLimit", "BadConstraints", "WallDuration", "PartitionDown", "PartitionInactive")
-"""In reasons of jobs that will not start as they are."""
+"""Words in the reasons of jobs that will not start as they are."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class JobState:
         return "held" in self.reason.lower() or any(word in self.reason for word in NEVER)
 
     def __str__(self) -> str:
-        """For a person."""
+        """State and reason, as a person reads them."""
         return f"{self.name or 'over, and SLURM does not know how'}{f' ({self.reason})' if self.reason else ''}"
 
 

@@ -19,7 +19,7 @@ class Standing:
     state: JobState
 
     def __str__(self) -> str:
-        """For a person."""
+        """Job, state and node, as a person reads them."""
         where = f" on {self.state.node}" if self.state.live and self.state.node else ""
         return f"job {self.assignment.job} {self.state}{where}"
 

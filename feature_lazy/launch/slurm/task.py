@@ -104,7 +104,7 @@ class Task:
             if late or isinstance(error, StoppedError):
                 self._give_way(late)
             raise
-        # All is stored. A signal now, or while Python takes itself down, would only make a failure of it.
+        # All is stored. A signal now, or while Python takes itself down, would only make a success a failure.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         return [run_id for part in parts for run_id in part.run_ids]
 

@@ -70,4 +70,4 @@ QUANTITIES = {
     "kernels": Quantity("kernels", scale="linear", theme=SPEED),
     "gradient_equivalents": Quantity("cost in gradients", theme=SPEED),
 }
-"""In the order in which a page shows them."""
+"""Quantities of a run, in the order in which a page shows them."""

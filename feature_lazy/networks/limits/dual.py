@@ -1,4 +1,4 @@
-"""Gaussian expectations of an activation: all that a layer of infinite width keeps of it.
+"""Gaussian expectations of an activation: all that a layer of infinite width knows about φ.
 
 For centred Gaussian u, v of variances q₁, q₂ and correlation ρ a layer needs E φ(u)φ(v) and E φ′(u)φ′(v). An activation
 may bring them in closed form (``Scaled.dual``). For any other they are Mehler's series, with g = φ and g = φ′:

@@ -23,7 +23,7 @@ class EnsembleCell(Cell):
 
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> "EnsembleCell":
-        """From its members, which differ in their seeds only."""
+        """The ensemble of cells that differ in their seeds only."""
         first = cells[0]
         columns = {name: value for name, value in first.columns.items() if name != "seed"}
         columns |= {"members": len(cells), "seeds": [cell.seed for cell in cells]}

@@ -60,7 +60,7 @@ class Parcel:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What tells it from what had been sent of it before."""
+        """What tells the present state from the one that was sent last."""
         return {run.run_id: [len(run.rows), *map(run.summary.get, ("outcome", "t", "steps"))] for run in self.runs}
 
     def show(self, tracker: Tracker) -> None:

@@ -67,7 +67,7 @@ class Place:
     artifacts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """For a person who is asked whether to send something there."""
+        """What a person is asked before something is sent there."""
         files = f", with {', '.join(self.artifacts)} of each run" if self.artifacts else ""
         return f"project {self.project!r} of {repr(self.entity) if self.entity else 'your default entity'}{files}"
 

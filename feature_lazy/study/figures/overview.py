@@ -192,7 +192,7 @@ NEEDS = {
     "test_error": "test/error",
     "loss_curves": "t_half",
 }
-"""Columns without a value of which a figure would be empty."""
+"""Column that a figure draws: without a value there the figure would be empty."""
 
 
 def draw(table: pd.DataFrame, folder: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def _means(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
-    """For each √h·α at one width: the test error over that of the best, paired over seeds."""
+    """Test error over that of the best √h·α, for each √h·α at one width, paired over seeds."""
     means = part.groupby(X)["test/error"].mean().dropna() if len(part) else pd.Series(dtype=float)
     if not len(means):
         return {}
@@ -81,7 +81,7 @@ def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
 
 
 def bests(group: Group) -> dict[float, Lead]:
-    """For each width that trained in both regimes, the best of each and which is better."""
+    """The best of each regime and which is better, for each width that trained in both."""
     found = {h: lead(part) for h, part in group.table.groupby(H)} if len(group.table) else {}
     return {h: one for h, one in found.items() if one is not None}
 

@@ -20,7 +20,7 @@ Rows = Sequence[dict[str, Any]]
 def verdicts(
     rows: Rows, best: Mapping[float, Lead], boundary: Mapping[int, Estimate], laws: Sequence[Reading]
 ) -> list[tuple[str, str, str]]:
-    """For the feature regime, the boundary, the lazy regime and the test error: a kind, a title and a sentence."""
+    """Kind, title and sentence for the feature regime, the boundary, the lazy regime and the test error."""
     if all(row["kernel"] is None for row in rows):
         return []
     return [
