@@ -160,7 +160,6 @@ class OnDisk(Images):
         if self.patterns_used > found.n:
             yield f"{asked_for(self)}: {self.path} has {found.n} patterns; ask for at most as many in total."
 
-
     def build(self, labels: Labels) -> Dataset:
         from feature_lazy.data.prepare import prepare
         from feature_lazy.data.sense import MISSING, check_sense
