@@ -127,7 +127,7 @@ def _config(run: Run, also: Mapping[str, Observable]) -> Config:
         ConfigError: with this source the run would have another id.
     """
     plain = run.manifest.get("resolved")
-    config = from_plain(plain) if plain else None
+    config = from_plain(plain, trusted=True) if plain else None
     if config is None or cells(config)[0].run_id != run.run_id:
         raise ConfigError(
             f"{run.path}: this source makes another run of that configuration (feature-lazy status says why), so that "

@@ -135,13 +135,20 @@ def refuse_key(line: str, key: str, where: str, allowed: Sequence[str] | dict[st
     raise ConfigError(f"{line}: there is no key {key!r} in {where}.{hint}{keys}")
 
 
-def from_plain(plain: Mapping[str, Any]) -> Config:
+def from_plain(plain: Mapping[str, Any], *, trusted: bool = False) -> Config:
     """The typed configuration from the plain values of a plan or a manifest; keys that they lack have their defaults.
 
+    Args:
+        plain: the values.
+        trusted: whether modules that they name may be imported: who trains or measures says so.
+
     Raises:
-        ConfigError: a key, an option or a value that this version does not have.
+        ConfigError: a key, an option or a value that this version does not have, or modules that may not be imported.
     """
-    registry.discover(plain.get("options") or ())
+    modules = plain.get("options") or ()
+    if modules and not trusted:
+        raise ConfigError(f"The stored configuration names modules, options={modules!r}: they are not imported here.")
+    registry.discover(modules)
     values: dict[str, Any] = {}
     for f in dataclasses.fields(Config):
         if f.name not in plain:

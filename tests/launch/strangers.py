@@ -32,6 +32,7 @@ HEAVY = {
     "laws": ["laws", "DIR"],
     "figures": ["figures", "DIR"],
     "report": ["report", "DIR"],
+    "dashboard": ["dashboard", "p", "--results", "DIR", "--dry-run", "OUT.json"],
 }
 """They compute, and draw."""
 COMMANDS = {**LIGHT, **HEAVY}

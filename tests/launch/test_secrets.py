@@ -1,4 +1,4 @@
-"""A canary in the environment, which a user's network tells in an error: it is in no file, pickle, log or terminal."""
+"""Canaries in the environment, which a user's network tells in an error: in no file, pickle, log or terminal."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from feature_lazy.launch.slurm.task import Task
 from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK, ROOT, TINY
-from tests.core.test_redaction import CANARY, KEY, remains
+from tests.core.test_redaction import CANARY, KEY, NAMES, remains
 
 NET = """
 import base64, json, os
@@ -23,13 +23,16 @@ class Net(nn.Module):
         self.inner = nn.Linear(10, 1)
 
     def forward(self, x):
-        secret, key = os.environ["GH_PAT"], os.environ["DEPLOY_PRIVATE_KEY"]
+        key = os.environ["DEPLOY_PRIVATE_KEY"]
         print("a user's own words")
+        told = [key, json.dumps({"auth": key})]
+        for name in NAMES:
+            secret = os.environ[name]
+            told += [secret, repr(secret), json.dumps(secret), quote(secret), quote_plus(secret),
+                     base64.b64encode(secret.encode()).decode()]
         try:
             json.loads(secret)
         except ValueError as error:
-            told = (secret, repr(secret), json.dumps(secret), quote(secret), quote_plus(secret), key,
-                    json.dumps({"auth": key}), base64.b64encode(secret.encode()).decode())
             raise LookupError(f"login failed: {told} " + "\\n".join(told)) from error
 """
 JOB = (*TINY, *QUICK, "architecture=custom", "architecture.target=leaky_network.Net")
@@ -38,8 +41,9 @@ JOB = (*TINY, *QUICK, "architecture=custom", "architecture.target=leaky_network.
 @pytest.fixture
 def leaky(tmp_path, monkeypatch):
     (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "leaky_network.py").write_text(NET)
-    monkeypatch.setenv("GH_PAT", CANARY)
+    (tmp_path / "own" / "leaky_network.py").write_text(f"NAMES = {NAMES}\n{NET}")
+    for name in NAMES:
+        monkeypatch.setenv(name, CANARY + name.lower())
     monkeypatch.setenv("DEPLOY_PRIVATE_KEY", KEY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))
     monkeypatch.syspath_prepend(tmp_path / "own")
@@ -85,4 +89,4 @@ def test_no_log_or_pickle_of_submitit_has_one(leaky, configure, tmp_path):
     assert "login failed" in str(job.exception())
     assert {path.suffix for path in (tmp_path / "slurm").iterdir()} >= {".err", ".pkl"}
     assert told(tmp_path / "slurm") == told(tmp_path / "results") == []
-    assert os.environ["GH_PAT"] == CANARY
+    assert CANARY in os.environ["GH_PAT"]

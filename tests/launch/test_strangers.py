@@ -120,6 +120,27 @@ def test_nothing_is_removed_through_a_link(whole, tmp_path, name):
     assert files_of(tmp_path / "theirs") == before
 
 
+def test_no_command_imports_what_a_folder_names(whole, tmp_path, monkeypatch):
+    """Modules of options, and targets: in every manifest, of what is computed, too, and in the plan."""
+    (tmp_path / "theirs.py").write_text("raise BaseException('imported')\ndef made(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    root = fresh(whole, tmp_path / "results")
+    [file] = (root / "plans").iterdir()
+    plan = json.loads(file.read_text())
+    names = {"options": ["theirs"]}
+    theirs = {"architecture": {"kind": "custom", "target": "theirs.made"}, "tracking": {"kind": "custom"} | names}
+    plan["jobs"][0]["config"] |= names
+    file.write_text(signed(plan))
+    for number, run in enumerate(sorted(path.name for path in (root / "runs").iterdir())):
+        stored = json.loads((root / "runs" / run / MANIFEST).read_text())
+        config = plan["jobs"][0]["config"] | (theirs if number % 2 else {})
+        sign(root, run, stored | {"config": stored["config"] | names, "resolved": config})
+    with pytest.raises(BaseException, match="imported"):
+        call(["retry", "DIR", "--here", "--n-jobs", "1", "--state", "queued"], root, tmp_path / "out")
+    for words in (*LIGHT.values(), HEAVY["figures"], HEAVY["dashboard"]):
+        call(words, root, tmp_path / "out")
+
+
 def test_every_command_has_its_place_in_the_documentation():
     table = (ROOT / "docs" / "security.md").read_text()
     assert [name for name in modules() if f"`{name}" not in table] == []

@@ -28,9 +28,9 @@ from tests.processes import PROCESSES, science, start, train
 DEPOSED = 3
 """Exit code of a process whose run was taken over while it was stopped."""
 JOBS = (
-    ("seed=ensemble", "seed.members=3", "dynamics.eps_gradient=3e-4"),
-    ("dynamics.stepper=tangent", "seed=ensemble", "seed.members=2"),
-    ("dynamics=sgd", "dynamics.max_steps=300"),
+    (*QUICK, "seed=ensemble", "seed.members=3", "dynamics.eps_gradient=3e-4"),
+    (*QUICK, "dynamics.stepper=tangent", "seed=ensemble", "seed.members=2"),
+    ("alpha.value=10", "dynamics=sgd", "dynamics.updates=300"),
 )
 ACTIONS = {"kill": 4, "term": 3, "stop": 4, "wait": 3}
 """What happens to a process, and how often."""
@@ -70,7 +70,7 @@ def soak(folder: Path, seed: int, *, events: int = 10**9, seconds: float = float
     turn = 0
     while sum(happened[name] for name in ACTIONS) < events and time.monotonic() < end:
         here = folder / str(turn)
-        job = (*TINY, *QUICK, *JOBS[turn % len(JOBS)], f"dataset.seed={turn}")
+        job = (*TINY, *JOBS[turn % len(JOBS)], f"dataset.seed={turn}")
         process = start(train, composed(*job, f"output_dir={here / 'whole'}"))
         process.join()
         assert process.exitcode == 0, job

@@ -113,6 +113,17 @@ def test_unreadable_owner_is_watched_too(tmp_path, content):
     assert try_claim(folder, patience=0.2)[0].number == 2
 
 
+def test_owner_whose_run_another_has_finished_is_told_so(tmp_path):
+    """The folder is there and has no owner: it is not gone."""
+    lease, _ = try_claim(tmp_path / "run")
+    Lease(held_by(tmp_path / "run", ELSEWHERE, lease.number + 1), lease.number + 1).release(done=True)
+    with pytest.raises(StoreError, match="has been taken over by another process"):
+        lease.check()
+    (tmp_path / "run").rmdir()
+    with pytest.raises(StoreError, match="is gone"):
+        lease.check()
+
+
 def test_owner_that_was_taken_over_writes_nothing_more(tmp_path):
     lease, _ = try_claim(tmp_path / "run")
     lease.check()

@@ -114,7 +114,7 @@ def test_an_option_from_outside_is_in_history_summary_table_and_manifest(own_opt
     quantity = Quantity("sharpness λ", unit="1/t", where="here", theme="Mine")
     assert run.manifest["quantities"] == {"sharpness": quantity.plain()}
     assert run.quantities["sharpness"] == quantity
-    assert from_plain(run.manifest["resolved"]) == config
+    assert from_plain(run.manifest["resolved"], trusted=True) == config
     assert "factor=1.0" in help_text(["observe/also=sharpness"])
 
 

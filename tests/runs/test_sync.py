@@ -7,6 +7,7 @@ from contextlib import redirect_stderr
 
 import pytest
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.launch.commands import main
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.plan import write_plan
@@ -182,3 +183,21 @@ def test_mean_of_an_ensemble_is_sent_when_it_has_its_members(tiny, tmp_path, ser
     assert first["train/loss"] == pytest.approx(sum(one.rows[0]["train/loss"] for one in members) / 3, rel=1e-14)
     assert shown.config["seeds"]["value"] == [0, 1, 2]
     assert shown.summary["outcome"] == "converged"
+
+
+def test_settings_of_the_current_folder_send_nothing(tiny, tmp_path, server, monkeypatch, capsys):  # noqa: F811
+    """A stranger's folder that is worked in has what W&B reads by itself: a server that gets runs and key."""
+    run(build(tiny(*QUICK)))
+    check = pytest.importorskip("feature_lazy.study.dashboard.account").check
+    monkeypatch.delenv("WANDB_BASE_URL")
+    monkeypatch.chdir(tmp_path / "results")
+    for folder in ("wandb", ".wandb"):
+        settings = tmp_path / "results" / folder / "settings"
+        settings.parent.mkdir()
+        settings.write_text(f"[default]\nbase_url = {server.url}\n")
+        assert main(["sync", ".", "--all", "--project", "p", "--entity", "e"]) == 1
+        assert f"{settings} would say to W&B where runs are sent" in capsys.readouterr().err
+        with pytest.raises(ConfigError, match="would say to W&B"):
+            check("p", None, None)
+        settings.unlink()
+    assert not server.requests

@@ -62,7 +62,7 @@ def test_an_option_from_outside_trains_stops_resumes_and_is_known_again(own, kin
     assert expected.done
     history = expected.path / "history.jsonl"
     # The stored configuration says where the option is from, and is enough to train it again.
-    again = from_plain(expected.manifest["resolved"])
+    again = from_plain(expected.manifest["resolved"], trusted=True)
     assert again == whole
     assert cells(again)[0].run_id == run_id
     # Stopped and resumed: bit for bit the same.
@@ -156,7 +156,7 @@ def test_a_folder_with_an_option_that_is_gone_is_readable_and_says_which(own, mo
     assert run.columns["loss"] == "own_loss"
     assert len(run.history["t"]) > 1
     with pytest.raises(ConfigError, match="own_options"):
-        from_plain(run.manifest["resolved"])
+        from_plain(run.manifest["resolved"], trusted=True)
     with pytest.raises(ConfigError, match=r"has loss=own_loss, which this version does not know.*soft_hinge"):
         from_plain({**run.manifest["resolved"], "options": []})
 

@@ -1,5 +1,6 @@
 """Train what failed or was interrupted, with the configuration that it was asked for with.
 
+It imports the modules that the configurations name: use it on folders that are yours; --dry-run imports nothing.
 Runs that were trained on SLURM are submitted again with the same launcher settings, unless --here; others are trained
 here and now. With --state queued,failed,interrupted,stopped it trains whatever is missing and is not in the queue.
 """
@@ -54,12 +55,13 @@ def call(options: argparse.Namespace) -> int:
         for entry in unknown:
             say(f"{found.root / 'runs' / entry.run_id} {UNTOLD}, and is left alone", error=True)
     before = {} if options.here else submissions.assignments(submissions.read(found.root)[0])
-    ours = group([entry for entry in chosen if entry.run_id not in before], found.root)
-    say(f"{counted(len(chosen), 'run')}, {len(chosen) - sum(len(part.run_ids) for part in ours)} of them on SLURM")
+    here = [entry for entry in chosen if entry.run_id not in before]
+    say(f"{counted(len(chosen), 'run')}, {len(chosen) - len(here)} of them on SLURM")
     if options.dry_run or not chosen:
         for entry in chosen:
             say(f"{entry.run_id} {entry.state} {entry.note}")
         return 0
+    ours = group(here, found.root)  # it imports what the configurations name, which a dry run must not
     failed = 0
     for submission, run_ids in _by_submission(
         {e.run_id: before[e.run_id].submission for e in chosen if e.run_id in before}
@@ -88,7 +90,7 @@ def group(entries: Iterable[Entry], root: Path) -> "list[Job]":
         else:
             raise ConfigError(f"{root / 'runs' / entry.run_id} {UNTOLD}; repeat the command that began it.")
         found.setdefault(key, (config, []))[1].append(entry.run_id)
-    parts = [Job(replace(from_plain(c), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
+    parts = [Job(replace(from_plain(c, trusted=True), output_dir=str(root)), tuple(ids)) for c, ids in found.values()]
     for part in parts:
         if gone := set(part.run_ids) - {cell.run_id for cell in part.cells}:
             raise ConfigError(

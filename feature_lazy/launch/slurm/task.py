@@ -161,7 +161,7 @@ class Task:
 
         parts = []
         for plain, run_ids in zip(self.configs, self.run_ids, strict=True):
-            config = from_plain(plain)
+            config = from_plain(plain, trusted=True)
             if unknown := set(run_ids) - {cell.run_id for cell in cells(config)}:
                 raise ConfigError(
                     f"{', '.join(sorted(unknown))} is not what this source makes of its configuration; it has changed "

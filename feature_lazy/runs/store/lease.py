@@ -159,9 +159,10 @@ class Lease:
             StoreError: it has: this process was stopped, or cut off from its files, for longer than ``STALE``.
             OSError: it cannot be found out now.
         """
-        if highest(self.folder) is None:
+        number = highest(self.folder)
+        if number is None and not self.folder.is_dir():  # one without owners may be a run that another has finished
             raise GoneError(self.folder)
-        if not self.holds():
+        if number != self.number:
             raise StoreError(
                 f"The run {self.folder} has been taken over by another process, which took this one for dead; "
                 "nothing more is written here. Was this process suspended, or its file system away?"

@@ -16,7 +16,7 @@ from feature_lazy.runs.tracking.ensemble import EnsembleCell, MeanTracker
 from feature_lazy.runs.tracking.interface import Tracker
 from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.runs.tracking.replay import cell_of, replay
-from feature_lazy.runs.tracking.wandb import Place, Wandb, offline_folders
+from feature_lazy.runs.tracking.wandb import Place, Wandb, offline_folders, refuse_settings_here
 from feature_lazy.settings.cells import Cell
 
 _TEXT = TEXT | NOTHING
@@ -133,9 +133,14 @@ class Sender:
     """Sends parcels, each once, and remembers it in ``root/wandb/synced``; safe to call from several threads."""
 
     def __init__(self, root: Path) -> None:
-        """Look where the server is; W&B is imported here."""
+        """Look where the server is; W&B is imported here.
+
+        Raises:
+            ConfigError: see ``refuse_settings_here``.
+        """
         import wandb
 
+        refuse_settings_here()
         self.root = root
         self.server = wandb.setup(wandb.Settings(silent=True)).settings.base_url
 

@@ -7,12 +7,14 @@ its folder by one that begins with the observations of the store. Online, the se
 
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.files import make_folder, remove_folder
 from feature_lazy.runs.history import Row
 from feature_lazy.runs.tracking.artifacts import files, upload
@@ -227,6 +229,20 @@ def group_key(cell: Cell) -> str:
 def offline_folders(root: Path, run_id: str) -> list[Path]:
     """What W&B has written of a run offline."""
     return [path for path in sorted((root / "wandb").glob(f"offline-run-*-{run_id}")) if not path.is_symlink()]
+
+
+def refuse_settings_here() -> None:
+    """Refuse to send by settings of the current folder, which W&B reads by itself: a server and proxies among them.
+
+    Raises:
+        ConfigError: there are some: a results folder that came from elsewhere has ``wandb/``, too.
+    """
+    for path in (Path.cwd() / folder / "settings" for folder in ("wandb", ".wandb")):
+        if os.path.lexists(path):
+            raise ConfigError(
+                f"{path} would say to W&B where runs are sent, and your key with them. Call the command in another "
+                "folder; what of the file is yours, say by WANDB_BASE_URL or in ~/.config/wandb/settings."
+            )
 
 
 def _settings(wandb: Any) -> Any:

@@ -8,6 +8,7 @@ from wandb_workspaces.reports.v2 import PanelGrid, Report
 from wandb_workspaces.workspaces import Workspace
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.runs.tracking.wandb import refuse_settings_here
 
 TIMEOUT = 20
 """Seconds to wait for an answer; the library's own calls wait for 19 each."""
@@ -29,8 +30,10 @@ def check(project: str, entity: str | None, sweep: str | None) -> str:
         The entity that has the project.
 
     Raises:
+        ConfigError: settings in the current folder.
         DashboardError: not logged in, no answer, or no such project or runs for this account.
     """
+    refuse_settings_here()
     with _explained("the login"):
         wandb.setup(wandb.Settings(silent=True))
         # Else Api would ask for a key, and wait.
