@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from feature_lazy.data.prepare import Dataset
     from feature_lazy.settings.config import Config
 
+QUADRATIC_MEDIAN = 0.22746821155978644
+"""Of x²/2 for x ~ N(0, 1): half the median of χ² with one degree of freedom."""
+
 
 @dataclass
 class Distribution(Data):
@@ -134,6 +137,19 @@ class TeacherStudent(NoisyTargets, Gaussian):
         variance = (2 / np.pi * np.arcsin(overlaps / np.outer(scale, scale))).mean()
         target = erf(x @ w.T / np.sqrt(2)).mean(1) / np.sqrt(variance)
         return (target > 0).astype(np.int64), target
+
+
+@option("dataset", "quadratic")
+class Quadratic(NoisyTargets, Gaussian):
+    """x ~ N(0, I) with f*(x) = (β·x/√d)²/2, |β|² = d, along the first axis: x₁²/2, whose variance is ½.
+
+    What Kumar et al. (arXiv:2310.06110) see grok: kernels of nearly linear networks cannot fit it from fewer than
+    d(d + 1)/2 patterns, and from fewer than d no network finds β. The class is whether f* is above its median.
+    """
+
+    def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        target = np.square(x[:, 0]) / 2
+        return (target > QUADRATIC_MEDIAN).astype(np.int64), target
 
 
 @option("dataset", "stripe")

@@ -113,6 +113,8 @@ def scaled(option: Activation) -> Scaled:
         if option.critical is None:
             raise ConfigError(f"activation.scale=critical: activation={option.kind} has no critical point; use unit.")
         return Scaled(option.shape, math.sqrt(option.critical.weights), option.dual)
+    if option.scale == "none":
+        return Scaled(option.shape, 1.0, option.dual)
     if option.moment is not None:
         return Scaled(option.shape, option.moment**-0.5, option.dual)
     return Scaled.normalised(option.shape, option.dual)
@@ -170,6 +172,25 @@ class Linear(Activation):
 
     def shape(self, z: Tensor) -> Tensor:
         return z
+
+
+@option("activation", "perturbed")
+class Perturbed(Activation):
+    """a·(z + εz²/2), a² = 1/(1 + 3ε²/4): what is nearly linear (arXiv:2310.06110, with scale=none)."""
+
+    eps: float = key(0.25, "ε", ge=0)
+
+    @property
+    def moment(self) -> float:
+        return 1 + 3 * self.eps**2 / 4
+
+    def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+        """E uv + (ε²/4) E u²v², and 1 + ε² E uv, with E u²v² = q₁q₂ + 2(E uv)² (Isserlis); see ``Dual``."""
+        covariance = rho * (q1 * q2).sqrt()
+        return covariance + self.eps**2 / 4 * (q1 * q2 + 2 * covariance**2), 1 + self.eps**2 * covariance
+
+    def shape(self, z: Tensor) -> Tensor:
+        return z + self.eps / 2 * z**2
 
 
 @option("activation", "leaky_relu")

@@ -34,6 +34,13 @@ class FullyConnectedOption(Architecture):
     authors_output_bias: bool = key(False, "the output's bias as in the authors' code, √h·b")
     bias_std: float = key(0.0, "standard deviation with which biases Bˡ begin; 0 in App. J", ge=0, later=True)
 
+    readout: str = key(
+        "gaussian",
+        "weights of the output; ones: all 1, and they stay: a committee of the last hidden units",
+        choices=("gaussian", "ones"),
+        later=True,
+    )
+
     check_widths = (64, 128, 256, 512, 1024)
 
     @property
@@ -46,7 +53,8 @@ class FullyConnectedOption(Architecture):
 
     @property
     def infinite(self) -> bool:
-        return not (self.bias and self.authors_output_bias)  # whose part of the kernel is h·b²
+        # The part of the authors' bias in the kernel is h·b²; that of an output that stays is missing from Θ∞.
+        return not (self.bias and self.authors_output_bias) and self.readout == "gaussian"
 
     @property
     def bias_variance(self) -> float:
@@ -55,6 +63,13 @@ class FullyConnectedOption(Architecture):
     def problems(self, config: Config) -> Iterator[str]:
         if self.bias_std and not self.bias:
             yield f"architecture.bias_std={self.bias_std}: there are no biases; set architecture.bias."
+        if self.readout == "ones" and config.labels.several:
+            yield (
+                f"architecture.readout=ones: with labels={config.labels.kind} all outputs would be the same; use "
+                "labels with one output."
+            )
+        if self.readout == "ones" and config.seed.kind == "from_run" and getattr(config.seed, "head", "keep") != "keep":
+            yield "architecture.readout=ones: the output's weights stay, so there is no other head; use seed.head=keep."
 
     def build(self, config: Config, data: Dataset) -> FullyConnected:
         return FullyConnected(
@@ -63,6 +78,7 @@ class FullyConnectedOption(Architecture):
             bias=self.bias,
             authors_output_bias=self.authors_output_bias,
             bias_std=self.bias_std,
+            readout=self.readout,
             **shared(config, data),
         )
 
@@ -83,6 +99,7 @@ class FullyConnected(GaussianNetwork):
         parametrisation: how weights are scaled with h.
         n_outputs: C.
         bias_std: standard deviation of Bˡ at initialisation, 0 in App. J.
+        readout: ``gaussian``, or ``ones``: W^L begins as 1, times its standard deviation, and is not trained.
     """
 
     input_dim: int
@@ -93,6 +110,7 @@ class FullyConnected(GaussianNetwork):
     parametrisation: Exponents = NTK
     n_outputs: int = 1
     bias_std: float = 0.0
+    readout: str = "gaussian"
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
 
@@ -109,7 +127,8 @@ class FullyConnected(GaussianNetwork):
                 shapes[f"B{layer}"] = (fan_out, 1)
                 if layer < last:
                     roles[f"B{layer}"] = Role.INPUT
-        object.__setattr__(self, "layout", Layout(shapes))
+        fixed = frozenset({f"W{last}"} if self.readout == "ones" else ())
+        object.__setattr__(self, "layout", Layout(shapes, fixed))
         object.__setattr__(self, "roles", roles)
 
     @property
@@ -130,14 +149,25 @@ class FullyConnected(GaussianNetwork):
         """See ``HasLimit``.
 
         Raises:
-            NumericalError: the output's bias is that of the authors, whose part of the kernel is h·b².
+            NumericalError: the output's bias is that of the authors, whose part of the kernel is h·b², or its weights
+                stay.
         """
         from feature_lazy.networks.limits.infinite import infinite_kernels
 
+        if self.readout == "ones":
+            raise NumericalError("readout=ones: Θ∞ of a network whose output layer stays is not known here.")
         if self.bias and self.authors_output_bias:
             raise NumericalError("the authors' bias of the output makes the kernel grow with h: it has no limit.")
         bias = {"bias": self.bias, "bias_std": self.bias_std}
         return infinite_kernels(self.activation, len(self.widths), x1, x2, **bias)
+
+    def init(self, seed: int) -> dict[str, Tensor]:
+        found = super().init(seed)
+        if self.readout == "ones":
+            last = f"W{len(self.widths)}"
+            std = self.parametrisation.std(self.roles[last], self.last_fan_in)
+            found[last] = found[last].new_full(found[last].shape, std)
+        return found
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·C), and the dense layers that led to it.

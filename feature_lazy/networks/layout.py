@@ -127,9 +127,11 @@ def partly(network: N, names: Sequence[str], key: str = "dynamics.train") -> N:
     known = [*layout.shapes, LAST]
     if not names:
         raise ConfigError(f"{written}: nothing would be trained; name weights, {_few(known)}, or all.")
+    if fixed := [name for name in names if name in layout.fixed or (name == LAST and {*layout.last} <= layout.fixed)]:
+        raise ConfigError(f"{written}: {fixed[0]} stays, as architecture.readout=ones says; it is not trained.")
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"{written}: the network has no weight {unknown[0]!r}; it has {_few(known)}, or all alone.")
-    trained = {name for one in names for name in (layout.last if one == LAST else [one])}
+    trained = {name for one in names for name in (layout.last if one == LAST else [one])} - layout.fixed
     made = copy.copy(network)
     # Networks are frozen dataclasses, whose layout follows from their shape.
     object.__setattr__(made, "layout", Layout(layout.shapes, frozenset(layout.shapes) - trained))

@@ -244,11 +244,14 @@ class Parametrisation(Option):
 
 @dataclass
 class Activation(Option):
-    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or that depth is critical."""
+    """φ(z) = a·φ₀(z), with a such that E φ(z)² = 1 for z ~ N(0, 1) (eq. 10), or that depth is critical; or 1."""
 
     _: KW_ONLY
     scale: str = key(
-        "unit", "a of φ = a·φ₀; unit: E φ² = 1; critical: of arXiv:2106.10165", choices=("unit", "critical"), later=True
+        "unit",
+        "a of φ = a·φ₀; unit: E φ² = 1; critical: of arXiv:2106.10165; none: 1",
+        choices=("unit", "critical", "none"),
+        later=True,
     )
 
     smooth = True

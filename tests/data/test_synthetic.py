@@ -14,7 +14,7 @@ from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import OneVsRest, Parity, Regression
 from feature_lazy.data.mnist1d import generate
 from feature_lazy.data.prepare import draw, prepare, prepare_synthetic
-from feature_lazy.data.synthetic import SparseParity, Spheres, Stripe, TeacherStudent
+from feature_lazy.data.synthetic import Quadratic, SparseParity, Spheres, Stripe, TeacherStudent
 from tests.data.test_datasets import SPLIT_MEANT
 
 STRIPE = [-0.3, 1.18549]
@@ -23,6 +23,7 @@ LAWS = {
     "stripe": Stripe(dim=5, interfaces=STRIPE),
     "parity": SparseParity(dim=12, order=3),
     "spheres": Spheres(dim=7, shells=4),
+    "quadratic": Quadratic(dim=6),
 }
 every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 
@@ -56,9 +57,10 @@ def test_classes_follow_from_the_patterns(law):
         "Stripe": lambda: (x[:, 0] > -0.3) & (x[:, 0] < 1.18549),
         "SparseParity": lambda: x[:, 0] * x[:, 1] * x[:, 2] > 0,
         "Spheres": lambda: classes,
+        "Quadratic": lambda: abs(x[:, 0]) > 0.6744897501960817,  # the upper quartile of N(0, 1)
     }[type(law).__name__]()
     assert np.array_equal(classes, expected)
-    if targets is not None:
+    if isinstance(law, TeacherStudent):
         assert np.array_equal(targets > 0, classes)
 
 
@@ -76,6 +78,16 @@ def test_target_of_the_teacher_has_variance_one():
     x, _, target = draw(law, 0, (0, 1), 100)
     ratio = target / teacher(law, x, seed=0)
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-10)
+
+
+def test_quadratic_target_has_variance_one_half_and_its_class_is_a_half():
+    data = prepare_synthetic(Quadratic(dim=3), 20_000, 2, 5, labels=Regression())
+    assert torch.equal(data.y_train, data.x_train[:, 0] ** 2 / 2)
+    # Of 10⁴ patterns of each class; x₁⁴ has a standard deviation of 10: 5 σ.
+    assert float(data.y_train.mean()) == pytest.approx(0.5, abs=5 * 0.71 / 20_000**0.5)
+    assert float(data.y_train.var()) == pytest.approx(0.5, abs=5 * 2.6 / 20_000**0.5)
+    drawn = Quadratic(dim=3).label(np.random.default_rng(0).standard_normal((40_000, 3)), 0)[0]
+    assert drawn.mean() == pytest.approx(0.5, abs=5 * 0.5 / 40_000**0.5)
 
 
 def test_stripe_encloses_half_of_the_patterns():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.flows import GradientFlowOption
 from feature_lazy.dynamics.losses import Mse, SoftHinge
@@ -14,6 +14,8 @@ from feature_lazy.measure.follow import follow
 from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.layout import Layout, partly
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.overrides import composed
 from tests.arrays import normal
 from tests.dynamics.test_flow import ALL, ALPHA, NETWORK, W0, P, X, Y, elsewhere
 from tests.kernels.test_first_order import UNKNOWN
@@ -159,3 +161,45 @@ def test_own_module_by_the_names_of_its_parameters():
         how = GradientFlowOption(stepper="rk32", train=names)
         end = follow(module, None, (X, Y), alpha=3.0, dynamics=how, t_end=0.5).weights(-1)
         assert {name for name, value in before.items() if not torch.equal(value, end[name])} == expected
+
+
+COMMITTEE = FullyConnected(4, [6], scaled(Softplus(5.0)), readout="ones")
+
+
+def test_a_readout_of_ones_stays_and_is_no_part_of_the_kernel():
+    """f = Σ φ(z)/√h, with the kernel of W0 alone; other weights are those of the network with a drawn readout."""
+    weights, plain = COMMITTEE.init(3), FullyConnected(4, [6], scaled(Softplus(5.0)))
+    assert torch.equal(weights["W1"], torch.ones(1, 6).double())
+    assert torch.equal(weights["W0"], plain.init(3)["W0"])
+    params = {name: weight[None] for name, weight in weights.items()}
+    z = X @ weights["W0"].T / 2
+    torch.testing.assert_close(COMMITTEE.apply(params, X)[0], COMMITTEE.activation(z).sum(1) / 6**0.5)
+    torch.testing.assert_close(tangent_kernel(COMMITTEE, params, X), layer_kernels(plain, params, X)["W0"])
+    run = follow(COMMITTEE, weights, (X, Y), alpha=1.0, loss=Mse(), t_end=1.0)
+    assert torch.equal(run.weights(-1)["W1"], weights["W1"])
+    assert not torch.equal(run.weights(-1)["W0"], weights["W0"])
+
+
+@pytest.mark.parametrize("names", [["W1"], ["last"], ["W0", "W1"]], ids=",".join)
+def test_a_readout_of_ones_is_not_trained(names):
+    assert partly(COMMITTEE, ["W0"]).layout.trained == ["W0"]
+    with pytest.raises(ConfigError, match=r"stays, as architecture\.readout=ones says"):
+        partly(COMMITTEE, names)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            ["labels=classes", "loss=cross_entropy"],
+            "architecture.readout=ones: with labels=classes all outputs would be",
+        ),
+        (["observe/also=[limit]"], "architecture=fully_connected, as it is set here, has no kernel of infinite width"),
+    ],
+)
+def test_what_a_readout_of_ones_does_not_fit(overrides, sentence):
+    validate(composed(["architecture.readout=ones"]))
+    with pytest.raises(ConfigError, match=sentence):
+        validate(composed(["architecture.readout=ones", *overrides]))
+    with pytest.raises(NumericalError, match="readout=ones"):
+        COMMITTEE.limit(X)

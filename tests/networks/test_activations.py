@@ -12,6 +12,7 @@ from feature_lazy.networks.activations import (
     Gelu,
     LeakyRelu,
     Linear,
+    Perturbed,
     Relu,
     Silu,
     Sine,
@@ -37,6 +38,7 @@ ACTIVATIONS = {
     "silu": scaled(Silu()),
     "sine": scaled(Sine(1.5)),
     "fast sine": scaled(Sine(30.0)),
+    "perturbed": scaled(Perturbed(0.7)),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 
@@ -170,3 +172,11 @@ def test_a_bias_that_grows_with_the_width_has_no_limit():
     net = FullyConnected(3, [4], scaled(Erf()), bias=0.5, authors_output_bias=True)
     with pytest.raises(NumericalError, match="grow with h"):
         net.limit(torch.eye(2, 3, dtype=torch.float64))
+
+
+def test_an_activation_as_it_is():
+    plain = scaled(Perturbed(0.25, scale="none"))
+    z = torch.linspace(-3, 3, 7).double()
+    assert torch.equal(plain(z), z + 0.125 * z**2)
+    assert scaled(Tanh(scale="none")).factor == 1
+    validate(composed(["activation=perturbed", "activation.scale=none"]))

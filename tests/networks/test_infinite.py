@@ -15,6 +15,7 @@ from feature_lazy.networks.activations import (
     Gelu,
     LeakyRelu,
     Linear,
+    Perturbed,
     Relu,
     Scaled,
     Silu,
@@ -46,6 +47,7 @@ ACTIVATIONS = {
     "silu": scaled(Silu()),
     "sine": scaled(Sine(1.5)),
     "critical sine": scaled(Sine(1.5, scale="critical")),
+    "perturbed": scaled(Perturbed(0.25)),
 }
 every_activation = pytest.mark.parametrize("name", ACTIVATIONS)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
 from scipy.special import erf
 
 HERE = Path(__file__).parent
@@ -92,6 +93,63 @@ def ntk():
     }
 
 
+def label_gradient_alignment():
+    """Correlation of the entries of Θ with those of yyᵀ, by an explicit Jacobian."""
+    x, _, y, w0, h = start()
+    _, jacobian = network(w0, x, h)
+    theta = jacobian @ jacobian.T
+    return {
+        "made": "np.corrcoef of the entries of JJᵀ and of yyᵀ; f = W¹φ(W⁰x/√d)/√h with a·erf",
+        "h": h,
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "weights": w0.tolist(),
+        "lga": float(np.corrcoef(theta.ravel(), np.outer(y, y).ravel())[0, 1]),
+    }
+
+
+def grokking():
+    """The flow of f = Σ φ(w·x/√d)/√h, φ(z) = z + εz²/2, to a quadratic function, by DOP853 to 1e-12."""
+    random = np.random.default_rng(1)
+    d, h, n_train, n_test, eps, alpha = 4, 6, 7, 9, 0.25, 0.2
+    x, tests = random.standard_normal((n_train, d)), random.standard_normal((n_test, d))
+    w0 = random.standard_normal(h * d)
+    y, y_test = (np.square(part[:, 0]) / 2 for part in (x, tests))
+
+    def outputs(w, x):
+        z = x @ w.reshape(h, d).T / np.sqrt(d)
+        slopes = (1 + eps * z) / np.sqrt(h * d)
+        return (z + eps / 2 * z**2).sum(1) / np.sqrt(h), (slopes[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+
+    def flow(_, w):
+        f, jacobian = outputs(w, x)
+        return jacobian.T @ (y - alpha * f) / alpha / n_train
+
+    times = np.array([0.1, 1.0, 10.0, 100.0])
+    found = solve_ivp(
+        flow, (0, times[-1]), w0, method="DOP853", rtol=1e-12, atol=1e-13, t_eval=times, dense_output=True
+    )
+
+    def loss(t, x, y):
+        return np.mean((alpha * outputs(found.sol(t), x)[0] - y) ** 2) / 2
+
+    fit = brentq(lambda t: loss(t, x, y) - 0.1 * y_test.var() / 2, 0.01, 100)
+    return {
+        "made": "solve_ivp(DOP853, rtol=1e-12), F = αf, loss ½(y − F)²/P; t_fit by brentq on its dense output",
+        "h": h,
+        "eps": eps,
+        "alpha": alpha,
+        "x_train": x.tolist(),
+        "x_test": tests.tolist(),
+        "y_train": y.tolist(),
+        "y_test": y_test.tolist(),
+        "weights": w0.tolist(),
+        "times": times.tolist(),
+        "F_test": [(alpha * outputs(w, tests)[0]).tolist() for w in found.y.T],
+        "t_fit": fit,
+    }
+
+
 if __name__ == "__main__":
-    for made in (linear_models, ntk):
+    for made in (linear_models, ntk, label_gradient_alignment, grokking):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")

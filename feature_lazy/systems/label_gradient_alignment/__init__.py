@@ -1,0 +1,6 @@
+"""Demystifying the neural tangent kernel from a practical perspective (Mok, Na, Kim, Han, Yoon 2022)."""
+
+PAPER = "2203.14577"
+CLAIM = (
+    "Networks whose kernel is better aligned with the labels, at the start and after a few epochs, end more accurate."
+)
