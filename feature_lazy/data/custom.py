@@ -21,6 +21,7 @@ def split(
     *,
     allow: Sequence[str] = (),
     spare: bool = False,
+    targets: bool = False,
 ) -> Dataset:
     """Patterns and labels as they come: the first n_train to train on, then n_test to test on, then n_valid.
 
@@ -28,36 +29,54 @@ def split(
 
     Args:
         load: returns patterns (N, …) and labels (N,), as ``core.arrays.tensor`` takes them: y = ±1, or classes
-            0 … C − 1 as integers.
+            0 … C − 1 as integers, or real numbers; beside real ones, if they are known, those without noise, f* (N,).
         n_train: P.
         n_test: P_test.
         n_valid: validation patterns.
         allow: what is meant of that which ``check_sense`` refuses.
         spare: take fewer test patterns where there are fewer.
+        targets: whether labels are real numbers.
 
     Raises:
         DataError: anything else, fewer patterns than are asked for, numbers that float64 does not hold, or what
             ``check_sense`` refuses.
     """
     found = load()
-    if not isinstance(found, tuple | list) or len(found) != 2:
+    if not isinstance(found, tuple | list) or len(found) not in (2, 3):
         raise DataError(
             f"the target returns {type(found).__name__}; it must return two: patterns (N, …) and labels (N,)."
         )
-    x, y = check_patterns(reals(found[0], "patterns")).cpu(), real(tensor(found[1], "labels"), "labels").detach().cpu()
-    if y.shape != x.shape[:1]:
+    if len(found) == 3 and not targets:
         raise DataError(
-            f"patterns have the shape {tuple(x.shape)} and labels {tuple(y.shape)}; they must be (N, …) and (N,)."
+            "the target returns three: the third are real labels without noise, which labels=regression has; return "
+            "two, patterns (N, …) and labels (N,), or choose labels=regression loss=mse."
         )
+    x = check_patterns(reals(found[0], "patterns")).cpu()
+    y, *clean = (_targets(one) if targets else _marks(one) for one in found[1:])
+    for one in (y, *clean):
+        if one.shape != x.shape[:1]:
+            raise DataError(
+                f"patterns have the shape {tuple(x.shape)} and labels {tuple(one.shape)}; they must be (N, …) and (N,)."
+            )
     if spare and 2 <= (left := len(x) - n_train - n_valid) < n_test:
         n_test = left
     if len(x) < n_train + n_test + n_valid:
         raise DataError(f"there are {len(x)} patterns; {in_all(n_train, n_test, n_valid)}.")
-    y, n_outputs = _labels(y)
+    y, n_outputs = (y, 1) if targets else _labels(y)
     data = Dataset.of(x.flatten(1), y, n_train, n_test, n_valid)
     data = replace(data, shape=tuple(x.shape[1:]), n_outputs=n_outputs)
-    check_sense(data, allow)
+    if clean:
+        data = replace(data, f_test=clean[0][n_train : n_train + n_test])
+    check_sense(data, allow, targets=targets)
     return data
+
+
+def _marks(labels: Any) -> Tensor:
+    return real(tensor(labels, "labels"), "labels").detach().cpu()
+
+
+def _targets(labels: Any) -> Tensor:
+    return finite(reals(labels, "labels").detach(), "labels").cpu()
 
 
 def check_patterns(x: Tensor, what: str = "patterns") -> Tensor:
@@ -83,7 +102,10 @@ def _labels(y: Tensor) -> tuple[Tensor, int]:
         return y.double(), 1
     n_classes = 0 if y.dtype == torch.bool or y.is_floating_point() or bool((y < 0).any()) else int(y.max()) + 1
     if n_classes < 2:
-        raise DataError("the labels must be +1 or −1, or two or more classes 0 … C − 1 as integers.")
+        raise DataError(
+            "the labels must be +1 or −1, or two or more classes 0 … C − 1 as integers; with labels=regression "
+            "loss=mse they may be any real numbers."
+        )
     y = y.long()
     present = y.unique()
     if len(present) < n_classes:

@@ -40,8 +40,11 @@ class CustomData(Data):
         return f"the labels of dataset.target={self.target}"
 
     def problems(self, config: Config) -> Iterator[str]:
-        if not config.leaves("labels"):
-            yield f"labels={config.labels.kind}: the target of dataset=custom returns the labels; leave labels=parity."
+        if not (config.leaves("labels") or config.labels.real):
+            yield (
+                f"labels={config.labels.kind}: the target of dataset=custom returns the labels; leave labels=parity, "
+                "or say by labels=regression that they are real numbers."
+            )
         yield from custom_problems("dataset", self.target)
 
     def own_code(self) -> list[str]:
@@ -52,4 +55,4 @@ class CustomData(Data):
         from feature_lazy.settings.targets import factory
 
         made, spare = factory("dataset", self.target, self.kwargs), self.n_test == type(self).n_test
-        return split(made, self.n_train, self.n_test, self.n_valid, allow=self.allow, spare=spare)
+        return split(made, self.n_train, self.n_test, self.n_valid, allow=self.allow, spare=spare, targets=labels.real)

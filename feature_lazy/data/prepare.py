@@ -79,8 +79,9 @@ class Dataset:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Fingerprint of patterns and labels as they are before they are cast."""
-        valid = [part for part in (self.x_valid, self.y_valid) if part is not None]
+        """Fingerprint of patterns and labels before they are cast, and of targets f* that are not the test labels."""
+        clean = None if self.f_test is None or torch.equal(self.f_test, self.y_test) else self.f_test
+        valid = [part for part in (self.x_valid, self.y_valid, clean) if part is not None]
         return Fingerprint.of(self.x_train, self.y_train, self.x_test, self.y_test, *valid)
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Dataset:

@@ -20,19 +20,20 @@ CONTRADICTIONS, MISSING, SEEN = "contradictions", "missing", "seen"
 lacks, and test patterns that are training patterns."""
 
 
-def check_sense(data: Dataset, allow: Sequence[str] = ()) -> None:
+def check_sense(data: Dataset, allow: Sequence[str] = (), *, targets: bool = False) -> None:
     """Refuse data of which nothing can come, unless they are meant to be so.
 
     Args:
         data: patterns and labels of a user's own.
         allow: what is meant, of ``CONTRADICTIONS``, ``MISSING`` and ``SEEN``.
+        targets: whether labels are real numbers, of which none needs to occur.
 
     Raises:
         DataError: one of them that is not.
     """
     declared = "; if that is meant, dataset.allow=[{}] says so."
     warn_scale(data.x_train)
-    if MISSING not in allow:
+    if MISSING not in allow and not targets:
         for part, y in {"training": data.y_train, "test": data.y_test}.items():
             present, wanted = _values(y), [-1, 1] if data.n_outputs == 1 else list(range(data.n_outputs))
             lacking = [value for value in wanted if value not in present]

@@ -238,7 +238,7 @@ def build_loss(config: Config, data: Dataset) -> Loss:
         ConfigError: a loss for other labels.
     """
     if config.dataset.own_labels:
-        what = "classes" if data.n_outputs > 1 else "one"
+        what = "real" if config.labels.real else "classes" if data.n_outputs > 1 else "one"
         if problems := list(config.loss.misfits(what, config.labelled_by)):
             raise ConfigError("\n".join(problems))
     return config.loss.for_labels(config.labels)

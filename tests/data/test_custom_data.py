@@ -76,6 +76,7 @@ def test_integers_are_classes_and_all_of_them_count():
         ((X, ["cat", "dog"] * 3), "labels are no numbers"),
         ((X, np.array([1, 2**63, 1, 1, 1, 1], dtype="u8")), "labels have integers of 2⁶³ or more"),
         ((X.long() + 2**53 + 9, Y), "patterns have integers beyond"),
+        ((X, Y, Y), "returns three: .* choose labels=regression"),
         ((X, 2 * Y), r"labels must be \+1 or −1, or two or more classes 0 … C − 1 as integers"),
         ((X, (Y + 1) / 2), "classes 0 … C − 1 as integers"),
         ((X, Y > 0), "classes 0 … C − 1 as integers"),
@@ -86,3 +87,40 @@ def test_integers_are_classes_and_all_of_them_count():
 def test_what_are_no_data_is_refused(found, message):
     with pytest.raises(DataError, match=message):
         split(lambda: found, 4, 2)
+
+
+TARGETS = torch.tensor([0.25, -3, 1, 0, 0, 7])
+
+
+def test_real_labels_are_taken_as_they_come_with_those_without_noise():
+    data = split(lambda: (X, TARGETS.tolist(), TARGETS.numpy() + 1), 3, 2, 1, targets=True)
+    assert data.n_outputs == 1
+    assert [part.tolist() for part in (data.y_train, data.y_test, data.y_valid)] == [[0.25, -3, 1], [0, 0], [7]]
+    assert data.f_test.tolist() == [1, 1]
+    assert split(lambda: (X, TARGETS), 4, 2, targets=True).f_test is None
+    # Signs and integers are numbers like others, and one value for all can be learnt.
+    assert split(lambda: (X, torch.ones(6, dtype=torch.int64)), 4, 2, targets=True).y_train.tolist() == [1.0] * 4
+
+
+def test_labels_without_noise_are_part_of_what_data_are_known_by():
+    plain, clean, other = (
+        split(lambda more=more: (X, TARGETS, *more), 4, 2, targets=True).fingerprint
+        for more in ((), (TARGETS + 1,), (TARGETS + 2,))
+    )
+    assert len({str(one) for one in (plain, clean, other)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ((X, TARGETS / 0), "labels.*infinities or NaN"),
+        ((X, TARGETS, TARGETS[:5]), r"patterns have the shape \(6, 2, 3\) and labels \(5,\)"),
+        ((X, TARGETS, TARGETS * 1j), "labels are complex"),
+        ((X, torch.arange(6) + 2**53 + 1), "labels have integers beyond"),
+        ((X[[0, 0, 1, 2, 3, 4]], TARGETS), "0 and 1 are equal and have the labels 0.25 and -3"),
+        ((X, TARGETS, TARGETS, TARGETS), "it must return two"),
+    ],
+)
+def test_real_labels_that_are_none_are_refused(found, message):
+    with pytest.raises(DataError, match=message):
+        split(lambda: found, 4, 2, targets=True)
