@@ -3,7 +3,7 @@
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,12 @@ ARTICLE = "article/"
 
 KNOBS = {"alpha": "alpha.value", "width": "width.h", "seed": "seed.value"}
 """The number that is meant by a number in place of a group's option."""
+
+NUMBERS = {
+    int: ("a whole number", re.compile(r"[+-]?[\d_]+")),
+    float: ("a number", re.compile(r"[+-]?([\d_]+\.?[\d_]*|\.[\d_]+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)),
+}
+"""Types of keys, in words, and what the schema takes for them."""
 
 SIZES = ("article", "small")
 COMPLETION = ("-sc", "--shell-completion")
@@ -180,6 +186,30 @@ def _check_key(override: Override, path: Sequence[str], chosen: Sequence[str]) -
     if all(name in known for name in chosen):
         shown = tuple(known[name] for name in chosen)
         _check_path(override.input_line or "", path, 1, members(path[0]), shown)
+        if len(path) == 2:
+            _check_type(override, {f.type for made in shown for f in dataclasses.fields(made) if f.name == path[1]})
+
+
+def _check_type(override: Override, wanted: set[Any]) -> None:
+    """Refuse what is no number for a key that is one, or no whole one; Hydra says it in words of its own.
+
+    Raises:
+        ConfigError: such a value.
+    """
+    kind = next(iter(wanted)) if len(wanted) == 1 else None
+    if kind not in NUMBERS or override.is_delete():
+        return
+    for value in _values(override):
+        text = str(value)
+        if isinstance(value, bool) or not (NUMBERS[kind][1].fullmatch(text) or "${" in text):
+            raise ConfigError(f"{override.input_line}: must be {NUMBERS[kind][0]}; {text} is not.")
+
+
+def _values(override: Override) -> list[Any]:
+    """The values of an override, one after another; none of what is known only later."""
+    if override.is_choice_sweep() and not _matches(override):
+        return list(override.sweep_iterator(Transformer.identity))
+    return [] if override.is_sweep_override() else [override.value()]
 
 
 def _check_plugins(override: Override) -> None:
@@ -235,6 +265,21 @@ def _check_read(overrides: Sequence[Override]) -> None:
         group = override.key_or_group.removeprefix("+").partition(".")[0]
         if all(group in architecture.unread for architecture in made) and not override.is_delete():
             raise ConfigError(made[0].ignores(override.input_line or "", group))
+    if not any(override.key_or_group == "architecture" for override in overrides):
+        for written, group in _in_experiments(overrides, made[0].unread):
+            raise ConfigError(made[0].ignores(written, group))
+
+
+def _in_experiments(overrides: Sequence[Override], groups: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What files of experiments, each of which chooses its network, say of some groups: as written, and the group."""
+    named = [name for one in overrides if one.key_or_group.lstrip("+") == "experiment" for name in _names(one)]
+    for name in named:
+        path = config_dir() / "experiment" / f"{name}.yaml"
+        for group in groups if path.is_file() else ():
+            if option := _overridden(group, path):
+                yield f"experiment={name}, {group}={option[0]}", group
+            elif isinstance(keys := _plain(path).get(group), dict):
+                yield f"experiment={name}, {', '.join(f'{group}.{key}' for key in keys)}", group
 
 
 def _chosen(group: str, overrides: Sequence[Override]) -> list[str]:
@@ -272,15 +317,20 @@ def _overridden(group: str, path: Path) -> list[str]:
     """The option of a group that an experiment's file chooses, or a file that it goes on from; the last one counts."""
     if not path.is_file():
         return []
-    defaults = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     chosen: list[str] = []
-    for entry in defaults.get("defaults", []) if isinstance(defaults, dict) else []:
+    for entry in _plain(path).get("defaults", []):
         if isinstance(entry, dict) and f"override /{group}" in entry:
             chosen = [str(entry[f"override /{group}"])]
         elif isinstance(entry, str) and entry != "_self_":
             base = config_dir() if entry.startswith("/") else path.parent
             chosen = _overridden(group, base / f"{entry.lstrip('/')}.yaml") or chosen
     return chosen
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    """A file of an experiment as it is."""
+    found = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    return {str(name): value for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _parsed(arguments: Sequence[str]) -> list[Override]:

@@ -7,6 +7,7 @@ import pytest
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.networks.activations import Relu
 from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.settings import overrides
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import checked, composed
@@ -44,6 +45,31 @@ def test_so_is_a_parametrisation():
 )
 def test_what_somebody_reads_is_not(line):
     checked(line)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("  - override /activation: relu", "experiment=mine, activation=relu"),
+        ("  - _self_\nactivation:\n  beta: 3", "experiment=mine, activation.beta"),
+        ("  - base", "experiment=mine, activation=gelu"),
+    ],
+)
+def test_an_experiment_that_chooses_its_network_is_written_by_a_person_too(tmp_path, monkeypatch, written, said):
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "base.yaml").write_text("defaults:\n  - override /activation: gelu\n")
+    own = "defaults:\n  - override /architecture: custom\n"
+    (folder / "mine.yaml").write_text(f"{own}{written}\n")
+    (folder / "plain.yaml").write_text(own)
+    monkeypatch.setattr(overrides, "config_dir", lambda: tmp_path)
+    with pytest.raises(ConfigError) as refusal:
+        checked(["experiment=mine", OWN[1]])
+    assert str(refusal.value).startswith(f"{said}: architecture=custom has activations of its own; leave activation")
+    # For a network of the command line it was not written.
+    checked(["experiment=mine", "architecture=cnn"])
+    checked(["experiment=mine", *OWN])
+    checked(["experiment=plain", OWN[1]])
 
 
 def test_ids_stay_and_a_stored_run_that_has_one_goes_on():
