@@ -21,7 +21,7 @@ demo: $(STAMP) ## install, then sweep α × width × seed on real digits: result
 	$(BIN)/python train.py experiment=demo
 
 test: $(STAMP) ## install, then run all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadscope  # what a module shares is made once
 
 test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
 	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm

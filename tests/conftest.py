@@ -92,3 +92,12 @@ def train_py():
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+    """Pictures of few dots: those of their size take most of the time of figures and reports."""
+    from feature_lazy.study.figures.style import PANELS, STYLE
+
+    for style in (PANELS, STYLE):
+        monkeypatch.setitem(style, "savefig.dpi", 40)

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -14,21 +13,11 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.data.images import Digits
 from feature_lazy.data.prepare import interleave_classes, prepare, to_sphere
 from feature_lazy.data.sources import load_source, sources
-from feature_lazy.settings.registry import options
 
 SPLIT_MEANT = (
     "The split that belongs to data seed 0 has changed, so every stored run is of other data. If that was meant, "
     "raise SCIENCE_VERSION in feature_lazy/settings/cells.py and put the new hash here."
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def read_each_source_once():
-    """Parsing the MNIST digits takes two seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, source in sources().items():
-            patch.setattr(options("dataset")[name], "source", replace(source, load=lru_cache(source.load)))
-        yield
 
 
 PACKAGED = ("digits", "mnist5k")

@@ -13,6 +13,7 @@ from feature_lazy.runs.survey import RunState, survey
 from tests.conftest import QUICK, ROOT, TINY, composed
 from tests.launch.strangers import COMMANDS, HEAVY, LIGHT, SUBMISSION, call, files_of, fresh, made, mutants, signed
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 KINDS = {
     "link to a file": lambda path, victim: path.symlink_to(victim / "file"),
     "link to a folder": lambda path, victim: path.symlink_to(victim / "folder"),

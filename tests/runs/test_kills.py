@@ -3,10 +3,13 @@
 import os
 import random
 import signal
+import tempfile
+from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUICK
+from tests.conftest import QUICK, TINY, composed
 from tests.processes import kill_until_done, science, start, train
 
 ENSEMBLE = ("seed=ensemble", "seed.members=3", "observe.kernel.every=2", "checkpoint_every=1e-9")
@@ -27,12 +30,14 @@ DYNAMICS = {
 }
 
 
-def uninterrupted(tiny, tmp_path, *job):
-    folder = tmp_path / "whole"
-    process = start(train, tiny(*job, f"output_dir={folder}"))
-    process.join()
-    assert process.exitcode == 0
-    return science(folder)
+@cache
+def uninterrupted(*job):
+    """What a tiny job leaves that nobody disturbs, trained once for all that compare with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = start(train, composed(*TINY, *job, f"output_dir={folder}"))
+        process.join()
+        assert process.exitcode == 0
+        return science(Path(folder))
 
 
 def train_and_die(config, k):
@@ -50,7 +55,7 @@ def train_and_die(config, k):
 
 def assert_survives(tiny, tmp_path, job, moments):
     """Killed before each of these files in turn and then trained, a job equals one that was not interrupted."""
-    whole = uninterrupted(tiny, tmp_path, *job)
+    whole = uninterrupted(*job)
     for moment in moments:
         process = start(train_and_die, tiny(*job), moment)
         process.join()
@@ -74,7 +79,7 @@ def test_killed_a_hundred_times(tiny, tmp_path):
     while hits < 100:
         job = (*QUICK, *ODD, *ENSEMBLE, "dynamics.eps_gradient=1e-4", f"seed.first={3 * hits}")
         folder = tmp_path / str(hits)
-        whole = uninterrupted(tiny, folder, *job)
+        whole = uninterrupted(*job)
         killed = kill_until_done(tiny(*job, f"output_dir={folder / 'results'}"), generator, 100 - hits, longest=0.35)
         assert killed > 0
         assert science(folder / "results") == whole
@@ -84,7 +89,7 @@ def test_killed_a_hundred_times(tiny, tmp_path):
 @pytest.mark.parametrize("dynamics", DYNAMICS)
 def test_killed_under_every_dynamics(tiny, tmp_path, dynamics):
     job = (*ODD, *ENSEMBLE, *DYNAMICS[dynamics])
-    whole = uninterrupted(tiny, tmp_path, *job)
+    whole = uninterrupted(*job)
     assert kill_until_done(tiny(*job), random.Random(1), kills=5, longest=0.5) > 1
     assert science(tmp_path / "results") == whole
 
@@ -97,6 +102,6 @@ def test_killed_on_the_way_from_stored_runs(tiny, tmp_path, head):
     assert parent.exitcode == 0
     fine = ("seed=from_run", f"seed.run={parents}", f"seed.head={head}", "alpha=raw", "alpha.value=1", "centred=false")
     job = (*ODD, *ENSEMBLE[2:], *fine)
-    whole = uninterrupted(tiny, tmp_path, *job)
+    whole = uninterrupted(*job)
     assert kill_until_done(tiny(*job), random.Random(1), kills=3, longest=0.5) > 0
     assert science(tmp_path / "results") == whole

@@ -122,7 +122,7 @@ def test_two_together_are_each_alone(tiny, tmp_path):
 @pytest.mark.parametrize("dynamics", WAYS)
 def test_killed_anywhere_and_resumed_bit_for_bit(tiny, tmp_path, dynamics):
     job = (*ODD, *ARRAYS, *TWO, "checkpoint_every=1e-9", *WAYS[dynamics])
-    whole = uninterrupted(tiny, tmp_path, *job)
+    whole = uninterrupted(*job)
     assert kill_until_done(tiny(*job), random.Random(2), kills=3, longest=0.5) > 0
     found = science(tmp_path / "results")
     assert {run: kept[:2] for run, kept in found.items()} == {run: kept[:2] for run, kept in whole.items()}

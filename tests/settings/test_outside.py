@@ -26,6 +26,8 @@ from tests.settings.outside import CHOICES, MODULE
 
 JOB = tuple(one for one in (*TINY, *QUICK) if not one.startswith("architecture"))
 """A tiny job whose architecture can be another one."""
+FLOW = {"optimiser": ("dynamics.updates=40",), "dynamics": ()}
+"""What keeps a job of some kinds short; of the others the dynamics is ``QUICK``."""
 
 
 @pytest.fixture
@@ -44,13 +46,9 @@ def own(tmp_path, monkeypatch):
 
 def job(kind, folder, *overrides):
     """The configuration of a tiny job with a user's own option of some kind."""
-    flow = () if kind in ("optimiser", "dynamics") else ("dynamics.eps_gradient=1e-2",)
-    shared = [one for one in JOB if not one.startswith("dynamics.")]
-    if kind in ("optimiser", "dynamics"):
-        shared = [one for one in shared if not one.startswith("dynamics")]
-    else:
-        shared.append("dynamics.stepper=article")
-    return composed(*shared, *flow, "options=[own_options]", *CHOICES[kind], f"output_dir={folder}", *overrides)
+    shared = [one for one in JOB if kind not in FLOW or not one.startswith("dynamics")]
+    keys = (*CHOICES[kind], *FLOW.get(kind, ()))
+    return composed(*shared, "options=[own_options]", *keys, f"output_dir={folder}", *overrides)
 
 
 @pytest.mark.parametrize("kind", CHOICES)

@@ -16,13 +16,8 @@ from feature_lazy.study.table import fitted, kinds
 from feature_lazy.study.verdict import AGREES, DIFFERS
 from tests.study.planted_figures import FEATURE, LAZY, WEIGHTS, everything, plant
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 TABLES = ("table1", "table2")
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    """They take most of the time."""
-    monkeypatch.setitem(registry.PANELS, "savefig.dpi", 40)
 
 
 @pytest.fixture(scope="module")

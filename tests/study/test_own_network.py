@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from analysis.__main__ import main as article
-from analysis.figures import registry
 from analysis.figures.registry import ARTICLE, draw_article
 from analysis.figures.source import one_kind, open_runs
 from feature_lazy.core.errors import StoreError
@@ -19,7 +18,6 @@ from feature_lazy.runs.survey import survey
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.settings.cells import cells
 from feature_lazy.study import summary
-from feature_lazy.study.figures import overview
 from feature_lazy.study.following import followed
 from feature_lazy.study.laws import CONTRASTS, of_folder
 from feature_lazy.study.report.groups import group
@@ -28,6 +26,7 @@ from feature_lazy.study.table import differences, parts, read
 from tests.conftest import QUICK, composed
 from tests.study.stored_sweeps import plant
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 MINE = """
 from torch import nn
 
@@ -67,13 +66,6 @@ def folder(tmp_path_factory):
                 train_config(at(alpha, h, f"output_dir={home / 'results'}"))
         yield home / "results"
     sys.modules.pop("net_of_mine", None)
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    """They take most of the time."""
-    for style in (registry.PANELS, overview.STYLE):
-        monkeypatch.setitem(style, "savefig.dpi", 20)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def modules() -> dict[str, ModuleType]:
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     result = argparse.ArgumentParser(
-        prog="feature-lazy", description="Train, look at runs of feature_lazy, and after them."
+        prog="feature-lazy", description="Train networks, look at their runs, and look after them."
     )
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
     for name, module in modules().items():
