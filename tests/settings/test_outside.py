@@ -114,7 +114,7 @@ def test_from_the_command_line_sweeps_are_killed_and_go_on(own):
     chosen = [word for kind, words in CHOICES.items() if kind != "dynamics" for word in words]
     shared = [one for one in JOB if not one.startswith(("dynamics", "alpha"))]
     command = [sys.executable, str(ROOT / "train.py"), "-m", "options=[own_options]", *shared, *chosen]
-    command += ["alpha.value=1,10", f"output_dir={own}/results", "checkpoint_every=0.01", "dynamics.updates=3000"]
+    command += ["alpha.value=1,10", f"output_dir={own}/results", "checkpoint_every=0.01", "dynamics.updates=1000"]
     process = subprocess.Popen(command, env=environment, cwd=own, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
