@@ -163,7 +163,7 @@ def output_growth(table: pd.DataFrame) -> Figure | None:
         y = history["output/df_rms"] / np.sqrt(row[H])
         axes.plot(history["t"] / row["t_half"], y, styles.get(row[X], "-"), color=colour, label=label)
     axes.plot([1e-2, 0.2], [0.02, 0.4], "k-", lw=0.8)
-    axes.annotate("slope 1", (0.03, 0.09))
+    axes.annotate("slope 1", (0.2, 0.4), (-6, 0), textcoords="offset points", ha="right")
     axes.axhline(1, color="grey", lw=0.8)
     axes.set(xscale="log", yscale="log", xlabel=r"$t/t_{1/2}$", ylabel=r"$\|f-f_0\|/\sqrt{h}$", ylim=(1e-3, None))
     axes.legend(fontsize=8)
@@ -171,7 +171,7 @@ def output_growth(table: pd.DataFrame) -> Figure | None:
 
 
 ODD = re.compile(r"[^\w.-]")
-"""What of a name is no part of a file's."""
+"""Characters that a file's name does without."""
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure | None]] = {
     "phase_diagram": phase_diagram,
     "kernel_change": kernel_change,
