@@ -25,9 +25,9 @@ HALF = 2.0**-26
 eigenvector, is right to half of its digits at least; a change of 1e-6 of the norm, one pixel of 10⁸ by a hundredth of
 its size, is missed once in 10⁷, when all projections are far below their size."""
 GRID = 1e-8
-"""Of the norm: that of a name."""
+"""Spacing of the grid of a name, over the norm."""
 EDGE = 1e-3
-"""Of the grid: how near to an edge of it a number may have been rounded to either side."""
+"""Distance from an edge, over the spacing, at which a number may have been rounded to either side."""
 EDGES = 8
 """Numbers that are tried on both sides of an edge; of numbers at random two are there once in 10³."""
 SHAPE = re.compile(r"(\d{1,18}(x\d{1,18})*)?")

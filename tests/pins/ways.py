@@ -80,7 +80,7 @@ def composed(overrides):
 
 
 def identity(config):
-    """Of the cells of a job: run ids, keys that are free of the version, and columns."""
+    """Run ids, keys that are free of the version, and columns of the cells of a job."""
     found = cells(config)
     return {
         "run_ids": [cell.run_id for cell in found],
@@ -90,12 +90,12 @@ def identity(config):
 
 
 def run_ids(config):
-    """Of the cells of a job."""
+    """Run ids of the cells of a job."""
     return [cell.run_id for cell in cells(config)]
 
 
 def planned(root):
-    """Of all jobs that were asked for in a results folder: the ids that were written down, and those of today."""
+    """The ids that were written down, and those of today, of all jobs that were asked for in a results folder."""
     jobs, problems = read_plans(root)
     assert problems == []
     return [([run.run_id for run in job.runs], run_ids(from_plain(job.config))) for job in jobs]
