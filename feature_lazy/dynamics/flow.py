@@ -149,7 +149,8 @@ class NetworkFlow:
         self.f0 = self.initial if centred else torch.zeros_like(self.initial)
         self.before: Callable[[Tensor], Tensor] | None = None
         self.offset: Tensor | None = None
-        self.flops = _flops(architecture, len(x))
+        self._known: dict[int, Flops] = {}
+        self.flops = self._flops(len(x))
         self.penalty = None if regulariser is None else penalty(regulariser, architecture.layout, w0, centred=centred)
 
     def after(self, before: Callable[[Tensor], Tensor]) -> "NetworkFlow":
@@ -158,6 +159,12 @@ class NetworkFlow:
         whole.before, whole.offset = before, before(self.x)
         whole.f0 = self.f0 - whole.offset / self.alpha[:, None]
         return whole
+
+    def _flops(self, n: int) -> Flops:
+        """Those of a flow on n patterns: asked for with every minibatch, and shared by the parts of a flow."""
+        if n not in self._known:
+            self._known[n] = _flops(self.architecture, n)
+        return self._known[n]
 
     def weights(self, y: Tensor) -> Tensor:
         """See ``WeightSystem.weights``: the state itself."""
@@ -172,7 +179,7 @@ class NetworkFlow:
         part = copy.copy(self)
         part.x, part.labels = self.x[patterns], self.labels[patterns]
         part.f0 = self.f0[:, places(patterns, self.n_outputs)]
-        part.n_train, part.flops = len(patterns), _flops(self.architecture, len(patterns))
+        part.n_train, part.flops = len(patterns), self._flops(len(patterns))
         return part
 
     def restricted(self, member: Tensor, patterns: Tensor) -> "NetworkFlow":
@@ -181,7 +188,7 @@ class NetworkFlow:
         part.x, part.labels = self.x[patterns], self.labels[patterns]
         part.f0, part.alpha = self.f0[member].gather(1, places(patterns, self.n_outputs)), self.alpha[member]
         part.penalty = None if self.penalty is None else self.penalty.restricted(member)
-        part.flops = _flops(self.architecture, patterns.shape[1])
+        part.flops = self._flops(patterns.shape[1])
         return part
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:

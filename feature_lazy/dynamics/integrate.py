@@ -189,7 +189,7 @@ def _resting(system: System, state: State, events: Sequence[Event], limits: Limi
     rest = torch.zeros_like(state.after_rejection) if limits.rest is None else limits.rest(state)
     if isinstance(system, Settling):
         rest = rest | system.stationary(state)
-    return rest & ~_fit(state, events)
+    return rest & ~_fit(state, events) if bool(rest.any()) else rest
 
 
 def _arrived(system: System, state: State, events: Sequence[Event], limits: Limits) -> Tensor:
