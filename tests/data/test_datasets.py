@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_lazy.core.errors import DataError
+from feature_lazy.data import images as sets
 from feature_lazy.data.images import Digits
 from feature_lazy.data.prepare import interleave_classes, prepare, to_sphere
 from feature_lazy.data.sources import load_source, sources
@@ -65,6 +66,19 @@ def test_golden_split(name):
     golden = {"digits": "713364e382c24da7", "mnist5k": "863faed64ddeafc7"}
     order = interleave_classes(load_source(name)[1], seed=0)
     assert hashlib.sha256(order.astype("<i8").tobytes()).hexdigest()[:16] == golden[name], SPLIT_MEANT
+
+
+def test_table_is_what_the_packages_loader_reads(monkeypatch):
+    """Read from the package's file; by its own loader where a version of the package has that elsewhere."""
+    table = sets._digits()
+    monkeypatch.setattr(sets, "find_spec", lambda package: None)
+    own = sets._digits()
+    for one, other in zip(table, own, strict=True):
+        assert np.array_equal(one, other)
+    calls = []
+    monkeypatch.setattr(sets, "_load_mnist5k", lambda: calls.append(1) or own)
+    sets._mnist5k()
+    assert calls
 
 
 @every_source
