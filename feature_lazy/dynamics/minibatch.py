@@ -1,8 +1,4 @@
-"""Stochastic gradient descent and Adam, as methods of the one integrator.
-
-An update is far too short to look at the whole training set after it: a step is a block of updates. Between the ends of
-a block the state is found by doing the updates again, so that observation and events see every single one.
-"""
+"""Training by an optimiser on minibatches: what the integrator sees as a system."""
 
 from __future__ import annotations
 
@@ -25,8 +21,8 @@ from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.dynamics.regularisers import pulls_to_zero
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.stationary import due
-from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.system import Flops
+from feature_lazy.dynamics.updates import AcceptFinite, Updates, Work
 from feature_lazy.settings.checks import check_option
 
 if TYPE_CHECKING:
@@ -57,6 +53,11 @@ class MinibatchTraining:
     def flops(self) -> Flops:
         """Those of the whole training set."""
         return Flops(evaluate=self.flow.flops.evaluate, outputs=self.flow.flops.outputs)
+
+    @property
+    def work(self) -> Work:
+        """A gradient of a minibatch."""
+        return Work(gradients=1, flops=self.batch / self.flow.n_train * self.flow.flops.evaluate)
 
     def at_rest(self, w0: Tensor) -> Tensor:
         """The state before the first update, (M, (1 + slots)·N)."""
@@ -153,73 +154,3 @@ def prepare(optimiser: Optimiser, flow: NetworkFlow, w0: Tensor) -> Training:
 def _order(seed: int, epoch: int, n: int) -> np.ndarray:
     """The order of the patterns in an epoch."""
     return stream(seed, "minibatches", str(epoch)).permutation(n)
-
-
-@dataclass(frozen=True)
-class Updates(SingleMethod):
-    """A step is a block of updates; its length is rounded to a whole number of them."""
-
-    def step(self, system: MinibatchTraining, state: State) -> Trial:
-        unit = system.unit[state.member]
-        first, counts = (state.t / unit).round().long(), (state.dt / unit).round().long().clamp(min=1)
-        replay = Replay(system, state, first, counts)
-        y = replay.after(torch.arange(len(state), device=state.t.device), counts)
-        outputs = system.outputs(y, state.member)
-        finite = y.isfinite().all(1) & outputs.isfinite().all(1)
-        share = counts * system.batch / system.flow.n_train
-        return Trial(
-            y,
-            torch.zeros_like(y),
-            outputs,
-            torch.where(finite, 0.0, torch.inf).to(state.t),
-            torch.ones_like(state.t),
-            replay,
-            gradients=counts,
-            kernels=torch.zeros_like(state.kernels),
-            flops=share * system.flops.evaluate + system.flops.outputs,
-            calls=counts + 1.0,
-            memory=state.memory,
-        )
-
-
-@dataclass(frozen=True)
-class Replay:
-    """The states within a block of updates, by doing them again.
-
-    Attributes:
-        system: the training.
-        state: the start of the block.
-        first: updates done before it, (M,).
-        counts: updates in it, (M,).
-    """
-
-    system: MinibatchTraining
-    state: State
-    first: Tensor
-    counts: Tensor
-
-    def after(self, rows: Tensor, counts: Tensor) -> Tensor:
-        """States of the rows (M,) after so many updates of the block, (M,)."""
-        y, done = self.state.y[rows], torch.zeros_like(counts)
-        for count in counts.unique().tolist():
-            go = counts >= count
-            part = (go.nonzero()[:, 0], int(count - done[go][0]))
-            mine = rows[part[0]]
-            moved = self.system.updates(y[part[0]], self.state.member[mine], self.first[mine] + done[part[0]], part[1])
-            y, done = y.index_copy(0, part[0], moved), torch.where(go, torch.full_like(done, count), done)
-        return y
-
-    def at(self, rows: Tensor, theta: Tensor) -> Tensor:
-        """See ``Dense.at``: the state after the last update up to then."""
-        return self.after(rows, (theta * self.counts[rows] + 1e-6).floor().long())
-
-    def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
-        return self.system.outputs(self.at(rows, theta), self.state.member[rows])
-
-
-class AcceptFinite:
-    """Blocks keep their length; one that is not finite is rejected, and with it the run, because no other would do."""
-
-    def decide(self, trial: Trial, state: State) -> tuple[Tensor, Tensor]:
-        finite = trial.error.isfinite()
-        return finite, torch.where(finite, state.dt, 0.0)

@@ -44,7 +44,7 @@ class Layout:
     def last(self) -> list[str]:
         """Names of the weights of the output layer: those of the layer that comes last, its bias included."""
         names = list(self.shapes)
-        return [name for name in names if _layer(name) == _layer(names[-1])]
+        return [name for name in names if layer_of(name) == layer_of(names[-1])]
 
     @property
     def sizes(self) -> list[int]:
@@ -100,7 +100,7 @@ class Layout:
         return torch.cat([then.expand_as(now) if name in self.fixed else now for name, now, then in pairs], dim=1)
 
 
-def _layer(name: str) -> str:
+def layer_of(name: str) -> str:
     """The layer that a weight belongs to: W3 and B3, or head.weight and head.bias, are of one."""
     module, _, _ = name.rpartition(".")
     return module or name.lstrip("ABW") or name

@@ -3,6 +3,7 @@
 Nothing of the package is used: networks, gradients, kernels and their limits are written out here.
 """
 
+import itertools
 import json
 from pathlib import Path
 
@@ -150,6 +151,85 @@ def grokking():
     }
 
 
+def three_layers(w, x, h):
+    """f = W²φ(W¹φ(W⁰x/√d)/√h)/√h, its Jacobian, and of each layer its inputs times their factor, and its signals."""
+    d = x.shape[1]
+    w0, w1, w2 = w[: h * d].reshape(h, d), w[h * d : h * (d + h)].reshape(h, h), w[h * (d + h) :]
+    u0 = x / np.sqrt(d)
+    z0 = u0 @ w0.T
+    u1 = FACTOR * erf(z0) / np.sqrt(h)
+    z1 = u1 @ w1.T
+    u2 = FACTOR * erf(z1) / np.sqrt(h)
+    s2 = np.ones((len(x), 1))
+    s1 = slope(z1) * w2 / np.sqrt(h)
+    s0 = slope(z0) * (s1 @ w1) / np.sqrt(h)
+    pairs = [(u0, s0), (u1, s1), (u2, s2)]
+    jacobian = np.concatenate([(s[:, :, None] * u[:, None, :]).reshape(len(x), -1) for u, s in pairs], axis=1)
+    return u2 @ w2, jacobian, pairs
+
+
+def natural_gradient():
+    """One update by each part of G, as N × N matrices: mse, α = 3, F = α(f − f₀), with λ of a hundredth."""
+    random = np.random.default_rng(1)
+    d, h, n, alpha, step, damping = 6, 7, 4, 3.0, 0.5, 1e-2
+    x = random.standard_normal((n, d))
+    y = np.array([1.0, -1, 1, -1])
+    w0 = random.standard_normal(h * d + h * h + h)
+    w = w0 + 0.1 * random.standard_normal(len(w0))
+    f0, _, _ = three_layers(w0, x, h)
+    f, jacobian, pairs = three_layers(w, x, h)
+    force = alpha * (f - f0) - y
+    ends = np.cumsum([0, h * d, h * h, h])
+    layers = [slice(a, b) for a, b in itertools.pairwise(ends)]
+    square = jacobian.T @ jacobian
+    gradient = jacobian.T @ force / alpha
+
+    def mean(part):
+        """Of the eigenvalues that n patterns give a matrix."""
+        return np.trace(part) / min(len(part), n)
+
+    def whole(near):
+        """G of the layers whose distance is at most ``near``, with λ."""
+        found = np.zeros_like(square)
+        for i, rows in enumerate(layers):
+            for j, columns in enumerate(layers):
+                if abs(i - j) <= near:
+                    found[rows, columns] = square[rows, columns]
+        each = [mean(square) if near > 1 else mean(square[part, part]) for part in layers]
+        return found + damping * np.diag(np.repeat(each, np.diff(ends)))
+
+    parts, units = [], []
+    for (u, s), part in zip(pairs, layers, strict=True):
+        a, b = u.T @ u / n, s.T @ s / n
+        a, b = (m + damping * mean(m) * np.eye(len(m)) for m in (a, b))
+        slope_of = gradient[part].reshape(s.shape[1], u.shape[1]) / n
+        parts.append((np.linalg.solve(b, slope_of) @ np.linalg.inv(a)).ravel())
+        for i in range(s.shape[1]):
+            own = s[:, i : i + 1] * u
+            g = own.T @ own
+            shifted = g + damping * np.trace(g) / n * np.eye(len(g))
+            units.append(np.linalg.solve(shifted, own.T @ force / alpha))
+    updates = {
+        "exact": step * np.linalg.solve(whole(9), gradient),
+        "block_diagonal": step / 3 * np.linalg.solve(whole(0), gradient),
+        "block_tridiagonal": step * np.linalg.solve(whole(1), gradient),
+        "kfac": step / (2 * n + 1) * np.concatenate(parts),
+        "unit_wise": step / (2 * h + 1) * np.concatenate(units),
+    }
+    return {
+        "made": "explicit Jacobian of three layers with a·erf, G as N × N matrices, each solved",
+        "h": h,
+        "alpha": alpha,
+        "step": step,
+        "damping": damping,
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "w0": w0.tolist(),
+        "weights": w.tolist(),
+        **{name: (-moved).tolist() for name, moved in updates.items()},
+    }
+
+
 if __name__ == "__main__":
-    for made in (linear_models, ntk, label_gradient_alignment, grokking):
+    for made in (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
