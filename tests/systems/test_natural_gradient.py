@@ -17,7 +17,8 @@ from feature_lazy.settings.checks import validate
 from feature_lazy.study.laws import readings
 from feature_lazy.study.verdict import AGREES, DIFFERS
 from feature_lazy.systems.natural_gradient import claim
-from feature_lazy.systems.natural_gradient.option import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT, NaturalGradient
+from feature_lazy.systems.natural_gradient.option import NaturalGradient
+from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT
 from feature_lazy.systems.natural_gradient.update import NaturalGradientTraining, solve
 from tests.conftest import TINY
 from tests.systems.reference import reference

@@ -14,7 +14,7 @@ from feature_lazy.study.law import law
 from feature_lazy.study.table import H
 from feature_lazy.study.verdict import ABOVE_ZERO, Expected, Reading
 from feature_lazy.systems.natural_gradient import PAPER
-from feature_lazy.systems.natural_gradient.option import BLOCK, EXACT, KFAC, TRIDIAGONAL
+from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL
 
 LOSS = "train/loss"
 UPDATES = 3

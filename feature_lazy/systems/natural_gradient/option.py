@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from feature_lazy.settings.groups import Dynamics
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.flow import NetworkFlow
     from feature_lazy.settings.config import Config
 
-EXACT, BLOCK, TRIDIAGONAL, KFAC, UNIT = "exact", "block_diagonal", "block_tridiagonal", "kfac", "unit_wise"
 LEAST_DAMPING = {"float32": 1e-6, UNIT: 1e-3}
 """Damping needed in single precision, since condition numbers of a layer's Θ reach 10⁷; and by single units, whose
 back-propagated signals may be so small that an update leaves the linear range."""

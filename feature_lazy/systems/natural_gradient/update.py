@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -29,7 +30,10 @@ from feature_lazy.kernels.layerwise import Linearisation, mirror
 from feature_lazy.networks.base import Layered
 from feature_lazy.networks.layout import layer_of
 from feature_lazy.settings.checks import check_option
-from feature_lazy.systems.natural_gradient.option import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT, NaturalGradient
+from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT
+
+if TYPE_CHECKING:
+    from feature_lazy.systems.natural_gradient.option import NaturalGradient
 
 Blocks = list[list[Factors]]
 """Trained weights by layer: a layer's bias is in the block of its weight."""
