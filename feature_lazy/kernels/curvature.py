@@ -21,12 +21,13 @@ from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.core.streams import stream
 from feature_lazy.kernels.exact import tangent_kernel
 from feature_lazy.kernels.first_order import FirstOrder, first_order
 from feature_lazy.kernels.lanczos import TOLERANCE, Density, Product, density, extremes, rademacher
 from feature_lazy.kernels.spectrum import top_eigenvalues
 from feature_lazy.networks.base import Network
-from feature_lazy.networks.outputs import span
+from feature_lazy.networks.outputs import places, span
 from feature_lazy.settings.groups import Loss
 
 KERNELS_HELD = 3
@@ -251,6 +252,33 @@ class Curvature:
         ).unflatten(1, (-1, c))
         half = torch.einsum("mpab,mpbq->mpaq", root, theta).flatten(1, 2).unflatten(2, (-1, c))
         return torch.einsum("mqpa,mpab->mqpb", half, root).flatten(2) / len(self.x)
+
+    def batch_top(self, size: int, draws: int) -> Tensor:
+        """λ₁ of G on random batches of some of the patterns, without replacement, (M, draws).
+
+        G of a batch is a submatrix of the small side of G, times P/B. Draws are the same for all members and moments.
+        """
+        n, c = len(self.x), self.architecture.n_outputs
+        found = []
+        for draw in range(draws):
+            chosen = torch.from_numpy(stream(0, "batch", str(size), str(draw)).permutation(n)[:size])
+            rows = places(chosen.to(self.w.device), c)
+            found.append(top_eigenvalues(self._ggn_side[:, rows][:, :, rows], 1)[:, 0] * n / size)
+        return torch.stack(found, dim=1)
+
+    def batch_shift(self) -> Tensor:
+        """How much λ₁ of G on a batch of B patterns lies above λ₁, over 1/B − 1/P, to second order, (M,).
+
+        E λ₁(B) − λ₁ = (1/B − 1/P)·P/(P − 1) · Σ_{j > 1} E_μ[(v₁ᵀG_μv_j)²]/(λ₁ − λ_j), with G_μ of pattern μ and
+        eigenvectors v of G, for batches without replacement: second-order perturbation theory, whatever the law of
+        the patterns. With eigenvectors U of the small side, v₁ᵀG_μv_j = P·√(λ₁λ_j)·Σ_c U_{μc,1}U_{μc,j}.
+        """
+        n = len(self.x)
+        values, vectors = torch.linalg.eigh(self._ggn_side)
+        parts = vectors.unflatten(1, (n, -1))  # (M, P, C, P·C)
+        overlaps = (parts * parts[..., -1:]).sum(2)[..., :-1].square().mean(1)
+        squares = n**2 * values[:, -1:] * values[:, :-1] * overlaps
+        return (squares / (values[:, -1:] - values[:, :-1])).sum(1) * n / (n - 1)
 
     def hessian_top(self, k: int, *, bottom: bool = False, tolerance: float = TOLERANCE) -> Tensor:
         """The k largest eigenvalues of H, descending, and behind them the smallest one if asked for, (M, k) or k + 1.

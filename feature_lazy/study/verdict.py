@@ -43,7 +43,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Expected:
-    """A number that a law predicts, and how far from it still counts as agreement, relative to it, and why."""
+    """A number that a law predicts, how far from it still counts as agreement, and why.
+
+    How far is relative to the number, unless that is 0.
+    """
 
     value: float
     slack: float = 0.0
@@ -51,8 +54,13 @@ class Expected:
 
     def __str__(self) -> str:
         """Two digits."""
-        number = f"{self.value:.2g}"
-        return f"{number} ± {self.slack:.0%} ({self.why})" if self.slack else number
+        number, slack = f"{self.value:.2g}", f"{self.slack:.0%}" if self.value else f"{self.slack:g}"
+        return f"{number} ± {slack} ({self.why})" if self.slack else number
+
+    @property
+    def allowed(self) -> float:
+        """How far from it still counts."""
+        return self.slack * (abs(self.value) or 1.0)
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ def _verdict(expected: Expected | Bound, found: Estimate, extra: float) -> str:
     if isinstance(expected, Bound):
         past = (found.value - expected.value) * (1 if expected.side == "above" else -1)
         return CANNOT_TELL if abs(past) <= found.error else AGREES if past > 0 else DIFFERS
-    allowed = found.error + extra + expected.slack * abs(expected.value) + NUMERICAL
+    allowed = found.error + extra + expected.allowed + NUMERICAL
     if abs(found.value - expected.value) > allowed:
         return DIFFERS
     resolution = abs(expected.value) / 2 or 0.25

@@ -24,7 +24,7 @@ class Claim:
     Attributes:
         law: its name.
         expected: what is measured if it holds: a number, or a ``verdict.Bound`` in words.
-        tolerance: how far from it still counts, relative to it.
+        tolerance: how far from it still counts, relative to it unless it is 0.
     """
 
     law: str

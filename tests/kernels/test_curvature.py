@@ -1,6 +1,7 @@
 """Curvature of the loss: products and spectra beside dense matrices, made here by autograd pattern by pattern."""
 
 import importlib.util
+import itertools
 
 import pytest
 import torch
@@ -229,6 +230,33 @@ def test_density_has_the_moments_of_its_vector():
     own = (start @ q).square() / start.square().sum(1, keepdim=True)
     for degree in range(8):
         torch.testing.assert_close((found.weights * found.nodes**degree).sum(1), own @ values**degree)
+
+
+@pytest.mark.parametrize("loss", [Mse(), CrossEntropy()], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("size", [2, 3])
+def test_shift_of_batches_is_the_second_order_of_all_of_them(loss, size):
+    """Perturbation theory batch by batch, over every batch there is; and λ₁ of drawn ones beside their mean."""
+    one = case(loss)
+    c, n = one.architecture.n_outputs, len(X)
+    whole = dense(one.ggn, one.w.shape[1])
+    alone = [
+        Curvature(one.architecture, one.w, X[[i]], one.labels[[i]], loss, ALPHA, one.f0[:, c * i : c * (i + 1)])
+        for i in range(n)
+    ]
+    each = torch.stack([dense(part.ggn, one.w.shape[1]) for part in alone], dim=1)
+    values, vectors = torch.linalg.eigh(whole)
+    shifts, largest = [], []
+    for batch in itertools.combinations(range(n), size):
+        of_batch = each[:, list(batch)].mean(1)
+        off = torch.einsum("mi,mij,mjk->mk", vectors[..., -1], of_batch - whole, vectors)[:, :-1]
+        shifts.append((off.square() / (values[:, -1:] - values[:, :-1])).sum(1))
+        largest.append(torch.linalg.eigvalsh(of_batch)[:, -1])
+    expected = torch.stack(shifts).mean(0)
+    torch.testing.assert_close(one.batch_shift() * (1 / size - 1 / n), expected, rtol=1e-10, atol=0)
+    drawn, largest = one.batch_top(size, 60), torch.stack(largest, dim=1)
+    assert (drawn[..., None] - largest[:, None]).abs().amin(2).max() < 1e-10  # each is that of a batch there is
+    error = 4 * largest.std(1) / 60**0.5
+    assert ((drawn.mean(1) - largest.mean(1)).abs() < error).all()
 
 
 def test_any_module():

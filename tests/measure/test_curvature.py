@@ -13,6 +13,7 @@ from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.measure.moment import Setting
 from feature_lazy.measure.observer import Observer
 from feature_lazy.measure.quantities.curvature import CurvatureOverTime
+from feature_lazy.measure.quantity import quantity_of
 from feature_lazy.networks.activations import Tanh, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.job import train_config
@@ -83,6 +84,19 @@ def test_keys_say_what_is_recorded():
     assert (set(found), series) == (expected, [{}, {}])
 
 
+def test_batches():
+    one = CurvatureOverTime(patterns=6, top=0, batches=[2, 3], draws=5)
+    found, _ = observed(one, CrossEntropy())
+    drawn = moment(stays(CrossEntropy()), MEMBER, MOVED).curvature(6).batch_top(3, 5)
+    torch.testing.assert_close(found["ggn/batch_3"], drawn.mean(1))
+    torch.testing.assert_close(found["ggn/batch_3_error"], drawn.std(1) / 5**0.5)
+    assert (found["ggn/batch_2"] > found["ggn/batch_3"]).all()
+    assert (found["ggn/batch_shift"] > 0).all()
+    for name in ("ggn/batch_3", "ggn/batch_3_error", "ggn/batch_shift"):
+        assert quantity_of(name, one.quantities).label != name  # each by its own pattern
+    assert "error" in quantity_of("ggn/batch_3_error", one.quantities).label
+
+
 def test_a_member_that_diverged_does_not_end_the_others():
     w = MOVED.clone()
     w[0] = math.nan
@@ -114,6 +128,10 @@ def test_in_a_run_at_its_cadence(tiny, tmp_path):
         (["loss=hinge", "dynamics=sgd"], "loss=hinge has a kink, and no second derivative there"),
         (["observe.also.curvature.fisher=model"], "loss=soft_hinge: e^(−ℓ) is no distribution of labels"),
         (["dynamics=frozen_kernel"], "with dynamics=frozen_kernel the network is linear in its weights"),
+        (
+            ["observe.also.curvature.batches=[4,20]"],
+            "observe.also.curvature.batches=20: a batch must have fewer patterns than all, 20",
+        ),
         (["observe.also.curvature.patterns=21"], "must be at most dataset.n_train=20"),
     ],
 )

@@ -44,6 +44,8 @@ class CurvatureOverTime(Observable):
         "a Fisher matrix beside G: none, model (by its own distribution of labels) or empirical (by the labels)",
         choices=("none", "model", "empirical"),
     )
+    batches: list[int] = key([], "sizes B of random batches of the patterns, of which λ₁ of G is recorded", gt=0)
+    draws: int = key(100, "batches of each size", ge=2)
 
     quantities: ClassVar[Any] = {
         "hessian/eigenvalue_*": Quantity("eigenvalue of the Hessian", theme=CURVATURE),
@@ -51,6 +53,15 @@ class CurvatureOverTime(Observable):
         "hessian/residual": Quantity("Hessian less Gauss–Newton ‖R‖/‖G‖", theme=CURVATURE),
         "hessian/trace": Quantity("trace of the Hessian", scale="linear", theme=CURVATURE),
         "ggn/lambda_max": Quantity("largest eigenvalue of the Gauss–Newton matrix", theme=CURVATURE),
+        "ggn/batch_*_error": Quantity("standard error over batches", theme=CURVATURE),
+        "ggn/batch_shift": Quantity(
+            "largest eigenvalue on B patterns less that on all, over 1/B − 1/P",
+            where="arXiv:2006.09092",
+            theme=CURVATURE,
+        ),
+        "ggn/batch_*": Quantity(
+            "largest eigenvalue of the Gauss–Newton matrix on B patterns", where="arXiv:2006.09092", theme=CURVATURE
+        ),
         "fisher/lambda_max": Quantity("largest eigenvalue of the Fisher matrix", theme=CURVATURE),
         "empirical_fisher/lambda_max": Quantity("largest eigenvalue of the empirical Fisher matrix", theme=CURVATURE),
     }
@@ -65,6 +76,12 @@ class CurvatureOverTime(Observable):
             from feature_lazy.kernels.curvature import no_likelihood
 
             yield f"observe.also.curvature.fisher=model: {no_likelihood(loss.kind)}"
+        patterns = self.patterns if self.set == "train" else min(self.patterns, config.dataset.n_test)
+        if wrong := [size for size in self.batches if size >= patterns]:
+            yield (
+                f"observe.also.curvature.batches={wrong[0]}: a batch must have fewer patterns than all, {patterns}, of "
+                "which λ₁ is ggn/lambda_max; raise observe.also.curvature.patterns."
+            )
         if isinstance(config.dynamics, FrozenKernelOption):
             yield (
                 f"{path}: with dynamics={config.dynamics.kind} the network is linear in its weights, and its Hessian "
@@ -92,6 +109,12 @@ class CurvatureOverTime(Observable):
             values = curvature.hessian_top(k, bottom=self.bottom)
             found |= {f"hessian/eigenvalue_{i + 1}": values[:, i] for i in range(k)}
             found |= {"hessian/lambda_min": values[:, k]} if self.bottom else {}
+        if self.batches:
+            found["ggn/batch_shift"] = curvature.batch_shift()
+        for size in self.batches:
+            drawn = curvature.batch_top(size, self.draws)
+            found[f"ggn/batch_{size}"] = drawn.mean(1)
+            found[f"ggn/batch_{size}_error"] = drawn.std(1) / self.draws**0.5
         if self.fisher == "model":
             found["fisher/lambda_max"] = curvature.fisher_top(1)[:, 0]
         if self.fisher == "empirical":

@@ -230,6 +230,61 @@ def natural_gradient():
     }
 
 
+def learning_rate_transfer():
+    """Gradient descent of a small network from its own start, and the Hessian before and after by differences."""
+    x, _, y, w0, h = start()
+    lr, updates, step = 0.5, 40, 1e-4
+
+    def gradient(w):
+        f, own = network(w, x, h)
+        return own.T @ (f - y) / len(x)
+
+    def hessian(w):
+        """Differences of fourth order: an error of step⁴, and rounding of 1e-16/step."""
+        shifts = step * np.eye(len(w))
+        parts = [
+            (8 * (gradient(w + s) - gradient(w - s)) - (gradient(w + 2 * s) - gradient(w - 2 * s))) / (12 * step)
+            for s in shifts
+        ]
+        return (np.array(parts) + np.array(parts).T) / 2
+
+    w = w0
+    for _ in range(updates):
+        w = w - lr * gradient(w)
+    values = [np.linalg.eigvalsh(hessian(one)) for one in (w0, w)]
+    return {
+        "made": "gradient descent on ½(y − f)²/P, a·erf; Hessian by differences of fourth order of the gradient",
+        "h": h,
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "lr": lr,
+        "updates": updates,
+        "weights": [w0.tolist(), w.tolist()],
+        "largest": [float(one[-1]) for one in values],
+        "smallest": [float(one[0]) for one in values],
+    }
+
+
+def batch_size():
+    """Second order of λ₁ on batches, in the space of the weights: from the Jacobian's rows, for the squared error."""
+    x, tests, _, w0, h = start()
+    x = np.concatenate([x, tests])
+    _, jacobian = network(w0, x, h)
+    n = len(x)
+    values, vectors = np.linalg.eigh(jacobian.T @ jacobian / n)
+    along = jacobian @ vectors  # (P, N)
+    squares = ((along[:, -1:] * along[:, :-1]) ** 2).mean(0)
+    return {
+        "made": "eigenvectors of JᵀJ/P of an explicit Jacobian; Σ_j E (v₁ᵀG_μv_j)²/(λ₁ − λ_j)·P/(P − 1) over weights",
+        "h": h,
+        "x": x.tolist(),
+        "weights": w0.tolist(),
+        "largest": float(values[-1]),
+        "shift": float((squares / (values[-1] - values[:-1])).sum() * n / (n - 1)),
+    }
+
+
 if __name__ == "__main__":
-    for made in (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient):
+    ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
+    for made in (*ways, learning_rate_transfer, batch_size):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
