@@ -6,6 +6,7 @@ sets of this kind (arXiv:2007.11471).
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from feature_lazy.data.prepare import Dataset
     from feature_lazy.settings.config import Config
 
+log = logging.getLogger(__name__)
 QUADRATIC_MEDIAN = 0.22746821155978644
 """Of x²/2 for x ~ N(0, 1): half the median of χ² with one degree of freedom."""
 
@@ -150,6 +152,16 @@ class Quadratic(NoisyTargets, Gaussian):
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         target = np.square(x[:, 0]) / 2
         return (target > QUADRATIC_MEDIAN).astype(np.int64), target
+
+    def build(self, labels: Labels) -> Dataset:
+        parameters = self.dim * (self.dim + 1) // 2
+        if labels.real and not self.dim <= self.n_train < parameters:
+            log.warning(
+                "dataset.n_train=%d with dataset.dim=%d: below d a network does not find the direction, and from "
+                "d(d + 1)/2 = %d on a kernel fits every quadratic function, so that nothing is delayed.",
+                *(self.n_train, self.dim, parameters),
+            )
+        return super().build(labels)
 
 
 @option("dataset", "stripe")

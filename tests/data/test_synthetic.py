@@ -151,3 +151,12 @@ def test_mnist1d_is_drawn_with_the_data_seed_and_leaves_global_streams_alone():
     cosine = torch.nn.functional.normalize(whole.x_train[:20]) @ direction.T
     assert classes[cosine.argmax(1)].tolist() == list(range(10)) * 2
     torch.testing.assert_close(cosine.amax(1), torch.ones(20).double())
+
+
+@pytest.mark.parametrize(("n_train", "said"), [(4, True), (6, False), (20, False), (22, True)])
+def test_numbers_of_patterns_at_which_nothing_is_delayed_are_told(n_train, said, caplog):
+    Quadratic(dim=6, n_train=n_train, n_test=2).build(Regression())
+    assert ("d(d + 1)/2 = 21" in caplog.text) == said
+    caplog.clear()
+    Quadratic(dim=6, n_train=n_train, n_test=2).build(Parity())
+    assert not caplog.text

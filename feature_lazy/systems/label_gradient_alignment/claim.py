@@ -20,7 +20,7 @@ def _ranks(epochs: int) -> Law:
     """τ > 0 at one of ``EPOCHS``: an independent calculation has 0.58, 0.60 and 0.55 over 27 networks on MNIST."""
     when = f"after {epochs} epochs" if epochs > 1 else "after 1 epoch" if epochs else "at the start"
 
-    @law(f"τ of LGA {when} and final accuracy", paper=PAPER, where="Table 3", expected=ABOVE_ZERO, lacks=LACKS, **NEEDS)
+    @law(f"τ of LGA {when} and final accuracy", paper=PAPER, expected=ABOVE_ZERO, lacks=LACKS, **NEEDS)
     def measure(table: pd.DataFrame) -> Estimate | None:
         points = networks(table)
         return None if points is None else _tau(points, {epochs: 1})
@@ -31,7 +31,7 @@ def _ranks(epochs: int) -> Law:
 at_start, after_one, after_three = map(_ranks, EPOCHS)
 
 
-@law("rise of τ over 3 epochs", paper=PAPER, where="section 5", expected=ABOVE_ZERO, lacks=LACKS, **NEEDS)
+@law("rise of τ over 3 epochs", paper=PAPER, expected=ABOVE_ZERO, lacks=LACKS, **NEEDS)
 def rise(table: pd.DataFrame) -> Estimate | None:
     """Training makes LGA the better predictor; an independent calculation does not find it with these networks."""
     points = networks(table)

@@ -124,19 +124,21 @@ def grokking():
 
     def flow(_, w):
         f, jacobian = outputs(w, x)
-        return jacobian.T @ (y - alpha * f) / alpha / n_train
+        return jacobian.T @ (y - alpha * (f - outputs(w0, x)[0])) / alpha / n_train
 
     times = np.array([0.1, 1.0, 10.0, 100.0])
     found = solve_ivp(
         flow, (0, times[-1]), w0, method="DOP853", rtol=1e-12, atol=1e-13, t_eval=times, dense_output=True
     )
 
-    def loss(t, x, y):
-        return np.mean((alpha * outputs(found.sol(t), x)[0] - y) ** 2) / 2
+    def predictor(w, x):
+        return alpha * (outputs(w, x)[0] - outputs(w0, x)[0])
 
-    fit = brentq(lambda t: loss(t, x, y) - 0.1 * y_test.var() / 2, 0.01, 100)
+    def unfit(t):
+        return np.mean((predictor(found.sol(t), x) - y) ** 2) / 2 - 0.1 * y_test.var() / 2
+
     return {
-        "made": "solve_ivp(DOP853, rtol=1e-12), F = αf, loss ½(y − F)²/P; t_fit by brentq on its dense output",
+        "made": "solve_ivp(DOP853, rtol=1e-12), F = α(f − f₀), loss ½(y − F)²/P; t_fit by brentq on its dense output",
         "h": h,
         "eps": eps,
         "alpha": alpha,
@@ -146,8 +148,8 @@ def grokking():
         "y_test": y_test.tolist(),
         "weights": w0.tolist(),
         "times": times.tolist(),
-        "F_test": [(alpha * outputs(w, tests)[0]).tolist() for w in found.y.T],
-        "t_fit": fit,
+        "F_test": [predictor(w, tests).tolist() for w in found.y.T],
+        "t_fit": brentq(unfit, 0.01, 100),
     }
 
 
