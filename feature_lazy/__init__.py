@@ -9,13 +9,14 @@ from typing import Any
 _HOMES = {
     "Config": "feature_lazy.settings.config",
     "follow": "feature_lazy.measure.follow",
+    "own": "feature_lazy.settings.objects",
     "load_run": "feature_lazy.runs.reading",
     "load_sweep": "feature_lazy.runs.sweep",
     "regime": "feature_lazy.measure.regime",
     "tangent_kernel": "feature_lazy.kernels",
 }
 
-__all__ = ["Config", "follow", "load_run", "load_sweep", "regime", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["Config", "follow", "load_run", "load_sweep", "own", "regime", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

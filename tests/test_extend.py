@@ -5,8 +5,11 @@ import shlex
 import sys
 
 import pytest
+import torch
 
+from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.launch.commands import main
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.reading import load_run
 from feature_lazy.settings import registry
@@ -57,6 +60,21 @@ def test_page_trains(alone, page):
     if group == "observe/also":
         assert len(run.history["spread/F"]) == len(losses)
         assert run.quantities["spread/F"].label == "deviation of F over test patterns"
+
+
+@pytest.mark.parametrize("name", ["activation", "loss", "optimiser"])
+def test_command_without_a_file_is_a_job(name):
+    """The first block of a page, which names a function or a class of PyTorch; it is built and asked once."""
+    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    command = re.findall(r"```sh\npython train\.py (.*?)\n```", text)[0]
+    config = composed(*SMALL, *checked(shlex.split(command)))
+    validate(config)
+    batch = build(config)
+    net, x = batch.architecture, batch.dataset.x_train
+    w = net.layout.flatten({key: weight[None] for key, weight in net.init(0).items()})
+    flow = NetworkFlow(net, x, batch.dataset.y_train, batch.loss, alpha=torch.ones(1).double(), w0=w)
+    training = config.dynamics.prepare(flow, w)
+    assert float(training.system.outputs(training.y0, torch.arange(1)).abs().max()) == 0
 
 
 def test_page_of_a_law_is_judged(alone, capsys, monkeypatch):

@@ -182,6 +182,17 @@ class NetworkFlow:
         part.n_train, part.flops = len(patterns), self._flops(len(patterns))
         return part
 
+    def of(self, member: Tensor) -> "NetworkFlow":
+        """The flow of some members (M,) on the same patterns; its row e is member ``member[e]``."""
+        part = copy.copy(self)
+        part.f0, part.alpha = self.f0[member], self.alpha[member]
+        part.penalty = None if self.penalty is None else self.penalty.restricted(member)
+        return part
+
+    def gradient(self, w: Tensor) -> Tensor:
+        """∇𝓛 of all members of the flow at any weights (M, N)."""
+        return -self.evaluate(w, torch.arange(len(w), device=w.device))[0]
+
     def restricted(self, member: Tensor, patterns: Tensor) -> "NetworkFlow":
         """See ``TangentSystem.restricted``; row e of the new flow is member ``member[e]``."""
         part = copy.copy(self)

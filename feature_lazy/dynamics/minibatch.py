@@ -81,7 +81,7 @@ class MinibatchTraining:
             return looked
         w = self.weights(state.y)
         scale, first = self.scale[state.member], torch.ones_like(state.steps)
-        kept = self.optimiser.update(state.y, torch.zeros_like(w), first, scale, self.flow)
+        kept = self.optimiser.update(state.y, torch.zeros_like(w), first, scale, self.flow.of(state.member))
         still = looked & (kept == state.y).all(1)
         rows = still.nonzero()[:, 0]
         # Gradients of patterns may cancel in all, and in some minibatches.
@@ -100,19 +100,19 @@ class MinibatchTraining:
             # Members of a batch are at the same update, unless a budget has stopped some of them before.
             for value in done.unique().tolist():
                 rows = (done == value).nonzero()[:, 0]
-                part = self.flow.on_batch(self._patterns(value, y.device))
-                velocity, _ = part.evaluate(self.weights(y[rows]), member[rows])
-                scale = self.scale[member[rows]]
-                moved = self.optimiser.update(y[rows], -velocity, done[rows] + 1, scale, part)
-                if self.optimiser.weight_decay:
-                    moved = moved - self._decayed(y[rows], scale)
+                part = self.flow.on_batch(self._patterns(value, y.device)).of(member[rows])
+                gradient = part.gradient(self.weights(y[rows]))
+                scale, optimiser = self.scale[member[rows]], self.optimiser.at(value + 1)
+                moved = optimiser.update(y[rows], gradient, done[rows] + 1, scale, part)
+                if optimiser.weight_decay:
+                    moved = moved - self._decayed(y[rows], optimiser.rate(scale))
                 y = y.index_copy(0, rows, moved)
         return y
 
-    def _decayed(self, y: Tensor, scale: Tensor) -> Tensor:
+    def _decayed(self, y: Tensor, rate: Tensor) -> Tensor:
         """What decoupled weight decay takes off a state y (M, D) in an update (Loshchilov and Hutter 2019): (M, D)."""
         layout = self.flow.architecture.layout
-        share = (self.optimiser.weight_decay * self.optimiser.rate(scale))[:, None].to(y)
+        share = (self.optimiser.weight_decay * rate)[:, None].to(y)
         lost = torch.zeros_like(y)
         self.weights(lost)[:] = layout.scattered(layout.gathered(share * self.weights(y)))
         return lost

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from feature_lazy.dynamics.regularisers import pulls_to_zero
 from feature_lazy.settings.groups import Dynamics
 from feature_lazy.settings.key import key
-from feature_lazy.settings.registry import option
+from feature_lazy.settings.registry import option, preset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,8 +43,34 @@ class Optimiser(Dynamics):
         later=True,
     )
 
+    schedule: str = key(
+        "constant",
+        "lr over the updates: constant, or down to 0 at ``updates`` in a line or a cosine",
+        choices=("constant", "linear", "cosine"),
+        later=True,
+    )
+    warmup: int = key(0, "first updates, over which lr grows from 0 in a line", ge=0, later=True)
+
     slots = 0
     """Vectors of the size of the weights that it keeps, behind the weights in the state."""
+
+    def factor(self, k: int) -> float:
+        """Of ``lr`` at update k = 1, 2, …, by ``warmup`` and ``schedule``; t goes on as if it were 1."""
+        grown = min(1.0, k / self.warmup) if self.warmup else 1.0
+        gone = max(0, k - 1 - self.warmup) / max(1, self.updates - self.warmup)
+        falling = {"constant": 1.0, "linear": 1 - gone, "cosine": (1 + math.cos(math.pi * gone)) / 2}
+        return grown * falling[self.schedule]
+
+    def at(self, k: int) -> Self:
+        """The optimiser of update k: itself, with the learning rate of its schedule."""
+        factor = self.factor(k)
+        return self if factor == 1 else self.with_rate(self.lr * factor)
+
+    def with_rate(self, lr: float) -> Self:
+        """The same with another learning rate."""
+        found = copy.copy(self)
+        found.lr = lr
+        return found
 
     def unit(self, scale: Tensor) -> Tensor:
         """Time that an update takes, (M,) float64: t counts updates if an optimiser says nothing else.
@@ -67,6 +95,8 @@ class Optimiser(Dynamics):
     def problems(self, config: Config) -> Iterator[str]:
         if self.weight_decay and config.centred is True:
             yield pulls_to_zero(f"dynamics.weight_decay={self.weight_decay:g}")
+        if self.warmup >= self.updates:
+            yield f"dynamics.warmup={self.warmup}: must be below dynamics.updates={self.updates}."
 
     @abstractmethod
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, scale: Tensor, flow: NetworkFlow) -> Tensor:
@@ -77,7 +107,7 @@ class Optimiser(Dynamics):
             gradient: ∇𝓛 on the minibatch, (M, N).
             k: number of the update, 1, 2, …, (M,).
             scale: α/√h of each of these members where ``units`` are the authors', else 1, (M,) float64.
-            flow: the network's flow on the minibatch, for whatever needs more than the gradient.
+            flow: the network's flow on the minibatch, of these members: ``flow.gradient(w)`` is ∇𝓛 at other weights.
         """
 
     def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
@@ -88,7 +118,25 @@ class Optimiser(Dynamics):
 
 @option("dynamics", "sgd")
 class Sgd(Optimiser):
-    """Stochastic gradient descent, w ← w − lr·∇𝓛; t = lr × updates; lr in the authors' units is lr·√h/α."""
+    """Stochastic gradient descent, w ← w − lr·∇𝓛; t = lr × updates; lr in the authors' units is lr·√h/α.
+
+    With momentum v ← μv + ∇𝓛 and w ← w − lr·v, or, with Nesterov's, w ← w − lr·(∇𝓛 + μv): as PyTorch has them.
+    """
+
+    momentum: float = key(0.0, "μ of v ← μv + ∇𝓛, which the weights follow", ge=0, later=True)
+    nesterov: bool = key(False, "whether the weights follow ∇𝓛 + μv", later=True)
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """v, where there is momentum."""
+        return 1 if self.momentum else 0
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        if self.momentum >= 1:
+            yield f"dynamics.momentum={self.momentum}: must be below 1, or the velocity grows without end."
+        if self.nesterov and not self.momentum:
+            yield "dynamics.nesterov=true: there is no momentum; set dynamics.momentum=0.9."
 
     def unit(self, scale: Tensor) -> Tensor:
         return self.lr * scale
@@ -97,7 +145,14 @@ class Sgd(Optimiser):
         return self.unit(scale)
 
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, scale: Tensor, flow: NetworkFlow) -> Tensor:
-        return y.addcmul(gradient, self.unit(scale)[:, None].to(y), value=-1)
+        import torch
+
+        step = self.unit(scale)[:, None].to(y)
+        if not self.momentum:
+            return y.addcmul(gradient, step, value=-1)
+        w, v = y.chunk(2, dim=1)
+        v = self.momentum * v + gradient
+        return torch.cat([w.addcmul(gradient + self.momentum * v if self.nesterov else v, step, value=-1), v], dim=1)
 
 
 @option("dynamics", "adam")
@@ -106,10 +161,13 @@ class Adam(Optimiser):
 
     lr: float = key(1e-3, "learning rate: the size of a change of one weight", gt=0)
     eps: float = key(1e-8, "ε", gt=0)
+    betas: list[float] = key([0.9, 0.999], "β₁ and β₂, decay of the means of ∇𝓛 and of its square", ge=0, later=True)
 
     slots = 2
-    betas = (0.9, 0.999)
-    """Decay of the means of the gradient and of its square."""
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        yield from beta_problems(self.betas)
 
     def update(self, y: Tensor, gradient: Tensor, k: Tensor, scale: Tensor, flow: NetworkFlow) -> Tensor:
         import torch
@@ -122,3 +180,39 @@ class Adam(Optimiser):
         eps = (self.eps / scale)[:, None].to(y)
         step = self.lr * (m / one) / ((v / two).sqrt() + eps)
         return torch.cat([w - step, m, v], dim=1)
+
+
+preset(
+    "dynamics",
+    "adamw",
+    of="adam",
+    doc="Adam with decoupled weight decay (Loshchilov and Hutter 2019), for centred=false.",
+    weight_decay=1e-2,
+)
+
+
+@option("dynamics", "lion")
+class Lion(Optimiser):
+    """Lion (Chen et al. 2023): w ← w − lr·sign(β₁m + (1 − β₁)∇𝓛), m ← β₂m + (1 − β₂)∇𝓛; t = updates."""
+
+    lr: float = key(1e-4, "learning rate: the size of a change of one weight", gt=0)
+    betas: list[float] = key([0.9, 0.99], "β₁ and β₂", ge=0)
+
+    slots = 1
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        yield from beta_problems(self.betas)
+
+    def update(self, y: Tensor, gradient: Tensor, k: Tensor, scale: Tensor, flow: NetworkFlow) -> Tensor:
+        import torch
+
+        (w, m), (b1, b2) = y.chunk(2, dim=1), self.betas
+        step = torch.lerp(gradient, m, b1).sign()
+        return torch.cat([w - self.lr * step, torch.lerp(gradient, m, b2)], dim=1)
+
+
+def beta_problems(betas: Sequence[float]) -> Iterator[str]:
+    """What is wrong with two decays."""
+    if len(betas) != 2 or max(betas) >= 1:
+        yield f"dynamics.betas={list(betas)}: must be two numbers below 1, such as [0.9,0.999]."

@@ -16,10 +16,10 @@ from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.model import Model
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
-from feature_lazy.measure.given import AnyNetwork, Given, chosen, patterns
+from feature_lazy.measure.given import AnyLoss, AnyNetwork, Given, chosen, patterns
 from feature_lazy.measure.precision import check_precision
 from feature_lazy.networks.layout import Layout, partly
-from feature_lazy.settings.groups import Dynamics, Loss, Regulariser
+from feature_lazy.settings.groups import Dynamics, Regulariser
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
     *,
     alpha: float,
     test: Any = None,
-    loss: Loss | str | None = None,
+    loss: AnyLoss = None,
     dynamics: Choice | str | None = None,
     regulariser: Regulariser | str | None = None,
     times: Sequence[float] | None = None,
@@ -93,8 +93,8 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
             the loss ``mse``.
         alpha: output scale α of F = α(f − f₀).
         test: patterns (P_test, …).
-        loss: ℓ(F, y) per pattern, or its name; default: the soft hinge of the article, β = 20, and cross-entropy for
-            classes.
+        loss: ℓ(F, y) per pattern, or its name, or a function as ``loss=custom`` takes; default: the soft hinge of the
+            article, β = 20, and cross-entropy for classes.
         dynamics: how the weights move, from ``feature_lazy.dynamics.choices``, or an option of the group
             ``dynamics`` or its name, whose ``train`` says which weights move; default: gradient flow by ``auto``.
         regulariser: a term of 𝓛, an option of the group ``regulariser`` or its name; training then ends where it comes

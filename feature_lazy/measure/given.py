@@ -13,13 +13,16 @@ from feature_lazy.data.custom import check_patterns
 from feature_lazy.data.labels import Regression
 from feature_lazy.data.sense import contradiction, warn_scale
 from feature_lazy.dynamics.losses import CrossEntropy, SoftHinge
+from feature_lazy.dynamics.own_loss import CustomLoss
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.functional import check_weights, count_outputs, of_module
 from feature_lazy.networks.generic import Generic
 from feature_lazy.settings.checks import check_option
 from feature_lazy.settings.groups import Loss
+from feature_lazy.settings.objects import own
 from feature_lazy.settings.registry import find, presets
 
+AnyLoss = Loss | str | Callable[[Tensor, Tensor], Tensor] | None
 AnyNetwork = Network | nn.Module | Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
@@ -43,7 +46,7 @@ class Given:
 
     @classmethod
     def of(
-        cls, network: AnyNetwork, weights: Mapping[str, Any] | None, train: tuple[Any, Any], loss: Loss | str | None
+        cls, network: AnyNetwork, weights: Mapping[str, Any] | None, train: tuple[Any, Any], loss: AnyLoss
     ) -> "Given":
         """The same from tensors, arrays or lists; see ``follow``.
 
@@ -127,14 +130,16 @@ def labels(values: Any, x: Tensor, n_outputs: int, loss: Loss) -> Tensor:
     return y
 
 
-def chosen_loss(loss: Loss | str | None, n_outputs: int) -> Loss:
-    """The loss that is meant: an object, or the name of an option; None: that of the article, or cross-entropy.
+def chosen_loss(loss: AnyLoss, n_outputs: int) -> Loss:
+    """The loss that is meant: an object, a name, a function ℓ(F, y); None: that of the article, or cross-entropy.
 
     Raises:
         ConfigError: none of these, or a key out of its range.
     """
     if loss is None:
         return SoftHinge() if n_outputs == 1 else CrossEntropy()
+    if callable(loss) and not isinstance(loss, Loss | type):
+        return CustomLoss(target=own(loss), labels="classes" if n_outputs > 1 else "one")
     return chosen("loss", loss, Loss)
 
 

@@ -20,8 +20,7 @@ from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.methods import method
 from feature_lazy.kernels import joint_kernel, relative_change
 from feature_lazy.measure.follow import MAX_STEPS, follow
-from feature_lazy.measure.given import AnyNetwork, Given, labels
-from feature_lazy.settings.groups import Loss
+from feature_lazy.measure.given import AnyLoss, AnyNetwork, Given, labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,7 +134,7 @@ def regime(
     *,
     alpha: float,
     others: Sequence[float] = (0.01, 0.1, 10.0, 100.0),
-    loss: Loss | str | None = None,
+    loss: AnyLoss = None,
 ) -> Regime:
     """Train a network at one α and a few others, and say which regime it is in.
 

@@ -241,7 +241,10 @@ def build_loss(config: Config, data: Dataset) -> Loss:
         what = "real" if config.labels.real else "classes" if data.n_outputs > 1 else "one"
         if problems := list(config.loss.misfits(what, config.labelled_by)):
             raise ConfigError("\n".join(problems))
-    return config.loss.for_labels(config.labels)
+    loss = config.loss.for_labels(config.labels)
+    if loss.own_code():  # looked at when it is first asked
+        loss(torch.zeros(1, 2 * data.n_outputs, dtype=torch.float64), data.y_train[:2])
+    return loss
 
 
 def _device(name: str) -> torch.device:

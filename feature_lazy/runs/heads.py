@@ -9,6 +9,7 @@ from torch import Tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.streams import stream
 from feature_lazy.dynamics.flow import outputs_in_chunks
+from feature_lazy.dynamics.losses import Mse
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.kernels.first_order import first_order
 from feature_lazy.networks.base import Initialised
@@ -60,7 +61,7 @@ def probed(batch: "Batch", weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _targets(batch: "Batch") -> Tensor:
     """What F is fit to, (1, P·C)."""
     y, c = batch.dataset.y_train, batch.dataset.n_outputs
-    target = float(getattr(batch.loss, "target", 1.0))
+    target = batch.loss.target if isinstance(batch.loss, Mse) else 1.0
     if c > 1:
         y = torch.nn.functional.one_hot(y, c).flatten()
     return target * y.to(batch.dataset.x_train)[None]

@@ -5,17 +5,20 @@ A run is known by its science, and a user's network is part of it: the hash goes
 
 import ast
 import hashlib
+import importlib
 import sys
 from collections.abc import Iterator
 from importlib.machinery import BuiltinImporter, ModuleSpec, PathFinder
 from pathlib import Path
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.settings.objects import PYTHON, handed
 
 FOREIGN = ("site-packages", "dist-packages")
 """Folders of installed packages: a module that lies alone in one has no siblings of its own."""
 
-NOT_THEIRS = sys.stdlib_module_names | {"feature_lazy"}
+NOT_THEIRS = sys.stdlib_module_names | {"feature_lazy", "torch"}
+"""What no user has written: this package, and PyTorch, whose version every manifest has."""
 
 
 def source_hash(target: str) -> str:
@@ -31,6 +34,8 @@ def source_hash(target: str) -> str:
     Raises:
         ConfigError: there is no such module, or it has no source in Python.
     """
+    if target.startswith(PYTHON):
+        return target.rpartition(":")[2]
     module = module_of(target)
     digest = hashlib.sha256()
     for name, path in sorted(_reachable(module).items()):
@@ -47,6 +52,11 @@ def source_files(target: str) -> dict[str, Path]:
     Raises:
         ConfigError: there is no such module, or it has no source in Python.
     """
+    if target.startswith(PYTHON):
+        raise ConfigError(
+            f"{target}: it was handed over by Python, and another process has no object of this one; write it in a "
+            "module and name that by its import path."
+        )
     module = target if file_of(target) else module_of(target)
     home = _home(module)
     if set(FOREIGN) & set(home.parts):
@@ -76,7 +86,8 @@ def module_of(target: str) -> str:
         raise ConfigError(f"module {module!r} has no source in Python: a target must be written in it.")
     if not rest:
         raise ConfigError(f"{target!r} is a module; name what it holds, such as {target}.Net.")
-    if rest[0] not in _names(path):
+    # PyTorch binds some names when it is imported, which runs nothing of a user's.
+    if rest[0] not in _names(path) and not (parts[0] == "torch" and hasattr(importlib.import_module(module), rest[0])):
         raise ConfigError(f"module {module!r} ({path.name}) has no {rest[0]!r}.")
     return module
 
@@ -183,6 +194,9 @@ def custom_problems(path: str, target: str) -> Iterator[str]:
 def target_problems(key: str, target: str) -> Iterator[str]:
     """What is wrong with an import path of the user's own code, by the key that has it."""
     try:
-        module_of(target)
+        if target.startswith(PYTHON):
+            handed(key, target)
+        else:
+            module_of(target)
     except ConfigError as error:
-        yield f"{key}={target}: {error}"
+        yield str(error) if target.startswith(PYTHON) else f"{key}={target}: {error}"

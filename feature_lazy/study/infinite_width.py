@@ -26,6 +26,7 @@ from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.networks.base import HasLimit
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
+from feature_lazy.settings.cells import targets
 from feature_lazy.settings.groups import Loss
 from feature_lazy.settings.schema import from_plain
 
@@ -164,7 +165,7 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
             own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
     """
     config = from_plain(science)
-    if not config.architecture.infinite or config.dataset.own_labels:
+    if not config.architecture.infinite or config.dataset.own_labels or targets(config):
         raise ConfigError("the network's limit is not known, or its data need code of the user's own")
     if config.parametrisation.exponents is not NTK:
         raise ConfigError("the parametrisation is not ntk")

@@ -49,7 +49,7 @@ def test_every_key_of_words_refuses_others(group, name, key, wrong):
         (lambda: tangent_kernel(NETWORK, {}, X, outputs="diag"), "outputs='diag': must be 'full' or 'trace'"),
         *(
             (lambda name=name: follow(NETWORK, WEIGHTS, (X, Y), alpha=1.0, dynamics=name), f"dynamics={name}: there is")
-            for name in ("adamw", "SGD", "lion", "")
+            for name in ("adamx", "SGD", "lyon", "")
         ),
         *(
             (lambda time=time: FrozenKernel(method("auto", 1e-2), time).prepare(None, torch.zeros(1, 1)), "time=")

@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="feature-lazy", description="Train networks, look at their runs, and look after them."
     )
+    result.add_argument("--version", action="version", version=f"feature_lazy {version('feature_lazy')}")
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
     for name, module in modules().items():
         add(subparsers, name, module)

@@ -11,6 +11,7 @@ from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 from feature_lazy.settings.sources import target_problems
+from feature_lazy.settings.targets import imported
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,18 +98,3 @@ class CustomObservables(Observable):
 
 def _named(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{name}/{column}": value for column, value in values.items()}
-
-
-def imported(key: str, target: str) -> Any:
-    """What an import path names, by the key that has it; as Hydra imports it, with its list of what may not be called.
-
-    Raises:
-        ConfigError: Hydra refuses it, or it cannot be imported.
-    """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
-    try:
-        return instantiate({"_target_": target, "_partial_": True}).func
-    except InstantiationException as error:
-        raise ConfigError(f"{key}={target}: {' '.join(str(error).split())}") from error

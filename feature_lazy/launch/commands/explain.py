@@ -1,0 +1,54 @@
+"""Explain a key, an option, a measured quantity or an outcome: explain dynamics=sgd, lr, kernel/change, t_end."""
+
+import argparse
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.terminal import say
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("words", nargs="+", metavar="WORD", help="a key, group, option, column or outcome")
+
+
+def call(options: argparse.Namespace) -> int:
+    """Explain.
+
+    Raises:
+        ConfigError: a word that is none of them.
+    """
+    for word in options.words:
+        say(explained(word))
+    return 0
+
+
+def explained(word: str) -> str:
+    """What a word means.
+
+    Raises:
+        ConfigError: nothing has this name; the nearest are named.
+    """
+    import difflib
+
+    from feature_lazy.dynamics.outcome import Outcome
+    from feature_lazy.measure.quantities import QUANTITIES
+    from feature_lazy.measure.quantity import Quantity, quantity_of
+    from feature_lazy.settings import registry
+    from feature_lazy.settings.config import ALSO
+    from feature_lazy.settings.help import help_text
+
+    if word in list(Outcome):
+        return f"{word}, an outcome: {Outcome(word).meaning}."
+    made = {name: option() for name, option in registry.options(ALSO).items() if name != "custom"}
+    known = {**QUANTITIES, **{column: one for option in made.values() for column, one in option.quantities.items()}}
+    found = quantity_of(word, known)
+    if found != Quantity(word):
+        by = next((name for name, one in made.items() if quantity_of(word, one.quantities) != Quantity(word)), "")
+        where = f"; {found.where}" if found.where else ""
+        return f"{word}, measured: {found.label}{where}{f'; with observe/also=[{by}]' if by else ''}."
+    try:
+        return help_text([word]).rstrip()
+    except ConfigError as error:
+        near = difflib.get_close_matches(word, [*known, *Outcome], n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigError(f"{word}: no key, option, quantity or outcome has this name.{hint}") from error

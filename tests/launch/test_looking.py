@@ -1,0 +1,235 @@
+"""The commands that look at stored runs: plot, compare, list, show, explain, and the version."""
+
+import csv
+import dataclasses
+import json
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.launch.commands import main
+from feature_lazy.launch.commands.plot import inches
+from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.settings.overrides import checked
+from feature_lazy.settings.shortest import shortest
+from feature_lazy.study.figures import pgf
+from feature_lazy.study.figures.plot import Wanted, draw, rows
+from tests.conftest import ROOT, composed
+from tests.study.stored_sweeps import plant
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sweep")
+    plant(root, xs=(0.1, 100.0), widths=(30, 100), seeds=3, observations=4)
+    return root
+
+
+def said(capsys, *words):
+    status = main(list(map(str, words)))
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def points(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_points_are_means_and_errors_over_seeds(folder, tmp_path, capsys):
+    out = tmp_path / "fig.csv"
+    status, said_, _ = said(
+        capsys, "plot", folder, "--x", "sqrt_h_alpha", "--y", "kernel/change", "--by", "h", "--out", out,
+        "--out", tmp_path / "fig.pdf", "--width", "8.6cm",
+    )  # fmt: skip
+    assert status == 0
+    assert f"4 points, 12 values of kernel/change, in {out}" in said_
+    assert (tmp_path / "fig.pdf").read_bytes().startswith(b"%PDF")
+    table = load_sweep(folder).table
+    for row in points(out):
+        part = table[(table["h"] == float(row["h"])) & (table["sqrt_h_alpha"] == float(row["x"]))]["kernel/change"]
+        assert float(row["y"]) == pytest.approx(part.mean(), rel=1e-12)
+        assert float(row["high"]) - float(row["y"]) == pytest.approx(part.std(ddof=1) / np.sqrt(3), rel=1e-9)
+        assert row["n"] == "3"
+
+
+@pytest.mark.parametrize(("how", "low", "high"), [("median,quartiles", 25, 75), ("mean,sd", None, None)])
+def test_other_means_and_spreads(folder, how, low, high):
+    wanted = Wanted.reduced(how, x="alpha", y="test/error", by=("h",), where=("seed=0,1,2", "h=100"))
+    found, _ = rows({"a": folder}, wanted)
+    table = load_sweep(folder).table.query("h == 100")
+    for _, row in found.iterrows():
+        values = table[np.isclose(table["alpha"], row["x"])]["test/error"]
+        if low:
+            assert (row["low"], row["high"]) == pytest.approx(tuple(np.percentile(values, [low, high])))
+            assert row["y"] == pytest.approx(np.median(values))
+        else:
+            assert row["high"] - row["y"] == pytest.approx(values.std())
+
+
+def test_curves_over_time_and_every_run(folder):
+    wanted = Wanted.reduced("none", x="t", y="train/loss", by=("seed",), where=("h=30", "sqrt_h_alpha=100"))
+    found, known = rows({"a": folder}, wanted)
+    run = next(r for r in load_sweep(folder).runs if r.columns["h"] == 30 and r.columns["sqrt_h_alpha"] == 100)
+    mine = found[found["seed"] == run.columns["seed"]]
+    assert mine["x"].tolist() == run.history["t"][:-1].tolist()
+    assert mine["y"].tolist() == run.history["train/loss"][:-1].tolist()
+    figure = draw(found, known, wanted)
+    assert figure.axes[0].get_yscale() == "log"
+    assert figure.axes[0].get_ylabel() == "training loss α²𝓛"
+    plt.close(figure)
+
+
+def test_folders_are_lines_and_keys_are_columns(folder, tmp_path):
+    other = plant(tmp_path / "other", xs=(0.1, 100.0), widths=(30,), seeds=2, config={"dynamics": {"lr": 0.3}})
+    folders, where = {"first": folder, "second": other}, ("h=30",)
+    found, _ = rows(folders, Wanted(x="alpha", y="test/error", where=where))
+    assert found.groupby("folder")["n"].unique().map(list).to_dict() == {"first": [3], "second": [2]}
+    found, _ = rows({"second": other}, Wanted(x="dynamics.lr", y="test/error", by=("alpha",)))
+    assert set(found["x"]) == {0.3}
+
+
+REFUSED = {
+    (
+        "--y",
+        "test/eror",
+    ): "--y test/eror: no run has this column, nor this key of the configuration. Did you mean test/error",
+    ("--by", "dynamics.lr"): "--by dynamics.lr: no run has this column",
+    ("--where", "h"): "--where h: write COLUMN=VALUES",
+    ("--where", "h=7"): "--where h=7: no run has it; there are h = 30, 100",
+    ("--reduce", "mean,min"): "--reduce mean,min: write none, or one of mean, median and one of sem, sd, quartiles",
+    ("--out", "fig.gif"): "--out fig.gif: the name must end in .pdf, .png, .svg, .pgf, .csv",
+    ("--width", "3 feet"): "--width 3 feet: write a length such as 3.4in",
+    ("--y", "dataset"): "--y dataset: it is no number; draw lines by it: --by dataset",
+    ("--x", "t"): "--y test/errors: no run has it over time; there are",
+    ("--x", "sqrt_h_alpha"): "Runs with h = 100, 30 would be one point: add --by h, --where h=",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_what_cannot_be_drawn_is_refused_in_a_sentence(folder, tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    by = [] if words[1] == "sqrt_h_alpha" else ["--by", "h"]
+    y = ["--y", "test/errors", "--by", "alpha", "--by", "seed"] if words[1] == "t" else []
+    status, _, err = said(capsys, "plot", folder, *by, *y, *words)
+    assert status == 1
+    assert REFUSED[words] in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_logarithm_of_nothing_is_refused(folder):
+    wanted = Wanted(x="seed", y="test/error", by=("h", "alpha"), where=("seed=0",), log="x")
+    found, known = rows({"a": folder}, wanted)
+    with pytest.raises(StoreError, match="--log x: no value of seed is above 0; leave x out"):
+        draw(found, known, wanted)
+
+
+def test_lengths():
+    assert (inches("3.4in"), inches("2.54cm"), inches("72.27pt")) == pytest.approx((3.4, 1, 1))
+
+
+def test_two_folders_are_compared_run_by_run(folder, tmp_path, capsys):
+    other = plant(
+        tmp_path / "other", xs=(0.1, 100.0), widths=(30, 100), seeds=3, rng=1, config={"dynamics": {"lr": 0.3}}
+    )
+    status, out, _ = said(capsys, "compare", folder, other)
+    assert status == 0
+    assert "dynamics.lr: – | 0.3" in out
+    one, two = (load_sweep(root).table.set_index(["h", "sqrt_h_alpha", "seed"]) for root in (folder, other))
+    difference = (one["test/error"] - two["test/error"]).mean()
+    [line] = [line for line in out.splitlines() if line.startswith("test/error ")]
+    assert float(line.split()[1]) == pytest.approx(difference, rel=1e-3)
+    assert "12 pairs" in line
+    same = said(capsys, "compare", folder, folder)[1]
+    assert "|" not in same
+    assert "+0 ± 0 " in same
+    lonely = plant(tmp_path / "lonely", xs=(0.5,), widths=(7,), seeds=1)
+    status, _, err = said(capsys, "compare", folder, lonely)
+    assert (status, "have no runs of the same h, √h·α and seed" in err) == (1, True)
+
+
+def test_runs_are_listed_and_one_is_shown(folder, capsys):
+    status, out, _ = said(capsys, "list", folder, "--where", "h=30")
+    head, *lines = out.splitlines()
+    assert status == 0
+    assert head.split() == ["run", "h", "sqrt_h_alpha", "seed", "state", "test/error", "kernel/change", "outcome"]
+    assert len(lines) == 6
+    run_id = lines[0].split()[0]
+    status, out, _ = said(capsys, "show", folder / run_id[:8])
+    assert status == 0
+    assert out.startswith(f"{run_id}, complete: converged")
+    assert "h = 30" in out
+    assert "kernel change ‖Θ − Θ₀‖/‖Θ₀‖" in out
+    status, _, err = said(capsys, "show", folder / "zzz")
+    assert (status, "no run there begins so" in err) == (1, True)
+    status, _, err = said(capsys, "list", folder / "nowhere")
+    assert (status, "There is no run in" in err) == (1, True)
+
+
+JOBS = (
+    (),
+    ("alpha.value=3", "width.h=7", "dataset.classes=[3,5]", "dataset.n_train=20", "seed=ensemble"),
+    ("dynamics=sgd", "dynamics.momentum=0.9", "observe/also=[cka]", "observe.also.cka.every=3", "centred=false"),
+    (
+        "activation=custom",
+        "activation.target=torch.nn.functional.leaky_relu",
+        "activation.kwargs={negative_slope: 0.1}",
+    ),
+    ("observe.kernel.probe=30", "observe=times", "observe.times=[0.5,1]", "dataset.pca.components=5"),
+)
+
+
+@pytest.mark.parametrize("overrides", JOBS, ids=" ".join)
+def test_the_shortest_command_makes_the_job_again(overrides):
+    job = composed(*overrides)
+    plain = json.loads(json.dumps(dataclasses.asdict(job)))
+    found = shortest(plain)
+    assert composed(*checked(found)) == job
+    assert len(found) <= len(overrides) + 3
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("dynamics.lr", "learning rate"),
+        ("dynamics=lion", "Chen et al. 2023"),
+        ("kernel/change", "kernel change ‖Θ − Θ₀‖/‖Θ₀‖; Fig. 5a"),
+        ("spectra/W1/alpha", "with observe/also=[spectra]"),
+        ("t_end", "an outcome: the time that was asked for is reached"),
+    ],
+)
+def test_words_are_explained(capsys, word, meaning):
+    status, out, _ = said(capsys, "explain", word)
+    assert status == 0
+    assert meaning in out
+
+
+def test_a_word_that_is_none_and_the_version(capsys):
+    status, _, err = said(capsys, "explain", "kernel/chang")
+    assert (status, "Did you mean kernel/change" in err) == (1, True)
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("feature_lazy 0.")
+
+
+def test_commands_of_the_page_run(tmp_path, capsys, monkeypatch):
+    """The two blocks of docs/commands.md, on planted sweeps under the names that they use."""
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("## Figures of your own")[1]
+    blocks = re.findall(r"```sh\n(.*?)```", text.split("\n## ")[0], re.S)
+    lines = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]
+    assert len(lines) == 7
+    monkeypatch.chdir(tmp_path)
+    for name, keys in (("mine", {}), ("other", {"config": {"dynamics": {"lr": 0.3}}})):
+        plant(tmp_path / "results" / name, xs=(0.1, 100.0), widths=(30, 100), seeds=2, observations=3, **keys)
+    monkeypatch.setattr(pgf, "ENGINES", ("nothing",))  # what LaTeX is here is not the point
+    runs = sorted(path.name for path in (tmp_path / "results" / "mine" / "runs").iterdir())
+    for program, command, *words in lines:
+        assert program == "feature-lazy"
+        words = [word.replace("3f2a", runs[0]) for word in words]
+        wanted = 1 if "fig.pgf" in words else 0
+        assert said(capsys, command, *words)[0] == wanted, words
+    assert (tmp_path / "fig.pdf").exists()
