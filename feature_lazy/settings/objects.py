@@ -73,8 +73,8 @@ def _known(value: Any, name: str, seen: tuple[int, ...]) -> bytes:
         return b"partial" + b",".join(_known(one, name, seen) for one in (value.func, value.args, value.keywords))
     if hasattr(value, "__array__") and hasattr(value, "dtype") and hasattr(value, "shape"):
         return _array(value)
-    if _by_name(value) is not None:
-        return f"{value.__module__}.{value.__qualname__}".encode()
+    if path := _by_name(value):
+        return path.encode()
     if isinstance(value, types.FunctionType | type):
         return _source(value, name) + b"".join(_used(value, name, seen))
     raise ConfigError(
@@ -99,15 +99,21 @@ def _array(value: Any) -> bytes:
     return f"{array.dtype.str} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}".encode()
 
 
-def _by_name(value: Any) -> Any:
-    """The object that a function or class of a known package is there; None of all others."""
-    module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
-    if not isinstance(module, str) or module.split(".")[0] not in KNOWN or module == "__main__":
-        return None
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part, None)
-    return found if found is value else None
+def _by_name(value: Any) -> str:
+    """The path of a function or class of a known package; empty of all others."""
+    module, names = (
+        getattr(value, "__module__", None),
+        [getattr(value, one, "") for one in ("__qualname__", "__name__")],
+    )
+    for home in [module] if isinstance(module, str) else ["torch", "numpy"]:
+        if home.split(".")[0] in KNOWN - {"__main__"}:
+            for name in filter(None, names):
+                found: Any = importlib.import_module(home)
+                for part in name.split("."):
+                    found = getattr(found, part, None)
+                if found is value:
+                    return f"{home}.{name}"
+    return ""
 
 
 def _source(value: Any, name: str) -> bytes:

@@ -55,7 +55,7 @@ def add(subparsers: Any, name: str, module: ModuleType) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status; an error that the user can mend is one sentence."""
     any_terminal()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = [*(sys.argv[1:] if arguments is None else arguments)]  # ``list`` is a command here
     if given and getattr(modules().get(given[0]), "PASSED_ON", False):
         return modules()[given[0]].call(argparse.Namespace(overrides=given[1:]))
     options = parser().parse_args(given)
