@@ -79,7 +79,7 @@ def test_curves_over_time_and_every_run(folder):
     assert mine["y"].tolist() == run.history["train/loss"][:-1].tolist()
     figure = draw(found, known, wanted)
     assert figure.axes[0].get_yscale() == "log"
-    assert figure.axes[0].get_ylabel() == "training loss α²𝓛"
+    assert figure.axes[0].get_ylabel() == r"training loss α²$\mathcal{L}$"
     plt.close(figure)
 
 
@@ -166,7 +166,7 @@ def test_runs_are_listed_and_one_is_shown(folder, capsys):
     status, _, err = said(capsys, "show", folder / "zzz")
     assert (status, "no run there begins so" in err) == (1, True)
     status, _, err = said(capsys, "list", folder / "nowhere")
-    assert (status, "There is no run in" in err) == (1, True)
+    assert (status, "There are no runs in" in err) == (1, True)
 
 
 JOBS = (

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import selection_arguments
 
@@ -32,8 +31,6 @@ def call(options: argparse.Namespace) -> int:
 
     for folder in options.folders:
         found = survey(Path(folder))
-        if not found.entries:
-            raise StoreError(f"There is no run in {folder}.")
         rows = [["run", *COLUMNS, "state", *MEASURED, "outcome"]]
         for entry in select(found, options.state, options.where):
             summary = entry.run.summary if entry.run else {}

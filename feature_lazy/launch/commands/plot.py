@@ -44,6 +44,8 @@ def call(options: argparse.Namespace) -> int:
     Raises:
         StoreError: what cannot be drawn; see ``study.figures.plot``.
     """
+    from matplotlib.pyplot import close
+
     from feature_lazy.study.figures.plot import FORMATS, Wanted, draw, rows, save
 
     paths = [Path(name) for name in options.out or ["plot.pdf"]]
@@ -70,6 +72,7 @@ def call(options: argparse.Namespace) -> int:
             status = 1
         else:
             say(f"{len(points)} points, {points['n'].sum():g} values of {options.y}, in {path}")
+    close(figure)
     return status
 
 

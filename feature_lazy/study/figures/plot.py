@@ -29,6 +29,8 @@ SCALES = ("h", "alpha", "sqrt_h_alpha")
 CENTRES = ("mean", "median")
 SPREADS = ("sem", "sd", "quartiles")
 EACH = "none"
+SCRIPT_L = ("𝓛", r"$\mathcal{L}$")
+"""Fonts lack the letter, and mathematics has it."""
 FORMATS = (".pdf", ".png", ".svg", ".pgf", ".csv")
 
 
@@ -240,7 +242,8 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
             if not (points[name] > 0).any():
                 raise StoreError(f"--log {log}: no value of {getattr(wanted, name)} is above 0; leave {name} out.")
             getattr(axes, f"set_{name}scale")("log")
-        axes.set(xlabel=AXES.get(wanted.x, quantity_of(wanted.x, known).label), ylabel=y.label)
+        x = AXES.get(wanted.x, quantity_of(wanted.x, known).label)
+        axes.set(**{f"{name}label": label.replace(*SCRIPT_L) for name, label in (("x", x), ("y", y.label))})
         if y.scale == "percent":
             axes.yaxis.set_major_formatter(PERCENT)
         if by:
