@@ -35,6 +35,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("
 # Options that are meant to differ from the defaults of their dataclass.
 DELIBERATE = {
     ("alpha", "raw"): {"value": 0.1},
+    ("dynamics", "adamw"): {"weight_decay": 0.01},
 }
 every_option = pytest.mark.parametrize(("group", "option"), OPTIONS, ids=[f"{g}={o}" for g, o in OPTIONS])
 
@@ -48,7 +49,7 @@ def test_yaml_holds_the_defaults_of_its_dataclass(configure, group, option):
 
 
 # Options that are another one with a value set.
-PRESETS = {"linearised"}
+PRESETS = {"linearised", "adamw"}
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -265,7 +266,7 @@ def test_known_key_passes(override):
 @pytest.mark.parametrize(
     ("overrides", "fragments"),
     [
-        ("loss.target=2", ["loss.target=2: loss=soft_hinge has no key 'target'; choose it: loss=mse."]),
+        ("loss.target=2", ["loss.target=2: loss=soft_hinge has no key 'target'; choose it: loss=mse or loss=custom."]),
         ("dynamics.c=1", ["dynamics=gradient_flow has no key 'c'", "choose it: dynamics=momentum_flow."]),
         ("dynamics=sgd dynamics.tolerance=1", ["dynamics=sgd", "dynamics=gradient_flow or dynamics=momentum_flow"]),
         ("dynamics=linearised dynamics.lr=1", ["dynamics=frozen_kernel has no key 'lr'"]),
