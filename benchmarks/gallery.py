@@ -35,7 +35,8 @@ HEAD = """# Gallery
 Every figure and table of the article at small size, as measured here. `make gallery` trains what is missing and writes
 this page; `experiment=article/NAME` without `size=small` is the article's own size. The data are in the packages:
 scikit-learn's digits, 5000 digits of MNIST and MNIST-1D stand for Fashion-MNIST, MNIST and CIFAR10. P is 24 to 400, so
-differences from the article may be of size as well as of substance: each is named.
+differences from the article may be of size as well as of substance: each is named. Seconds are of two cores that did
+other work beside.
 """
 
 LAWS_HEAD = """## The laws

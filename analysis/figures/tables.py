@@ -8,9 +8,12 @@ from analysis.figures.performance import begin, kind
 from analysis.figures.source import Source, flows
 from feature_lazy.study.ahead import TRAINED, UNFIT, Lead, expected_ahead, lead
 from feature_lazy.study.exponents import slope
-from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.sheet import WIDTH, Sheet
 from feature_lazy.study.regimes import crossover, regimes
 from feature_lazy.study.table import over_seeds
+
+HINTING = 1.06
+"""How much wider text is at another resolution at most, and so a table whose columns follow its text."""
 
 
 def table1(source: Source) -> Sheet:
@@ -113,4 +116,8 @@ def write(sheet: Sheet, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -
     grid.auto_set_font_size(False)
     grid.set_fontsize(6)
     grid.auto_set_column_width(range(len(columns)))
-    sheet.figure.set_size_inches(6.8, 0.65 + 0.25 * len(rows))
+    figure, height = sheet.figure, 0.65 + 0.25 * len(rows)
+    figure.set_size_inches(WIDTH, height)
+    figure.draw_without_rendering()  # columns are as wide as what is in them only then
+    right = HINTING * grid.get_window_extent().x1 / figure.dpi
+    figure.set_size_inches(max(WIDTH, right), height)

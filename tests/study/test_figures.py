@@ -1,5 +1,6 @@
 """The article's figures from planted sweeps: what is drawn is what the CSV says, and what is missing is named."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +10,11 @@ from analysis.__main__ import main
 from analysis.figures import registry
 from analysis.figures.registry import ARTICLE, SHOWN, draw_article, readings
 from analysis.figures.source import one_kind, open_runs
+from analysis.figures.tables import write
 from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.runs.plan import write_plan
+from feature_lazy.study.figures.sheet import Sheet
+from feature_lazy.study.figures.style import STYLE
 from feature_lazy.study.law import declared
 from feature_lazy.study.table import fitted, kinds
 from feature_lazy.study.verdict import AGREES, DIFFERS
@@ -64,6 +68,18 @@ def test_what_is_drawn_is_what_the_table_says(sheets, name):
 @pytest.mark.parametrize("name", ARTICLE)
 def test_no_panel_is_empty_when_every_part_is_there(sheets, name):
     assert set(sheets[name].data()["panel"]) == set(sheets[name].axes)
+
+
+@pytest.mark.parametrize("cell", ["short", "a cell as long as the name of a network " * 3 + "and a little more"])
+def test_tables_end_on_the_page(cell):
+    """At the resolution at which they are saved, where text is wider than on the screen."""
+    with plt.rc_context(STYLE):
+        sheet = Sheet("table1", {"a": "a table"}, columns=1)
+        write(sheet, ("of", "value"), [(cell, "1")])
+        sheet.figure.set_dpi(200)
+        sheet.figure.draw_without_rendering()
+    [table] = sheet.axes["a"].tables
+    assert table.get_window_extent().x1 <= sheet.figure.bbox.x1
 
 
 def test_guides_have_the_exponents_that_they_name(sheets):
