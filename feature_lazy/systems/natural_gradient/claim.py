@@ -67,27 +67,29 @@ def share_by_factors(table: pd.DataFrame) -> Estimate | Iterable[Reading] | None
     where="section 4.3",
     needs=(LOSS,),
     expected=ABOVE_ZERO,
-    lacks=f"K-FAC with mse at two widths, √hα ≥ {LAZY:g}, seen at t = 0 and {UPDATES}",
+    lacks=f"K-FAC with mse at two widths and one α, seen at t = 0 and {UPDATES}",
     outcomes=("converged", "t_end"),
     quiet=True,
 )
 def factors_against_width(table: pd.DataFrame) -> Estimate | Iterable[Reading] | None:
     """Minus the exponent of |1 − share| in h."""
-    part = updates(table, KFAC)
+    part = updates(table, KFAC, least=0)
     if part is None:
         return ()
     found = width_slope(part, "distance", ALL, fixed="alpha")
     return found and Estimate(-found.value, found.error, found.seeds)
 
 
-def updates(table: pd.DataFrame, *fishers: str) -> pd.DataFrame | None:
-    """The lazy runs of natural gradient descent by some parts of G, with ``share`` and ``distance``, |1 − share|.
+def updates(table: pd.DataFrame, *fishers: str, least: float = LAZY) -> pd.DataFrame | None:
+    """The runs of natural gradient descent by some parts of G, with ``share`` and ``distance``, |1 − share|.
+
+    Those with √h·α of at least ``least``.
 
     The share is 1 − ρ over ``step``, ρ the geometric mean of ‖F − y‖ after over before an update; of mse its square is
     the loss. None where no run is of them: the law says nothing of others.
     """
     kinds = pd.Series([run.config["dynamics"].get("fisher") for run in table["run"]], table.index)
-    part = table[kinds.isin(fishers) & (table["sqrt_h_alpha"] >= LAZY)]
+    part = table[kinds.isin(fishers) & (table["sqrt_h_alpha"] >= least)]
     if part.empty:
         return None
     shares = [share(run.history, run.config["dynamics"]["step"]) for run in part["run"]]
@@ -107,7 +109,7 @@ def share(history: dict[str, np.ndarray], step: float) -> float:
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """The share against h, a line for each part of G, for the atlas."""
     for index, fisher in enumerate((EXACT, BLOCK, TRIDIAGONAL, KFAC)):
-        part = updates(table, fisher)
+        part = updates(table, fisher, least=0)
         if part is not None:
             centre, error = (part.groupby(H)["share"].agg(how) for how in ("mean", "sem"))
             axes.errorbar(centre.index, centre, error.fillna(0), capsize=2, label=fisher, **look(index))
