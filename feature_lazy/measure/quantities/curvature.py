@@ -32,7 +32,7 @@ class CurvatureOverTime(Observable):
     networks and times.
     """
 
-    every: int = key(10, "at every how many observations, the first and the last always", ge=1)
+    every: int = key(16, "at every how many observations, the first and the last always", ge=1)
     set: str = key("train", "whose first patterns make 𝓛: training or test set", choices=("train", "test"))
     patterns: int = key(50, "how many of them", ge=1, at_most="dataset.n_train")
     top: int = key(1, "how many of the largest eigenvalues of H; 0: none", ge=0)
