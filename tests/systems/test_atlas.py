@@ -20,7 +20,8 @@ def test_every_system_is_measured_with_its_replication_and_drawn():
         entry = record[system.folder]
         assert set(entry) == {LAPTOP, REPLICATION}
         for rows in entry.values():
-            assert [row["name"] for row in rows] == [claim.law for claim in system.laws]
+            # A law that several kinds of runs show has a row for each.
+            assert list(dict.fromkeys(row["name"] for row in rows)) == [claim.law for claim in system.laws]
             assert all(re.fullmatch(r"-?\d+\.\d+ ± \d+\.\d+", row["measured"]) for row in rows)
         assert (PICTURES / f"{system.folder}.png").stat().st_size > 5000
 
