@@ -103,6 +103,9 @@ def test_a_second_gradient_is_that_of_each_member():
         slope = -part.evaluate(at, one)[0]
         there = -part.evaluate(at + 0.05 * slope / slope.norm(), one)[0]
         torch.testing.assert_close(w[[member]], at - 0.1 * there, rtol=1e-9, atol=1e-12)
+        # When others have left the batch it is still its own α and f₀ that count.
+        alone = system.updates(at, one, torch.zeros(1, dtype=torch.int64), 1)
+        torch.testing.assert_close(alone, w[[member]], rtol=1e-9, atol=1e-12)
 
 
 def test_what_is_fixed_stays():
