@@ -109,6 +109,14 @@ def label_gradient_alignment():
     }
 
 
+def committee(w, x, h, eps):
+    """f = Σ φ(w·x/√d)/√h with φ(z) = z + εz²/2, and its Jacobian."""
+    d = x.shape[1]
+    z = x @ w.reshape(h, d).T / np.sqrt(d)
+    slopes = (1 + eps * z) / np.sqrt(h * d)
+    return (z + eps / 2 * z**2).sum(1) / np.sqrt(h), (slopes[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+
+
 def grokking():
     """The flow of f = Σ φ(w·x/√d)/√h, φ(z) = z + εz²/2, to a quadratic function, by DOP853 to 1e-12."""
     random = np.random.default_rng(1)
@@ -117,14 +125,9 @@ def grokking():
     w0 = random.standard_normal(h * d)
     y, y_test = (np.square(part[:, 0]) / 2 for part in (x, tests))
 
-    def outputs(w, x):
-        z = x @ w.reshape(h, d).T / np.sqrt(d)
-        slopes = (1 + eps * z) / np.sqrt(h * d)
-        return (z + eps / 2 * z**2).sum(1) / np.sqrt(h), (slopes[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-
     def flow(_, w):
-        f, jacobian = outputs(w, x)
-        return jacobian.T @ (y - alpha * (f - outputs(w0, x)[0])) / alpha / n_train
+        f, jacobian = committee(w, x, h, eps)
+        return jacobian.T @ (y - alpha * (f - committee(w0, x, h, eps)[0])) / alpha / n_train
 
     times = np.array([0.1, 1.0, 10.0, 100.0])
     found = solve_ivp(
@@ -132,7 +135,7 @@ def grokking():
     )
 
     def predictor(w, x):
-        return alpha * (outputs(w, x)[0] - outputs(w0, x)[0])
+        return alpha * (committee(w, x, h, eps)[0] - committee(w0, x, h, eps)[0])
 
     def unfit(t):
         return np.mean((predictor(found.sol(t), x) - y) ** 2) / 2 - 0.1 * y_test.var() / 2
@@ -286,7 +289,39 @@ def batch_size():
     }
 
 
+def pathological_sharpness():
+    """λ_max of F = Σ ∇f_k∇f_kᵀ/T of a small network under batch norm and layer norm, by central differences."""
+    random = np.random.default_rng(2)
+    d, h, c, t = 3, 5, 4, 6
+    x, w0 = random.standard_normal((t, d)), random.standard_normal(h * d + c * h)
+
+    def outputs(w):
+        first, last = w[: h * d].reshape(h, d), w[h * d :].reshape(c, h)
+        return FACTOR * erf(x @ first.T / np.sqrt(d)) @ last.T / np.sqrt(h)
+
+    ways = {
+        "none": lambda f: f,
+        "last_mean": lambda f: f - f.mean(0),
+        "last_batch_norm": lambda f: (f - f.mean(0)) / f.std(0),
+        "last_layer_norm": lambda f: (f - f.mean(1, keepdims=True)) / f.std(1, keepdims=True),
+    }
+    step, found = 1e-5, {}
+    for name, way in ways.items():
+        rows = [
+            (way(outputs(w0 + step * e)) - way(outputs(w0 - step * e))).ravel() / (2 * step) for e in np.eye(len(w0))
+        ]
+        jacobian = np.array(rows)
+        found[name] = float(np.linalg.eigvalsh(jacobian @ jacobian.T / t)[-1])
+    return {
+        "made": "central differences of normalised outputs of f = W¹φ(W⁰x/√d)/√h with a·erf, C = 4; eigvalsh",
+        "h": h,
+        "x": x.tolist(),
+        "weights": w0.tolist(),
+        **found,
+    }
+
+
 if __name__ == "__main__":
     ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
-    for made in (*ways, learning_rate_transfer, batch_size):
+    for made in (*ways, learning_rate_transfer, batch_size, pathological_sharpness):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")

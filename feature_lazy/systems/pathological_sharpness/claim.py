@@ -1,0 +1,74 @@
+"""How the largest eigenvalue of the Fisher matrix grows with the width at the start, with as many patterns as units."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.exponents import width_slope
+from feature_lazy.study.figures.style import look
+from feature_lazy.study.law import KINDS, law
+from feature_lazy.study.table import H, along
+from feature_lazy.study.verdict import Bound, Expected
+from feature_lazy.systems.pathological_sharpness import PAPER
+
+PLAIN = "fim/lambda_max"
+MEAN, BATCH, LAYER = (f"{PLAIN}/last_{name}" for name in ("mean", "batch_norm", "layer_norm"))
+ALL = (0.0, np.inf)
+GROWS = Expected(1, 0.3, "finite h")
+"""λ_max ~ M κ₂. An independent calculation has 0.81 without normalisation and 0.72 under layer norm (M = 40 … 240)."""
+RESTS = Bound(0.3, "below")
+"""O(1) where T grows as the width; an independent calculation has −0.15 and −0.23, from above."""
+
+
+SAYS = {
+    "paper": PAPER,
+    "lacks": "two widths, each on as many patterns",
+    "outcomes": ("converged", "t_end"),
+    "across": KINDS,
+    "quiet": True,
+}
+
+
+@law("λ_max of the Fisher matrix against h, as it is", needs=(PLAIN,), expected=GROWS, **SAYS)
+def plain(table: pd.DataFrame) -> Estimate | None:
+    """1: what all patterns have in common is as large as the network is wide."""
+    return _exponent(table, PLAIN)
+
+
+@law("λ_max of the Fisher matrix against h, outputs less their mean", needs=(MEAN,), expected=RESTS, **SAYS)
+def mean(table: pd.DataFrame) -> Estimate | None:
+    """0: it is taken away."""
+    return _exponent(table, MEAN)
+
+
+@law("λ_max of the Fisher matrix against h, outputs under batch norm", needs=(BATCH,), expected=RESTS, **SAYS)
+def batch_norm(table: pd.DataFrame) -> Estimate | None:
+    """0, as less the mean."""
+    return _exponent(table, BATCH)
+
+
+@law("λ_max of the Fisher matrix against h, outputs under layer norm", needs=(LAYER,), expected=GROWS, **SAYS)
+def layer_norm(table: pd.DataFrame) -> Estimate | None:
+    """1: what patterns have in common stays."""
+    return _exponent(table, LAYER)
+
+
+def _exponent(table: pd.DataFrame, column: str) -> Estimate | None:
+    return width_slope(at_start(table, column), "start", ALL, fixed="one")
+
+
+def at_start(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The runs with ``start``, the column at t = 0, and ``one``; only those with as many patterns as units."""
+    part = table[table["P"] == table[H]] if "P" in table else table.head(0)
+    return part.assign(start=along(part, column, lambda curve: curve[0]), one=1.0)
+
+
+def draw(axes: Axes, table: pd.DataFrame) -> None:
+    """λ_max at t = 0 against the width, for the atlas."""
+    names = {PLAIN: "as it is", MEAN: "less the mean", BATCH: "batch norm", LAYER: "layer norm"}
+    for index, (column, label) in enumerate(names.items()):
+        rows = at_start(table, column).groupby(H)["start"].agg(["mean", "sem"])
+        axes.errorbar(rows.index, rows["mean"], rows["sem"], capsize=2, label=label, **look(index))
+    axes.set(xscale="log", yscale="log", xlabel="width h = patterns T", ylabel="λ_max of the Fisher matrix at t = 0")
+    axes.legend()

@@ -1,0 +1,54 @@
+"""Pathological sharpness: its laws on planted sweeps."""
+
+import numpy as np
+import pytest
+
+from feature_lazy.kernels import tangent_kernel
+from feature_lazy.kernels.normalisation import largest_eigenvalue, normalised_kernel
+from feature_lazy.networks.activations import Erf, scaled
+from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.study.laws import laws, readings
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
+from feature_lazy.systems.pathological_sharpness import claim
+from tests.study.conftest import sweep
+from tests.systems.reference import planted, reference
+
+LAWS = (claim.plain, claim.mean, claim.batch_norm, claim.layer_norm)
+COLUMNS = (claim.PLAIN, claim.MEAN, claim.BATCH, claim.LAYER)
+
+
+@pytest.mark.parametrize("name", ["none", "last_mean", "last_batch_norm", "last_layer_norm"])
+def test_equals_central_differences(name):
+    known = reference("pathological_sharpness")
+    net = FullyConnected(3, [known["h"]], scaled(Erf()), n_outputs=4)
+    params = net.layout.unflatten(known["weights"][None])
+    theta, f = tangent_kernel(net, params, known["x"]), net.apply(params, known["x"])
+    found = largest_eigenvalue(normalised_kernel(theta, f, 4, name)) / len(known["x"])
+    # Differences are good to step² = 1e-10 of third derivatives of order 1.
+    assert float(found) == pytest.approx(known[name], rel=1e-6)
+
+
+def table(*exponents, patterns=lambda h: h):
+    found = planted(*((name, lambda h, alpha, s=s: h**s) for name, s in zip(COLUMNS, exponents, strict=True)))
+    return found.assign(P=[patterns(h) for h in found["h"]])
+
+
+def verdicts(found):
+    return [row.verdict for law in LAWS for row in readings(law, found)]
+
+
+def test_planted_exponents():
+    assert verdicts(table(1.0, 0.0, -0.2, 0.9)) == [AGREES] * 4
+    assert verdicts(table(0.2, 0.8, 0.7, 0.1)) == [DIFFERS] * 4
+
+
+def test_what_counts_is_the_start_and_as_many_patterns_as_units():
+    """Planted histories halve after t = 0; with T fixed batch norm does not help, so those runs are left out."""
+    found = claim.at_start(table(1.0, 0.0, 0.0, 1.0), claim.PLAIN)
+    assert np.allclose(found["start"], [run.history[claim.PLAIN][0] for run in found["run"]])
+    assert verdicts(table(1.0, 1.0, 1.0, 1.0, patterns=lambda h: 100)) == [CANNOT_TELL] * 4
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_other_sweeps_do_not_hear_of_it(law):
+    assert law.name not in {row.name for row in laws(sweep())}
