@@ -121,7 +121,6 @@ def linear(weights, x):
         ({"loss": "cross_entropy"}, "loss=cross_entropy: is for classes"),
         ({"loss": "msee"}, "loss=msee: there is no such option.*Did you mean mse"),
         ({"loss": Mse}, "loss=Mse: must be an object of"),
-        ({"loss": lambda outputs, y: outputs}, "loss=function: must be an object of"),
         ({"loss": SoftHinge(beta=-1)}, "loss.beta=-1: must be greater than 0"),
         ({"dynamics": "adamw"}, "dynamics=adamw: there is no such option.*Did you mean adam"),
         ({"dynamics": Adam}, "dynamics=Adam: must be an object of"),
