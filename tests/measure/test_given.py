@@ -122,7 +122,7 @@ def linear(weights, x):
         ({"loss": "msee"}, "loss=msee: there is no such option.*Did you mean mse"),
         ({"loss": Mse}, "loss=Mse: must be an object of"),
         ({"loss": SoftHinge(beta=-1)}, "loss.beta=-1: must be greater than 0"),
-        ({"dynamics": "adamw"}, "dynamics=adamw: there is no such option.*Did you mean adam"),
+        ({"dynamics": "adamm"}, "dynamics=adamm: there is no such option.*Did you mean adam"),
         ({"dynamics": Adam}, "dynamics=Adam: must be an object of"),
         ({"dynamics": Adam(lr=-1)}, "dynamics.lr=-1"),
         ({"dynamics": 3}, "dynamics=int: must be an object of"),
