@@ -173,10 +173,49 @@ def three_layers(w, x, h):
     return u2 @ w2, jacobian, pairs
 
 
+def mean_eigenvalue(part, n):
+    """Of the eigenvalues that n patterns give a matrix."""
+    return np.trace(part) / min(len(part), n)
+
+
+def of_layers(square, layers, near, shift):
+    """G of the layers whose distance is at most ``near``, with λ, ``shift`` of the mean of each layer or of all."""
+    n, found = shift[1], np.zeros_like(square)
+    for i, rows in enumerate(layers):
+        for j, columns in enumerate(layers):
+            if abs(i - j) <= near:
+                found[rows, columns] = square[rows, columns]
+    each = [mean_eigenvalue(square if near > 1 else square[part, part], n) for part in layers]
+    return found + shift[0] * np.diag(np.repeat(each, [part.stop - part.start for part in layers]))
+
+
+def by_factors(pairs, parts, shift):
+    """B⁻¹∇A⁻¹ of each layer, of ∇ by layers."""
+    damping, n = shift
+    found = []
+    for (u, s), part in zip(pairs, parts, strict=True):
+        a, b = (m.T @ m / n for m in (u, s))
+        a, b = (m + damping * mean_eigenvalue(m, n) * np.eye(len(m)) for m in (a, b))
+        found.append((np.linalg.solve(b, part.reshape(len(b), len(a)) / n) @ np.linalg.inv(a)).ravel())
+    return np.concatenate(found)
+
+
+def by_units(pairs, force, shift):
+    """G⁻¹∇ of a block for each unit, of ∇ by patterns."""
+    damping, n = shift
+    found = []
+    for u, s in pairs:
+        for i in range(s.shape[1]):
+            own = s[:, i : i + 1] * u
+            g = own.T @ own
+            found.append(np.linalg.solve(g + damping * np.trace(g) / n * np.eye(len(g)), own.T @ force))
+    return np.concatenate(found)
+
+
 def natural_gradient():
     """One update by each part of G, as N × N matrices: mse, α = 3, F = α(f − f₀), with λ of a hundredth."""
     random = np.random.default_rng(1)
-    d, h, n, alpha, step, damping = 6, 7, 4, 3.0, 0.5, 1e-2
+    d, h, n, alpha, step, shift = 6, 7, 4, 3.0, 0.5, (1e-2, 4)
     x = random.standard_normal((n, d))
     y = np.array([1.0, -1, 1, -1])
     w0 = random.standard_normal(h * d + h * h + h)
@@ -184,49 +223,21 @@ def natural_gradient():
     f0, _, _ = three_layers(w0, x, h)
     f, jacobian, pairs = three_layers(w, x, h)
     force = alpha * (f - f0) - y
-    ends = np.cumsum([0, h * d, h * h, h])
-    layers = [slice(a, b) for a, b in itertools.pairwise(ends)]
-    square = jacobian.T @ jacobian
-    gradient = jacobian.T @ force / alpha
-
-    def mean(part):
-        """Of the eigenvalues that n patterns give a matrix."""
-        return np.trace(part) / min(len(part), n)
-
-    def whole(near):
-        """G of the layers whose distance is at most ``near``, with λ."""
-        found = np.zeros_like(square)
-        for i, rows in enumerate(layers):
-            for j, columns in enumerate(layers):
-                if abs(i - j) <= near:
-                    found[rows, columns] = square[rows, columns]
-        each = [mean(square) if near > 1 else mean(square[part, part]) for part in layers]
-        return found + damping * np.diag(np.repeat(each, np.diff(ends)))
-
-    parts, units = [], []
-    for (u, s), part in zip(pairs, layers, strict=True):
-        a, b = u.T @ u / n, s.T @ s / n
-        a, b = (m + damping * mean(m) * np.eye(len(m)) for m in (a, b))
-        slope_of = gradient[part].reshape(s.shape[1], u.shape[1]) / n
-        parts.append((np.linalg.solve(b, slope_of) @ np.linalg.inv(a)).ravel())
-        for i in range(s.shape[1]):
-            own = s[:, i : i + 1] * u
-            g = own.T @ own
-            shifted = g + damping * np.trace(g) / n * np.eye(len(g))
-            units.append(np.linalg.solve(shifted, own.T @ force / alpha))
+    layers = [slice(a, b) for a, b in itertools.pairwise(np.cumsum([0, h * d, h * h, h]))]
+    square, gradient = jacobian.T @ jacobian, jacobian.T @ force / alpha
     updates = {
-        "exact": step * np.linalg.solve(whole(9), gradient),
-        "block_diagonal": step / 3 * np.linalg.solve(whole(0), gradient),
-        "block_tridiagonal": step * np.linalg.solve(whole(1), gradient),
-        "kfac": step / (2 * n + 1) * np.concatenate(parts),
-        "unit_wise": step / (2 * h + 1) * np.concatenate(units),
+        "exact": step * np.linalg.solve(of_layers(square, layers, 9, shift), gradient),
+        "block_diagonal": step / 3 * np.linalg.solve(of_layers(square, layers, 0, shift), gradient),
+        "block_tridiagonal": step * np.linalg.solve(of_layers(square, layers, 1, shift), gradient),
+        "kfac": step / (2 * n + 1) * by_factors(pairs, [gradient[part] for part in layers], shift),
+        "unit_wise": step / (2 * h + 1) * by_units(pairs, force / alpha, shift),
     }
     return {
         "made": "explicit Jacobian of three layers with a·erf, G as N × N matrices, each solved",
         "h": h,
         "alpha": alpha,
         "step": step,
-        "damping": damping,
+        "damping": shift[0],
         "x": x.tolist(),
         "y": y.tolist(),
         "w0": w0.tolist(),
