@@ -172,7 +172,13 @@ class NetworkFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(self.evaluate, state) | around_minimum(self.evaluate, state)
+        return without_force(self.evaluate, state) | around_minimum(self.evaluate, state, self.over)
+
+    def over(self, outputs: Tensor, member: Tensor) -> Tensor:
+        """Which members (M,) have fit every pattern at F (M, P·C); all under a penalty, which has an end of its own."""
+        if self.penalty is not None:
+            return torch.ones_like(member, dtype=torch.bool)
+        return self.loss.margin(outputs, self._labels(member)).amin(1) >= self.loss.stop_margin
 
     def on_batch(self, patterns: Tensor) -> "NetworkFlow":
         """The flow of the mean loss of some patterns (B,), the same for all members: −∇𝓛 of a minibatch."""

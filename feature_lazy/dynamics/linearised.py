@@ -86,7 +86,7 @@ class LinearisedFlow:
 
     def stationary(self, state: State) -> Tensor:
         """See ``Settling.stationary``."""
-        return without_force(self.evaluate, state) | around_minimum(self.evaluate, state)
+        return without_force(self.evaluate, state) | around_minimum(self.evaluate, state, self.flow.over)
 
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return self.flow.push(outputs, member)

@@ -50,40 +50,48 @@ def _octave(steps: Tensor) -> Tensor:
     return torch.exp2(torch.log2(steps.clamp(min=1).double()).floor()).long()
 
 
-def around_minimum(evaluate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], state: State) -> Tensor:
+def around_minimum(
+    evaluate: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    state: State,
+    over: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
     """Which members go around a minimum that is within ``WITHIN`` of their way: (M,) bool.
 
     It is found from where they are by Newton's method with conjugate gradients (Nocedal and Wright, Numerical
     Optimization, 7.1), each member alone, which meets a direction of negative curvature where there is no minimum.
+    Training that is over at the minimum goes on, to its own end.
 
     Args:
         evaluate: −∇ of an objective (M, D) and outputs (M, P) at y (M, D) of the members that it is given, (M,).
         state: of all members, with the velocity −∇.
+        over: whether training is over at outputs (M, P) of members (M,): (M,) bool.
     """
     found = torch.zeros_like(state.after_rejection)
     asked = (state.steps >= FIRST) & (state.steps == _octave(state.steps)) & ~state.after_rejection
     for row in asked.nonzero()[:, 0]:
         one = state.select(row[None])
-        found[row] = _finds(lambda y, member=one.member: evaluate(y, member), one)
+        least = _minimum(lambda y, member=one.member: evaluate(y, member), one)
+        found[row] = least is not None and not bool(over(least, one.member))
     return found
 
 
-def _finds(evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], one: State) -> bool:
+def _minimum(evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], one: State) -> Tensor | None:
+    """Outputs (1, P) at the minimum that a member goes around; None: it goes around none."""
     reach_y, reach_outputs = (WITHIN * one.way[0]).tolist()
-    y, force = one.y, one.velocity
+    y, force, outputs = one.y, one.velocity, one.outputs
     whole = size = float(norm(force))
     for _ in range(NEWTON):
         step = _newton(evaluate, y, force, reach_y)
         if step is None or float(norm(y + step - one.y)) > reach_y:
-            return False
+            return None
         y = y + step
         force, outputs = evaluate(y)
         if float(norm(outputs - one.outputs)) > reach_outputs:
-            return False
+            return None
         last, size = size, float(norm(force))
         if not size > 0 or size > last / 2:  # all of it is rounding: what a slow direction has would have been seen
             break
-    return size <= GONE * whole
+    return outputs if size <= GONE * whole else None
 
 
 def _newton(

@@ -1,5 +1,6 @@
 """Points without force: an outcome of their own, at once, of the member that is there and in every dynamics."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from feature_lazy.dynamics.losses import Hinge, Mse, SoftHinge
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.optimisers import Adam, Sgd
 from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.regularisers import Distance, penalty
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.stationary import around_minimum, due
 from feature_lazy.dynamics.system import Flops
@@ -178,13 +180,33 @@ STIFF = [1e4, 30.0, 1.0, 1e-2]
     ],
 )
 def test_around_a_minimum_and_not_elsewhere(curvatures, at, more, found):
-    assert around_minimum(*bowl(curvatures, at, **more)).tolist() == [found]
+    assert around_minimum(*bowl(curvatures, at, **more), never).tolist() == [found]
+
+
+def never(outputs, member):
+    return torch.zeros_like(member, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("penalised", [False, True])
+def test_what_is_about_to_be_over_goes_on_to_its_end(penalised):
+    """Beside a minimum where all is fit, 0.985 where 0.99 is asked for; a penalty has an end of its own."""
+    x, y = X[:3], torch.tensor([1.0, -1, 1], dtype=torch.float64)
+    net = Generic.around(lambda w, x: x @ w["a"] / 2, {"a": normal(4)}, x, last_fan_in=4)
+    w = 2 * torch.linalg.pinv(x) @ (0.985 * y)
+    flow = NetworkFlow(net, x, y, Mse(kind="mse"), alpha=torch.ones(1).double(), w0=0 * w[None])
+    system = flow if not penalised else copy.copy(flow)
+    if penalised:
+        system.penalty = penalty(Distance(kind="distance", strength=1e-3), net.layout, w[None], centred=True)
+    state = start(system, method("rk32", 1e-2).stepper, w[None], torch.ones(1), 1)
+    state = replace(state, steps=state.steps + 512, way=state.way + 10)
+    assert around_minimum(system.evaluate, state, never).tolist() == [True]
+    assert system.stationary(state).tolist() == [False]
 
 
 def test_each_member_is_looked_at_alone():
     evaluate, state = bowl(STIFF, [1e-3, 0, 0, 0])
     _, far = bowl(STIFF, [1e-3, 0, 0, 0.5])
-    assert around_minimum(evaluate, State.concatenate([far, state, far])).tolist() == [False, True, False]
+    assert around_minimum(evaluate, State.concatenate([far, state, far]), never).tolist() == [False, True, False]
 
 
 def test_looks_thin_out_and_a_run_that_goes_on_pays_little():
@@ -200,7 +222,7 @@ def test_looks_thin_out_and_a_run_that_goes_on_pays_little():
         asked.append(len(y))
         return evaluate(y, member)
 
-    around_minimum(counting, state)
+    around_minimum(counting, state, never)
     assert asked == [1]
 
 
