@@ -132,4 +132,4 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
         style = {**look(index), "linestyle": "", "marker": "^", "markersize": 9 + 4 * index, "markerfacecolor": "none"}
         axes.plot(late.index, late, label=f"not at the end, {name}", **style)
     axes.set(xscale="log", yscale="log", xlabel="√h·α", ylabel="t at which the loss is a tenth of Var(y)")
-    axes.legend()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)  # lines go from corner to corner

@@ -157,7 +157,7 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
         values = rows.groupby(H)["sharpening"]
         axes.errorbar(values.mean().index, values.mean(), values.sem().fillna(0), capsize=2, label=name, **look(index))
     axes.axhline(1, color="k", ls="--", lw=1)
-    axes.set(xscale="log", xlabel="width h", ylabel="sharpening: λ₁(H) at the end over that at the start")
+    axes.set(xscale="log", xlabel="width h", ylabel="λ₁(H) at the end over that at the start")
     axes.set_ylim(bottom=0)
     axes.legend()
     tidy(axes.xaxis)

@@ -71,4 +71,4 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
         rows = at_start(table, column).groupby(H)["start"].agg(["mean", "sem"])
         axes.errorbar(rows.index, rows["mean"], rows["sem"], capsize=2, label=label, **look(index))
     axes.set(xscale="log", yscale="log", xlabel="width h = patterns T", ylabel="λ_max of the Fisher matrix at t = 0")
-    axes.legend()
+    axes.legend(loc="center right")
