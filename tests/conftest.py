@@ -1,6 +1,7 @@
 """What the tests share: one thread, composed configurations, and ``python train.py`` as a user calls it."""
 
 import copy
+import logging
 import os
 import subprocess
 import sys
@@ -58,6 +59,17 @@ def _composer(overrides: tuple[str, ...], known: frozenset[type]) -> Composer:
 def composed(*overrides: str) -> Config:
     """Compose a configuration in this process, as ``train.py`` does from its command line."""
     return copy.deepcopy(composer().typed(overrides))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """What a command sets up for its process ends with the test: its handlers write to a terminal that is gone."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in [one for one in root.handlers if one not in handlers]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture

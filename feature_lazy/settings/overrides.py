@@ -240,7 +240,9 @@ def check_chosen(arguments: Sequence[str]) -> None:
         if group == "observe" and key.startswith("also."):
             _check_chosen_observable(override.input_line or "", key.split(".")[1], _chosen(ALSO, overrides))
             continue
-        chosen = [name for name in _chosen(group, overrides) if name in options(group)]
+        chosen = _chosen(group, overrides)
+        if any(name not in options(group) for name in chosen):
+            continue  # Hydra says which there is not, which is what to mend first
         having = [name for name, made in options(group).items() if key.split(".")[0] in keys_of((made,))]
         if chosen and having and not set(chosen) & set(having):
             choices = " or ".join(f"{group}={name}" for name in having)

@@ -43,7 +43,7 @@ REFUSED = {
     "architecture=cnn dataset=stripe": "architecture=cnn: it takes images, (channels, rows, columns), and with "
     "dataset=stripe patterns have the shape (30,); use another architecture or other data.",
     "dataset=custom dataset.target=tests.arrays.normal labels=classes": "labels=classes: the target of dataset=custom "
-    "returns the labels; leave labels=parity.",
+    "returns the labels; leave labels=parity, or say by labels=regression that they are real numbers.",
 }
 
 

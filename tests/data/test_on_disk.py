@@ -25,6 +25,7 @@ from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.fitting import fitted
 from feature_lazy.settings.schema import from_plain
+from tests import conftest
 from tests.conftest import ROOT, composed
 
 SIZES = ("dataset.n_train=24", "dataset.n_test=12", "dataset.n_valid=6")
@@ -218,6 +219,7 @@ def test_a_run_of_a_file_is_stored_and_another_content_stands_beside(folder, tmp
     assert again.run_id == run_id
     kept = np.load(path)
     np.savez(path, x=-kept["x"], y=kept["y"])
+    conftest._composer.cache_clear()  # a command composes once, of files as they are then
     [other] = train_config(job())
     assert other != run_id
     notes = {entry.run_id: entry.note for entry in survey(tmp_path / "r").entries}

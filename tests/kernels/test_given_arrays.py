@@ -42,6 +42,7 @@ OF_KERNELS = {
     "alignment": lambda k: kernels.alignment(THETA, k),
     "centred": kernels.centred,
     "cka": lambda k: kernels.cka(k, THETA),
+    "label_gradient_alignment": lambda k: kernels.label_gradient_alignment(k, Y),
     "spectrum": kernels.spectrum,
     "top_eigenvalues": lambda k: kernels.top_eigenvalues(k, 2),
     "participation_ratio": kernels.participation_ratio,

@@ -62,7 +62,7 @@ def test_member_that_diverged_does_not_end_the_others():
 
 
 def test_by_default_only_the_whole_kernel_is_described():
-    assert set(observed(W0, torch.tensor([0, 1]))) == {"change", "norm", "mean", "trace", "alignment"}
+    assert set(observed(W0, torch.tensor([0, 1]))) == {"change", "norm", "mean", "trace", "alignment", "lga"}
 
 
 @pytest.mark.parametrize("every", [1, 3])

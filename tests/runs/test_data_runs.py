@@ -15,8 +15,8 @@ from tests.data.test_public_sets import CONTENT
 from tests.settings.test_config import OPTIONS
 
 DATASETS = [
-    option for group, option in OPTIONS if group == "dataset" and option != "custom"
-]  # tests/networks/test_custom.py
+    option for group, option in OPTIONS if group == "dataset" and option not in ("custom", "file", "folder")
+]  # of one's own: tests/data/test_on_disk.py, tests/networks/test_custom.py
 SMALL = ("dataset.n_train=20", "dataset.n_test=20")
 
 

@@ -72,6 +72,7 @@ def test_golden_observation(tiny):
         "kernel/mean": 4.283777990050656,
         "kernel/trace": 288.5788126822669,
         "kernel/alignment": 0.18353030396364586,
+        "kernel/lga": 0.19342489604697446,
     }
     [row] = [row for row, t in enumerate(stored.history["t"]) if t == golden["t"]]
     found = {name: float(values[row]) for name, values in stored.history.items()}

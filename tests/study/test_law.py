@@ -191,7 +191,8 @@ def test_which_regime_is_ahead(kind, better, verdict):
 def test_every_law_has_a_paper_and_a_name_of_its_own():
     known = registry.declared()
     assert len({(one.name, one.paper) for one in known}) == len(known) > 25
-    assert all(one.paper and one.where and one.measure.__doc__ for one in known)
+    # Of the systems only what was looked up in a paper is cited by number.
+    assert all(one.paper and (one.where or ".systems." in one.module) and one.measure.__doc__ for one in known)
 
 
 def test_commands_are_found_and_help_imports_nothing_heavy():
