@@ -165,6 +165,17 @@ def test_offline_run_says_nothing(pair, tmp_path, nobody, capfd):  # noqa: F811
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("given", ["HOME", "XDG_CACHE_HOME", "WANDB_CACHE_DIR"])
+def test_so_does_one_whose_logs_have_no_place(given, pair, tmp_path, nobody, monkeypatch, capfd):  # noqa: F811
+    """W&B's own process would log to the terminal."""
+    for name in ("XDG_CACHE_HOME", "WANDB_CACHE_DIR"):
+        monkeypatch.setenv(name, "")  # what the test sets is undone, what is set by the way too
+        monkeypatch.delenv(name)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(given, str(tmp_path / "file"))
+    test_offline_run_says_nothing(pair, tmp_path, nobody, capfd)
+
+
 def test_code_git_and_packages_are_not_recorded(pair, tmp_path, server, nobody, monkeypatch):  # noqa: F811
     folder = tmp_path / "repository"
     folder.mkdir()

@@ -16,7 +16,7 @@ from feature_lazy.runs.tracking.ensemble import EnsembleCell, MeanTracker
 from feature_lazy.runs.tracking.interface import Tracker
 from feature_lazy.runs.tracking.refusals import reason
 from feature_lazy.runs.tracking.replay import cell_of, replay
-from feature_lazy.runs.tracking.wandb import Place, Wandb, offline_folders, refuse_settings_here
+from feature_lazy.runs.tracking.wandb import Place, Wandb, offline_folders, place_for_logs, refuse_settings_here
 from feature_lazy.settings.cells import Cell
 
 _TEXT = TEXT | NOTHING
@@ -141,6 +141,7 @@ class Sender:
         import wandb
 
         refuse_settings_here()
+        place_for_logs()
         self.root = root
         self.server = wandb.setup(wandb.Settings(silent=True)).settings.base_url
 

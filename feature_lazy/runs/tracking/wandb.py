@@ -8,6 +8,7 @@ its folder by one that begins with the observations of the store. Online, the se
 import logging
 import math
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ class Wandb:
         """
         import wandb
 
+        place_for_logs()
         self.wandb, self.root, self.place, self.online, self.fallback = wandb, root, place, online, fallback
         self.folder, self.uploads = folder or root, True
         self.runs: dict[str, Any] = {}
@@ -243,6 +245,26 @@ def refuse_settings_here() -> None:
                 f"{path} would say to W&B where runs are sent, and your key with them. Call the command in another "
                 "folder; what of the file is yours, say by WANDB_BASE_URL or in ~/.config/wandb/settings."
             )
+
+
+def place_for_logs() -> None:
+    """Have W&B's own process log to a folder of this process where the user's cache cannot be written.
+
+    It would log to the terminal, and has no setting against that; artifacts are staged in the same cache.
+    """
+    from wandb.env import CACHE_DIR, get_cache_dir
+
+    logs = get_cache_dir() / "logs"
+    with suppress(OSError):
+        make_folder(logs, below=None)
+        if os.access(logs, os.W_OK | os.X_OK):
+            return
+    _caches.append(tempfile.TemporaryDirectory(prefix="feature_lazy_wandb_"))
+    os.environ[CACHE_DIR] = _caches[-1].name
+
+
+_caches: list[tempfile.TemporaryDirectory] = []
+"""Each is removed when this process ends."""
 
 
 def _settings(wandb: Any) -> Any:

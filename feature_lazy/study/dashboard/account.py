@@ -8,7 +8,7 @@ from wandb_workspaces.reports.v2 import PanelGrid, Report
 from wandb_workspaces.workspaces import Workspace
 
 from feature_lazy.core.errors import FeatureLazyError
-from feature_lazy.runs.tracking.wandb import refuse_settings_here
+from feature_lazy.runs.tracking.wandb import place_for_logs, refuse_settings_here
 
 TIMEOUT = 20
 """Seconds to wait for an answer; the library's own calls wait for 19 each."""
@@ -34,6 +34,7 @@ def check(project: str, entity: str | None, sweep: str | None) -> str:
         DashboardError: not logged in, no answer, or no such project or runs for this account.
     """
     refuse_settings_here()
+    place_for_logs()
     with _explained("the login"):
         wandb.setup(wandb.Settings(silent=True))
         # Else Api would ask for a key, and wait.
