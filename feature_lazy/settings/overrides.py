@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -38,6 +39,7 @@ NUMBERS = {
 
 SIZES = ("article", "small")
 COMPLETION = ("-sc", "--shell-completion")
+SHELLS = ("bash", "fish", "zsh")
 
 
 def composed(overrides: Sequence[str]) -> Config:
@@ -63,13 +65,30 @@ def checked(arguments: Sequence[str]) -> list[str]:
     """
     arguments = sized(flags_first(arguments))
     if set(COMPLETION) & set(arguments):
-        return arguments  # what follows are no overrides: install=bash, or a line that is not complete yet
+        _check_completion(arguments)
+        return arguments
     arguments = started(arguments)
     discover(own_modules_of(arguments))
     check_overrides(arguments)
     check_chosen(arguments)
     register()
     return arguments
+
+
+def _check_completion(arguments: Sequence[str]) -> None:
+    """Refuse words after ``-sc`` that Hydra has no answer to; they are no overrides.
+
+    Raises:
+        ConfigError: such words.
+    """
+    words = [word for word in arguments if not word.startswith("-")]
+    known = [f"{what}={shell}" for what in ("install", "uninstall", "query") for shell in SHELLS]
+    # Of a line that is not complete yet the shell asks, and passes it in the environment.
+    if len(words) != 1 or words[0] not in known or (words[0].startswith("query") and "COMP_LINE" not in os.environ):
+        raise ConfigError(
+            f"-sc {' '.join(words)}: after -sc stands install=SHELL or uninstall=SHELL alone, where SHELL is one of "
+            f"{', '.join(SHELLS)}."
+        )
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
@@ -158,7 +177,7 @@ def check_overrides(arguments: Sequence[str]) -> None:
             _check_observable(override.input_line or "", path)
         elif path[0] in GROUPS and len(path) > 1:
             _check_key(override, path, _chosen(path[0], overrides))
-        elif path[0] in GROUPS and not override.is_delete():
+        elif path[0] in GROUPS:
             _check_choice(override)
 
 
@@ -380,13 +399,16 @@ def _check_path(
 
 
 def _check_choice(override: Override) -> None:
-    """Refuse numbers and the like where the name of an option is wanted.
+    """Refuse numbers and the like where the name of an option is wanted, and a group that is to have none.
 
     Raises:
         ConfigError: it is none; the message has the options, and the key that was meant.
     """
     if _matches(override):
         return
+    if override.is_delete():
+        group = override.key_or_group
+        raise ConfigError(f"{override.input_line}: a run needs one of {group}: {', '.join(sorted(options(group)))}.")
     if override.is_choice_sweep() or override.is_range_sweep():
         values = list(override.sweep_iterator(Transformer.identity))
     elif override.is_interval_sweep():

@@ -14,6 +14,7 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.redaction import clean
@@ -51,11 +52,16 @@ class Checking:
         """See ``BasicSweeper.split_arguments``: every combination, after they have been counted.
 
         Raises:
-            CompactHydraException: so many that it is likely a mistake.
+            CompactHydraException: so many that it is likely a mistake, or none.
         """
         swept = [override for override in overrides if override.is_sweep_override()]
         counts = {one.key_or_group: sum(1 for _ in islice(one.sweep_string_iterator(), COUNTED)) for one in swept}
         jobs = math.prod(counts.values())
+        if not jobs:
+            none = ", ".join(str(one.input_line) for one in swept if not counts[one.key_or_group])
+            raise CompactHydraException(
+                f"Nothing was started: {none} has no values; a glob has the options it matches."
+            )
         if jobs > (most := getattr(self, "most", MOST)):
             product = " × ".join(f"{count} of {name}" for name, count in counts.items())
             raise CompactHydraException(
@@ -98,10 +104,10 @@ class Checking:
             write_plan(Path(root), [config for config in configs if config.output_dir == root])
 
     def _check_folder(self, overrides: Sequence[str]) -> None:
-        """Refuse a job whose folder has a name that cannot be made.
+        """Refuse a job whose folder cannot be made.
 
         Raises:
-            ConfigError: such a name.
+            ConfigError: a name that is too long or has keys that there are not, or a folder below a file.
         """
         assert self.config is not None
         raw = str(OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
@@ -110,9 +116,16 @@ class Checking:
         config = self.composer.composed(overrides)
         with open_dict(config):
             config.hydra.job.num, config.hydra.job.id = 0, "0"
-        longest = max(str(config.hydra.sweep.subdir).split("/"), key=lambda name: len(os.fsencode(name)))
+        try:
+            folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"hydra.sweep.subdir={raw}: {str(error).splitlines()[0]}.") from error
+        longest = max(folder.parts, key=lambda name: len(os.fsencode(name)))
         if len(os.fsencode(longest)) > LONGEST:
             raise ConfigError(
                 f"hydra.sweep.subdir={raw}: the name of a folder has at most {LONGEST} bytes, and here one has "
                 f"{len(os.fsencode(longest))}, {longest[:40]}…; hydra.sweep.subdir='${{hydra.job.num}}' is short."
             )
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise ConfigError(f"hydra.sweep.subdir={raw}: {there} is a file, and no folder can be made below it.")

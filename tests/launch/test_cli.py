@@ -137,6 +137,25 @@ def test_results_below_a_file_are_refused_in_one_sentence(train_py, tmp_path, mo
     assert "Traceback" not in shown(process)
 
 
+@pytest.mark.parametrize(
+    ("mode", "key"), [(("-m",), "hydra.sweep.dir"), ((), "hydra.run.dir")], ids=["sweep", "single"]
+)
+def test_a_folder_of_hydra_that_cannot_be_made_is_one_sentence(train_py, tmp_path, mode, key):
+    process = train_py(tmp_path / "results", *mode, *JOB, f"{key}={tmp_path}/{'x' * 300}")
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"{key}=")
+    assert process.stderr.endswith("x: the folder cannot be made (File name too long); name another.\n")
+    assert not list(tmp_path.glob("results/runs/*"))
+
+
+@pytest.mark.parametrize("none", ["activation=glob(zz*)", "width.h=range(4,4)"])
+def test_a_sweep_over_nothing_is_refused(train_py, tmp_path, none):
+    process = train_py(tmp_path / "results", "-m", *JOB, "seed.value=0,1", none)
+    assert process.returncode == 1
+    assert f"Nothing was started: {none} has no values" in shown(process)
+    assert "Traceback" not in shown(process)
+
+
 @pytest.mark.parametrize("values", ["alpha.value=10,-1", "alpha.value=10,nan", "width.h=4,0"])
 def test_sweep_with_one_wrong_value_starts_nothing(train_py, tmp_path, values):
     process = train_py(tmp_path / "results", "-m", *JOB, values)

@@ -42,7 +42,7 @@ def test_flags_may_stand_between_overrides(given, ready, capsys):
     "line",
     [
         "-sc install=bash",
-        "--shell-completion query=bash",
+        "--shell-completion uninstall=zsh",
         "-m activation=glob(*)",
         "-m activation=glob(*,exclude=relu) loss=glob([s*])",
         "-m hydra/sweeper=other alpha.value=interval(0,1)",
@@ -52,6 +52,23 @@ def test_flags_may_stand_between_overrides(given, ready, capsys):
 )
 def test_what_hydra_takes_or_says_better_is_passed_on(line):
     assert checked(line.split()) == line.split()
+
+
+@pytest.mark.parametrize("words", ["", "install=nope", "nope=bash", "install=bash a=1", "query=bash"])
+def test_completion_of_what_there_is_not_is_refused(words, monkeypatch):
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    with pytest.raises(ConfigError, match=f"^-sc {words}: after -sc stands install=SHELL"):
+        checked(["-sc", *words.split()])
+
+
+def test_the_shell_asks_about_lines_that_are_not_complete(monkeypatch):
+    monkeypatch.setenv("COMP_LINE", "train.py alpha.va")
+    assert checked(["-sc", "query=fish"]) == ["-sc", "query=fish"]
+
+
+def test_a_group_without_an_option_is_refused():
+    with pytest.raises(ConfigError, match=r"^~loss: a run needs one of loss: .*hinge"):
+        check_overrides(["~loss"])
 
 
 def test_interval_is_refused_without_a_sweeper_that_draws_from_it():
@@ -97,6 +114,10 @@ def test_equal_jobs_are_trained_once(train_py, tmp_path):
     longer = train_py(tmp_path, "-m", *SHORT, "seed.value=0,1", f"hydra.sweep.subdir={'a' * 260}")
     assert "Nothing was started:\nhydra.sweep.subdir=" in longer.stderr
     assert "at most 255 bytes, and here one has 260" in longer.stderr
+    below = train_py(tmp_path, "-m", *SHORT, "seed.value=0,1", "hydra.sweep.subdir=train.log/x")
+    assert f"hydra.sweep.subdir=train.log/x: {tmp_path}/train.log is a file, and no folder" in below.stderr
+    unknown = train_py(tmp_path, "-m", *SHORT, "seed.value=0,1", "hydra.sweep.subdir=${nothing}")
+    assert "hydra.sweep.subdir=${nothing}: Interpolation key 'nothing' not found." in unknown.stderr
     assert len(list(tmp_path.glob("runs/*"))) == 1
 
 
