@@ -125,6 +125,7 @@ def test_no_command_imports_what_a_folder_names(whole, tmp_path, monkeypatch):
     """Modules of options, and targets: in every manifest, of what is computed, too, and in the plan."""
     (tmp_path / "theirs.py").write_text("raise BaseException('imported')\ndef made(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # a machine with SLURM's commands and no cluster is asked first
     root = fresh(whole, tmp_path / "results")
     [file] = (root / "plans").iterdir()
     plan = json.loads(file.read_text())
