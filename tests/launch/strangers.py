@@ -26,12 +26,16 @@ LIGHT = {
     "cancel": ["cancel", "DIR"],
     "sync": ["sync", "DIR"],
     "export": ["export", "DIR", "OUT.csv"],
+    "list": ["list", "DIR"],
+    "compare": ["compare", "DIR", "DIR"],
+    "rank": ["rank", "DIR", "--by", "kernel/change"],
     "export --histories": ["export", "DIR", "OUT.csv", "--histories"],
 }
 HEAVY = {
     "laws": ["laws", "DIR"],
     "figures": ["figures", "DIR"],
     "report": ["report", "DIR"],
+    "plot": ["plot", "DIR", "--out", "OUT.pdf"],
     "dashboard": ["dashboard", "p", "--results", "DIR", "--dry-run", "OUT.json"],
 }
 """They compute, and draw."""
