@@ -15,6 +15,7 @@ def test_every_job_ends_by_itself(tmp_path, job):
 
 
 def test_a_few_disturbances(tmp_path):
-    happened = soak(tmp_path, 0, events=12)
-    assert happened["kill"] + happened["stop"] + happened["term"] > 5
+    happened = soak(tmp_path, 0, events=8)
+    assert happened["kill"] + happened["stop"] + happened["term"] > 3
+    assert happened["goes on"] > 2  # from a checkpoint
     assert happened["sweeps"] >= 1

@@ -92,6 +92,21 @@ def test_who_lost_a_run_leaves_no_reason_in_it(tiny, tmp_path, monkeypatch, rele
     assert "something else" in (kept / ERROR).read_text()
 
 
+def test_who_lost_a_run_in_the_middle_of_a_write_says_so(tiny, monkeypatch):
+    """The new owner has removed the file that was half written."""
+    config = tiny(*QUICK, "checkpoint_every=1e-9")
+    [path] = (Store(config.output_dir).path(cell.run_id) for cell in cells(config))
+
+    def half_written(*arguments):
+        held_by(path, ELSEWHERE, number=highest(path) + 1)
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr("feature_lazy.runs.store.checkpoint.write", half_written)
+    with pytest.raises(StoreError, match="has been taken over by another process"):
+        train_config(config)
+    assert not (path / ERROR).exists()
+
+
 def test_a_reason_needs_a_run_that_nobody_trains(tiny, tmp_path):
     """What never had the run may say why it could not, unless somebody else shows signs of life."""
     [cell] = cells(tiny(*QUICK))

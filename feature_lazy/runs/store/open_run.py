@@ -127,7 +127,7 @@ class OpenRun(Shadow):
         with self._writing():
             settle(self.path / HISTORY, self.history.data, below=self.root)
             self.history.settle_arrays()
-        return super().checkpoint(stamp, batch, arrays)
+            return super().checkpoint(stamp, batch, arrays)
 
     def pause(self, summary: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
         """Stop for now: the checkpoint is written, and the summary says why.
@@ -169,7 +169,11 @@ class OpenRun(Shadow):
     def _writing(self) -> "Iterator[None]":
         with writing(self.path):
             self.lease.check()
-            yield
+            try:
+                yield
+            except (OSError, StoreError):
+                self.lease.check()  # who has taken the run over meanwhile removes what was half written
+                raise
 
     def _write_manifest(self, summary: Mapping[str, Any], files: Mapping[str, str], *, sync: bool) -> bytes:
         head = {"schema": SCHEMA_VERSION, "run_id": self.path.name, "inputs": self._stored_inputs()}
