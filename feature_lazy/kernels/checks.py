@@ -78,16 +78,18 @@ def finite(values: Tensor, what: str) -> Tensor:
     return values
 
 
-def kernel_entries(theta: Tensor, where: str) -> Tensor:
+def kernel_entries(theta: Tensor, where: str | Callable[[Tensor], str]) -> Tensor:
     """The same part of a kernel as it is made, of any shape; nothing of its size is made to look at it.
 
     Raises:
-        NumericalError: infinities or NaN among its entries; ``where`` says which entries these are.
+        NumericalError: infinities or NaN among its entries; ``where`` says which entries these are, a function of the
+            place of the first.
     """
     # A sum may overflow where no entry has; NaN is the extremum of what holds it.
     if not (theta.sum().isfinite() or all(extremum.isfinite() for extremum in theta.aminmax())):
+        said = where if isinstance(where, str) else where((~theta.isfinite()).nonzero()[0])
         raise NumericalError(
-            f"Θ has infinities or NaN {where}: a weight, a pattern, the network or its gradient (such as that of √ at "
+            f"Θ has infinities or NaN {said}: a weight, a pattern, the network or its gradient (such as that of √ at "
             f"0) is not finite, or Θ is too large for {theta.dtype}."
         )
     return theta

@@ -3,19 +3,18 @@
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.kernels.checks import kernel_entries, of_network, takes_arrays
-from feature_lazy.kernels.factors import SYMMETRIC_BLOCKS
+from feature_lazy.kernels.factors import BLOCK_ROWS, SYMMETRIC_BLOCKS
 from feature_lazy.networks.base import Network
-from feature_lazy.networks.functional import Apply, slowly, under_vmap
+from feature_lazy.networks.functional import Apply, Watching, slowly, under_vmap
 from feature_lazy.networks.layout import Params
 
 SHARE_OF_MAKING = 0.25
@@ -30,11 +29,13 @@ class Jacobian:
         function: the network.
         weights: w, by name, without a graph.
         n_outputs: C.
+        counted: bytes that making a row takes, as far as they are known, for kernels along one training.
     """
 
     function: Apply
     weights: Mapping[str, Tensor]
     n_outputs: int
+    counted: dict[Any, int] = field(default_factory=dict)
 
     def rows(self, x: Tensor, outputs: slice) -> Tensor:
         """Some outputs c of patterns x (p, …): (p, c, N).
@@ -64,8 +65,21 @@ class Jacobian:
         """Bytes of one row."""
         return self.zeros(1).element_size() * sum(weight.numel() for weight in self.weights.values())
 
+    def work_bytes(self, x: Tensor) -> int:
+        """Bytes of all that is made on the way to a row of a pattern of x; counting takes longer than a small kernel.
 
-class _BytesMade(TorchDispatchMode):
+        Raises:
+            ConfigError: ``torch.func`` cannot run the network.
+        """
+        key = (*x.shape[1:], x.dtype, x.device, *self.weights)
+        if key not in self.counted:
+            with _BytesMade() as work:
+                self.rows(x[:1], slice(0, 1))
+            self.counted[key] = work.total
+        return self.counted[key]
+
+
+class _BytesMade(Watching):
     """Counts the bytes of all that operations make, as if nothing were freed: a bound on what they hold at a time."""
 
     def __init__(self) -> None:
@@ -108,16 +122,14 @@ class _Blocks:
     @classmethod
     def within(cls, memory_limit: float, jacobian: Jacobian, x: Tensor, n_patterns: int, *, trace: bool) -> "_Blocks":
         """Pieces of at most ``n_patterns``, as large as their share of the memory allows, and held in what is left."""
-        with _BytesMade() as work:
-            jacobian.rows(x[:1], slice(0, 1))
-        row, c = jacobian.row_bytes(), jacobian.n_outputs
-        made = chunk_size(len(x) * c, work.total, SHARE_OF_MAKING * memory_limit)
+        work, row, c = jacobian.work_bytes(x), jacobian.row_bytes(), jacobian.n_outputs
+        made = chunk_size(len(x) * c, work, SHARE_OF_MAKING * memory_limit)
         # A trace is a sum over outputs. Those that do not fit with all patterns cost less one after the other.
         fit = chunk_size(c, len(x) * row, (1 - SHARE_OF_MAKING) * memory_limit) if trace else c
         outputs = min(made, fit)
         patterns = min(n_patterns, max(1, made // outputs))
         size = patterns * outputs
-        held = chunk_size(math.ceil(len(x) * c / size), size * row, memory_limit - size * work.total)
+        held = chunk_size(math.ceil(len(x) * c / size), size * row, memory_limit - size * work)
         return cls(patterns, outputs, held)
 
     def terms(self, n_patterns: int, n_outputs: int, *, trace: bool) -> list[list[_Piece]]:
@@ -162,7 +174,8 @@ def add_kernel(
     """
     symmetric = x2 is None
     x2 = x1 if x2 is None else x2
-    most = math.ceil(len(x1) / SYMMETRIC_BLOCKS) if symmetric else max(len(x1), len(x2))
+    n = len(x1)
+    most = max(BLOCK_ROWS, math.ceil(n / SYMMETRIC_BLOCKS)) if symmetric else max(n, len(x2))
     blocks = _Blocks.within(memory_limit, jacobian, x1, most, trace=trace)
     left, right = (blocks.terms(len(x), jacobian.n_outputs, trace=trace) for x in (x1, x2))
     for rows, columns in zip(left, right, strict=True):
@@ -200,14 +213,19 @@ def _add_products(
             block = theta[row.place, column.place]
             block.addmm_(lefts[i], right.mT)
             if check_finite:
-                kernel_entries(block, f"between patterns {_range(row.patterns)} and {_range(column.patterns)}")
+                kernel_entries(block, functools.partial(_patterns, row, column))
             if symmetric and i != j:
                 theta[column.place, row.place] = block.mT
 
 
-def _range(patterns: slice) -> str:
-    """Some patterns, for people: first and last."""
-    return f"{patterns.start} to {patterns.stop - 1}"
+def _patterns(row: _Piece, column: _Piece, place: Tensor) -> str:
+    """Which patterns an entry of a block lies between, for people."""
+    found = [
+        piece.patterns.start
+        + int(index) * (piece.patterns.stop - piece.patterns.start) // (piece.place.stop - piece.place.start)
+        for piece, index in zip((row, column), place, strict=True)
+    ]
+    return f"between patterns {found[0]} and {found[1]}"
 
 
 @takes_arrays("x1", "x2")
@@ -234,6 +252,7 @@ def jacobian_kernel(
     some, n_outputs = next(iter(params.values())), architecture.n_outputs
     c, n = 1 if trace else n_outputs, x1.shape[-2]
     theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
+    counted = vars(architecture).setdefault("_row_bytes", {})  # of the network, as a cached property is
     for member, its_theta in enumerate(theta):
         own = {name: weight[member].detach() for name, weight in params.items()}
 
@@ -241,7 +260,7 @@ def jacobian_kernel(
         def function(weights: Mapping[str, Tensor], x: Tensor, own: Mapping[str, Tensor] = own) -> Tensor:
             return architecture.apply({name: weight[None] for name, weight in {**own, **weights}.items()}, x)[0]
 
-        jacobian = Jacobian(function, {name: own[name] for name in trained}, n_outputs)
+        jacobian = Jacobian(function, {name: own[name] for name in trained}, n_outputs, counted)
         x = x1 if x1.dim() == 2 else x1[member]
         add_kernel(its_theta, jacobian, x, x2, trace=trace, memory_limit=memory_limit, check_finite=check_finite)
     return theta

@@ -55,8 +55,13 @@ def of_module(module: nn.Module, like: Tensor | None = None) -> tuple[Apply, dic
         raise ConfigError("the module has no trainable parameter: set requires_grad=True for those to be trained.")
     fixed, weights = ({name: _like(value, like) for name, value in part.items()} for part in (fixed, weights))
 
+    tied = any(
+        len(list(named())) < len(list(named(remove_duplicate=False)))
+        for named in (module.named_parameters, module.named_buffers)
+    )
+
     def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return torch.func.functional_call(module, {**fixed, **weights}, (x,))
+        return torch.func.functional_call(module, {**fixed, **weights}, (x,), tie_weights=tied)
 
     return function, weights
 
@@ -177,7 +182,16 @@ def _check_derivative(function: Apply, weights: Mapping[str, Tensor], few: Tenso
         )
 
 
-class _Unwritten(TorchDispatchMode):
+class Watching(TorchDispatchMode):
+    """A mode that sees every operation, without PyTorch's compiler, which takes two seconds to import."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch hides the mode from its compiler; PyTorch asks when a class is made."""
+        return False
+
+
+class _Unwritten(Watching):
     """Stops a function that writes into a tensor that it has not made, before it does."""
 
     def __init__(self, known: Mapping[str, Tensor]) -> None:

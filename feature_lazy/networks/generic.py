@@ -3,13 +3,31 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
-from feature_lazy.networks.functional import Apply, check_weights, count_outputs, slowly, under_vmap
+from feature_lazy.networks.functional import Apply, Watching, check_weights, count_outputs, slowly, under_vmap
 from feature_lazy.networks.layout import Layout, Params
+
+
+class _Flops(Watching):
+    """Counts floating point operations of products, by PyTorch's formulas."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and count it if it is a product."""
+        made = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func._overloadpacket)) is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=made)
+        return made
 
 
 @dataclass(frozen=True)
@@ -53,9 +71,9 @@ class Generic:
         layout = Layout({name: tuple(weight.shape) for name, weight in weights.items()})
         few = x[: min(2, len(x))]
         one_member = {name: weight[None] for name, weight in weights.items()}
-        with torch.no_grad(), under_vmap(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), under_vmap(), _Flops() as counter:
             torch.func.vmap(lambda weights: function(weights, few))(one_member)
-        flops = max(1.0, counter.get_total_flops() / len(few))
+        flops = max(1.0, counter.total / len(few))
         # Two flops make one product, and a unit is used in at least one: a bound that chunks can be made by.
         activations = math.ceil(min(flops / 2, 1e6)) + x[0].numel()
         return cls(function, layout, tuple(x.shape[1:]), last_fan_in, flops, activations, outputs)
@@ -65,5 +83,11 @@ class Generic:
         return self.function(params, x.unflatten(1, self.pattern_shape)).reshape(-1)
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        """See ``Network.apply``; patterns may be each member's own, (M, P, d)."""
+        """See ``Network.apply``; patterns may be each member's own, (M, P, d).
+
+        One member is asked without ``vmap``, which takes three times as long as a small network itself.
+        """
+        if len(next(iter(params.values()))) == 1:
+            alone = {name: weight[0] for name, weight in params.items()}
+            return self.one(alone, x if x.dim() == 2 else x[0])[None]
         return torch.func.vmap(self.one, in_dims=(0, None if x.dim() == 2 else 0))(params, x)

@@ -1,14 +1,20 @@
 """A module as a pure function of weights and patterns, and each reason against it in a sentence that names it."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from feature_lazy import follow
 from feature_lazy.core.errors import ConfigError, DataError, NumericalError
 from feature_lazy.kernels import empirical_kernel
+from feature_lazy.kernels.jacobian import Jacobian, jacobian_kernel
+from feature_lazy.networks.functional import of_module
+from feature_lazy.networks.generic import Generic
 from tests.kernels.test_generic_kernel import assert_same, network, per_sample_kernel, quadratic, vectors
 
 
@@ -293,10 +299,55 @@ def test_what_is_not_finite_is_an_error(limit):
     x[3] = 0  # f = 0 there, and its gradient 0/0
     w = {"w": torch.ones(4, dtype=torch.float64)}
     assert empirical_kernel(root, x[:3], weights=w).isfinite().all()
-    with pytest.raises(NumericalError, match="infinities or NaN between patterns 0 to 0 and 3 to 3"):
+    with pytest.raises(NumericalError, match="infinities or NaN between patterns 0 and 3:"):
         empirical_kernel(root, x, weights=w, memory_limit=limit)
     with pytest.raises(NumericalError, match=r"too large for torch.float32"):
         empirical_kernel(root, 1e30 * torch.ones(2, 4), weights={"w": torch.ones(4) * 1e-30})
+
+
+@pytest.mark.parametrize("kind", ["residual", "convolutional", "attention"])
+def test_flops_are_those_of_pytorchs_counter(kind):
+    net, x, _ = network(kind)
+    function, weights = of_module(net)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function(weights, x[:2])
+    assert counter.get_total_flops() > 0
+    assert Generic.around(function, weights, x).forward_flops == counter.get_total_flops() / 2
+
+
+def test_one_member_alone_is_one_of_several():
+    net, x, _ = network("residual")
+    function, weights = of_module(net)
+    made = Generic.around(function, weights, x)
+    several = {name: torch.stack([weight, 2 * weight]) for name, weight in weights.items()}
+    found = made.apply(several, x.flatten(1))
+    for member in range(2):
+        alone = made.apply({name: weight[[member]] for name, weight in several.items()}, x.flatten(1))
+        assert_same(alone, found[[member]])
+        assert_same(made.apply({n: w[[member]] for n, w in several.items()}, x.flatten(1)[None]), found[[member]])
+
+
+def test_what_a_row_takes_is_counted_once_for_a_network(monkeypatch):
+    net, x, _ = network("residual")
+    function, weights = of_module(net)
+    made, asked = Generic.around(function, weights, x), []
+    rows = Jacobian.rows
+    monkeypatch.setattr(Jacobian, "rows", lambda self, *given: asked.append(1) or rows(self, *given))
+    params = {name: weight[None] for name, weight in weights.items()}
+    first, second = (jacobian_kernel(made, params, x.flatten(1)) for _ in range(2))
+    assert len(asked) == 3  # of one pattern, and of all twice
+    assert torch.equal(first, second)
+
+
+def test_following_a_module_imports_no_compiler():
+    """It takes two seconds to import, which is longer than to train a small network."""
+    code = (
+        "import sys, torch\nfrom torch import nn\nfrom feature_lazy import follow\nx = torch.randn(4, 3).double()\n"
+        "follow(nn.Linear(3, 1).double(), None, (x, x[:, 0].sign()), alpha=1.0, t_end=1e-3)\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_training_refuses_the_same_and_leaves_frozen_weights():
