@@ -14,9 +14,10 @@ _HOMES = {
     "load_sweep": "feature_lazy.runs.sweep",
     "regime": "feature_lazy.measure.regime",
     "tangent_kernel": "feature_lazy.kernels",
+    "train": "feature_lazy.launch.notebook",
 }
 
-__all__ = ["Config", "follow", "load_run", "load_sweep", "own", "regime", "tangent_kernel"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["Config", "follow", "load_run", "load_sweep", "own", "regime", "tangent_kernel", "train"]  # noqa: F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -143,10 +143,10 @@ def exit_code(process: Any, patience: float = 5.0) -> int | None:
 
 def _start() -> ProcessPoolExecutor:
     # Started afresh and not forked: a forked process inherits PyTorch's thread pools in an unusable state.
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_stay_with, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=stay_with, initargs=(os.getpid(),))
 
 
-def _stay_with(parent: int) -> None:
+def stay_with(parent: int) -> None:
     """Watch the parent from a thread: a worker that waits for a dead one would wait for ever."""
 
     def watch() -> None:

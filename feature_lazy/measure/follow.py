@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.arrays import number, numbers
+from feature_lazy.core.shown import table
 from feature_lazy.dynamics.choices import Choice, GradientFlow, Training, time_scale
 from feature_lazy.dynamics.events import converged, half_loss
 from feature_lazy.dynamics.flow import NetworkFlow
@@ -47,6 +48,23 @@ class Trajectory:
     record: dict[str, float | str]
     layout: Layout
     model: Model
+
+    def __repr__(self) -> str:
+        """One line."""
+        end = f"t = {self.t[-1]:.4g}, {len(self.t)} moments, {self.record['steps']:.0f} steps"
+        sizes = f"F_train {tuple(self.F_train.shape)}, w {tuple(self.w.shape)}"
+        return f"Trajectory: {self.outcome} at {end}; {sizes}"
+
+    def _repr_html_(self) -> str:
+        """A short table, for notebooks."""
+        rows = {
+            "t_half": self.t_half,
+            "t_stop": self.t_stop,
+            "weights/change": float((self.w[-1] - self.w[0]).norm() / self.w[0].norm()),
+            "F_train, root mean square": float(self.F_train[-1].square().mean().sqrt()),
+            "method": self.record.get("auto/choice", ""),
+        }
+        return table(repr(self), ["", ""], list(rows.items()))
 
     def weights(self, index: int) -> dict[str, Tensor]:
         """Named weights at moment ``index``."""

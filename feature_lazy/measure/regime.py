@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from feature_lazy.core.arrays import number
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import margins
+from feature_lazy.core.shown import table
 from feature_lazy.core.statistics import falls
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import SettlingFlow
@@ -79,6 +80,16 @@ class Regime:
     alpha: float
     rows: list[Evidence]
     alpha_star: float
+
+    def __repr__(self) -> str:
+        """One line."""
+        crossing = "not among those tried" if math.isnan(self.alpha_star) else f"{self.alpha_star:.3g}"
+        return f"Regime: {self.here.regime} at α = {self.alpha:.3g}, α* = {crossing}; {len(self.rows)} α tried"
+
+    def _repr_html_(self) -> str:
+        """The answer and its evidence as a short table, for notebooks."""
+        head = [field.name for field in fields(Evidence)]
+        return table(self.words, [*head, "regime"], [[*vars(row).values(), row.regime] for row in self.rows])
 
     @property
     def here(self) -> Evidence:

@@ -159,8 +159,13 @@ def write_plan(root: Path, configs: Sequence[Config]) -> None:
     _write(root, jobs)
 
 
-def read_plans(root: Path) -> tuple[list[PlannedJob], list[str]]:
-    """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan."""
+def read_plans(root: Path, names: Collection[str] | None = None) -> tuple[list[PlannedJob], list[str]]:
+    """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan.
+
+    Args:
+        root: the folder.
+        names: of the plans' files; all if omitted.
+    """
     found: list[tuple[float, list[PlannedJob]]] = []
     problems = []
     try:
@@ -168,6 +173,8 @@ def read_plans(root: Path) -> tuple[list[PlannedJob], list[str]]:
     except OSError as error:
         return [], [f"{root / PLANS} cannot be read now ({error.strerror}): what was asked for is not known."]
     for path in paths:
+        if names is not None and path.name not in names:
+            continue
         try:
             found.append((path.lstat().st_mtime, _read(path)))
         except FileNotFoundError:

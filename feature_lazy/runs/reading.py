@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,14 +16,19 @@ from safetensors.numpy import load
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import NotAFileError, exists, read_stored
-from feature_lazy.core.redaction import printable
+from feature_lazy.core.redaction import clean, printable
 from feature_lazy.core.shapes import ANYTHING, NOTHING, NUMBER, OBJECT, SCALAR, TEXT, Items, Record
+from feature_lazy.core.shown import short
+from feature_lazy.core.shown import table as html_table
 from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantity import Quantity, from_manifest
 from feature_lazy.runs.history import decode
 from feature_lazy.runs.measured import END, Measured
 from feature_lazy.runs.measured import read as read_measured
 from feature_lazy.runs.series import KINDS, SERIES, WEIGHTS, stored_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
@@ -78,6 +84,10 @@ MANIFEST_SHAPE = Record(
     rest=ANYTHING,
 )
 """What every manifest is, whoever wrote it."""
+FIGURES = "feature_lazy.study.figures.quick"
+"""What draws a run or a sweep, by name: what is dispatched may stand in a room above."""
+SHOWN = ("outcome", "t_stop", "train/loss", "test/error", "kernel/change", "weights/change")
+"""What a notebook shows of a run."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,35 @@ class Run:
     path: Path
     manifest: dict[str, Any]
     done: bool
+
+    def __repr__(self) -> str:
+        """One line."""
+        where = ", ".join(f"{name} = {short(self.columns.get(name))}" for name in ("h", "sqrt_h_alpha", "seed"))
+        ended = self.summary.get("outcome", "no outcome yet") if self.done else "not complete"
+        return clean(f"Run {self.run_id}: {where}; {ended}")
+
+    def _repr_html_(self) -> str:
+        """A short table, for notebooks."""
+        return html_table(repr(self), ["", ""], [[name, self.summary.get(name)] for name in SHOWN])
+
+    def plot(self, *names: str) -> "Figure":
+        """Curves over training time, one below the other; by default loss, test error and kernel change.
+
+        Raises:
+            StoreError: an observable that the run does not have.
+            DamagedRunError: a history that is damaged.
+        """
+        return import_module(FIGURES).of_run(self, names)
+
+    def value(self, name: str) -> Any:
+        """A column, a number of the summary, or a key of the configuration such as ``dynamics.lr``; else None."""
+        for known in (self.columns, self.summary):
+            if name in known:
+                return known[name]
+        found: Any = self.manifest.get("resolved") or self.config
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
 
     @property
     def run_id(self) -> str:

@@ -1,26 +1,36 @@
 """A results folder as one table and labelled arrays; histories and outputs are read when they are asked for."""
 
+import difflib
 import logging
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.reading import MisnamedRunError, Run, is_done, load_run
+from feature_lazy.core.redaction import clean
+from feature_lazy.core.shown import span
+from feature_lazy.core.shown import table as html_table
+from feature_lazy.runs.reading import FIGURES, MisnamedRunError, Run, is_done, load_run
 from feature_lazy.settings.registry import options
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 KEYS = ("h", "sqrt_h_alpha", "seed")
 """What the runs of a sweep are sorted by."""
+SHOWN = (*KEYS, "outcome", "test/error", "kernel/change")
+"""What a notebook shows of each run."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,71 @@ class Sweep:
     def __len__(self) -> int:
         """Number of runs."""
         return len(self.runs)
+
+    def __getitem__(self, key: int | str) -> Run:
+        """A run: by its place, or by its id, of which the beginning is enough.
+
+        Raises:
+            IndexError: no such place.
+            StoreError: no run's id begins so, or several do.
+        """
+        if isinstance(key, int):
+            return self.runs[key]
+        found = [run for run in self.runs if run.run_id.startswith(key)] if key else []
+        if len(found) != 1:
+            what = f"{len(found)} runs" if found else "no run"
+            raise StoreError(f"sweep[{key!r}]: {what} of {self.root} begins so; sweep.table has the column run_id.")
+        return found[0]
+
+    def __repr__(self) -> str:
+        """One line."""
+        outcomes = Counter(str(run.summary.get("outcome")) for run in self.runs)
+        parts = [
+            *(f"{name} = {span(run.columns.get(name) for run in self.runs)}" for name in KEYS),
+            ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common(4)),
+        ]
+        return clean(f"Sweep {self.root}: {len(self.runs)} runs; {'; '.join(parts)}")
+
+    def _repr_html_(self) -> str:
+        """A short table, for notebooks."""
+        return html_table(repr(self), ["run", *SHOWN], [[r.run_id, *map(r.value, SHOWN)] for r in self.runs])
+
+    def select(self, **wanted: Any) -> "Sweep":
+        """The runs with some values, such as ``select(h=100, seed=[0, 1])``.
+
+        Names are columns of ``table`` or keys of the configuration; those that are no names of Python are given as
+        ``select(**{"dynamics.lr": 0.1})``. Numbers are equal to nine digits.
+
+        Raises:
+            StoreError: a name that no run has, or values that none has.
+        """
+        runs = list(self.runs)
+        for name, values in wanted.items():
+            there = list(dict.fromkeys(str(run.value(name)) for run in runs if run.value(name) is not None))
+            if not there:
+                near = difflib.get_close_matches(name, {*self.runs[0].columns, *self.runs[0].summary}, n=3)
+                hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                raise StoreError(f"select: no run has {name!r}, a column or a key of the configuration.{hint}")
+            options = values if isinstance(values, list | tuple | set | range | np.ndarray) else [values]
+            runs = [run for run in runs if any(_equal(run.value(name), one) for one in options)]
+            if not runs:
+                raise StoreError(f"select: no run has {name} = {values}; there are {', '.join(there[:12])}.")
+        return Sweep(self.root, runs)
+
+    def plot(self, y: str = "test/error", x: str = "sqrt_h_alpha", **options: Any) -> "Figure":
+        """Any column against any other, as ``feature-lazy plot`` draws it.
+
+        Args:
+            y: a column of ``table``.
+            x: another, a key of the configuration, or ``t`` for curves over time.
+            options: ``by``, columns that make a line each (default: what else differs), ``where``, ``log``, ``reduce``
+                and ``width`` in inches, as the command has them.
+
+        Raises:
+            StoreError: what cannot be drawn, and why.
+            DamagedRunError: a history that is damaged.
+        """
+        return import_module(FIGURES).of_sweep(self, y, x, **options)
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -120,6 +195,11 @@ class Sweep:
                 )
             seen[index] = run
             yield index
+
+
+def _equal(value: Any, wanted: Any) -> bool:
+    numbers = [one for one in (value, wanted) if isinstance(one, int | float | np.number) and not isinstance(one, bool)]
+    return math.isclose(*numbers, rel_tol=1e-9) if len(numbers) == 2 else str(value) == str(wanted)
 
 
 def _read_by_its_network(run: Run) -> dict[str, Any]:

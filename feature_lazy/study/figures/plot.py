@@ -15,7 +15,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.tables import csv_of
 from feature_lazy.measure.quantity import Quantity, quantity_of
 from feature_lazy.runs.reading import Run
-from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.figures.axes import PERCENT, tidy
 from feature_lazy.study.figures.pgf import save_pgf
 from feature_lazy.study.figures.saving import save_bytes, save_figure
@@ -72,11 +72,12 @@ class Wanted:
         return cls(centre=centre, spread=spread, **rest)
 
 
-def rows(folders: Mapping[str, Path], wanted: Wanted) -> tuple[pd.DataFrame, dict[str, Quantity]]:
+def rows(folders: Mapping[str, Path | Sweep], wanted: Wanted) -> tuple[pd.DataFrame, dict[str, Quantity]]:
     """What is drawn, point by point: columns ``by``, ``x``, ``y``, ``low``, ``high``, ``n``; and what quantities are.
 
     Args:
-        folders: results folders by label; more than one make lines of their own, in column ``folder``.
+        folders: results folders, or sweeps that are read, by label; more than one make lines of their own, in
+            column ``folder``.
         wanted: see there.
 
     Raises:
@@ -85,7 +86,7 @@ def rows(folders: Mapping[str, Path], wanted: Wanted) -> tuple[pd.DataFrame, dic
     """
     parts, known = [], {}
     for label, folder in folders.items():
-        sweep = load_sweep(folder)
+        sweep = folder if isinstance(folder, Sweep) else load_sweep(folder)
         parts.append(with_runs(sweep).assign(**{FOLDER: label}))
         for run in sweep.runs:
             known |= run.quantities

@@ -1,10 +1,14 @@
 """How figures look: legible in grey and by the colour-blind, because no line is told from another by colour alone."""
 
 import logging
+import os
+import sys
 
 import matplotlib
 
-matplotlib.use("Agg")  # files only: a cluster's login node has no display
+# Files only: a cluster's login node has no display. A notebook, or whoever draws already, has chosen for itself.
+if not os.environ.get("MPLBACKEND") and "matplotlib.pyplot" not in sys.modules:
+    matplotlib.use("Agg")
 
 # It tells of fonts where a sweep tells of results.
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
