@@ -26,7 +26,8 @@ DIFF_LIMIT = 2**20
 
 
 @cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide what is computed, by name."""
     found = {}
     for name in PACKAGES:
         try:
@@ -64,7 +65,7 @@ class Provenance:
                 if not exists(path):
                     write_atomically(path, diff, below=path.parents[1], sync=False)
         return {
-            "versions": _versions(),
+            "versions": versions(),
             "git": git,
             "device": self._device(),
             "deterministic": {

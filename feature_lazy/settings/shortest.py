@@ -1,8 +1,9 @@
 """The shortest command of a configuration: only what differs from the defaults. Nothing of the user's is imported."""
 
 import dataclasses
+import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from feature_lazy.settings import registry
@@ -67,3 +68,33 @@ def _written(value: Any) -> str:
 def command(resolved: Mapping[str, Any]) -> str:
     """The same as a line for a shell."""
     return " ".join(["python train.py", *map(shlex.quote, shortest(resolved))])
+
+
+HERE = ("output_dir", "threads", "device", "memory_limit", "tracking")
+"""What says where and how a configuration was trained, and not what."""
+
+
+def commands(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines for a shell that train some configurations: one, if they are all combinations of some values.
+
+    Args:
+        configs: whole configurations as plain values; where they were trained is left out.
+    """
+    jobs = [{name: value for name, value in config.items() if name not in HERE} for config in configs]
+    lines = [{word.partition("=")[0]: word.partition("=")[2] for word in shortest(job)} for job in jobs]
+    keys = list(dict.fromkeys(key for line in lines for key in line))
+    rows = [tuple(line.get(key, _at(job, key)) for key in keys) for line, job in zip(lines, jobs, strict=True)]
+    values = [list(dict.fromkeys(row[index] for row in rows)) for index in range(len(keys))]
+    swept = len(rows) > 1 and math.prod(map(len, values)) == len(set(rows)) == len(rows)
+    if not swept or any("," in value for several in values if len(several) > 1 for value in several):
+        return [command(job) for job in jobs]
+    words = [f"{key}={','.join(several)}" for key, several in zip(keys, values, strict=True)]
+    return [" ".join(["python train.py", "-m", *map(shlex.quote, words)])]
+
+
+def _at(config: Mapping[str, Any], key: str) -> str:
+    """The value of a key that a configuration leaves at its default, as it is written."""
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return _written(value["kind"] if isinstance(value, Mapping) and "kind" in value else value)

@@ -27,6 +27,7 @@ LIGHT = {
     "sync": ["sync", "DIR"],
     "export": ["export", "DIR", "OUT.csv"],
     "list": ["list", "DIR"],
+    "bundle": ["bundle", "DIR", "--out", "OUT.zip"],
     "compare": ["compare", "DIR", "DIR"],
     "rank": ["rank", "DIR", "--by", "kernel/change"],
     "export --histories": ["export", "DIR", "OUT.csv", "--histories"],
