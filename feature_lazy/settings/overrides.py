@@ -1,5 +1,6 @@
 """Command lines of overrides: sizes of experiments, and errors that help before Hydra meets them."""
 
+import argparse
 import dataclasses
 import io
 import os
@@ -60,9 +61,10 @@ def checked(arguments: Sequence[str]) -> list[str]:
     """A command line made ready for Hydra: options of the user's own are known, and what is wrong is refused.
 
     Raises:
-        ConfigError: what ``sized``, ``check_overrides`` and ``check_chosen`` refuse, or a module of ``options=[…]``
-            that cannot be imported.
+        ConfigError: what ``check_flags``, ``sized``, ``check_overrides`` and ``check_chosen`` refuse, or a module of
+            ``options=[…]`` that cannot be imported.
     """
+    check_flags(arguments)
     arguments = sized(flags_first(arguments))
     if set(COMPLETION) & set(arguments):
         _check_completion(arguments)
@@ -91,18 +93,47 @@ def _check_completion(arguments: Sequence[str]) -> None:
         )
 
 
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """The same command line with Hydra's flags before all overrides: its parser takes no flag between them."""
-    parser = get_args_parser()
+def _flags(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """Hydra's flags and the overrides beside them; None where Hydra's parser says itself what is wrong with them."""
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            overrides = parser.parse_intermixed_args(list(arguments)).overrides
+            return get_args_parser().parse_intermixed_args(list(arguments))
     except SystemExit:
-        return list(arguments)  # Hydra says what is wrong with it
+        return None
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Refuse flags that Hydra's parser takes and Hydra itself stumbles over, with a traceback.
+
+    Raises:
+        ConfigError: such flags.
+    """
+    flags = _flags(arguments)
+    if flags is None:
+        return
+    if (again := flags.experimental_rerun) and not Path(again).is_file():
+        raise ConfigError(f"--experimental-rerun {again}: no such file; it takes the config.pickle of a Hydra run.")
+    if flags.resolve and not (flags.cfg or flags.help):
+        raise ConfigError("--resolve: shows values of a configuration that is printed; add --cfg job.")
+    modes = {
+        "--run": flags.run,
+        "--multirun": flags.multirun,
+        "--cfg": flags.cfg,
+        "--info": flags.info,
+        "--shell-completion": flags.shell_completion,
+    }
+    if len(given := [flag for flag, there in modes.items() if there]) > 1:
+        raise ConfigError(f"{' '.join(given)}: each does something else with the command line; leave one.")
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The same command line with Hydra's flags before all overrides: its parser takes no flag between them."""
+    if (parsed := _flags(arguments)) is None:
+        return list(arguments)
     flags = list(arguments)
-    for override in reversed(overrides):
+    for override in reversed(parsed.overrides):
         del flags[len(flags) - 1 - flags[::-1].index(override)]
-    return [*flags, *overrides]
+    return [*flags, *parsed.overrides]
 
 
 def own_modules_of(arguments: Sequence[str]) -> list[str]:

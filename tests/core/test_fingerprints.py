@@ -109,6 +109,9 @@ def test_those_that_agree_share_a_name():
     assert found[other] not in (found[one], name)
     assert shared_names([name, one]) == {one: name, name: name}
     assert found["ffff"] == "ffff"
+    known = Fingerprint.of(X)
+    below, above = (with_numbers(known, lambda p, d=d: (round(p / GRID) + 0.5 + d) * GRID) for d in (-1e-5, 1e-5))
+    assert len(set(shared_names([str(below), str(above)]).values())) == 1  # though alone they have names of their own
 
 
 def test_it_is_text_in_a_manifest():

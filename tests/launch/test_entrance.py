@@ -54,6 +54,20 @@ def test_what_hydra_takes_or_says_better_is_passed_on(line):
     assert checked(line.split()) == line.split()
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--experimental-rerun nope seed=single", "--experimental-rerun nope: no such file"),
+        ("seed.value=1 --resolve", "--resolve: shows values of a configuration that is printed; add --cfg job"),
+        ("-m alpha.value=1,2 --cfg job", "--multirun --cfg: each does something else"),
+        ("-c job --info defaults", "--cfg --info: each does something else"),
+    ],
+)
+def test_flags_that_hydra_stumbles_over_are_refused(line, said):
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        checked(line.split())
+
+
 @pytest.mark.parametrize("words", ["", "install=nope", "nope=bash", "install=bash a=1", "query=bash"])
 def test_completion_of_what_there_is_not_is_refused(words, monkeypatch):
     monkeypatch.delenv("COMP_LINE", raising=False)

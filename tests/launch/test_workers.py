@@ -5,7 +5,12 @@ import signal
 
 import pytest
 
+from feature_lazy.launch import parallel
 from feature_lazy.launch.workers import WorkerDiedError, Workers, exit_code
+from feature_lazy.runs.job import Job
+from feature_lazy.runs.reading import ERROR
+from feature_lazy.runs.store import Store
+from feature_lazy.settings.cells import cells
 
 
 class Reaped:
@@ -35,5 +40,19 @@ def test_a_killed_worker_names_its_signal():
         workers.run(_end)
 
 
-def _end():
+@pytest.mark.parametrize(("number", "failed"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
+def test_a_job_whose_process_was_asked_to_stop_has_not_failed(number, failed, tiny, monkeypatch):
+    config = tiny()
+    [cell] = cells(config)
+    monkeypatch.setattr(parallel, "work", {signal.SIGKILL: _end, signal.SIGTERM: _stop}[number])
+    [said] = parallel.train_all([Job(config, (cell.run_id,))], 1)
+    assert said.startswith(f"the worker process died of {number.name}")
+    assert (Store(config.output_dir).path(cell.run_id) / ERROR).exists() is failed
+
+
+def _stop(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
