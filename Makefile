@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test test-slurm soak lint format conf bench bench-solvers bench-kernels gallery atlas clean
+.PHONY: help demo test test-slurm soak lint format conf bench bench-solvers bench-kernels gallery atlas docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -57,6 +57,9 @@ gallery: $(STAMP) ## train the small sweeps of all figures of the article, about
 
 atlas: $(STAMP) ## train the sweeps of all systems of the literature, and write docs/atlas.md
 	PYTHONPATH=. $(BIN)/python benchmarks/atlas.py
+
+docs: $(STAMP) ## build the documentation as a site, site/index.html, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # --quiet would let warnings pass
 
 clean: ## remove the virtual environment and caches, never results
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -12,7 +12,8 @@ from feature_lazy.launch.commands import add, modules
 
 SHARED = ("figures", "laws", "report", "dashboard")
 """Commands of ``feature-lazy`` that are here too."""
-FORMATS = ("pdf", "png", "pgf")
+PICTURES = ("pdf", "png", "pgf")
+"""As ``study.figures.sheet`` has them, which is not imported for ``--help``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     figure.add_argument("--output", type=Path, help="folder to write to; default: DIR/figures")
     figure.add_argument(
-        "--formats", nargs="+", choices=FORMATS, default=FORMATS, help="default: all that can be written"
+        "--formats", nargs="+", choices=PICTURES, default=PICTURES, help="default: all that can be written"
     )
     figure.set_defaults(call=_figure)
     commands.add_parser("list", help="the article's figures and tables, and what each shows").set_defaults(call=_list)

@@ -15,7 +15,7 @@ from analysis.figures.source import Source, open_runs
 from analysis.figures.tables import table1, table2
 from analysis.figures.variants import fig7, fig13, fig14, fig15, fig16
 from feature_lazy.core.errors import ConfigError, StoreError
-from feature_lazy.study.figures.sheet import FORMATS, Sheet
+from feature_lazy.study.figures.sheet import PICTURES, Sheet
 from feature_lazy.study.figures.style import PANELS
 from feature_lazy.study.laws import CONTRASTS, of_folder
 from feature_lazy.study.verdict import Reading
@@ -96,7 +96,7 @@ def described() -> Iterator[tuple[str, str]]:
 
 
 def draw_article(
-    name: str, folders: Sequence[Path], output: Path | None = None, formats: Sequence[str] = FORMATS
+    name: str, folders: Sequence[Path], output: Path | None = None, formats: Sequence[str] = PICTURES
 ) -> tuple[list[Path], list[str]]:
     """Draw one figure of the article, with its data as CSV beside it.
 
@@ -126,7 +126,7 @@ def draw_article(
                 " ".join([f"{name}: no run in {where} shows any of it, so nothing is drawn.", *sheet.notes])
             )
         below = None if output else folders[0]
-        written, left_out = sheet.save(output or folders[0] / "figures", formats, below=below)
+        written, left_out = sheet.save(output or folders[0] / "figures", (*formats, "csv"), below=below)
     if len(left_out) == len(formats):
         raise StoreError(f"{name} is drawn in none of the formats that were asked for. {' '.join(left_out)}")
     return written, [*sheet.notes, *left_out]

@@ -1,13 +1,12 @@
 """Figs. 1 and 2: the plane of α and h, and the losses."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from analysis.figures.source import Source, flows, one_kind
 from feature_lazy.study.figures import overview
 from feature_lazy.study.figures.sheet import Sheet
 from feature_lazy.study.figures.style import look
-from feature_lazy.study.table import H, fitted, over_seeds
+from feature_lazy.study.table import fitted
 
 HINGES = {"hinge": np.inf, r"soft hinge, $\beta = 20$": 20.0, r"$\beta = 5$": 5.0, r"$\beta = 1$": 1.0}
 MARGINS = (-0.7, 1.5)
@@ -17,17 +16,13 @@ def fig1(source: Source) -> Sheet:
     """Feature and lazy training in the plane of α and h: measured kernel change, and the boundary α* ~ 1/√h."""
     table, notes = one_kind(flows(source.table).dropna(subset=["kernel_change"]))
     table, unfit = fitted(table)
-    sheet = Sheet("fig1", {"a": "kernel change"}, columns=1, height=3.2)
+    if len(table):
+        sheet = overview.phase_diagram(table, "fig1")
+    else:
+        sheet = Sheet("fig1", {"a": "kernel change"}, columns=1, height=3.2)
+        sheet.missing("a", "No run has a kernel change: observe.kernel.probe=128 records it.")
     for sentence in [*source.notes, *notes, *unfit]:
         sheet.note(sentence)
-    if not len(table):
-        sheet.missing("a", "No run has a kernel change: observe.kernel.probe=128 records it.")
-        return sheet
-    sheet.figure = overview.phase_diagram(table, "cividis")
-    plt.close(sheet.figure)
-    sheet.axes["a"] = sheet.figure.axes[0]
-    for _, row in over_seeds(table, "kernel_change").iterrows():
-        sheet.record("a", f"h = {row[H]:g}", row["alpha"], row["mean"], row["sem"])
     return sheet
 
 

@@ -3,16 +3,21 @@
 import sys
 import threading
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from feature_lazy.core.terminal import console
-from feature_lazy.runs.progress import duration, read_snapshots
+from feature_lazy.core.terminal import console, say
+from feature_lazy.runs.progress import Snapshot, duration, read_snapshots
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 REFRESH = 0.5
 """Seconds between two looks at the workers' snapshots."""
+PLAIN = 30.0
+"""Seconds between two lines where there is no terminal."""
 
 
 class SweepDisplay:
@@ -30,29 +35,26 @@ class SweepDisplay:
 
     @contextmanager
     def watch(self, *folders: Path) -> Iterator[None]:
-        """Show the snapshots in some folders while the body runs; silent where no person watches."""
+        """Show the snapshots in some folders while the body runs; a line now and then where no person watches."""
         if not sys.stdout.isatty():
-            yield
+            with _again(PLAIN, lambda: say(self._head(_snapshots(folders)))):
+                yield
             return
         from rich.live import Live
 
-        stop = threading.Event()
-        with Live(self._text(folders), console=console(), refresh_per_second=2, transient=True) as live:
-
-            def refresh() -> None:
-                while not stop.wait(REFRESH):
-                    live.update(self._text(folders))
-
-            thread = threading.Thread(target=refresh, daemon=True)
-            thread.start()
-            try:
+        with Live(self._text(folders), console=console(), refresh_per_second=2, transient=True) as live:  # noqa: SIM117
+            with _again(REFRESH, lambda: live.update(self._text(folders))):
                 yield
-            finally:
-                stop.set()
-                thread.join()
 
-    def _text(self, folders: Sequence[Path]) -> str:
-        snapshots = [snapshot for folder in folders for snapshot in read_snapshots(folder)]
+    def _text(self, folders: Sequence[Path]) -> "Text":
+        """The head and a line for each job, each cut where the terminal ends."""
+        from rich.text import Text
+
+        snapshots = _snapshots(folders)
+        lines = [self._head(snapshots), *(f"  {snapshot.line()}" for snapshot in snapshots)]
+        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+
+    def _head(self, snapshots: Sequence[Snapshot]) -> str:
         partial = sum(s.members - s.left for s in snapshots)
         elapsed, now = time.monotonic() - self.started, self.trained + partial
         left = self.total - self.done - now
@@ -60,5 +62,26 @@ class SweepDisplay:
         bar_width = 30
         filled = bar_width * (self.done + now) // max(1, self.total)
         bar = "━" * filled + "╌" * (bar_width - filled)
-        head = f"{bar} {self.done + now}/{self.total} runs, {duration(elapsed)} elapsed, ~{to_go} to go"
-        return "\n".join([head, *(f"  {s.line()}" for s in snapshots)])
+        return f"{bar} {self.done + now}/{self.total} runs, {duration(elapsed)} elapsed, ~{to_go} to go"
+
+
+def _snapshots(folders: Sequence[Path]) -> list[Snapshot]:
+    return [snapshot for folder in folders for snapshot in read_snapshots(folder)]
+
+
+@contextmanager
+def _again(seconds: float, look: Callable[[], None]) -> Iterator[None]:
+    """Look again and again while the body runs, from a thread."""
+    stop = threading.Event()
+
+    def every() -> None:
+        while not stop.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=every, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -50,8 +50,8 @@ class Snapshot:
         """One line for a person."""
         to_go = "?" if self.to_go is None else duration(self.to_go)
         return (
-            f"{self.name}  t={self.t:<8.3g} loss={self.loss:<8.3g} test error={self.error:<6.1%} "
-            f"training {self.left}/{self.members}  {duration(self.elapsed)} elapsed, ~{to_go} to go"
+            f"{self.name}  t={self.t:<8.3g} loss={self.loss:<8.3g} error={self.error:<6.1%} "
+            f"{self.left}/{self.members} train, {duration(self.elapsed)}, ~{to_go} to go"
         )
 
 

@@ -105,7 +105,7 @@ class Law:
 
 _declared: dict[tuple[str, str], Law] = {}
 _failed: dict[str, str] = {}
-_discovered = False
+_order: dict[str, int] = {}
 
 
 def law(
@@ -154,14 +154,13 @@ def _place(one: Law) -> tuple[str, str]:
 
 
 def declared() -> list[Law]:
-    """All laws: of this package, of installed packages, and those that were named."""
-    global _discovered
-    if not _discovered:
-        _discovered = True
+    """All laws: of this package in the order of its modules, whoever imported them; then of others, as they came."""
+    if not _order:
         for module in (*FIRST, *own_modules(DECLARES)):
+            _order.setdefault(module, len(_order))
             importlib.import_module(module)
         _failed.update(load_plugins(ENTRY_POINT))
-    return list(_declared.values())
+    return sorted(_declared.values(), key=lambda one: _order.get(one.module, len(_order)))
 
 
 def failed() -> list[str]:

@@ -1,6 +1,6 @@
 """Table and figures of a results folder."""
 
-import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.core.terminal import say
@@ -10,16 +10,35 @@ from feature_lazy.study.table import LIMIT, read
 from feature_lazy.study.terminal import show
 
 
-def summarise(folder: Path) -> list[Path]:
-    """Print the table of a sweep, draw its figures under ``folder/figures``, and say where they are.
+def summarise(
+    folder: Path,
+    *,
+    output: Path | None = None,
+    formats: Sequence[str] = ("png",),
+    width: float | None = None,
+    where: Sequence[str] = (),
+    everything: bool = False,
+) -> list[Path]:
+    """Print what a sweep says and its table, draw its figures, and say where they are.
+
+    Args:
+        folder: results folder.
+        output: folder of the figures; ``folder/figures`` if omitted.
+        formats: of the figures; ``csv``: what is drawn in them.
+        width: of the figures, in inches.
+        where: rules that runs pass, such as ``L=3``.
+        everything: print the laws too that cannot be told.
 
     Raises:
-        StoreError: no complete run, a damaged one, or runs that one figure cannot show together.
+        StoreError: no complete run, a damaged one, runs that one figure cannot show together, or a file that cannot be
+            written.
     """
-    table = read(folder)
+    table = read(folder, where=where)
     table[LIMIT] = stored_test_error(folder, table["run"].iloc[0].config)
-    show(table)
-    written = draw(table, folder / "figures")
-    say(f"{len(written)} figures in {folder / 'figures'}: {', '.join(path.name for path in written)}")
-    say(f"Everything in one HTML file: feature-lazy report {shlex.quote(str(folder))}")
+    show(table, everything=everything)
+    to = output or folder / "figures"
+    written, left_out = draw(table, to, formats, width, below=None if output else folder)
+    for sentence in left_out:
+        say(sentence)
+    say(f"{len(written)} files in {to}: {', '.join(path.name for path in written)}")
     return written

@@ -12,6 +12,7 @@ from feature_lazy.core.fingerprints import shared_names
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
+from feature_lazy.study.filters import filtered
 from feature_lazy.study.following import followed
 from feature_lazy.study.law import AXES
 
@@ -46,7 +47,7 @@ GRID = AXES
 """Groups of the configuration that may differ from run to run of one figure."""
 
 
-def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
+def read(folder: Path | str, *, mixed: Sequence[str] = (), where: Sequence[str] = ()) -> pd.DataFrame:
     """The complete runs of a results folder, with ``kernel_change`` as the best kernel change that they have.
 
     That is the change on the whole test set where it was measured, else on the probe set.
@@ -54,31 +55,34 @@ def read(folder: Path | str, *, mixed: Sequence[str] = ()) -> pd.DataFrame:
     Args:
         folder: results folder.
         mixed: what may differ besides α, width and seed: columns such as ``L``, or keys such as ``architecture.bias``.
+        where: rules that runs pass, see ``filtered``.
 
     Raises:
-        StoreError: no complete run, or runs of several data sets or networks that one figure cannot show.
+        StoreError: no complete run, none that passes, or runs of several data sets or networks that one figure cannot
+            show.
     """
-    table = _read(folder)
+    table = filtered(_read(folder), where)
     for name, values in differences(table).items():
         if name not in mixed:
             raise StoreError(f"{folder} mixes runs with {name} = {', '.join(map(str, values))}; figures need one.")
     return table
 
 
-def parts(folder: Path | str, *, mixed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+def parts(folder: Path | str, *, mixed: Sequence[str] = (), where: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
     """The tables that ``read`` would have given of each part of a mixed folder, by what tells them apart.
 
     Args:
         folder: results folder.
         mixed: what may differ within a part besides α, width and seed, as in ``read``.
+        where: rules that runs pass, see ``filtered``.
 
     Returns:
         Such as ``{"P = 20, L = 2": table}``; one table without a name if nothing does.
 
     Raises:
-        StoreError: no complete run.
+        StoreError: no complete run, or none that passes.
     """
-    return kinds(_read(folder), mixed)
+    return kinds(filtered(_read(folder), where), mixed)
 
 
 def kinds(table: pd.DataFrame, mixed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:

@@ -2,14 +2,17 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.__main__ import main
 from feature_lazy.core.errors import StoreError
+from feature_lazy.launch.commands import main as command
 from feature_lazy.runs.store import Store
 from feature_lazy.study import figures
+from feature_lazy.study.figures.style import STYLE
 from feature_lazy.study.laws import laws
 from feature_lazy.study.missing import missing
 from feature_lazy.study.summary import summarise
@@ -24,7 +27,7 @@ Y_TEST = np.array([1.0, -1.0] * 5)
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
     """They take most of the time."""
-    monkeypatch.setitem(figures.STYLE, "savefig.dpi", 60)
+    monkeypatch.setitem(STYLE, "savefig.dpi", 60)
 
 
 def kernel_change(x):
@@ -122,7 +125,6 @@ def test_every_figure_of_a_full_sweep(tmp_path, capsys):
     assert "arXiv:1906.08034" in shown
     assert "Outcomes: 72 converged" in shown
     assert "There is one" not in shown
-    assert f"feature-lazy report {tmp_path}" in shown
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,32 @@ def test_every_figure_of_a_full_sweep(tmp_path, capsys):
 def test_small_sweeps_lack_only_what_they_cannot_show(tmp_path, capsys, sweep, absent, sentence):
     assert drawn(plant(tmp_path, **sweep)) == set(figures.FIGURES) - absent
     assert sentence in capsys.readouterr().out
+
+
+def test_figures_as_files_of_the_kinds_that_are_asked_for(tmp_path, capsys):
+    plant(tmp_path / "runs", seeds=2)
+    asked = ("--formats", "pdf", "csv", "--width", "3.4in", "--output", str(tmp_path / "out"), "--where", "h=30")
+    assert command(["figures", str(tmp_path / "runs"), *asked]) == 0
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".pdf", ".csv"}
+    assert not (tmp_path / "runs" / "figures").exists()
+    kept = pd.read_csv(tmp_path / "out" / "kernel_change.csv")
+    assert set(kept["series"]) == {"h = 30"}
+    np.testing.assert_allclose(kept["x"], XS)
+    np.testing.assert_allclose(kept["y"], over_seeds(read(tmp_path / "runs", where=["h=30"]), "kernel_change")["mean"])
+    assert f"feature-lazy report {tmp_path / 'runs'}" in capsys.readouterr().out.replace("\n", "")
+    assert command(["figures", str(tmp_path / "runs"), "--where", "h=31"]) == 1
+    assert "--where h=31: no run has it; there are h = 30" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_legends_lie_outside_of_what_is_drawn(name, tmp_path):
+    with plt.rc_context(STYLE):
+        sheet = figures.FIGURES[name](read(plant(tmp_path, seeds=2)))
+        sheet.figure.draw_without_rendering()
+    assert not sheet.axes["a"].get_title(loc="left")
+    assert sheet.axes["a"].get_legend() is None
+    [legend] = sheet.figure.legends
+    assert not legend.get_window_extent().overlaps(sheet.axes["a"].get_window_extent())
 
 
 def test_run_that_did_not_converge_spoils_no_figure(tmp_path):

@@ -18,7 +18,8 @@ from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells, scientific
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study import infinite_width
-from feature_lazy.study.figures import STYLE, overview
+from feature_lazy.study.figures import overview
+from feature_lazy.study.figures.style import STYLE
 from feature_lazy.study.infinite_width import FILE, lazy_limit, stored_test_error
 from feature_lazy.study.summary import summarise
 from feature_lazy.study.table import LIMIT, read
@@ -158,5 +159,5 @@ def test_runs_with_another_limit_have_no_line(tiny, tmp_path, caplog, more, word
 
 
 def labels(table):
-    figure = overview.test_error(table)
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    [legend] = overview.test_error(table).figure.legends
+    return [text.get_text() for text in legend.get_texts()]

@@ -52,7 +52,7 @@ def package(tmp_path, monkeypatch):
             facts.mkdir()
             (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
             (facts / "entry_points.txt").write_text(f"[{registry.ENTRY_POINT}]\n{name} = {name}\n")
-            monkeypatch.setattr(registry, "_discovered", False)
+            monkeypatch.setattr(registry, "_order", {})
 
     return write
 
@@ -200,3 +200,10 @@ def test_commands_are_found_and_help_imports_nothing_heavy():
     code = "import sys; from feature_lazy.launch.commands import parser; parser().format_help(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "matplotlib", "scipy", "rich"} & set(done.stdout.split())
+
+
+def test_laws_stand_in_the_order_of_their_modules_whichever_was_imported_first(monkeypatch):
+    modules = [one.module for one in registry.declared() if not one.foreign]
+    assert modules[0] == registry.FIRST[0]
+    monkeypatch.setattr(registry, "_declared", dict(reversed(registry._declared.items())))
+    assert [one.module for one in registry.declared() if not one.foreign] == modules

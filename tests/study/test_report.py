@@ -6,12 +6,14 @@ import pytest
 from feature_lazy.runs.reading import ERROR, HISTORY
 from feature_lazy.runs.survey import survey
 from feature_lazy.study.grid import edges
+from feature_lazy.study.phases import bests, boundaries
 from feature_lazy.study.report import write_report
-from feature_lazy.study.report.cells import bests, boundaries, cells, not_done
+from feature_lazy.study.report.cells import cells, not_done
 from feature_lazy.study.report.curves import MOST_OBSERVATIONS, curves, limit_for, mean, thin
 from feature_lazy.study.report.groups import group
+from feature_lazy.study.report.lacking import missing
 from feature_lazy.study.report.points import against
-from feature_lazy.study.report.sentences import missing, verdicts
+from feature_lazy.study.sentences import verdicts
 from tests.study.stored_sweeps import BOUNDARY, XS, ask, columns, kernel_change, name, plant, planted_error
 
 
@@ -64,22 +66,22 @@ def test_best_of_a_width_is_paired_over_seeds(whole, rows):
         assert [row["best"] for row in here].count(True) == 1
         assert all(row["regime"] == "lazy" for row in here if row["good"])
         assert min(row["excess"] for row in here) == 0
-    for one in bests(whole).values():
+    for one in bests(whole.table).values():
         assert one.winner == "lazy"
         assert one.difference.value == pytest.approx(0.1, abs=1e-3)
         assert one.difference.error < 2e-3
 
 
 def test_boundary_is_where_it_was_planted(whole):
-    found = boundaries(whole)
+    found = boundaries(whole.table)
     assert set(found) == {30, 100}
     for estimate in found.values():
         # Interpolated between 10 and 100 with the exponent −1; four standard errors of three seeds.
         assert estimate.value == pytest.approx(BOUNDARY, rel=4 * 0.05 / 3**0.5)
 
 
-def test_a_verdict_for_each_regime(whole, rows):
-    found = {kind: text for kind, _, text in verdicts(rows, bests(whole), boundaries(whole), [])}
+def test_a_verdict_for_each_regime(whole):
+    found = {kind: text for kind, _, text in verdicts(whole.table, [])}
     assert "30 runs at √h·α ≤ 10:" in found["feature"]
     assert "24 runs at √h·α ≥ 100:" in found["lazy"]
     assert "over a factor 3.33 in h, where a boundary at a fixed α would move by a factor 1.83" in found["boundary"]

@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
-from feature_lazy.launch.commands.selection import folder_argument
+from feature_lazy.launch.commands.selection import folder_argument, where_argument
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     folder_argument(parser)
     law_argument(parser)
+    where_argument(parser)
 
 
 def law_argument(parser: argparse.ArgumentParser) -> None:
@@ -32,5 +33,5 @@ def call(options: argparse.Namespace) -> int:
     """
     from feature_lazy.study.terminal import show_laws
 
-    show_laws(Path(options.folder), options.law)
+    show_laws(Path(options.folder), options.law, options.where)
     return 0

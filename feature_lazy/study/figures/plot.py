@@ -1,6 +1,5 @@
 """Any column of any runs against any other: what the command ``feature-lazy plot`` draws."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ from matplotlib.figure import Figure
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.tables import csv_of
 from feature_lazy.measure.quantity import Quantity, quantity_of
-from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.figures.axes import PERCENT, tidy
 from feature_lazy.study.figures.pgf import save_pgf
 from feature_lazy.study.figures.saving import save_bytes, save_figure
-from feature_lazy.study.figures.style import SQRT_H_ALPHA, STYLE, look
+from feature_lazy.study.figures.style import SQRT_H_ALPHA, look, sized
+from feature_lazy.study.filters import column, filtered
 from feature_lazy.study.table import differences, with_runs
 
 T, FOLDER, SEED = "t", "folder", "seed"
@@ -108,57 +107,6 @@ def rows(folders: Mapping[str, Path | Sweep], wanted: Wanted) -> tuple[pd.DataFr
     return _reduced(points, by, wanted), known
 
 
-def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
-    """A column of the table, or a key of the configuration of its runs.
-
-    Raises:
-        StoreError: no run has it.
-    """
-    if name in table and name != "run":
-        return table[name]
-    values = [_key(run, name) for run in table["run"]]
-    if "." not in name or all(value is None for value in values):
-        near = difflib.get_close_matches(name, [str(one) for one in table], n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise StoreError(f"{asked} {name}: no run has this column, nor this key of the configuration.{hint}")
-    return pd.Series([str(v) if isinstance(v, list | dict) else v for v in values], table.index)
-
-
-def _key(run: Run, path: str) -> Any:
-    found: Any = run.manifest.get("resolved") or run.config
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
-
-
-def filtered(table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
-    """The rows that pass all rules.
-
-    Raises:
-        StoreError: a rule that cannot be read, a column that is not there, or nothing left.
-    """
-    for rule in where:
-        name, equals, values = rule.partition("=")
-        if not equals:
-            raise StoreError(f"--where {rule}: write COLUMN=VALUES, such as L=3 or seed=0,1.")
-        found, wanted = column(table, name, "--where"), [value.strip() for value in values.split(",")]
-        kept = found.map(lambda one: any(_equal(one, text) for text in wanted))  # noqa: B023 - used at once
-        if not kept.any():
-            there = ", ".join(map(str, list(dict.fromkeys(found))[:12]))
-            raise StoreError(f"--where {rule}: no run has it; there are {name} = {there}.")
-        table = table[kept]
-    return table
-
-
-def _equal(value: Any, text: str) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return str(value).lower() == text.lower()
-    try:
-        return bool(np.isclose(float(text), float(value), rtol=1e-9, atol=0))
-    except ValueError:
-        return False
-
-
 def _refuse_mixtures(table: pd.DataFrame, wanted: Wanted, by: Sequence[str]) -> None:
     """Refuse runs in one point that differ in more than their seed, of which a mean would say nothing.
 
@@ -225,11 +173,9 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
     Raises:
         StoreError: a logarithmic axis with nothing above 0.
     """
-    y, style = quantity_of(wanted.y, known), dict(STYLE)
-    if width:
-        style["figure.figsize"] = (width, width * STYLE["figure.figsize"][1] / STYLE["figure.figsize"][0])
+    y = quantity_of(wanted.y, known)
     by = [name for name in points if name not in ("x", "y", "low", "high", "n")]
-    with plt.rc_context(style):
+    with plt.rc_context(sized(width)):
         figure, axes = plt.subplots()
         groups = points.groupby(by, sort=False, dropna=False) if by else [((), points)]
         for index, (values, part) in enumerate(groups):

@@ -17,7 +17,8 @@ from feature_lazy.study.figures.pgf import save_pgf
 from feature_lazy.study.figures.saving import save_bytes, save_figure
 from feature_lazy.study.figures.style import look
 
-FORMATS = ("pdf", "png", "pgf")
+PICTURES = ("pdf", "png", "pgf")
+FORMATS = (*PICTURES, "csv")
 WIDTH = 6.8
 """Width of a figure across a page, in inches."""
 CHARACTERS = 140
@@ -33,27 +34,31 @@ class Sheet:
         notes: sentences on what is missing or left out; they stand below the panels.
     """
 
-    def __init__(self, name: str, titles: Mapping[str, str], columns: int = 2, height: float = 2.3) -> None:
+    def __init__(self, name: str, titles: Mapping[str, str], columns: int = 2, height: float | None = 2.3) -> None:
         """Make empty panels, row by row.
 
         Args:
             name: of the figure.
-            titles: panel → what it shows.
+            titles: panel → what it shows; a letter stands before it where there are several.
             columns: panels in a row.
-            height: of a row, in inches.
+            height: of a row, in inches; None: the whole has the size of matplotlib's settings.
         """
         self.name, self.notes = name, list[str]()
         self._rows: list[dict[str, Any]] = []
         self._said: dict[str, list[str]] = {}
         rows = -(-len(titles) // columns)
-        size = (WIDTH if columns > 1 else WIDTH * 0.62, height * rows)
+        size = None if height is None else (WIDTH if columns > 1 else WIDTH * 0.62, height * rows)
         self.figure = Figure(size)  # not of pyplot, which would keep it
         grid = self.figure.subplots(rows, columns, squeeze=False)
         for spare in grid.flat[len(titles) :]:
             spare.remove()
         self.axes: dict[str, Axes] = dict(zip(titles, grid.flat, strict=False))
         for panel, title in titles.items():
-            self.axes[panel].set_title(f"({panel}) {title}")
+            self.axes[panel].set_title(f"{self._letter(panel)} {title}".strip())
+
+    def _letter(self, panels: str) -> str:
+        """What names some panels among several; nothing names the only one."""
+        return f"({', '.join(panels)})" if len(self.axes) > 1 else ""
 
     def line(
         self,
@@ -108,7 +113,7 @@ class Sheet:
 
     def missing(self, panels: str, sentence: str) -> None:
         """Say what a panel, or several such as ``ab``, lack: below the panels, and in those that are empty."""
-        self.note(f"({', '.join(panels)}) {sentence}")
+        self.note(f"{self._letter(panels)} {sentence}".strip())
         for panel in panels:
             self._said.setdefault(panel, []).append(sentence)
 
@@ -122,8 +127,15 @@ class Sheet:
         if not max(drawn) > 0:
             yscale = "linear"  # nothing to show on a logarithmic one
         axes.set(xscale=xscale, yscale=yscale, xlabel=xlabel, ylabel=ylabel, **settings)
-        if axes.get_legend_handles_labels()[1] and axes.get_legend() is None:
-            axes.legend()
+        if axes.get_legend_handles_labels()[1] and axes.get_legend() is None and not self.figure.legends:
+            self.legend(panel)
+
+    def legend(self, panel: str, **settings: Any) -> None:
+        """Name the lines of a panel: beside the only one, and in one of several, where nothing is in its way."""
+        if len(self.axes) > 1:
+            self.axes[panel].legend(**settings)
+        else:
+            self.figure.legend(loc="outside right upper", **settings)
 
     def data(self) -> pd.DataFrame:
         """All that is drawn: figure, panel, series, x, y and its standard error; text of tables."""
@@ -140,7 +152,7 @@ class Sheet:
             said = " ".join(self._said.get(panel, [])) or "No run shows this."
             text = "\n".join(textwrap.wrap(said, 38))
             axes.clear()
-            axes.set(title=f"({panel})", xticks=[], yticks=[])
+            axes.set(title=self._letter(panel), xticks=[], yticks=[])
             axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=7)
         lines = [line for sentence in self.notes for line in textwrap.wrap(sentence, CHARACTERS)]
         if lines:
@@ -151,11 +163,11 @@ class Sheet:
     def save(
         self, folder: Path, formats: Sequence[str] = FORMATS, *, below: Path | None
     ) -> tuple[list[Path], list[str]]:
-        """Write the figure in all formats that can be written here, and its data as CSV.
+        """Write the figure in all formats that can be written here.
 
         Args:
             folder: where.
-            formats: of the picture.
+            formats: of the picture; ``csv``: what is drawn in it.
             below: see ``core.files``.
 
         Returns:
@@ -168,11 +180,12 @@ class Sheet:
         written, left_out = [], []
         for kind in formats:
             path = folder / f"{self.name}.{kind}"
-            if kind != "pgf":
+            if kind == "csv":
+                written.append(save_bytes(path, csv_of(self.data()), below=below))
+            elif kind != "pgf":
                 written.append(save_figure(self.figure, path, below=below))
             elif why := save_pgf(self.figure, path, below=below):
                 left_out.append(why)
             else:
                 written.append(path)
-        written.append(save_bytes(folder / f"{self.name}.csv", csv_of(self.data()), below=below))
         return written, left_out

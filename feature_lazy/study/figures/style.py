@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Any
 
 import matplotlib
 
@@ -14,7 +15,7 @@ if not os.environ.get("MPLBACKEND") and "matplotlib.pyplot" not in sys.modules:
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 SQRT_H_ALPHA = r"$\sqrt{h}\,\alpha$"
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.figsize": (5.6, 4.0),
     "figure.constrained_layout.use": True,
     "font.size": 10,
@@ -26,7 +27,7 @@ STYLE = {
     "legend.frameon": False,
     "savefig.dpi": 200,
 }
-PANELS = {
+PANELS: dict[str, Any] = {
     **STYLE,
     "font.size": 8,
     "axes.titlesize": 8,
@@ -40,6 +41,18 @@ PANELS = {
     "pdf.fonttype": 42,  # text that can be selected and searched
 }
 """Style of the article's figures, which have several panels across a page."""
+SMALL = 4.5
+"""Width in inches below which a figure is one of a journal's column, with its smaller type."""
+
+
+def sized(width: float | None) -> dict[str, Any]:
+    """The style of one figure of a width in inches, of the same shape; None: of its own width."""
+    if width is None:
+        return STYLE
+    across, up = STYLE["figure.figsize"]
+    return {**(PANELS if width < SMALL else STYLE), "figure.figsize": (width, width * up / across)}
+
+
 # Okabe and Ito's colours, told apart by the colour-blind; in this order neighbours differ in grey too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

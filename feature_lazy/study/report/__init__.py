@@ -12,14 +12,16 @@ from feature_lazy.core.files import write_atomically
 from feature_lazy.runs.survey import RunState, Survey, survey
 from feature_lazy.study import law as registry
 from feature_lazy.study.laws import contrasts, laws, pairs, source
+from feature_lazy.study.phases import boundaries
 from feature_lazy.study.report import page
-from feature_lazy.study.report.cells import bests, boundaries, cells, not_done
+from feature_lazy.study.report.cells import cells, not_done
 from feature_lazy.study.report.charts import specifications
 from feature_lazy.study.report.curves import curves, drawn, limit_for
 from feature_lazy.study.report.groups import Group, constants, group, values
+from feature_lazy.study.report.lacking import missing, unfit
 from feature_lazy.study.report.origin import commands, provenance
 from feature_lazy.study.report.points import against, hue, infinite_width, tint
-from feature_lazy.study.report.sentences import missing, unfit, verdicts
+from feature_lazy.study.sentences import verdicts
 from feature_lazy.study.table import H, X
 from feature_lazy.study.verdict import Reading, unmeasured
 
@@ -89,7 +91,7 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
     points = against(one, widths, infinite)
     for row in rows:
         row.update(hue=hue(widths, row["h"]), tint=tint(xs, row["x"]))
-    boundary = boundaries(one)
+    boundary = boundaries(one.table)
     data = {
         "cells": rows,
         "boundary": [{"h": h, "x": at.value, "label": str(at)} for h, at in boundary.items()],
@@ -100,7 +102,7 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
     text = {
         "name": one.name,
         "differs": list(one.differs),
-        "verdicts": verdicts(rows, bests(one), boundary, found),
+        "verdicts": verdicts(one.table, found),
         "missing": missing(one, rows, columns),
         "constants": constants(one.entries),
         "grid": {"h": widths, "√h·α": xs, "seed": values(one.entries, "seed")},

@@ -7,15 +7,11 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.runs.survey import RunState
-from feature_lazy.study.ahead import FEATURE, LAZY, Lead, lead
-from feature_lazy.study.crossings import crossings
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
+from feature_lazy.study.estimate import estimate, weighted_mean
 from feature_lazy.study.grid import edges
+from feature_lazy.study.phases import means
 from feature_lazy.study.report.groups import Group
 from feature_lazy.study.table import H, X
-
-BOUNDARY = 1.0
-"""Kernel change ‖Θ − Θ₀‖/‖Θ₀‖ above which training is called feature training, below which lazy."""
 
 
 def cells(group: Group) -> list[dict[str, Any]]:
@@ -42,26 +38,9 @@ def cells(group: Group) -> list[dict[str, Any]]:
             scale = alphas[h, x] / x
             place = {"h": h, "x": x, "alpha": x * scale, "x0": x0, "x1": x1, "a0": x0 * scale, "a1": x1 * scale}
             here = part[part[X] == x] if len(part) else part
-            row = {"cell": len(found), **place, "asked": asked[h, x], "done": len(here), **_means(here)}
+            row = {"cell": len(found), **place, "asked": asked[h, x], "done": len(here), **means(here)}
             found.append({**row, **best.get(x, {"excess": None, "good": False, "best": False})})
     return found
-
-
-def _means(runs: pd.DataFrame) -> dict[str, Any]:
-    """Over the seeds of one cell; None where nothing was measured."""
-    row: dict[str, Any] = dict.fromkeys(("kernel", "kernel_low", "kernel_high", "error", "error_sem", "regime"))
-    if not len(runs):
-        return row
-    logs = np.log(runs["kernel_change"][runs["kernel_change"] > 0])
-    if len(logs):
-        spread = logs.sem() if len(logs) > 1 else 0.0
-        row["kernel"] = np.exp(logs.mean())
-        row["kernel_low"], row["kernel_high"] = np.exp(logs.mean() - spread), np.exp(logs.mean() + spread)
-        row["regime"] = FEATURE if row["kernel"] > BOUNDARY else LAZY
-    errors = runs["test/error"].dropna()
-    if len(errors):
-        row["error"], row["error_sem"] = errors.mean(), errors.sem() if len(errors) > 1 else None
-    return row
 
 
 def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
@@ -78,17 +57,6 @@ def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
         good = x == best or (np.isfinite(excess.error) and not excess.told)
         found[x] = {"excess": means[x] - means[best], "good": bool(good), "best": x == best}
     return found
-
-
-def bests(group: Group) -> dict[float, Lead]:
-    """The best of each regime and which is better, for each width that trained in both."""
-    found = {h: lead(part) for h, part in group.table.groupby(H)} if len(group.table) else {}
-    return {h: one for h, one in found.items() if one is not None}
-
-
-def boundaries(group: Group) -> dict[int, Estimate]:
-    """√h·α at which the kernel change is 1, for each width where it falls through it."""
-    return crossings(group.table, "kernel_change", BOUNDARY) if len(group.table) else {}
 
 
 def not_done(group: Group) -> list[dict[str, Any]]:

@@ -1,38 +1,39 @@
-"""What a sweep says in sentences: a verdict for each regime, and what is missing for more."""
+"""What a sweep says in four sentences: feature training, the boundary, lazy training, and which tests better."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from feature_lazy.runs.survey import RunState
 from feature_lazy.study.ahead import FEATURE, LAZY, Lead
 from feature_lazy.study.estimate import Estimate
-from feature_lazy.study.missing import missing as lacks
-from feature_lazy.study.report.curves import Columns
-from feature_lazy.study.report.groups import Group, duplicates
+from feature_lazy.study.phases import bests, boundaries, rows
 from feature_lazy.study.verdict import Reading
 
 Rows = Sequence[dict[str, Any]]
 
 
-def verdicts(
-    rows: Rows, best: Mapping[float, Lead], boundary: Mapping[int, Estimate], laws: Sequence[Reading]
-) -> list[tuple[str, str, str]]:
-    """Kind, title and sentence for the feature regime, the boundary, the lazy regime and the test error."""
-    if all(row["kernel"] is None for row in rows):
+def verdicts(table: pd.DataFrame, laws: Sequence[Reading]) -> list[tuple[str, str, str]]:
+    """Kind, title and sentence for the feature regime, the boundary, the lazy regime and the test error.
+
+    Args:
+        table: complete runs of one kind.
+        laws: those of the table.
+    """
+    cells = rows(table) if len(table) else []
+    if all(row["kernel"] is None for row in cells):
         return []
     return [
-        (FEATURE, "Feature training", _regime(rows, FEATURE, laws)),
-        ("boundary", "Boundary", _boundary(boundary)),
-        (LAZY, "Lazy training", _regime(rows, LAZY, laws)),
-        ("best", "Which tests better", _better(best)),
+        (FEATURE, "Feature training", _regime(cells, FEATURE, laws)),
+        ("boundary", "Boundary", _boundary(boundaries(table))),
+        (LAZY, "Lazy training", _regime(cells, LAZY, laws)),
+        ("best", "Which tests better", _better(bests(table))),
     ]
 
 
-def _regime(rows: Rows, regime: str, laws: Sequence[Reading]) -> str:
-    here = [row for row in rows if row["regime"] == regime]
+def _regime(cells: Rows, regime: str, laws: Sequence[Reading]) -> str:
+    here = [row for row in cells if row["regime"] == regime]
     if not here:
         return f"No cell trained here: the kernel change is {'below' if regime == FEATURE else 'above'} 1 everywhere."
     xs = [row["x"] for row in here]
@@ -85,37 +86,6 @@ def _better(best: Mapping[float, Lead]) -> str:
         f"{text[0].upper()}{text[1:]}. In brackets: lowest mean test error of the feature regime minus that of "
         f"the lazy one, paired over seeds, ± 95 %."
     )
-
-
-def missing(group: Group, rows: Rows, columns: Columns) -> list[str]:
-    """What this group cannot show, and why: a sentence each."""
-    table, total = group.table, len(group.entries)
-    if not len(table):
-        counts = Counter(str(entry.state) for entry in group.entries)
-        states = ", ".join(f"{n} {state}" for state, n in counts.items())
-        return [f"No run is complete yet ({states}), so there is nothing to draw: below is how the runs stand."]
-    said = list(group.problems)
-    if len(table) < total:
-        gap = sum(row["done"] == 0 for row in rows)
-        empty = f"; {gap} cells of the phase diagram are still empty" if gap else ""
-        said.append(f"{total - len(table)} of {total} runs are not complete: the figures show the others{empty}.")
-    if len({row["done"] for row in rows if row["done"]}) > 1:
-        said.append("Not every cell has as many seeds as the others; error bars are of those that it has.")
-    said += lacks(table)
-    if n := duplicates(table):
-        said.append(f"{n} runs share h, √h·α and seed with another one; they count as further members of their cells.")
-    if columns.thinned:
-        said.append(
-            f"Of each history {columns.limit} observations are kept, even in log t; all are in the stored runs."
-        )
-    return said
-
-
-def unfit(group: Group) -> str | None:
-    """A sentence on complete runs that ended without fitting their patterns."""
-    done = Counter(entry.note for entry in group.entries if entry.state is RunState.DONE)
-    other = {note: n for note, n in done.items() if note not in ("converged", "stationary", "t_end")}
-    return ", ".join(f"{n} ended with {note}" for note, n in other.items()) or None
 
 
 def _number(estimate: Estimate) -> str:

@@ -1,0 +1,62 @@
+"""Columns of a table by name, keys of its runs' configurations among them, and the runs that pass ``--where`` rules."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from feature_lazy.core.errors import StoreError
+from feature_lazy.runs.reading import Run
+
+
+def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
+    """A column of the table, or a key of the configuration of its runs.
+
+    Raises:
+        StoreError: no run has it.
+    """
+    if name in table and name != "run":
+        return table[name]
+    values = [_key(run, name) for run in table["run"]]
+    if "." not in name or all(value is None for value in values):
+        near = difflib.get_close_matches(name, [str(one) for one in table], n=3)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise StoreError(f"{asked} {name}: no run has this column, nor this key of the configuration.{hint}")
+    return pd.Series([str(v) if isinstance(v, list | dict) else v for v in values], table.index)
+
+
+def _key(run: Run, path: str) -> Any:
+    found: Any = run.manifest.get("resolved") or run.config
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def filtered(table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+    """The rows that pass all rules.
+
+    Raises:
+        StoreError: a rule that cannot be read, a column that is not there, or nothing left.
+    """
+    for rule in where:
+        name, equals, values = rule.partition("=")
+        if not equals:
+            raise StoreError(f"--where {rule}: write COLUMN=VALUES, such as L=3 or seed=0,1.")
+        found, wanted = column(table, name, "--where"), [value.strip() for value in values.split(",")]
+        kept = found.map(lambda one: any(_equal(one, text) for text in wanted))  # noqa: B023 - used at once
+        if not kept.any():
+            there = ", ".join(map(str, list(dict.fromkeys(found))[:12]))
+            raise StoreError(f"--where {rule}: no run has it; there are {name} = {there}.")
+        table = table[kept]
+    return table
+
+
+def _equal(value: Any, text: str) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return str(value).lower() == text.lower()
+    try:
+        return bool(np.isclose(float(text), float(value), rtol=1e-9, atol=0))
+    except ValueError:
+        return False

@@ -1,0 +1,60 @@
+"""W&B's own view on the terminal shows what runs have stored, without an account and without a network."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import QUICK, TINY
+
+ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)")
+ANSWERS = {b"\x1b[6n": b"\x1b[1;1R", b"]11;?": b"\x1b]11;rgb:0000/0000/0000\x1b\\"}
+"""What a program asks its terminal, where the cursor is and how it is coloured, and what one says."""
+
+
+@pytest.mark.skipif(not hasattr(os, "forkpty"), reason="a terminal of one's own is POSIX")
+def test_a_pane_shows_the_observables_of_a_tracked_run(train_py, tmp_path):
+    folder = tmp_path / "results"
+    assert train_py(folder, *TINY, *QUICK, "tracking=wandb").returncode == 0
+    text = shown(
+        [Path(sys.executable).with_name("wandb"), "leet", folder / "wandb"], ("kernel/change", "train/loss"), tmp_path
+    )
+    assert "kernel/change" in text
+    assert "[x: t]" in text
+
+
+def shown(command, wanted, home):
+    """What a program shows on a terminal of 160 × 48 until all that is wanted is there, or a minute is over."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update(TERM="xterm-256color", HOME=str(home))
+        os.execv(command[0], [str(word) for word in command])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 48, 160, 0, 0))
+    seen, text, end = b"", "", time.monotonic() + 60
+    try:
+        while time.monotonic() < end and not all(word in text for word in wanted):
+            if not select.select([terminal], [], [], 0.5)[0]:
+                continue
+            try:
+                more = os.read(terminal, 65536)
+            except OSError:
+                break  # it has ended
+            seen += more
+            for question, answer in ANSWERS.items():
+                if question in more:
+                    os.write(terminal, answer)
+            text = ESCAPES.sub(b"", seen).decode(errors="replace")
+    finally:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+        os.close(terminal)
+    return text
