@@ -217,11 +217,11 @@ def test_a_word_that_is_none_and_the_version(capsys):
 
 
 def test_commands_of_the_page_run(tmp_path, capsys, monkeypatch):
-    """The two blocks of docs/commands.md, on planted sweeps under the names that they use."""
+    """The blocks of docs/commands.md, on planted sweeps under the names that they use."""
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("## Figures of your own")[1]
     blocks = re.findall(r"```sh\n(.*?)```", text.split("\n## ")[0], re.S)
     lines = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 8
     monkeypatch.chdir(tmp_path)
     for name, keys in (("mine", {}), ("other", {"config": {"dynamics": {"lr": 0.3}}})):
         plant(tmp_path / "results" / name, xs=(0.1, 100.0), widths=(30, 100), seeds=2, observations=3, **keys)
@@ -233,3 +233,4 @@ def test_commands_of_the_page_run(tmp_path, capsys, monkeypatch):
         wanted = 1 if "fig.pgf" in words else 0
         assert said(capsys, command, *words)[0] == wanted, words
     assert (tmp_path / "fig.pdf").exists()
+    assert (tmp_path / "paper" / "kernel_change.csv").exists()
