@@ -5,8 +5,9 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cloudpickle
 from hydra.core.config_store import ConfigStore
@@ -19,14 +20,20 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from feature_lazy.core.files import make_folder, remove_folder
+from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
+from feature_lazy.launch.cost import estimate
 from feature_lazy.launch.sweep_display import SweepDisplay
 from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
+from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, say_failures, settled, warn_of_unobserved
+
+if TYPE_CHECKING:
+    from feature_lazy.runs.costing import StepCost
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +44,7 @@ class LocalLauncherConf:
 
     _target_: str = "hydra_plugins.feature_lazy_plugins.local_launcher.LocalLauncher"
     n_jobs: int = 0  # processes; 0: one for each core
+    dry_run: bool = False  # true: say what it would take, and train nothing
 
 
 class LocalLauncher(Planning, Launcher):
@@ -49,9 +57,13 @@ class LocalLauncher(Planning, Launcher):
     task_function: TaskFunction
     hydra_context: HydraContext
 
-    def __init__(self, n_jobs: int) -> None:
+    def __init__(self, n_jobs: int, dry_run: bool = False) -> None:
         """Choose the number of processes."""
-        self.n_jobs = n_jobs or os.cpu_count() or 1
+        self.n_jobs, self.dry_run = n_jobs or os.cpu_count() or 1, dry_run
+
+    @property
+    def plans(self) -> bool:
+        return not self.dry_run
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
@@ -72,6 +84,8 @@ class LocalLauncher(Planning, Launcher):
         warn_of_unobserved(jobs)
         if todo:
             self._train(jobs, todo, results, SweepDisplay(total, done, counts))
+        if self.dry_run:
+            log.info("Nothing was trained: hydra.launcher.dry_run=true")
         for result, overrides in zip(results, job_overrides, strict=True):
             result.overrides = list(overrides)
         return say_failures(results)
@@ -87,6 +101,13 @@ class LocalLauncher(Planning, Launcher):
             raise CompactHydraException(str(error)) from error
         try:
             with ThreadPoolExecutor(len(workers)) as threads, workers, display.watch(folder):
+                if len(todo) > 1 or self.dry_run:
+                    cost = threads.submit(self._say_cost, workers, [jobs[index] for index in todo])
+                if self.dry_run:
+                    cost.result()
+                    for index in todo:
+                        results[index].status, results[index].return_value = JobStatus.COMPLETED, []
+                    return
                 futures: dict[Future[JobReturn], int] = {
                     threads.submit(self._run, workers, jobs[index], folder): index for index in todo
                 }
@@ -100,6 +121,20 @@ class LocalLauncher(Planning, Launcher):
         finally:
             with suppress(OSError):
                 remove_folder(folder, below=folder.parent)
+
+    def _say_cost(self, workers: Workers, jobs: Sequence[SweepJob]) -> None:
+        """Say what jobs will take; they start meanwhile, and the process that measures trains afterwards."""
+
+        def measure(config: Config) -> "StepCost":
+            threads = config.threads or max(1, (os.cpu_count() or 1) // self.n_jobs)
+            return workers.run(_step_cost, replace(config, threads=threads))
+
+        wanted = [(job.config, [cell for cell in job.cells if cell.run_id not in job.done]) for job in jobs]
+        try:
+            if found := estimate(wanted, self.n_jobs, measure):
+                log.info("%s", found)
+        except Exception as error:  # an estimate must fail no sweep: the job itself says what is wrong with it
+            log.debug("What this sweep takes is not known: %s", clean(str(error)))
 
     def _composed(self, job: SweepJob) -> DictConfig:
         """The configuration that a worker runs, beside n_jobs − 1 others."""
@@ -125,6 +160,13 @@ class LocalLauncher(Planning, Launcher):
             return JobReturn(status=JobStatus.FAILED, _return_value=error)
         except WorkersError as error:
             return JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(str(error)))
+
+
+def _step_cost(config: Config) -> "StepCost":
+    """Measure in a worker process, which has PyTorch."""
+    from feature_lazy.runs.costing import step_cost
+
+    return step_cost(config)
 
 
 def _work(payload: bytes) -> bytes:
