@@ -20,7 +20,7 @@ from feature_lazy.data.sources import Patterns, load_source, sources
 from feature_lazy.settings.groups import Labels
 
 if TYPE_CHECKING:
-    from feature_lazy.data.synthetic import Distribution
+    from feature_lazy.data.synthetic import Law
 
 BLOCK = 1024
 """Patterns drawn at a time, whatever P is: more patterns are the same ones and some more."""
@@ -48,6 +48,8 @@ class Dataset:
         x_valid: validation patterns, (P_valid, d); None: there are none.
         y_valid: (P_valid,).
         f_test: targets of the test patterns without noise, f*, (P_test,), where they are known.
+        x_probe: patterns that are in no set, (n, d), where the law of the data has them.
+        probe_votes: what m rules say of them, −1 … 1, (n, m).
     """
 
     x_train: Tensor
@@ -61,6 +63,8 @@ class Dataset:
     x_valid: Tensor | None = None
     y_valid: Tensor | None = None
     f_test: Tensor | None = None
+    x_probe: Tensor | None = None
+    probe_votes: Tensor | None = None
 
     @staticmethod
     def of(x: Tensor, y: Tensor, n_train: int, n_test: int, n_valid: int = 0, classes: Tensor | None = None) -> Dataset:
@@ -192,7 +196,7 @@ def _loaded(name: str, root: str | None, seed: int) -> Patterns:
 
 
 def prepare_synthetic(
-    law: Distribution, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None, n_valid: int = 0
+    law: Law, n_train: int, n_test: int, seed: int, *, labels: Labels | None = None, n_valid: int = 0
 ) -> Dataset:
     """Draw patterns of a law and split them, balanced, as ``prepare`` does with images.
 
@@ -216,6 +220,8 @@ def prepare_synthetic(
     data = Dataset.of(reals(x, "patterns"), y, n_train, n_test, n_valid, ranks)
     if labels.real and targets is not None:
         data = with_noise(data, law.noise_sd, seed)
+    if (probes := law.probes(seed)) is not None:
+        data = replace(data, x_probe=reals(probes[0], "probes"), probe_votes=reals(probes[1], "votes on probes"))
     return replace(data, shape=(law.dim,), n_outputs=labels.n_outputs(names))
 
 
@@ -253,7 +259,7 @@ def _on_sphere(images: np.ndarray, order: np.ndarray, mean: np.ndarray) -> Itera
         yield to_sphere(images[order[start : start + PCA_BLOCK]], mean)
 
 
-def draw(law: Distribution, seed: int, cycle: Sequence[int], n: int) -> Drawn:
+def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
     """Draw patterns of a law until there are n in the order of a cycle of classes.
 
     Each class keeps the order in which its patterns were drawn, so a larger n only adds patterns.
@@ -281,9 +287,9 @@ def draw(law: Distribution, seed: int, cycle: Sequence[int], n: int) -> Drawn:
             raise DataError(
                 f"dataset={law.kind}: a class hardly ever occurs; of {drawn} patterns drawn too few belong to it."
             )
-        block = reals(law.patterns(rng, BLOCK), f"patterns of dataset={law.kind}").numpy()
+        made, classes, targets = law.sample(rng, BLOCK, seed)
+        block = reals(made, f"patterns of dataset={law.kind}").numpy()
         drawn += BLOCK
-        classes, targets = law.label(block, seed)
         fresh = _fresh(block, seen) if law.once else np.ones(BLOCK, dtype=bool)
         for name, places in free.items():
             found = np.flatnonzero(fresh & (classes == name))[: len(places)]

@@ -21,7 +21,7 @@ from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
 if TYPE_CHECKING:
-    from feature_lazy.data.prepare import Dataset
+    from feature_lazy.data.prepare import Dataset, Drawn
     from feature_lazy.settings.config import Config
 
 log = logging.getLogger(__name__)
@@ -30,10 +30,10 @@ QUADRATIC_MEDIAN = 0.22746821155978644
 
 
 @dataclass
-class Distribution(Data):
+class Law(Data):
     """Patterns drawn from a law with the data seed, E |x|² = d.
 
-    You write these: ``patterns`` and ``label``; ``n_classes`` and ``once`` where they differ.
+    You write these: ``sample``; ``n_classes``, ``once`` and ``probes`` where they differ.
     """
 
     dim: int = key(30, "d, numbers in one pattern", ge=1)
@@ -52,12 +52,12 @@ class Distribution(Data):
         return 0.0
 
     @abstractmethod
-    def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """The next n patterns of a stream, (n, d)."""
+    def sample(self, rng: np.random.Generator, n: int, seed: int) -> Drawn:
+        """The next n patterns of a stream with the data seed: (n, d), classes (n,), and targets (n,), if there are."""
 
-    @abstractmethod
-    def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Classes (N,) of patterns x (N, d), and their targets (N,), if the law has real ones."""
+    def probes(self, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Patterns that are no part of any set, (n, d), and what m rules say of them, −1 … 1, (n, m), if there are."""
+        return None
 
     @property
     def class_names(self) -> Sequence[int]:
@@ -86,6 +86,26 @@ class Distribution(Data):
 
         sizes = (self.n_train, self.n_test, self.seed)
         return prepare_synthetic(self, *sizes, labels=labels, n_valid=self.n_valid)
+
+
+@dataclass
+class Distribution(Law):
+    """A law whose patterns say which class they are of.
+
+    You write these: ``patterns`` and ``label``; ``n_classes`` and ``once`` where they differ.
+    """
+
+    @abstractmethod
+    def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """The next n patterns of a stream, (n, d)."""
+
+    @abstractmethod
+    def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Classes (N,) of patterns x (N, d), and their targets (N,), if the law has real ones."""
+
+    def sample(self, rng: np.random.Generator, n: int, seed: int) -> Drawn:
+        x = self.patterns(rng, n)
+        return (x, *self.label(x, seed))
 
 
 @dataclass

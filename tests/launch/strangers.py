@@ -30,6 +30,7 @@ LIGHT = {
     "bundle": ["bundle", "DIR", "--out", "OUT.zip"],
     "compare": ["compare", "DIR", "DIR"],
     "rank": ["rank", "DIR", "--by", "kernel/change"],
+    "learning-curve": ["learning-curve", "DIR", "--n", "2"],
     "export --histories": ["export", "DIR", "OUT.csv", "--histories"],
 }
 HEAVY = {
