@@ -364,7 +364,33 @@ def more_is_better():
     }
 
 
+def shortcuts():
+    """How much linear and nonlinear kernel regression rely on a shortcut, and how much is best: sums over the grid."""
+    random = np.random.default_rng(0)
+    d, n, means = 6, 40, np.array([0.5, 1.2])
+    axes = np.linspace(-3, 3, 22)
+    grid = np.array([(s, c) for c in axes for s in axes if s * c < 0])
+    w = np.linalg.qr(random.standard_normal((d, 2)))[0].T
+    y = np.resize([1.0, -1.0], n)
+    z = random.standard_normal((n, 2)) + np.outer(y, means)
+    unit = np.sqrt(d / np.sum(np.square([4.0, 0.25]) * (1 + means**2)))
+    x, probes = (unit * (part * [4.0, 0.25]) @ w for part in (z, grid))
+    weights = random.standard_normal((7, d))
+    features, asked = (erf(part @ weights.T / np.sqrt(d)) for part in (x, probes))
+    found = asked @ np.linalg.lstsq(features, y, rcond=None)[0]
+    reliance = np.mean((1 + np.sign(found) * np.sign(grid[:, 0])) / 2)
+    best = np.mean((1 + np.sign(grid @ means) * np.sign(grid[:, 0])) / 2)
+    return {
+        "made": "least squares on 7 random erf features; reliance counted over the probes of a 22 × 22 grid",
+        "means": means.tolist(),
+        "first": (w @ weights.T).tolist(),  # of both directions
+        "last": np.linalg.lstsq(features, y, rcond=None)[0].tolist(),
+        "reliance": float(reliance),
+        "bias": float(reliance - best),
+    }
+
+
 if __name__ == "__main__":
     ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
-    for made in (*ways, learning_rate_transfer, batch_size, pathological_sharpness, more_is_better):
+    for made in (*ways, learning_rate_transfer, batch_size, pathological_sharpness, more_is_better, shortcuts):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
