@@ -67,7 +67,9 @@ def test_probes_disagree_and_are_in_no_set():
 
 def test_bias_is_that_of_the_reference():
     known = reference("shortcuts")
-    data = Shortcut(n_train=10, n_test=10, dim=6, predictivity=((1 + erf(known["means"].numpy() / np.sqrt(2))) / 2).tolist())
+    data = Shortcut(
+        n_train=10, n_test=10, dim=6, predictivity=((1 + erf(known["means"].numpy() / np.sqrt(2))) / 2).tolist()
+    )
     np.testing.assert_allclose(data.means, known["means"], rtol=1e-10)
     made = data.build(Parity())
     net = FullyConnected(6, [7], scaled(Erf()))
