@@ -45,8 +45,9 @@ def train(sweep: Sweep, jobs: int) -> float:
         CalledProcessError: a job failed; the sweep has said which.
     """
     began = time.perf_counter()
-    words = [*sweep.overrides(), f"output_dir={sweep.folder}", f"hydra.launcher.n_jobs={jobs}"]
-    subprocess.run([sys.executable, "train.py", "-m", *words], cwd=ROOT, check=True)
+    for grid in sweep.grids():
+        words = [*grid, f"output_dir={sweep.folder}", f"hydra.launcher.n_jobs={jobs}"]
+        subprocess.run([sys.executable, "train.py", "-m", *words], cwd=ROOT, check=True)
     return time.perf_counter() - began
 
 

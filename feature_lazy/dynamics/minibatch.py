@@ -144,7 +144,7 @@ def prepare(optimiser: Optimiser, flow: NetworkFlow, w0: Tensor) -> Training:
     batch = min(optimiser.batch, flow.n_train)
     unit = optimiser.unit(scale)
     system = MinibatchTraining(flow, optimiser, batch, optimiser.batch_seed, unit, scale)
-    block = optimiser.check_every or max(1, flow.n_train // batch)
+    block = min(optimiser.check_every or max(1, flow.n_train // batch), optimiser.updates)
     model = NetworkModel(flow.architecture, flow.memory_limit)
     method = Method(Updates(), AcceptFinite())
     return Training(system, method, system.at_rest(w0), block * unit, model, optimiser.updates * unit)

@@ -35,6 +35,7 @@ def default_set(kernel: KernelObservation, weights: str = "none") -> list[Observ
         layers=kernel.layers,
         eigenvalues=kernel.eigenvalues,
         matrices=kernel.matrices,
+        lga_without=tuple(kernel.lga_without),
     )
     return [
         *(Fit(), Outputs(), Weights()),

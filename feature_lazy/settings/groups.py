@@ -420,6 +420,11 @@ class KernelObservation:
     eigenvalues: int = key(0, "how many of the largest eigenvalues are recorded", ge=0, at_most="probe")
     final: bool = key(True, "kernel change on the whole train and test sets at the end")
     matrices: bool = key(False, "store Θ of the probe set at the start and at the end (Fig. 8a–b)", later=True)
+    lga_without: list[str] = key(
+        [],
+        "weights without which the label–gradient alignment is recorded too, by name, last for the output layer",
+        later=True,
+    )
 
 
 @dataclass
@@ -444,6 +449,9 @@ class Observe(Option):
         """Observation times of every member; ``scale`` is min(1, √h·α)."""
 
     def problems(self, config: "Config") -> Iterator[str]:
+        if self.kernel.lga_without and not self.kernel.layers:
+            names = ",".join(self.kernel.lga_without)
+            yield f"observe.kernel.lga_without=[{names}]: needs each weight's part; set observe.kernel.layers=true."
         for name, one in self.also.items():
             if isinstance(one, Observable):
                 yield from one.problems(config)

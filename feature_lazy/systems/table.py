@@ -13,6 +13,8 @@ HERE = Path(__file__).parent
 RESULTS = Path("results/systems")
 STATES = ("claim", "weaker law", "example")
 """What a system's law is: the paper's claim as it stands, what holds here in its place, or none."""
+GRIDS = "grids"
+"""Of a size, what each of several sweeps into one folder adds to what they have in common."""
 LAPTOP, REPLICATION = "laptop", "replication"
 """The size that is meant where none is named, and the seeds that replicate it."""
 
@@ -87,8 +89,8 @@ class Sweep:
         size = [self.size] if self.size != LAPTOP else []
         return RESULTS / "-".join([self.system.folder, *size, *([REPLICATION] if self.replication else [])])
 
-    def overrides(self) -> list[str]:
-        """The sweep as ``train.py -m`` takes it, without its output folder: options of groups first.
+    def grids(self) -> list[list[str]]:
+        """What ``train.py -m`` takes, in turn and without the output folder, which is one: options of groups first.
 
         Raises:
             ConfigError: a size that there is not.
@@ -99,7 +101,11 @@ class Sweep:
         parts: Any = OmegaConf.to_container(OmegaConf.load(HERE / system.folder / "experiment.yaml"))
         names = dict.fromkeys([system.sizes[0], self.size, *([REPLICATION] if self.replication else [])])
         keys = {key: value for name in names for key, value in parts[name].items()}
-        return [f"{key}={value}" for key, value in sorted(keys.items(), key=lambda item: "." in item[0])]
+        return [_words(keys | one) for one in keys.pop(GRIDS, [{}])]
+
+
+def _words(keys: dict[str, Any]) -> list[str]:
+    return [f"{key}={value}" for key, value in sorted(keys.items(), key=lambda item: "." in item[0])]
 
 
 def systems() -> list[System]:

@@ -14,7 +14,18 @@ from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import H, X
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
-from feature_lazy.systems.batch_size.claim import LARGEST, SHIFT, shift_against_batch, shift_over_second_order
+from feature_lazy.systems.batch_size.claim import (
+    LARGEST,
+    LOSS,
+    SHIFT,
+    TRACE,
+    shift_against_batch,
+    shift_over_second_order,
+    stable_on_all,
+    stable_rates,
+    stable_when_large,
+    stable_when_small,
+)
 from tests.systems.reference import reference
 
 
@@ -56,3 +67,55 @@ def planted(power=1.0, factor=1.0, batches=(8, 16, 32, 64), patterns=512):
 def test_planted(law, table, verdict):
     [row] = readings(law, table)
     assert row.verdict == verdict
+
+
+def trained(edge, batches=(1, 4, 160, 512), seeds=5):
+    """Runs of SGD that bring the loss down up to edge(B), one in ten away from it, and end in infinity far above."""
+    random, rows = np.random.default_rng(0), []
+    for seed in range(seeds):
+        luck = np.exp(random.normal(0, 0.02))
+        for size in batches:
+            for rate in edge(size) * luck * 1.05 ** np.arange(-3.3, 4.7):
+                down = rate < edge(size) * luck
+                history = {LOSS: np.array([0.5, 0.1 if down else 0.7])}
+                if size == max(batches):
+                    history |= {LARGEST: np.array([2 / 30, 1.0]), TRACE: np.array([36 * 2 / 30, 1.0])}
+                outcome = "t_end" if rate < 1.1 * edge(size) else "non_finite"
+                config = {"dynamics": {"kind": "sgd", "units": "article", "batch": size, "lr": rate}}
+                run = SimpleNamespace(history=history, config=config, summary={"outcome": outcome})
+                place = {H: 50, X: 100.0, "alpha": 10.0, "seed": seed, "outcome": outcome}
+                rows.append({**place, **dict.fromkeys((LOSS, LARGEST, TRACE), 1.0), "run": run})
+    return pd.DataFrame(rows)
+
+
+def mean_square(size):
+    return 2 / (2 / 30 * (1 + 36 * (1 / size - 1 / 512)))
+
+
+@pytest.mark.parametrize(
+    ("law", "table", "verdict"),
+    [
+        (stable_when_small, trained(mean_square), AGREES),
+        (stable_when_small, trained(lambda size: size**0.5), DIFFERS),
+        (stable_when_large, trained(mean_square), AGREES),
+        (stable_when_large, trained(lambda size: size**0.5), DIFFERS),
+        (stable_on_all, trained(mean_square), AGREES),
+        (stable_on_all, trained(lambda size: 1.3 * mean_square(size)), DIFFERS),
+        (stable_when_small, trained(mean_square, batches=(1, 512)), CANNOT_TELL),
+    ],
+)
+def test_planted_stable_rates(law, table, verdict):
+    [row] = readings(law, table)
+    assert row.verdict == verdict
+
+
+def test_a_stable_rate_lies_between_two_that_were_tried():
+    """Half way; none where all rates, or not even the lowest, bring the loss down."""
+    rows, scale = stable_rates(trained(mean_square))
+    assert scale == pytest.approx(36)
+    assert rows["stable"].to_numpy() == pytest.approx([mean_square(size) for size in rows["B"]], rel=0.1)
+    table = trained(mean_square)
+    rates = np.array([run.config["dynamics"]["lr"] for run in table["run"]])
+    edges = np.array([mean_square(run.config["dynamics"]["batch"]) for run in table["run"]])
+    for part in (table[rates < 0.9 * edges], table[rates > 1.1 * edges]):
+        assert stable_rates(part)[0]["stable"].isna().all()

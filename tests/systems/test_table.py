@@ -82,17 +82,18 @@ def jobs(words):
 @pytest.mark.parametrize("replication", [False, True])
 def test_every_size_can_be_trained(system, replication, monkeypatch, tmp_path):
     for size in system.sizes:
-        words = Sweep(system, size, replication).overrides()
-        config = composed(jobs(words))
-        validate(config)
+        grids = [composed(jobs(words)) for words in Sweep(system, size, replication).grids()]
+        for config in grids:
+            validate(config)
         # What its laws need is asked for; and the replication shares no seed and no split with the first.
-        recorded = {name for one in config.observe.also.values() for name in one.quantities}
+        recorded = {name for config in grids for one in config.observe.also.values() for name in one.quantities}
         for name in system.observables:
             assert name in QUANTITIES or any(fnmatchcase(name, pattern) for pattern in recorded), name
-    plain, other = (composed(jobs(Sweep(system, LAPTOP, one).overrides())) for one in (False, True))
-    assert not set(plain.seed.seeds()) & set(other.seed.seeds())
-    assert len(plain.seed.seeds()) >= 5
-    assert plain.dataset.seed != other.dataset.seed
+    for words, others in zip(*(Sweep(system, LAPTOP, one).grids() for one in (False, True)), strict=True):
+        plain, other = composed(jobs(words)), composed(jobs(others))
+        assert not set(plain.seed.seeds()) & set(other.seed.seeds())
+        assert len(plain.seed.seeds()) >= 5
+        assert plain.dataset.seed != other.dataset.seed
 
 
 def test_a_name_that_is_declared_twice_names_both_modules(monkeypatch):

@@ -50,6 +50,12 @@ QUANTITIES = {
     "kernel/lga": Quantity(
         "label–gradient alignment of the kernel", scale="linear", where="arXiv:2203.14577", theme=KERNEL
     ),
+    "kernel/lga_without": Quantity(
+        "the same without some weights (observe.kernel.lga_without)",
+        scale="linear",
+        where="arXiv:2203.14577",
+        theme=KERNEL,
+    ),
     "kernel/eigenvalue_*": Quantity("eigenvalue of the kernel", theme=KERNEL),
     "kernel/*/change": Quantity("kernel change of a layer, ‖Θ_l − Θ_l,0‖/‖Θ_l,0‖", theme=KERNEL),
     "kernel/*/share": Quantity("share of a layer in the kernel, tr Θ_l/tr Θ", scale="linear", theme=KERNEL),

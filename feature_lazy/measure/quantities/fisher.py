@@ -22,7 +22,8 @@ WHERE = "arXiv:1906.02926"
 LABEL = "largest eigenvalue of the Fisher matrix"
 HELD = 4
 """Copies of Θ that are held at a time: it, the normalised one, and what finds its eigenvalues."""
-KNOWN = ("none", "last_mean", "last_batch_norm", "last_layer_norm")
+MIDDLE = "middle_batch_norm"
+KNOWN = ("none", "last_mean", "last_batch_norm", "last_layer_norm", MIDDLE)
 
 
 @option("observe/also", "fisher")
@@ -32,7 +33,8 @@ class FisherOfOutputs(Observable):
     With outputs normalised after the last layer too, through the mean and the standard deviation: of each output over
     the T patterns (``last_mean``, ``last_batch_norm``), or of each pattern over its outputs (``last_layer_norm``). The
     article's Θ is that of weights N(0, 1): the paper's matrix is the one of parametrisation=standard, and in ntk all
-    values are about h times smaller.
+    values are about h times smaller. ``middle_batch_norm`` is of another function of the same weights, with the
+    preactivations of hidden layers normalised over the T patterns: of a fully connected network, and at t = 0 alone.
     """
 
     every: int = key(10, "at every how many observations, the first and the last always", ge=1)
@@ -49,6 +51,7 @@ class FisherOfOutputs(Observable):
                 ("last_mean", "outputs without their mean"),
                 ("last_batch_norm", "outputs under batch norm"),
                 ("last_layer_norm", "outputs under layer norm"),
+                (MIDDLE, "hidden layers under batch norm"),
             )
         },
     }
@@ -63,6 +66,11 @@ class FisherOfOutputs(Observable):
             yield (
                 f"{path}: last_layer_norm is over the outputs of a pattern, and labels={config.labels.kind} has one; "
                 "use labels=classes with three classes or more."
+            )
+        if MIDDLE in self.normalisations and config.architecture.kind != "fully_connected":
+            yield (
+                f"{path}: {MIDDLE} is of the hidden layers of architecture=fully_connected, and this one is "
+                f"{config.architecture.kind}; leave it out."
             )
 
     def begin(self, moment: Moment) -> None:
@@ -97,5 +105,23 @@ class FisherOfOutputs(Observable):
         found = {}
         for name in self.normalisations:
             column = "fim/lambda_max" if name == "none" else f"fim/lambda_max/{name}"
-            found[column] = largest_eigenvalue(normalised_kernel(theta, f, c, name)) / len(x)
+            largest = (
+                _in_the_middle(moment, x)
+                if name == MIDDLE
+                else largest_eigenvalue(normalised_kernel(theta, f, c, name))
+            )
+            found[column] = largest / len(x)
         return found
+
+
+def _in_the_middle(moment: Moment, x: Tensor) -> Tensor:
+    """λ_max of Θ under batch norm of hidden layers, (M,), NaN of a state that is not at t = 0."""
+    from feature_lazy.kernels.normalisation import middle_largest
+    from feature_lazy.networks.fully_connected import FullyConnected
+
+    net, start = moment.setting.flow.architecture, moment.t == 0
+    found = moment.weights.new_full((len(moment),), float("nan"))
+    if bool(start.any()):
+        assert isinstance(net, FullyConnected)  # others are refused
+        found[start] = middle_largest(net, moment.weights[start], x)
+    return found

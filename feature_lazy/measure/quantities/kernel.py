@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.model import kernel_change
-from feature_lazy.kernels import describe, relative_change
+from feature_lazy.kernels import describe, label_gradient_alignment, relative_change
+from feature_lazy.kernels.description import unclassed
 from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.quantities.fit import Scalars, prefixed
+from feature_lazy.networks.layout import LAST
 from feature_lazy.settings.groups import Observable
 
 
@@ -21,6 +24,7 @@ class KernelProbe(Observable):
         layers: whether each weight's part of the kernel is followed too.
         eigenvalues: how many of the largest are recorded.
         matrices: whether Θ at the start and at the end is stored.
+        lga_without: weights without which LGA is recorded too, by name, ``last`` for those of the output layer.
         theta0: Θ₀ of each member, (M, P·C, P·C).
         parts0: its part of each weight, by name.
     """
@@ -29,6 +33,7 @@ class KernelProbe(Observable):
     layers: bool = False
     eigenvalues: int = 0
     matrices: bool = False
+    lga_without: tuple[str, ...] = ()
     theta0: Tensor = dataclasses.field(init=False, repr=False)
     parts0: dict[str, Tensor] = dataclasses.field(init=False, repr=False)
 
@@ -36,18 +41,40 @@ class KernelProbe(Observable):
         x = moment.probe(self.patterns)
         self.theta0 = moment.kernel(x)
         self.parts0 = moment.layer_kernels(x) if self.layers else {}
+        if self.lga_without:
+            self._left_out(moment)
+
+    def _left_out(self, moment: Moment) -> list[str]:
+        """Names of ``lga_without``.
+
+        Raises:
+            ConfigError: a weight that the network does not train.
+        """
+        last = [name for name in moment.setting.flow.architecture.layout.last if name in self.parts0]
+        found = list(dict.fromkeys(name for one in self.lga_without for name in (last if one == LAST else [one])))
+        if unknown := [name for name in found if name not in self.parts0]:
+            raise ConfigError(
+                f"observe.kernel.lga_without=[{','.join(self.lga_without)}]: no weight {unknown[0]!r} is trained; "
+                f"there are {', '.join(self.parts0)}, and {LAST} for the output layer."
+            )
+        return found
 
     def at(self, moment: Moment) -> Scalars:
         """See ``Observable.at``.
 
         ``change`` = ‖Θ − Θ₀‖_F/‖Θ₀‖_F (Fig. 5a), what ``describe`` gives, ``eigenvalue_1`` … in descending order, and
-        of the part Θ_l of each weight ``W0/change`` and ``W0/share`` = tr Θ_l/tr Θ; all of them as ``kernel/…``.
+        of the part Θ_l of each weight ``W0/change`` and ``W0/share`` = tr Θ_l/tr Θ; all of them as ``kernel/…``. With
+        ``lga_without`` LGA of Θ less the parts of those weights too, as the paper has it without the classifier.
         """
         x, member = moment.probe(self.patterns), moment.member
         theta = moment.kernel(x)
         labels = moment.setting.data.y_test[: self.patterns]
         scalars = {"change": relative_change(theta, self.theta0[member]), **describe(theta, labels)}
-        for name, part in (moment.layer_kernels(x) if self.parts0 else {}).items():
+        parts = moment.layer_kernels(x) if self.parts0 else {}
+        if self.lga_without and not unclassed(labels):
+            rest = theta - sum(parts[name] for name in self._left_out(moment))
+            scalars["lga_without"] = label_gradient_alignment(rest, labels)
+        for name, part in parts.items():
             scalars[f"{name}/change"] = relative_change(part, self.parts0[name][member])
             scalars[f"{name}/share"] = part.diagonal(dim1=1, dim2=2).sum(1) / scalars["trace"]
         if k := self.eigenvalues:

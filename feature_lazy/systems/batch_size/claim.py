@@ -1,4 +1,4 @@
-"""The largest eigenvalue of the Gauss–Newton matrix on batches, against their size."""
+"""The largest eigenvalue of the Gauss–Newton matrix on batches, and the largest stable learning rate, against size."""
 
 import numpy as np
 import pandas as pd
@@ -7,14 +7,15 @@ from matplotlib.axes import Axes
 from feature_lazy.runs.plan import stored_also
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.estimate import Estimate
-from feature_lazy.study.exponents import mean
+from feature_lazy.study.exponents import mean, width_slope
 from feature_lazy.study.figures.axes import guide, tidy
 from feature_lazy.study.figures.style import look
-from feature_lazy.study.law import law
+from feature_lazy.study.law import KINDS, law
+from feature_lazy.study.table import H, X, along
 from feature_lazy.study.verdict import Expected
 from feature_lazy.systems.batch_size import PAPER
 
-SHIFT, LARGEST = "ggn/batch_shift", "ggn/lambda_max"
+SHIFT, LARGEST, TRACE, LOSS = "ggn/batch_shift", "ggn/lambda_max", "hessian/trace", "train/loss"
 ALL = (0.0, np.inf)
 SECOND_FROM, ALL_OVER = 16, 8
 """The second order in 1/B is held against batches of 16 and more, up to an eighth of all patterns: beyond, the shift
@@ -24,6 +25,23 @@ EXPONENT = Expected(-1, 0.1, "next order in 1/B")
 PREFACTOR = Expected(1, 0.05, "next order in 1/B")
 """The same calculation has 0.90 at B = 8 and 0.97 … 1.05 at B = 16 … 64."""
 OUTCOMES = ("converged", "t_end")
+APART = 4
+"""Batches count as small, and as large, so far below and above tr G/λ₁, at which the noise is as large as λ₁."""
+LINEAR = Expected(1, 0.15, "finite tr G/(λ₁B)")
+SATURATED = Expected(0, 0.15, "finite tr G/(λ₁B)")
+"""Of a mean square that just does not grow, lr ~ 1/(λ₁ + tr G·(1/B − 1/P)): 0.92 from B = 1 to 4, and 0.09 from 160 on,
+where tr G/λ₁ = 26."""
+EDGE = Expected(1, 0.1, "steps of 8 % in lr")
+"""lr·λ₁ = 2 is where gradient descent on a kernel at rest begins to grow. At √h·α = 100 it was stable up to 1.5 times
+that: what grows moves the kernel, which catches it, so that the sweep is far lazier."""
+STABLE = {
+    "paper": PAPER,
+    "where": "linear scaling, which saturates",
+    "needs": (LOSS, LARGEST, TRACE),
+    "outcomes": (),
+    "across": KINDS,
+    "quiet": True,
+}
 
 
 @law(
@@ -56,6 +74,70 @@ def shift_over_second_order(table: pd.DataFrame) -> Estimate | None:
     return mean(table.assign(ratio=[_ratio(run) for run in table["run"]]), "ratio", ALL)
 
 
+@law("largest stable learning rate against B, small B", expected=LINEAR, lacks="two small batches", **STABLE)
+def stable_when_small(table: pd.DataFrame) -> Estimate | None:
+    """1."""
+    rows, scale = stable_rates(table)
+    return _exponent(rows[rows["B"] <= scale / APART])
+
+
+@law("largest stable learning rate against B, large B", expected=SATURATED, lacks="two large batches", **STABLE)
+def stable_when_large(table: pd.DataFrame) -> Estimate | None:
+    """0."""
+    rows, scale = stable_rates(table)
+    return _exponent(rows[rows["B"] >= scale * APART])
+
+
+@law("largest stable learning rate on all patterns, times λ₁/2", expected=EDGE, lacks="SGD on all patterns", **STABLE)
+def stable_on_all(table: pd.DataFrame) -> Estimate | None:
+    """1."""
+    rows, _ = stable_rates(table)
+    return mean(rows.assign(edge=rows["stable"] * rows["largest"] / 2), "edge", ALL)
+
+
+def stable_rates(table: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """The largest stable learning rate of SGD with mse for each batch size and seed, and tr G/λ₁ at t = 0.
+
+    Stable is a rate that has brought the training loss down, as have all below it; the largest is half way, in
+    logarithms, to the first that has not, or has ended in numbers that are not finite.
+
+    Returns:
+        Columns ``B``, ``stable``, NaN where no rate or every rate is stable, and ``largest``, λ₁ at t = 0 where it was
+        looked at; and the mean of tr G/λ₁, NaN where it was not.
+    """
+    dynamics = [run.config["dynamics"] for run in table["run"]]
+    rows = table.assign(
+        B=[one.get("batch", np.nan) for one in dynamics],
+        lr=[one.get("lr", np.nan) for one in dynamics],
+        down=[_down(run) for run in table["run"]],
+        **{name: along(table, name, lambda curve: curve[0]) for name in (LARGEST, TRACE)},
+    )
+    rows = rows[[one.get("kind") == "sgd" and one.get("units") == "article" for one in dynamics]]
+    places = ["B", H, X, "alpha", "seed"]
+    found = [
+        dict(zip(places, place, strict=True)) | {"stable": _largest(part), "largest": part[LARGEST].mean()}
+        for place, part in rows.groupby(places)
+    ]
+    scale = float((rows[TRACE] / rows[LARGEST]).mean()) if len(rows) else np.nan
+    return pd.DataFrame(found, columns=[*places, "stable", "largest"]), scale
+
+
+def _down(run: Run) -> bool:
+    loss = run.history[LOSS]
+    return bool(run.summary["outcome"] in OUTCOMES and loss[-1] < loss[0])
+
+
+def _largest(part: pd.DataFrame) -> float:
+    part = part.sort_values("lr")
+    rates, down = part["lr"].to_numpy(float), part["down"].to_numpy(bool)
+    first = int(np.argmin(down))
+    return float(np.sqrt(rates[first - 1] * rates[first])) if down[0] and not down.all() else np.nan
+
+
+def _exponent(rows: pd.DataFrame) -> Estimate | None:
+    return width_slope(rows.assign(**{H: rows["B"]}), "stable", ALL, fixed="alpha")
+
+
 def shifts(run: Run) -> pd.DataFrame:
     """λ₁(B) − λ₁ of a run at t = 0, a row for each B up to an eighth of the patterns.
 
@@ -84,7 +166,8 @@ def _ratio(run: Run) -> float:
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """The shift against the size of the batch, and its second order, for the atlas."""
-    rows = pd.concat([shifts(run) for run in table["run"]]).groupby("B")
+    rows = pd.concat([shifts(run) for run in table["run"] if stored_also(run).get("curvature", {}).get("batches")])
+    rows = rows.groupby("B")
     found, error = rows["shift"].mean(), rows["shift"].sem()
     axes.errorbar(found.index, found, error, capsize=2, label="measured", **look(0))
     axes.plot(found.index, rows["second"].mean(), label="second order in 1/B − 1/P", **look(1))

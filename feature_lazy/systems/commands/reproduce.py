@@ -42,7 +42,7 @@ def call(options: argparse.Namespace) -> int:
         raise ConfigError("output_dir=…: several systems cannot share a folder; name one system.")
     chosen = [Sweep(find(name), own["size"] or LAPTOP, own["replication"] == "true") for name in names]
     for sweep in chosen:
-        sweep.overrides()  # a size that there is not is refused before anything starts
+        sweep.grids()  # a size that there is not is refused before anything starts
     good = [_one(sweep, own["output_dir"], given) for sweep in chosen]
     return 0 if all(good) else 1
 
@@ -62,9 +62,13 @@ def _one(sweep: "Sweep", output_dir: str, more: list[str]) -> bool:
     from feature_lazy.systems.reproduce import train, unfinished
 
     system, folder = sweep.system, Path(output_dir or sweep.folder)
-    given = ["-m", *sweep.overrides(), f"output_dir={folder}", *more]
-    say(f"{system.folder} (arXiv:{system.paper}): {system.claim}\nfeature-lazy train {shlex.join(given)}")
-    left = unfinished(folder) if train(given) else "a job failed"
+    say(f"{system.folder} (arXiv:{system.paper}): {system.claim}")
+    trained = True
+    for grid in sweep.grids():
+        given = ["-m", *grid, f"output_dir={folder}", *more]
+        say(f"feature-lazy train {shlex.join(given)}")
+        trained = train(given) and trained
+    left = unfinished(folder) if trained else "a job failed"
     if left:
         say(f"{system.folder}: {left}; repeat the command to go on, and to judge what is done then.")
         return False
