@@ -211,6 +211,10 @@ def test_updates_are_those_of_torch(name):
         torch.testing.assert_close(training.system.weights(y[None])[0], expected[k - 1], rtol=1e-10, atol=1e-12)
 
 
+def test_a_block_is_no_longer_than_training():
+    assert float(Sgd(lr=0.1, units="article", batch=4, updates=5, check_every=70).prepare(flow(), W0).dt[0]) == 0.5
+
+
 def test_minibatches_go_through_the_training_set():
     system = Sgd(lr=0.1, batch=4).prepare(flow(), W0).system
     first = torch.cat([system._patterns(k, X.device) for k in range(3)])

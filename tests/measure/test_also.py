@@ -54,6 +54,29 @@ def test_cka():
     torch.testing.assert_close(observed(Cka(), W0[MEMBER])["cka"], torch.ones(2).double())
 
 
+def test_label_gradient_alignment_without_some_weights():
+    """That of Θ less their parts, each written out from the Jacobian; last is the output layer."""
+    kernel = KernelObservation(probe=5, layers=True, lga_without=["last"])
+    found = columns(Observer(STAYS, default_set(kernel), {}).observe(moment(STAYS, MEMBER, MOVED)))
+    same = torch.where(Y[:5, None] == Y[:5], 1.0, -1.0)
+    for row, w in enumerate(MOVED):
+        jacobian = torch.autograd.functional.jacobian(lambda v: NET.apply(NET.layout.unflatten(v[None]), X[:5])[0], w)
+        last = NET.layout.sizes[-1]
+        for name, part in (("lga", jacobian), ("lga_without", jacobian[:, :-last])):
+            entries = torch.stack([(part @ part.T).flatten(), same.flatten().double()])
+            torch.testing.assert_close(found[f"kernel/{name}"][row], torch.corrcoef(entries)[0, 1])
+    named = Observer(STAYS, default_set(KernelObservation(probe=5, layers=True, lga_without=["W2"])), {})
+    again = columns(named.observe(moment(STAYS, MEMBER, MOVED)))
+    torch.testing.assert_close(again["kernel/lga_without"], found["kernel/lga_without"])
+    with pytest.raises(ConfigError, match="no weight 'W7' is trained; there are W0, W1, W2, and last"):
+        Observer(STAYS, default_set(KernelObservation(probe=5, layers=True, lga_without=["W7"])), {})
+
+
+def test_weights_are_left_out_of_their_parts_alone(tiny):
+    with pytest.raises(ConfigError, match=r"lga_without=\[last\]: needs each weight's part; set observe.kernel.layers"):
+        validate(tiny("observe.kernel.lga_without=[last]"))
+
+
 def test_spectrum():
     found = observed(Spectrum(probe=5, top=2))
     eigenvalues = torch.linalg.eigvalsh(theta(MOVED, X[:5])).flip(1)

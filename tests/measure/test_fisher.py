@@ -156,11 +156,11 @@ def test_refusals(names, sentence, tiny):
         validate(tiny(*TINY, "observe/also=[fisher]", f"observe.also.fisher.normalisations={names}"))
 
 
-def test_hidden_layers_are_those_of_a_fully_connected_network(tiny):
+def test_hidden_layers_are_those_of_a_fully_connected_network(configure):
     job = [one for one in TINY if not one.startswith("architecture")]
     names = "observe.also.fisher.normalisations=[middle_batch_norm]"
     with pytest.raises(ConfigError, match="this one is cnn; leave it out"):
-        validate(tiny(*job, "architecture=cnn", "width.h=4", "observe/also=[fisher]", names))
+        validate(configure(*job, "architecture=cnn", "architecture.blocks=1", "observe/also=[fisher]", names))
 
 
 def test_refusals_of_what_only_the_data_tell(tiny):

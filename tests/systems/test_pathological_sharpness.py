@@ -13,8 +13,8 @@ from feature_lazy.systems.pathological_sharpness import claim
 from tests.study.conftest import sweep
 from tests.systems.reference import planted, reference
 
-LAWS = (claim.plain, claim.mean, claim.batch_norm, claim.layer_norm)
-COLUMNS = (claim.PLAIN, claim.MEAN, claim.BATCH, claim.LAYER)
+LAWS = (claim.plain, claim.mean, claim.batch_norm, claim.layer_norm, claim.middle_batch_norm)
+COLUMNS = (claim.PLAIN, claim.MEAN, claim.BATCH, claim.LAYER, claim.MIDDLE)
 
 
 @pytest.mark.parametrize("name", ["none", "last_mean", "last_batch_norm", "last_layer_norm"])
@@ -28,9 +28,9 @@ def test_equals_central_differences(name):
     assert float(found) == pytest.approx(known[name], rel=1e-6)
 
 
-def table(*exponents, patterns=lambda h: h):
+def table(*exponents, patterns=lambda h: h, activation="relu"):
     found = planted(*((name, lambda h, alpha, s=s: h**s) for name, s in zip(COLUMNS, exponents, strict=True)))
-    return found.assign(P=[patterns(h) for h in found["h"]])
+    return found.assign(P=[patterns(h) for h in found["h"]], activation=activation)
 
 
 def verdicts(found):
@@ -38,15 +38,31 @@ def verdicts(found):
 
 
 def test_planted_exponents():
-    assert verdicts(table(1.0, 0.0, -0.2, 0.9)) == [AGREES] * 4
-    assert verdicts(table(0.2, 0.8, 0.7, 0.1)) == [DIFFERS] * 4
+    assert verdicts(table(1.0, 0.0, -0.2, 0.9, 0.9)) == [AGREES] * 5
+    assert verdicts(table(0.2, 0.8, 0.7, 0.1, 0.2)) == [DIFFERS] * 5
+    assert verdicts(table(1.0, 0.0, -0.2, 0.9, 0.0, activation="erf"))[-1] == CANNOT_TELL
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.1, AGREES), (1.2, AGREES), (1.6, DIFFERS), (0.8, DIFFERS)])
+def test_planted_distance_from_the_mean_field(factor, verdict, monkeypatch):
+    monkeypatch.setattr(claim, "_mean_field", lambda run: 2.0)
+    found = planted((claim.PLAIN, lambda h, alpha: 2 * factor if h >= 160 else 99.0), widths=(80, 160, 240))
+    found = found.assign(P=found["h"])
+    for run in found["run"]:
+        run.config = {"architecture": {"kind": "fully_connected", "bias": 0.0}, "dataset": {"kind": "spheres"}}
+    [row] = readings(claim.over_mean_field, found)
+    assert row.verdict == verdict
+    for run in found["run"]:
+        run.config["dataset"]["kind"] = "digits"
+    [row] = readings(claim.over_mean_field, found)
+    assert row.verdict == CANNOT_TELL
 
 
 def test_what_counts_is_the_start_and_as_many_patterns_as_units():
     """Planted histories halve after t = 0; with T fixed batch norm does not help, so those runs are left out."""
-    found = claim.at_start(table(1.0, 0.0, 0.0, 1.0), claim.PLAIN)
+    found = claim.at_start(table(1.0, 0.0, 0.0, 1.0, 1.0), claim.PLAIN)
     assert np.allclose(found["start"], [run.history[claim.PLAIN][0] for run in found["run"]])
-    assert verdicts(table(1.0, 1.0, 1.0, 1.0, patterns=lambda h: 100)) == [CANNOT_TELL] * 4
+    assert verdicts(table(1.0, 1.0, 1.0, 1.0, 1.0, patterns=lambda h: 100)) == [CANNOT_TELL] * 5
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)

@@ -69,6 +69,28 @@ def test_sizes_are_those_of_its_sweep(system):
     assert system.seconds <= 150  # two minutes and a half
 
 
+def test_a_size_of_several_grids(monkeypatch, tmp_path):
+    """What grids have in common, with what each adds; those of another size, or of the replication, in their place."""
+    text = """
+laptop: {loss: mse, seed.members: 5, grids: [{width.h: 4, dynamics: sgd}, {width.h: "8,16"}]}
+paper: {width.h: 32}
+replication: {seed.first: 9, grids: [{width.h: 5}]}
+"""
+    (tmp_path / "ntk").mkdir()
+    (tmp_path / "ntk" / "experiment.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("feature_lazy.systems.table.HERE", tmp_path)
+    system = find_in(SYSTEMS, "ntk")
+    first, second = Sweep(system).grids()
+    assert first == ["loss=mse", "dynamics=sgd", "seed.members=5", "width.h=4"]
+    assert second == ["loss=mse", "seed.members=5", "width.h=8,16"]
+    assert [words[-1] for words in Sweep(system, "paper").grids()] == ["width.h=4", "width.h=8,16"]
+    assert Sweep(system, replication=True).grids() == [["loss=mse", "seed.members=5", "seed.first=9", "width.h=5"]]
+
+
+def find_in(rows, name):
+    return next(system for system in rows if system.folder == name)
+
+
 def jobs(words):
     """One job of each combination of the choices of a sweep's groups, at the first of its values."""
     first = []

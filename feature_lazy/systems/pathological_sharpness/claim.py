@@ -63,7 +63,7 @@ def layer_norm(table: pd.DataFrame) -> Estimate | None:
     return _exponent(table, LAYER)
 
 
-@law("λ_max of the Fisher matrix against h, hidden layers under batch norm", needs=(MIDDLE,), expected=GROWS, **SAYS)
+@law("λ_max of the Fisher matrix against h, hidden layers under batch norm", needs=(PLAIN,), expected=GROWS, **SAYS)
 def middle_batch_norm(table: pd.DataFrame) -> Estimate | None:
     """1, of an activation that is not odd: units keep a mean over patterns behind it. An independent one has 0.85."""
     return _exponent(table[~table["activation"].isin(ODD)], MIDDLE)
@@ -73,7 +73,7 @@ def middle_batch_norm(table: pd.DataFrame) -> Estimate | None:
 def over_mean_field(table: pd.DataFrame) -> Estimate | None:
     """1 + O(1/h): each output has the same value to leading order, and the largest of them is measured."""
     rows = at_start(table, PLAIN)
-    rows = rows[(rows[H] >= WIDE) & [_known(run) for run in rows["run"]]]
+    rows = rows[(rows[H] >= WIDE) & np.array([_known(run) for run in rows["run"]], dtype=bool)]
     limits = [_mean_field(run) for run in rows["run"]]
     return mean_of(rows.assign(ratio=rows["start"] / np.array(limits, dtype=float)), "ratio", ALL)
 
