@@ -23,7 +23,6 @@ from feature_lazy.systems.learning_rate_transfer.claim import (
     LOSS,
     SHARPNESS,
     best_rate_against_width,
-    best_rate_in_ntk_scaling,
     sharpening_against_width,
     sharpening_of_the_widest,
     sharpening_over_ntk,
@@ -85,9 +84,6 @@ def planted(mean_field=(3.0, 0.0), ntk=(1.0, 0.0), best=0.0):
         (sharpening_over_ntk, planted(ntk=(2.0, 0.0)), DIFFERS),
         (best_rate_against_width, planted(), AGREES),
         (best_rate_against_width, planted(best=0.5), DIFFERS),
-        (best_rate_in_ntk_scaling, planted(best=0.5), AGREES),
-        (best_rate_in_ntk_scaling, planted(best=-0.5), DIFFERS),
-        (best_rate_in_ntk_scaling, planted(), CANNOT_TELL),
     ],
 )
 def test_planted(law, table, verdict):

@@ -200,6 +200,13 @@ def test_planted_contrasts(law, table, verdict):
     assert row.verdict == verdict
 
 
+def test_sine_of_a_planted_angle():
+    for run in together({EXACT: 1.0}, turn=0.3)["run"][:2]:
+        assert claim.sine(run) == pytest.approx(0.3)
+        run.config["centred"], run.columns = False, {"alpha": 0.0}
+        assert claim.sine(run) == pytest.approx(0.3)
+
+
 def test_a_contrast_needs_both_sides():
     [row] = readings(claim.parts_against_all, together({BLOCK: 1.0}))
     assert row.verdict == CANNOT_TELL

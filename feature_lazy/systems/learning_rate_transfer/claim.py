@@ -12,7 +12,7 @@ from feature_lazy.study.figures.axes import tidy
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.table import H, X, along
-from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected
+from feature_lazy.study.verdict import Bound, Expected
 from feature_lazy.systems.learning_rate_transfer import PAPER
 
 SHARPNESS, LOSS = "hessian/eigenvalue_1", "train/loss"
@@ -107,24 +107,11 @@ def sharpening_over_ntk(table: pd.DataFrame) -> Estimate | None:
     quiet=True,
 )
 def best_rate_against_width(table: pd.DataFrame) -> Estimate | None:
-    """0: the rate with the smallest training loss after the same number of updates, or where all patterns are fit."""
+    """0: the rate with the smallest training loss after the same number of updates, or where all patterns are fit.
+
+    Nothing is said of NTK scaling, whose best rate is 2/λ₁ of a kernel that rests: at these widths it stays as well.
+    """
     return width_slope(best_rates(table, MEAN_FIELD), "best", ALL, fixed="alpha")
-
-
-@law(
-    "best learning rate against h, NTK",
-    paper=PAPER,
-    where="Fig. 1, no transfer",
-    needs=(SHARPNESS, LOSS),
-    expected=ABOVE_ZERO,
-    lacks="parametrisation=ntk at two widths and three learning rates",
-    outcomes=(),
-    across=KINDS,
-    quiet=True,
-)
-def best_rate_in_ntk_scaling(table: pd.DataFrame) -> Estimate | None:
-    """Above 0: sharpening, which lowers the largest stable rate, dies out; the rate then stays at 2/λ₁ of Θ/P."""
-    return width_slope(best_rates(table, NTK), "best", ALL, fixed="alpha")
 
 
 def with_rates(table: pd.DataFrame) -> pd.DataFrame:
