@@ -1,4 +1,4 @@
-"""How much of F − y one update of natural gradient descent takes off, and whether from all patterns alike."""
+"""How much of F − y one update of natural gradient descent takes off."""
 
 from collections.abc import Iterable
 
@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from feature_lazy.runs.reading import Run
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import mean, width_slope
 from feature_lazy.study.figures.axes import tidy
 from feature_lazy.study.figures.style import look
-from feature_lazy.study.law import KINDS, law
-from feature_lazy.study.table import CELL, H
-from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected, Reading
+from feature_lazy.study.law import law
+from feature_lazy.study.table import H
+from feature_lazy.study.verdict import ABOVE_ZERO, Expected, Reading
 from feature_lazy.systems.natural_gradient import PAPER
 from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL
 
@@ -28,12 +27,6 @@ LAYERS = Expected(1, 0.06, "finite h")
 share that goes, and as much again for other data."""
 FACTORS = Expected(1, 0.16, "finite h")
 """Section 4.3; at h = 1024 an independent calculation has 0.524 to 0.564 for 0.5, and 0.590 to 0.620 at h = 256."""
-ALIKE = Expected(0, 0.06, "finite h")
-"""What one part of G takes off beside another: both are 1 to the tolerance of ``LAYERS``."""
-STRAIGHT, TURNED = Bound(0.1, "below"), Bound(0.2)
-"""sin of the angle between F − F₀ and y − F₀: √(loss that one whole step leaves), of which an independent calculation
-has 0.0009 … 0.006 at h = 1024, and 0.36 for gradient descent."""
-TOGETHER = {"paper": PAPER, "needs": (LOSS,), "outcomes": ("converged", "t_end"), "across": KINDS, "quiet": True}
 
 
 @law(
@@ -85,69 +78,6 @@ def factors_against_width(table: pd.DataFrame) -> Estimate | Iterable[Reading] |
         return ()
     found = width_slope(part, "distance", ALL, fixed="alpha")
     return found and Estimate(-found.value, found.error, found.seeds)
-
-
-@law(
-    "share by parts of G less share by all of it",
-    where="Theorem 4.1",
-    expected=ALIKE,
-    lacks="exact and another dynamics.fisher at one width, α and seed",
-    **TOGETHER,
-)
-def parts_against_all(table: pd.DataFrame) -> Estimate | None:
-    """0, the mean over blocks, neighbouring blocks and Kronecker factors of the same networks, at the largest h."""
-    whole, parts = updates(table, EXACT), updates(table, BLOCK, TRIDIAGONAL, KFAC)
-    if whole is None or parts is None:
-        return None
-    pairs = parts.merge(whole[[*CELL, "share"]], on=CELL, suffixes=("", "_whole"))
-    pairs = pairs[pairs[H] == pairs[H].max()]
-    return mean(pairs.assign(less=pairs["share"] - pairs["share_whole"]), "less", ALL)
-
-
-@law(
-    "angle between F − F₀ and y − F₀, natural gradient",
-    where="Theorem 4.1",
-    expected=STRAIGHT,
-    lacks=f"natural gradient descent with mse, √hα ≥ {LAZY:g}",
-    **TOGETHER,
-)
-def straight(table: pd.DataFrame) -> Estimate | None:
-    """0: every pattern goes the same share of its way; the mean over parts by layers, at the largest h."""
-    part = updates(table, EXACT, BLOCK, TRIDIAGONAL)
-    return None if part is None else _turn(part)
-
-
-@law(
-    "angle between F − F₀ and y − F₀, gradient descent",
-    where="beside natural gradients",
-    expected=TURNED,
-    lacks=f"sgd on all patterns with mse, √hα ≥ {LAZY:g}",
-    **TOGETHER,
-)
-def turned(table: pd.DataFrame) -> Estimate | None:
-    """Above 0: the control, in which patterns go by eigenvectors of Θ."""
-    plain = [
-        run.config["dynamics"].get("kind") == "sgd"
-        and run.config["dynamics"].get("batch", 0) >= run.config["dataset"]["n_train"]
-        and run.config["loss"]["kind"] == "mse"
-        for run in table["run"]
-    ]
-    part = table[np.array(plain, dtype=bool) & (table["sqrt_h_alpha"] >= LAZY)]
-    return _turn(part)
-
-
-def _turn(part: pd.DataFrame) -> Estimate | None:
-    part = part[part[H] == part[H].max()]
-    return mean(part.assign(turn=[sine(run) for run in part["run"]]), "turn", ALL)
-
-
-def sine(run: Run) -> float:
-    """Sine of the angle between F − F₀ at the end and y − F₀, over training patterns."""
-    found = run.outputs
-    first = 0.0 if run.config.get("centred", True) else run.columns["alpha"] * found["f0_train"]
-    moved, wanted = found["F_train"] - first, found["y_train"] - first
-    cosine = moved @ wanted / np.sqrt((moved @ moved) * (wanted @ wanted))
-    return float(np.sqrt(max(0.0, 1 - cosine**2)))
 
 
 def updates(table: pd.DataFrame, *fishers: str, least: float = LAZY) -> pd.DataFrame | None:
