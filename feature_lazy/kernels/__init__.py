@@ -16,7 +16,7 @@ from feature_lazy.kernels.exact import JointKernel, joint_kernel, layer_kernels,
 from feature_lazy.kernels.intrinsic_dimension import intrinsic_dimension, intrinsic_dimension_of_kernel
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.operator import TangentOperator
-from feature_lazy.kernels.prediction import mse_prediction
+from feature_lazy.kernels.prediction import gp_prediction, mse_prediction
 from feature_lazy.kernels.regression import kernel_regression
 from feature_lazy.kernels.spectrum import (
     effective_rank,
@@ -39,6 +39,7 @@ __all__ = [
     "describe",
     "effective_rank",
     "empirical_kernel",
+    "gp_prediction",
     "infinite_kernels",
     "intrinsic_dimension",
     "intrinsic_dimension_of_kernel",

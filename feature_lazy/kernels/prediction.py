@@ -1,6 +1,7 @@
 """What a network with a fixed kernel predicts at any time, for the mse loss: gradient flow solved by eigenvectors."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -42,15 +43,92 @@ def mse_prediction(
     """
     t = torch.as_tensor(times, dtype=torch.float64, device=theta_train.device).reshape(-1)
     _check(theta_train, theta_test_train, labels, t)
-    epsilon = torch.finfo(theta_train.dtype).eps
-    n = len(labels)
-    rates, modes = torch.linalg.eigh(theta_train.double())
-    if rates[0] < -(epsilon**0.5) * rates[-1].abs():
-        raise ValueError(f"the kernel is not positive: its eigenvalues reach from {rates[0]:.3g} to {rates[-1]:.3g}.")
-    trained = rates > (n * epsilon if cutoff is None else cutoff) * rates[-1]
-    rates, modes = rates[trained], modes[:, trained]
-    fitted = -torch.expm1(-torch.outer(t, rates) / n) * (target * labels.double() @ modes)
-    return fitted @ modes.mT, (fitted / rates) @ modes.mT @ theta_test_train.double().mT
+    if labels.dim() != 1 or not (labels.abs() == 1).all():
+        raise ValueError("labels must be +1 or −1, (P,).")
+    modes = _Modes.of(theta_train, cutoff)
+    fitted = modes.fitted(t) * (target * labels.double() @ modes.vectors)
+    return fitted @ modes.vectors.mT, (fitted / modes.rates) @ modes.vectors.mT @ theta_test_train.double().mT
+
+
+@takes_arrays("labels")
+def gp_prediction(
+    theta: tuple[Tensor, Tensor],
+    nngp: tuple[Tensor, Tensor, Tensor],
+    labels: Tensor,
+    times: Tensor | Sequence[float],
+    *,
+    cutoff: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Mean and covariance over initial weights of infinitely wide networks F = f at time t (arXiv:1902.06720).
+
+    Outputs begin as a Gaussian process of covariance Σ and move by dF/dt = −(1/P) Θ (F − y), linear in F. With
+    B(t) = Θ_test,train Θ⁻¹ (I − e^{−Θt/P}) the mean is B·y and the covariance Σ_** + B Σ Bᵀ − B Σ_train,* − (…)ᵀ; of
+    F = αf it is α² times that. At t = ∞ with Θ = Σ, where the last layer alone is trained, it is the posterior.
+
+    Args:
+        theta: Θ of infinite width on the training set (P, P), and of test with training patterns (P_test, P).
+        nngp: Σ, the same two, and on the test set, (P_test, P_test), or its diagonal, (P_test,).
+        labels: any real y, (P,), or C columns of them, (P, C), each output's.
+        times: T times t ≥ 0, as for ``mse_prediction``.
+        cutoff: as for ``mse_prediction``.
+
+    Returns:
+        The mean (T, P_test) or (T, P_test, C), and the covariance of one output (T, P_test, P_test), or the variances
+        (T, P_test) if Σ is given by its diagonal; in float64.
+
+    Raises:
+        ValueError: as for ``mse_prediction``, of both kernels.
+    """
+    t = torch.as_tensor(times, dtype=torch.float64, device=theta[0].device).reshape(-1)
+    _check(*theta, labels, t)
+    _check(*nngp[:2], labels, t)
+    on_train, with_train, on_test = (part.double() for part in nngp)
+    if on_test.shape not in {(len(theta[1]),), (len(theta[1]),) * 2} or not on_test.isfinite().all():
+        raise ValueError(
+            f"Σ on the test set has the shape {tuple(on_test.shape)} or is not finite; it must be (P_test, P_test) or "
+            "its diagonal, (P_test,)."
+        )
+    modes = _Modes.of(theta[0], cutoff)
+    onto = theta[1].double() @ modes.vectors
+    means, covariances = [], []
+    for shares in modes.fitted(t):
+        b = (onto * (shares / modes.rates)) @ modes.vectors.mT
+        means.append(b @ labels.double())
+        moved = b @ on_train
+        if on_test.dim() == 1:
+            covariances.append(on_test + ((moved - 2 * with_train) * b).sum(1))
+        else:
+            cross = b @ with_train.mT
+            covariances.append(on_test + moved @ b.mT - cross - cross.mT)
+    return torch.stack(means), torch.stack(covariances)
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """Eigenvectors of Θ on P patterns that train, (P, k), and their eigenvalues (k,)."""
+
+    rates: Tensor
+    vectors: Tensor
+
+    @classmethod
+    def of(cls, theta: Tensor, cutoff: float | None) -> "_Modes":
+        """Those above the cutoff.
+
+        Raises:
+            ValueError: a kernel that is not positive.
+        """
+        epsilon = torch.finfo(theta.dtype).eps
+        rates, modes = torch.linalg.eigh(theta.double())
+        if rates[0] < -(epsilon**0.5) * rates[-1].abs():
+            raise ValueError(
+                f"the kernel is not positive: its eigenvalues reach from {rates[0]:.3g} to {rates[-1]:.3g}."
+            )
+        trained = rates > (len(theta) * epsilon if cutoff is None else cutoff) * rates[-1]
+        return cls(rates[trained], modes[:, trained])
+
+    def fitted(self, t: Tensor) -> Tensor:
+        """1 − e^{−λt/P} of each at times (T,), (T, k)."""
+        return -torch.expm1(-torch.outer(t, self.rates) / len(self.vectors))
 
 
 def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Tensor) -> None:
@@ -59,16 +137,16 @@ def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Ten
     Raises:
         ValueError: see ``mse_prediction``.
     """
-    n = labels.numel()
-    if labels.shape != (n,) or theta_train.shape != (n, n) or theta_test_train.shape[1:] != (n,):
+    n = len(labels)
+    if labels.dim() not in {1, 2} or theta_train.shape != (n, n) or theta_test_train.shape[1:] != (n,):
         raise ValueError(
             f"{tuple(theta_train.shape)}, {tuple(theta_test_train.shape)} and {tuple(labels.shape)} are the shapes of "
             "both kernels and the labels; they must be (P, P), (P_test, P) and (P,)."
         )
     if not (theta_train.isfinite().all() and theta_test_train.isfinite().all()):
         raise ValueError("a kernel has entries that are not finite.")
-    if not (labels.abs() == 1).all():
-        raise ValueError("labels must be +1 or −1.")
+    if not labels.isfinite().all():
+        raise ValueError("labels must be finite.")
     if not (t >= 0).all():
         raise ValueError("times must be 0 or more.")
     asymmetry = (theta_train - theta_train.mT).abs().max()

@@ -7,8 +7,10 @@ from feature_lazy.kernels.checks import finite, square, takes_arrays
 
 
 @takes_arrays("k_train", "k_test", "y")
-def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: float = 0.0) -> Tensor:
-    """F_test = K_test,train (K + λI)⁻¹ y: kernel ridge regression, by Cholesky in float64.
+def kernel_regression(
+    k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: float = 0.0, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """F_test = K_test,train (K + λI)⁻¹ y: kernel ridge regression, by Cholesky.
 
     λ = ridge · tr K/P is relative to the mean diagonal of K, so that predictions do not change with the scale of the
     kernel. Without ridge it interpolates y, and is where the flow under a frozen kernel and mean square loss ends,
@@ -19,16 +21,17 @@ def kernel_regression(k_train: Tensor, k_test: Tensor, y: Tensor, *, ridge: floa
         k_test: K between test and training patterns, (M, P_test, P).
         y: labels (P,), or C columns of them, (P, C).
         ridge: λ over the mean diagonal, ≥ 0, without unit.
+        dtype: what all of it is done in.
 
     Returns:
-        F on the test patterns in float64, (M, P_test) or (M, P_test, C).
+        F on the test patterns in that dtype, (M, P_test) or (M, P_test, C).
 
     Raises:
         ValueError: shapes that do not fit, values that are not finite, a negative ridge, or a kernel that is singular
             up to rounding.
     """
-    k_train, k_test = square(k_train, "training kernel").double(), finite(k_test, "test kernel").double()
-    y = finite(y, "set of labels").double()
+    k_train, k_test = square(k_train, "training kernel").to(dtype), finite(k_test, "test kernel").to(dtype)
+    y = finite(y, "set of labels").to(dtype)
     n = k_train.shape[-1]
     if k_test.shape[-1] != n or len(y) != n or y.dim() > 2:
         raise ValueError(
@@ -59,7 +62,7 @@ def _cholesky(kernel: Tensor, ridge: float) -> Tensor:
     rounding = kernel.shape[-1] * torch.finfo(kernel.dtype).eps * diagonal.amax(-1)
     if bool(((failed > 0) | ~(pivots > rounding)).any()):
         raise ValueError(
-            f"the kernel on {kernel.shape[-1]} patterns is singular up to rounding, or not positive, at "
-            f"ridge={ridge:g}: leave out equal patterns, or set a larger ridge such as 1e-8."
+            f"the kernel on {kernel.shape[-1]} patterns is singular up to rounding in {kernel.dtype}, or not positive, "
+            f"at ridge={ridge:g}: leave out equal patterns, or set a larger ridge such as 1e-8."
         )
     return factor

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.linalg import expm
 
-from feature_lazy.kernels import infinite_kernels, mse_prediction
+from feature_lazy.kernels import gp_prediction, infinite_kernels, mse_prediction
 from feature_lazy.networks.activations import Softplus, scaled
 
 P, P_TEST, TARGET = 12, 5, 1.1
@@ -97,3 +97,58 @@ def test_refusals_say_what_is_wrong(kernel, labels):
         predict(kernel - 5, labels, [1.0])
     with pytest.raises(ValueError, match="not symmetric"):
         predict(kernel + torch.triu(kernel), labels, [1.0])
+
+
+def both(seed=0):
+    x = torch.randn(P + P_TEST, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    kernels = infinite_kernels(scaled(Softplus(5.0)), 2, x)
+    return kernels.ntk, kernels.nngp
+
+
+def gp(labels, times, *, diagonal=False):
+    ntk, nngp = both()
+    on_test = nngp[P:, P:].diagonal() if diagonal else nngp[P:, P:]
+    return gp_prediction((ntk[:P, :P], ntk[P:, :P]), (nngp[:P, :P], nngp[P:, :P], on_test), labels, times)
+
+
+def test_covariance_is_that_of_outputs_drawn_at_the_start_and_moved():
+    """F(t) = (linear in F(0)) + mean on all patterns: the covariance is A Σ Aᵀ with A one matrix exponential."""
+    ntk, nngp = both()
+    y = torch.randn(P, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    n, times = P + P_TEST, [0.0, 0.3, 5.0, 40.0]
+    means, covariances = gp(y, times)
+    variances = gp(y, times, diagonal=True)[1]
+    for t, mean, covariance, variance in zip(times, means, covariances, variances, strict=True):
+        flow = torch.zeros(n, n, dtype=torch.float64)
+        flow[:, :P] = -ntk[:, :P] / P
+        moved = torch.from_numpy(expm(flow.numpy() * t))
+        torch.testing.assert_close(covariance, (moved @ nngp @ moved.mT)[P:, P:], rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(variance, covariance.diagonal(), rtol=1e-10, atol=1e-12)
+        rest = torch.cat([y, ntk[P:, :P] @ torch.linalg.solve(ntk[:P, :P], y)])  # where the flow rests
+        torch.testing.assert_close(mean, (rest - moved @ rest)[P:], rtol=1e-9, atol=1e-10)
+
+
+def test_the_end_of_the_last_layer_alone_is_the_posterior():
+    nngp = both()[1]
+    theta = (nngp[:P, :P], nngp[P:, :P])
+    y = torch.arange(P).double()
+    means, covariances = gp_prediction(theta, (*theta, nngp[P:, P:]), y, [math.inf])
+    solved = torch.linalg.solve(theta[0], theta[1].mT)
+    torch.testing.assert_close(means[0], solved.mT @ y, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(covariances[0], nngp[P:, P:] - theta[1] @ solved, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(torch.full((P,), torch.nan), "labels must be finite"), (torch.ones(P + 1), "are the shapes of")],
+)
+def test_covariance_of_what_does_not_fit_is_refused(labels, words):
+    with pytest.raises(ValueError, match=words):
+        gp(labels, [1.0])
+
+
+def test_covariance_needs_the_test_set():
+    nngp = both()[1]
+    theta = (nngp[:P, :P], nngp[P:, :P])
+    with pytest.raises(ValueError, match="must be \\(P_test, P_test\\) or its diagonal"):
+        gp_prediction(theta, (*theta, nngp[:P, :P]), torch.ones(P), [1.0])
