@@ -1,5 +1,6 @@
 """Kernel ridge regression on a kernel that is too large for memory: Cholesky by blocks of columns, in a file."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ HELD = 3
 """Blocks of columns held at a time: what is factored, what it is reduced by, and their product."""
 
 
-def blocked_weights(kernel: Block, y: Tensor, *, ridge: float, memory_limit: float, scratch: Path) -> Tensor:
+def blocked_weights(kernel: Block, y: Tensor, *, ridge: float, memory_limit: float, scratch: Path | None) -> Tensor:
     """(K + λI)⁻¹ y with λ = ridge·tr K/P, as ``kernel_regression`` has it, for P² beyond memory.
 
     K and then its factor L, LLᵀ = K + λI, lie in one file; P³/3 products, and the file is read P/(3b) times for blocks
@@ -27,7 +28,7 @@ def blocked_weights(kernel: Block, y: Tensor, *, ridge: float, memory_limit: flo
         y: labels (P,) or (P, C).
         ridge: λ over the mean diagonal.
         memory_limit: bytes, at least those of a few columns.
-        scratch: a file that is not there; it takes 8P² bytes, and is removed.
+        scratch: a folder for a file of 8P² bytes, which is gone at the end; None: the system's for such files.
 
     Returns:
         Weights of the patterns, of the shape of y, in float64.
@@ -37,8 +38,9 @@ def blocked_weights(kernel: Block, y: Tensor, *, ridge: float, memory_limit: flo
     """
     n = len(y)
     blocks = list(chunks(n, chunk_size(n, HELD * 8.0 * n, memory_limit)))
-    try:
-        factor = np.memmap(scratch, dtype=np.float64, mode="w+", shape=(n, n))
+    # A file of a new name, so that nothing that is there is written to, not even through a link.
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".kernel-") as file:
+        factor = np.memmap(file, dtype=np.float64, mode="w+", shape=(n, n))
         for columns in blocks:
             for rows in blocks:
                 if rows.start >= columns.start:
@@ -47,8 +49,6 @@ def blocked_weights(kernel: Block, y: Tensor, *, ridge: float, memory_limit: flo
         for columns in blocks:
             _factor(factor, columns, blocks, shift)
         return torch.from_numpy(_solved(factor, blocks, y.double().numpy())).reshape(y.shape)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _factor(factor: np.ndarray, columns: slice, blocks: list[slice], shift: float) -> None:

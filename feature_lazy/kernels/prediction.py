@@ -19,7 +19,7 @@ def mse_prediction(
     target: float = 1.0,
     cutoff: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """F(t) under dF/dt = −(1/P) Θ ∂ℓ/∂F with ℓ = ½(c − F·y)², from F = 0 (App. A, eqs. 25–28).
+    """F(t) under dF/dt = −(1/P) Θ ∂ℓ/∂F with ℓ = ½(c·y − F)², from F = 0 (App. A, eqs. 25–28).
 
     F_train(t) = (I − e^{−Θt/P}) c·y and F_test(t) = Θ_test,train Θ⁻¹ (I − e^{−Θt/P}) c·y, for any Θ: of an infinitely
     wide network, or of one member of finite width, frozen. Work: one eigendecomposition, P³.
@@ -27,7 +27,7 @@ def mse_prediction(
     Args:
         theta_train: Θ on the training set, (P, P), symmetric and positive.
         theta_test_train: Θ of test with training patterns, (P_test, P).
-        labels: y = ±1, (P,).
+        labels: y, any real numbers, (P,), or C columns of them, (P, C), of outputs that do not share weights.
         times: T times t ≥ 0 in the article's units (spec: dF/dt above); ``math.inf`` is the end of training.
         target: c.
         cutoff: eigenvalues up to this fraction of the largest count as 0: their modes never train. They would not by
@@ -35,19 +35,19 @@ def mse_prediction(
             train and test together. P·ε of the kernel's dtype if omitted. Raise it for a noisy kernel.
 
     Returns:
-        F_train (T, P) and F_test (T, P_test), in float64.
+        F_train (T, P) and F_test (T, P_test), or (T, P, C) and (T, P_test, C), in float64.
 
     Raises:
-        ValueError: shapes that do not fit, numbers that are not finite, labels other than ±1, negative times, or a
+        ValueError: shapes that do not fit, numbers that are not finite, negative times, or a
             kernel that is not symmetric or not positive beyond √ε of its dtype.
     """
     t = torch.as_tensor(times, dtype=torch.float64, device=theta_train.device).reshape(-1)
     _check(theta_train, theta_test_train, labels, t)
-    if labels.dim() != 1 or not (labels.abs() == 1).all():
-        raise ValueError("labels must be +1 or −1, (P,).")
     modes = _Modes.of(theta_train, cutoff)
-    fitted = modes.fitted(t) * (target * labels.double() @ modes.vectors)
-    return fitted @ modes.vectors.mT, (fitted / modes.rates) @ modes.vectors.mT @ theta_test_train.double().mT
+    onto = target * modes.vectors.mT @ labels.double().reshape(len(labels), -1)
+    fitted = modes.fitted(t)[:, :, None] * onto
+    train, test = modes.vectors @ fitted, theta_test_train.double() @ modes.vectors @ (fitted / modes.rates[:, None])
+    return (train, test) if labels.dim() == 2 else (train[..., 0], test[..., 0])
 
 
 @takes_arrays("labels")

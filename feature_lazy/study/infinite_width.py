@@ -84,24 +84,23 @@ def lazy_limit(
     x, y = data.x_train.double(), data.y_train.double()
     if (needed := MATRICES * 8.0 * len(x) ** 2) > memory_limit:
         raise ConfigError(f"P = {len(x)} takes {needed:.2g} bytes of memory, more than the limit of {memory_limit:.2g}")
-    if loss.curvature == float("inf"):
-        raise ConfigError("the loss has a kink, or a curvature that is not known, which its flow does not pass")
-    if y.shape != x.shape[:1] or not bool((y.abs() == 1).all()):
-        raise ConfigError("the labels are not ±1")
-
     theta = network.limit(x).ntk
-    a, t_stop = _fit(theta, y, loss, tolerance)
+    a, t_stop = flow_end(theta, y, loss, tolerance)
     size = chunk_size(len(data.x_test), MATRICES * 8.0 * len(x), memory_limit)
     tests = [network.limit(data.x_test[part], x).ntk @ a for part in chunks(len(data.x_test), size)]
     return LazyLimit(theta @ a, torch.cat(tests), t_stop)
 
 
-def _fit(theta: Tensor, y: Tensor, loss: Loss, tolerance: float) -> tuple[Tensor, float]:
-    """The a = −∫ ∂ℓ/∂F ds/P and the t where every pattern is fit, for Θ (P, P) and y (P,).
+def flow_end(theta: Tensor, y: Tensor, loss: Loss, tolerance: float = TOLERANCE) -> tuple[Tensor, float]:
+    """The a = −∫ ∂ℓ/∂F ds/P and the t where every pattern is fit, for Θ (P, P) and y (P,); F = Θa from F = 0.
 
     Raises:
-        ConfigError: it does not come to that.
+        ConfigError: a loss without a gradient flow, labels that are not ±1, or it does not come to that.
     """
+    if loss.curvature == float("inf"):
+        raise ConfigError("the loss has a kink, or a curvature that is not known, which its flow does not pass")
+    if y.shape != theta.shape[:1] or not bool((y.abs() == 1).all()):
+        raise ConfigError("the labels are not ±1")
     flow = SettlingFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
     radius = SAFETY * flow.radius() * loss.curvature / len(y)
     method = Method(Chebyshev2(tolerance, radius), SmoothController())
@@ -129,7 +128,7 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     Returns:
         The error, or None where there is no such line; the log says why.
     """
-    if why := _of_another_limit(science):
+    if why := of_another_limit(science):
         log.warning("No line of infinite width in the figures: %s.", why)
         return None
     own = {name: value for name, value in science.items() if name not in NOT_ITS_OWN}
@@ -148,7 +147,7 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     return known[key]["test_error"]
 
 
-def _of_another_limit(science: Mapping[str, Any]) -> str | None:
+def of_another_limit(science: Mapping[str, Any]) -> str | None:
     """Why a run does not go to the lazy limit of a whole network from Gaussian weights; None: it does."""
     if "train" in science.get("dynamics", {}):
         return "only some of the weights are trained"

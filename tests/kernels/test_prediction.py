@@ -82,11 +82,19 @@ def test_cutoff_leaves_modes_untrained(kernel, labels):
     torch.testing.assert_close(train[0], modes[:, -1] * (modes[:, -1] @ labels.double()))
 
 
+def test_columns_of_real_labels_are_predicted_each(kernel):
+    y = torch.randn(P, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    times = [0.5, math.inf]
+    apart = [predict(kernel, column, times) for column in y.mT]
+    for k, found in enumerate(predict(kernel, y, times)):
+        torch.testing.assert_close(found, torch.stack([one[k] for one in apart], -1), rtol=1e-12, atol=1e-13)
+
+
 def test_refusals_say_what_is_wrong(kernel, labels):
     with pytest.raises(ValueError, match=r"shapes"):
         mse_prediction(kernel, kernel, labels, [1.0])
-    with pytest.raises(ValueError, match=r"\+1 or −1"):
-        predict(kernel, 2 * labels, [1.0])
+    with pytest.raises(ValueError, match="labels must be finite"):
+        predict(kernel, labels * math.nan, [1.0])
     with pytest.raises(ValueError, match="0 or more"):
         predict(kernel, labels, [-1.0])
     with pytest.raises(ValueError, match="0 or more"):

@@ -37,6 +37,7 @@ HEAVY = {
     "laws": ["laws", "DIR"],
     "figures": ["figures", "DIR"],
     "report": ["report", "DIR"],
+    "baselines": ["baselines", "DIR", "--kernel", "infinite_ntk,start,end"],
     "plot": ["plot", "DIR", "--out", "OUT.pdf"],
     "dashboard": ["dashboard", "p", "--results", "DIR", "--dry-run", "OUT.json"],
 }

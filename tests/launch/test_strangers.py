@@ -42,6 +42,7 @@ PLACES = (
     ),
     *("slurm", "slurm/2026-01-01T00-00-00Z.json", "slurm/z.json", "sources", "wandb", "tensorboard", "tracking"),
     *("report.html", ".report.html.partial", "figures", "figures/phase_diagram.png", "infinite_width.json"),
+    *("baselines.json", "baselines"),
 )
 
 
@@ -92,13 +93,16 @@ def test_every_command_on_every_kind_of_thing_in_every_place(whole, tmp_path, vi
             assert files_of(victim) == before, (name, kind)
 
 
-@pytest.mark.parametrize("name", ["report.html", "figures", "figures/phase_diagram.png", "infinite_width.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["report.html", "figures", "figures/phase_diagram.png", "infinite_width.json", "baselines.json", "baselines"],
+)
 def test_what_is_drawn_goes_through_no_link(whole, tmp_path, victim, name):
     before = files_of(victim)
     for kind in ("link to a file", "link to a folder", "link to nothing"):
         root = fresh(whole, tmp_path / "results")
         put(root / name, kind, victim)
-        command = "report" if name == "report.html" else "figures"
+        command = "report" if name == "report.html" else "baselines" if name.startswith("baselines") else "figures"
         said = call(COMMANDS[command], root, tmp_path / "out")
         assert files_of(victim) == before
         if name == "figures":

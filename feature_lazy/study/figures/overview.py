@@ -7,8 +7,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from feature_lazy.measure.quantity import Quantity
+from feature_lazy.study.baselines.tables import lines
 from feature_lazy.study.crossings import crossings
 from feature_lazy.study.figures.axes import PERCENT
 from feature_lazy.study.figures.sheet import Sheet
@@ -125,9 +127,20 @@ def test_error(table: pd.DataFrame) -> Sheet:
         axes.plot([], [], "k--", label=f"mean of {int(statistics['n'].max())} networks")
     if LIMIT in table and pd.notna(limit := table[LIMIT].iloc[0]):
         axes.axhline(limit, color="black", ls=":", lw=1.2, label=r"$h\to\infty$, lazy")
+    _baselines(axes, table)
     sheet.decorate(ONLY, SQRT_H_ALPHA, "test error", "log-linear", ylim=(0, None))
     axes.yaxis.set_major_formatter(PERCENT)
     return sheet
+
+
+def _baselines(axes: Axes, table: pd.DataFrame) -> None:
+    """Errors of the baselines that are stored beside the runs: level where all widths share one."""
+    for index, (name, found) in enumerate(lines(table).groupby("name", sort=False)):
+        style = {"color": f"C{index % 10}", "lw": 1, "label": name}
+        if found[H].isna().all():
+            axes.axhline(found["error"].iloc[0], ls="-.", **style)
+        for h, part in found.groupby(H):
+            axes.plot(part[X], part["error"], "x", ls="-.", ms=3, **style | {"label": f"{name}, h = {h:g}"})
 
 
 def variance(table: pd.DataFrame) -> Sheet | None:

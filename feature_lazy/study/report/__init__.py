@@ -11,6 +11,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.runs.survey import RunState, Survey, survey
 from feature_lazy.study import law as registry
+from feature_lazy.study.baselines.tables import lines
 from feature_lazy.study.laws import contrasts, laws, pairs, source
 from feature_lazy.study.phases import boundaries
 from feature_lazy.study.report import page
@@ -114,11 +115,19 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
         "laws": [_texts(row) for row in found if row.estimate is not None],
         "unmeasured": [*unmeasured(found), *registry.failed()],
         "infinite": infinite,
+        "baselines": _baselines(one.table) if len(one.table) else [],
         "figures": sorted(points),
         "commands": commands(folder, one.entries),
     }
     # Of the one large part every number is plain already.
     return {**_plain(data), "columns": columns.columns}, text
+
+
+def _baselines(table: pd.DataFrame) -> list[str]:
+    """Each baseline that is stored beside the runs, with its test error, from the least to the largest of several."""
+    found = lines(table).groupby("name", sort=False)["error"].agg(["min", "max"])
+    ranges = [sorted({f"{100 * low:.2f}", f"{100 * high:.2f}"}, key=float) for low, high in found.to_numpy()]
+    return [f"{name}: {' … '.join(one)} %" for name, one in zip(found.index, ranges, strict=True)]
 
 
 def _texts(row: Reading) -> dict[str, str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.study.baselines.tables import lines
 from feature_lazy.study.report.groups import Group
 from feature_lazy.study.table import H, X, ensemble, over_seeds
 
@@ -60,7 +61,24 @@ def against(group: Group, widths: Sequence[float], limit: float | None) -> dict[
         ends = {row["x"] for row in found["error"]}
         line = {"v": limit, "series": "limit", "dashed": True, "guide": True, "colour": "currentColor"}
         found["error"] += [{"x": x, **line} for x in (min(ends), max(ends))]
+    if found["error"]:
+        found["error"] += _baselines(table, widths)
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _baselines(table: pd.DataFrame, widths: Sequence[float]) -> list[Row]:
+    """Test errors of baselines that are stored beside the runs: guides, in grey where all widths share one."""
+    return [
+        {
+            "x": row[X],
+            "v": row["error"],
+            "series": f"{row['name']} {row[H]}",
+            "dashed": True,
+            "guide": True,
+            **(hue(widths, row[H]) if pd.notna(row[H]) else {"colour": "grey"}),
+        }
+        for row in lines(table).to_dict("records")
+    ]
 
 
 def _lines(table: pd.DataFrame, column: str, widths: Sequence[float], *, positive: bool) -> list[Row]:

@@ -1,0 +1,73 @@
+"""A baseline: what is fit to a run's training set with a kernel, in the place of its network. You write these."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from feature_lazy.settings.groups import Option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from feature_lazy.settings.config import Config
+    from feature_lazy.settings.groups import Loss
+    from feature_lazy.study.baselines.kernels import KernelSet
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt.
+
+    Attributes:
+        targets: what a least squares fit aims at, c·y of loss=mse, else y: (P,), or a column for each class, (P, C).
+        labels: y as the data have it, (P,).
+        loss: of the runs.
+    """
+
+    targets: Tensor
+    labels: Tensor
+    loss: Loss
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a baseline says of the test patterns.
+
+    Attributes:
+        F_test: (P_test,) or (P_test, C).
+        variance: of F over initial weights at α = 1, (P_test,); None where there is none.
+        scalars: numbers by name.
+    """
+
+    F_test: Tensor
+    variance: Tensor | None = None
+    scalars: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Baseline(Option):
+    """A predictor on a fixed kernel, ``@option("baseline", name)``.
+
+    You write these: keys as fields, each a flag of ``feature-lazy baselines``; ``fit``; and ``problems`` for runs that
+    it says nothing of. What ``version`` counts is part of what a stored prediction is known by.
+    """
+
+    def settled(self, config: Config, t: float) -> Self:
+        """The same with values that follow a run, such as ``auto``, replaced by the run's own.
+
+        Args:
+            config: of the run.
+            t: where its training ended.
+        """
+        return self
+
+    @abstractmethod
+    def fit(self, kernels: KernelSet, task: Task) -> Prediction:
+        """Learn the training set, and predict the test set.
+
+        Raises:
+            ConfigError: a kernel or a task that it is not for, or that does not fit memory.
+            ValueError: numbers that it cannot do this with.
+        """

@@ -1,0 +1,183 @@
+"""Fit baselines to the training sets of stored runs, once for all runs that share what they depend on.
+
+No code that a folder names is run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.data.prepare import Dataset
+from feature_lazy.networks.parametrisation import NTK
+from feature_lazy.runs.batch import Batch, build
+from feature_lazy.runs.reading import Run
+from feature_lazy.settings.cells import targets
+from feature_lazy.settings.config import Config
+from feature_lazy.settings.groups import Loss
+from feature_lazy.settings.schema import from_plain
+from feature_lazy.study.baselines import stored
+from feature_lazy.study.baselines.base import Baseline, Task
+from feature_lazy.study.baselines.kernels import KernelSet, kernel_set
+from feature_lazy.study.baselines.stored import Stored
+from feature_lazy.study.ensembles import margins
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a baseline says beside a run.
+
+    Attributes:
+        run: the run.
+        baseline: the baseline, as it was asked for.
+        kernel: its kernel.
+        found: its prediction.
+    """
+
+    run: Run
+    baseline: Baseline
+    kernel: str
+    found: Stored
+
+    @property
+    def distance(self) -> float:
+        """rms(F_run − F)/rms(F) over the test set at the end of the run."""
+        expected = self.found.arrays["F_test"]
+        return float(np.linalg.norm(self.run.outputs["F_test"] - expected) / np.linalg.norm(expected))
+
+    @property
+    def run_error(self) -> float:
+        """The run's own error, as ``Stored.error``."""
+        return error(self.run.outputs["F_test"], self.run.outputs["y_test"])
+
+
+@dataclass
+class Bench:
+    """Baselines and kernels for the runs of a folder.
+
+    Attributes:
+        folder: where predictions are kept; None: nowhere.
+        memory_limit: bytes; that of a run, by default, if None.
+        problems: sentences on what could not be computed, each with for how many runs.
+    """
+
+    folder: Path | None = None
+    memory_limit: float | None = None
+    problems: Counter[str] = field(default_factory=Counter)
+
+    def beside(self, runs: Sequence[Run], baselines: Sequence[Baseline], kernels: Sequence[str]) -> list[Beside]:
+        """Every baseline on every kernel beside every run that it says something of."""
+        found = []
+        for kernel in map(stored.check_kernel, kernels):
+            groups: dict[str, list[Run]] = {}
+            for run in runs:
+                groups.setdefault(stored.of(run.config, kernel), []).append(run)
+            for group in groups.values():
+                found += self._of_group(group, baselines, kernel)
+        return found
+
+    def _of_group(self, runs: Sequence[Run], baselines: Sequence[Baseline], kernel: str) -> Iterator[Beside]:
+        """Runs that share a kernel."""
+        known = stored.entries(self.folder) if self.folder else {}
+        made: dict[str, Stored] = {}
+        ready: tuple[KernelSet, Task, Dataset] | None = None
+        for baseline in baselines:
+            for run in runs:
+                try:
+                    config = _config(run, kernel)
+                    settled = _settled(baseline, config, run)
+                    name = stored.key(settled, kernel, run.config)
+                    one = made.get(name)
+                    if one is None and self.folder and name in known:
+                        one = stored.read(self.folder, name, known[name])
+                    if one is None:
+                        ready = ready or self._ready(config, run, kernel)
+                        one = _fitted(settled, *ready)
+                        self._keep(name, settled, kernel, run, one)
+                    made[name] = one
+                    yield Beside(run, baseline, kernel, one)
+                except (FeatureLazyError, ValueError) as error:
+                    self.problems[f"{baseline.option_name} on {kernel}: {str(error).rstrip('.')}."] += 1
+
+    def _ready(self, config: Config, run: Run, kernel: str) -> tuple[KernelSet, Task, Dataset]:
+        batch = build(config)
+        batch = replace(batch, memory_limit=self.memory_limit or batch.memory_limit)
+        return kernel_set(kernel, batch, run, self.folder), task(batch), batch.dataset
+
+    def _keep(self, name: str, baseline: Baseline, kernel: str, run: Run, one: Stored) -> None:
+        if self.folder is None:
+            return
+        try:
+            stored.write(self.folder, name, baseline, kernel, run.config, one)
+        except OSError as error:
+            log.warning("%s cannot be written (%s); it is computed again.", self.folder / stored.FILE, error.strerror)
+
+
+def _config(run: Run, kernel: str) -> Config:
+    """The configuration of a run.
+
+    Raises:
+        ConfigError: one that needs code of the user's own, or a kernel that such networks do not have.
+    """
+    config = from_plain(run.config)
+    if targets(config):
+        raise ConfigError(f"network or data need code of the user's own, {targets(config)[0]}, which is not run here")
+    if kernel in {"infinite_ntk", "infinite_nngp"}:
+        if not config.architecture.infinite:
+            raise ConfigError(f"the limit of architecture={config.architecture.kind} is not known; take start or end")
+        if config.parametrisation.exponents is not NTK:
+            raise ConfigError("the parametrisation is not ntk; take start or end")
+        if config.dynamics.train != ["all"]:
+            raise ConfigError("only some of the weights are trained; take start or end")
+        if config.seed.kind == "from_run":
+            raise ConfigError("the runs start from stored ones; take start or end")
+    return config
+
+
+def _settled(baseline: Baseline, config: Config, run: Run) -> Baseline:
+    """The baseline with values of the run's own.
+
+    Raises:
+        ConfigError: a run that it is not for.
+    """
+    if problems := list(baseline.problems(config)):
+        raise ConfigError(problems[0])
+    return baseline.settled(config, run.summary["t"])
+
+
+def task(batch: Batch) -> Task:
+    """What the runs of a batch learn."""
+    return Task(least_squares(batch.loss, batch.dataset), batch.dataset.y_train, batch.loss)
+
+
+def least_squares(loss: Loss, data: Dataset) -> Tensor:
+    """Targets of a least squares fit: c·y of mse, else y; a column for each class."""
+    scale = getattr(loss, "target", 1.0)
+    if data.n_outputs == 1:
+        return scale * data.y_train.double()
+    return scale * torch.nn.functional.one_hot(data.y_train, data.n_outputs).double()
+
+
+def _fitted(baseline: Baseline, kernels: KernelSet, task: Task, data: Dataset) -> Stored:
+    made = baseline.fit(kernels, task)
+    arrays = {"F_test": made.F_test.numpy()}
+    if made.variance is not None:
+        arrays["variance"] = made.variance.numpy()
+    wrong = error(arrays["F_test"], data.y_test.cpu().numpy())
+    return Stored(wrong, made.scalars, arrays)
+
+
+def error(predictor: np.ndarray, labels: np.ndarray) -> float:
+    """Fraction of patterns with a margin of 0 or less; for real labels the mean of (F − y)²."""
+    classes = np.issubdtype(labels.dtype, np.integer) or bool((np.abs(labels) == 1).all())
+    return float((margins(predictor, labels) <= 0).mean() if classes else np.square(predictor - labels).mean())
