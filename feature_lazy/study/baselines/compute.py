@@ -6,6 +6,7 @@ No code that a folder names is run.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -152,7 +153,7 @@ def _settled(baseline: Baseline, config: Config, run: Run) -> Baseline:
     """
     if problems := list(baseline.problems(config)):
         raise ConfigError(problems[0])
-    return baseline.settled(config, run.summary["t"])
+    return baseline.settled(config, run.summary.get("t", math.nan))
 
 
 def task(batch: Batch) -> Task:
