@@ -102,16 +102,23 @@ class Bench:
                     if one is None and self.folder and name in known:
                         one = stored.read(self.folder, name, known[name])
                     if one is None:
-                        ready = ready or self._ready(config, run, kernel)
+                        ready = ready or self.ready(run, kernel)
                         one = _fitted(settled, *ready)
                         self._keep(name, settled, kernel, run, one)
                     made[name] = one
+                    if one.arrays["F_test"].shape != run.outputs["F_test"].shape:
+                        raise ConfigError("the run's outputs are of other patterns than its configuration says")
                     yield Beside(run, baseline, kernel, one)
                 except (FeatureLazyError, ValueError) as error:
                     self.problems[f"{baseline.option_name} on {kernel}: {str(error).rstrip('.')}."] += 1
 
-    def _ready(self, config: Config, run: Run, kernel: str) -> tuple[KernelSet, Task, Dataset]:
-        batch = build(config)
+    def ready(self, run: Run, kernel: str) -> tuple[KernelSet, Task, Dataset]:
+        """The kernel of a run, what it learns, and its data.
+
+        Raises:
+            FeatureLazyError: a run or a kernel that is refused.
+        """
+        batch = build(_config(run, kernel))
         batch = replace(batch, memory_limit=self.memory_limit or batch.memory_limit)
         return kernel_set(kernel, batch, run, self.folder), task(batch), batch.dataset
 
