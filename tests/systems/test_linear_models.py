@@ -6,17 +6,31 @@ import torch
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.losses import Mse
+from feature_lazy.kernels import gp_prediction
 from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.observer import Observer
 from feature_lazy.networks.activations import Erf, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
+from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
 from feature_lazy.study.laws import laws, readings
+from feature_lazy.study.table import with_runs
 from feature_lazy.study.verdict import AGREES, DIFFERS
-from feature_lazy.systems.linear_models.claim import GAP, gap_against_width
+from feature_lazy.systems.linear_models import claim
+from feature_lazy.systems.linear_models.claim import (
+    FIRST,
+    GAP,
+    HIDDEN,
+    LAST,
+    gap_against_width,
+    mean_of_ensemble,
+    variance_of_ensemble,
+)
 from feature_lazy.systems.linear_models.quantity import Linearised
-from tests.conftest import TINY
+from tests.conftest import TINY, composed
 from tests.measure.observing import setting
 from tests.study.conftest import sweep
 from tests.systems.reference import planted, reference
@@ -81,3 +95,56 @@ def test_other_sweeps_do_not_hear_of_it():
     table = sweep()
     assert gap_against_width.name not in {row.name for row in laws(table)}
     assert "needs the column linearised/gap" in readings(gap_against_width, table)[0].measured
+
+
+def by_hand(folder, n=8):
+    """n small networks that are not centred, with their outputs over time."""
+    job = (*TINY, "loss=mse", "activation=erf", "observe/also=[linearised,outputs]", "alpha=raw", "alpha.value=1")
+    job = (*job, "centred=false", "seed=ensemble", f"seed.members={n}", "width.h=256", "dynamics.t_end=5")
+    run(build(composed(*job, f"output_dir={folder}")))
+    return with_runs(load_sweep(folder))
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    return by_hand(tmp_path_factory.mktemp("gp"))
+
+
+def test_ensemble_is_the_gaussian_process(networks):
+    """To Monte Carlo of 8 networks: the error bars that the laws themselves have."""
+    [mean], [variance] = readings(mean_of_ensemble, networks), readings(variance_of_ensemble, networks)
+    for row in (mean, variance):
+        assert abs(row.estimate.value - 1) < row.estimate.error + 0.1
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(0.0, 1.5), (3.0, 1.0)])
+def test_planted_mean_and_variance_that_are_others(networks, monkeypatch, shift, factor):
+    def moved(theta, nngp, y, t):
+        mean, covariance = gp_prediction(theta, nngp, y, t)
+        sd = covariance.diagonal(dim1=1, dim2=2).sqrt()
+        return mean + shift * sd, covariance * factor**2
+
+    plain = [readings(one, networks)[0].estimate.value for one in (mean_of_ensemble, variance_of_ensemble)]
+    monkeypatch.setattr(claim, "gp_prediction", moved)
+    [mean], [variance] = readings(mean_of_ensemble, networks), readings(variance_of_ensemble, networks)
+    if shift:
+        assert mean.verdict == DIFFERS
+        assert mean.estimate.value > shift
+    else:
+        assert variance.estimate.value == pytest.approx(plain[1] / factor**2, rel=1e-9)
+        assert mean.estimate.value == pytest.approx(plain[0] / factor, rel=1e-9)
+
+
+def test_centred_networks_have_no_variance_to_judge():
+    table = planted((GAP, lambda h, alpha: h**-1.0))
+    for one in (mean_of_ensemble, variance_of_ensemble):
+        [row] = readings(one, table)
+        assert "centred=false, observe/also=[outputs]" in row.measured
+
+
+@pytest.mark.parametrize(("which", "exponent"), [(FIRST, -0.5), (HIDDEN, -1.0), (LAST, -0.5)])
+def test_planted_changes_of_layers(which, exponent):
+    for true, verdict in ((exponent, AGREES), (exponent - 0.5, DIFFERS)):
+        table = planted((GAP, lambda h, alpha: 1 / h), (which.needs[1], lambda h, alpha, true=true: h**true))
+        [row] = readings(which, table)
+        assert row.verdict == verdict

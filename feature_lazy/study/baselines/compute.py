@@ -106,9 +106,7 @@ class Bench:
                         one = _fitted(settled, *ready)
                         self._keep(name, settled, kernel, run, one)
                     made[name] = one
-                    if one.arrays["F_test"].shape != run.outputs["F_test"].shape:
-                        raise ConfigError("the run's outputs are of other patterns than its configuration says")
-                    yield Beside(run, baseline, kernel, one)
+                    yield _beside(run, baseline, kernel, one)
                 except (FeatureLazyError, ValueError) as error:
                     self.problems[f"{baseline.option_name} on {kernel}: {str(error).rstrip('.')}."] += 1
 
@@ -129,6 +127,17 @@ class Bench:
             stored.write(self.folder, name, baseline, kernel, run.config, one)
         except OSError as error:
             log.warning("%s cannot be written (%s); it is computed again.", self.folder / stored.FILE, error.strerror)
+
+
+def _beside(run: Run, baseline: Baseline, kernel: str, found: Stored) -> Beside:
+    """A prediction beside a run.
+
+    Raises:
+        ConfigError: it is of other patterns.
+    """
+    if found.arrays["F_test"].shape != run.outputs["F_test"].shape:
+        raise ConfigError("the run's outputs are of other patterns than its configuration says")
+    return Beside(run, baseline, kernel, found)
 
 
 def _config(run: Run, kernel: str) -> Config:

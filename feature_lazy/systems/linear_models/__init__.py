@@ -1,4 +1,7 @@
 """Wide neural networks of any depth evolve as linear models under gradient descent (Lee et al. 2019)."""
 
 PAPER = "1902.06720"
-CLAIM = "The distance between a network and its linearisation, the largest over training time, falls as 1/h."
+CLAIM = (
+    "The distance between a network and its linearisation, the largest over training time, falls as 1/h; mean and "
+    "variance over networks are those of a Gaussian process at every time."
+)
