@@ -276,8 +276,8 @@ def test_lines_in_figure_and_report(sweep, small_pictures):
     for kernel in ("infinite_ntk", "start"):
         beside(runs, "krr", kernel, folder=sweep)
     table = read(sweep)
-    figure = overview.test_error(table)
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    sheet = overview.test_error(table)
+    labels = sheet.axes["a"].get_legend_handles_labels()[1]
     assert "krr ridge=1e-06, infinite_ntk" in labels
     assert "krr ridge=1e-06, start, h = 8" in labels
     page = write_report(sweep).read_text()
