@@ -142,9 +142,11 @@ def test_centred_networks_have_no_variance_to_judge():
         assert "centred=false, observe/also=[outputs]" in row.measured
 
 
-@pytest.mark.parametrize(("which", "exponent"), [(FIRST, -0.5), (HIDDEN, -1.0), (LAST, -0.5)])
-def test_planted_changes_of_layers(which, exponent):
+@pytest.mark.parametrize(
+    ("which", "layer", "exponent"), [(FIRST, "W0", -0.5), (HIDDEN, "W1", -1.0), (LAST, "W2", -0.5)]
+)
+def test_planted_changes_of_layers(which, layer, exponent):
     for true, verdict in ((exponent, AGREES), (exponent - 0.5, DIFFERS)):
-        table = planted((GAP, lambda h, alpha: 1 / h), (which.needs[1], lambda h, alpha, true=true: h**true))
+        table = planted((GAP, lambda h, alpha: 1 / h), (f"weights/{layer}/change", lambda h, alpha, true=true: h**true))
         [row] = readings(which, table)
         assert row.verdict == verdict

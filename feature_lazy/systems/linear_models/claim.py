@@ -109,14 +109,14 @@ def _layer(name: str, which: str, expected: Expected) -> Law:
         f"weight change of the {which} layer at fixed α and t, against h",
         paper=PAPER,
         where="Theorem 2.1",
-        needs=(GAP, column),
+        needs=(GAP,),
         expected=expected,
         lacks="two widths at one α",
         outcomes=("converged", "t_end"),
         quiet=True,
     )
     def change(table: pd.DataFrame) -> Estimate | None:
-        return width_slope(table, column, ALL, fixed="alpha")
+        return width_slope(table, column, ALL, fixed="alpha") if column in table else None
 
     return change
 
