@@ -19,6 +19,8 @@ OBSERVATIONS = 40
 USUAL, PER_DECADE = 1e-2, 0.57
 """Tolerance of ``GRADIENTS``, and how many of them ten times the tolerance leaves: measured on digits, P = 100, h = 30
 and 100, √h·α = 0.01 … 10⁴, median of 0.32 … 0.89; a third order method alone would leave 10^(−1/3) = 0.46."""
+LOOSEST = 0.1
+"""Tolerance up to which errors have been measured: benchmarks/results/solvers.md."""
 WORTH = 60.0
 """Seconds from which on a larger tolerance is worth a word."""
 
@@ -42,7 +44,7 @@ class Estimate:
     def __str__(self) -> str:
         """For people."""
         text = f"{counted(self.runs, 'run')} ≈ {about(self.seconds)} here, {self.source}"
-        if self.tolerance is None or self.seconds < WORTH or self.tolerance > 0.1 * (1 + 1e-9):
+        if self.tolerance is None or self.seconds < WORTH or self.tolerance > LOOSEST / 10 * (1 + 1e-9):
             return text
         return f"{text}; dynamics.tolerance={10 * self.tolerance:g} would make it {about(PER_DECADE * self.seconds)}"
 

@@ -122,6 +122,7 @@ class Regime:
 
     def figure(self) -> "Figure":
         """Kernel change, weight change and linearisation error against α, with α* and the α that was asked about."""
+        import matplotlib.pyplot  # noqa: F401 - by it a notebook knows how to show a figure
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6, 4), layout="constrained")

@@ -49,8 +49,8 @@ def test_what_is_said(tmp_path):
     assert "tolerance" not in str(quick)
     coarse = estimate(jobs(tmp_path, "dynamics.tolerance=0.1"), 1, lambda config: StepCost(10.0, 0.0))
     assert coarse.seconds == pytest.approx(3 * 10 * GRADIENTS * PER_DECADE)
-    assert str(coarse).endswith("would make it 41 min")
-    assert "tolerance=" not in str(dataclasses.replace(coarse, tolerance=1.0))
+    assert "tolerance=" not in str(coarse)  # no larger one has been measured
+    assert str(dataclasses.replace(coarse, tolerance=0.01)).endswith("tolerance=0.1 would make it 41 min")
     assert estimate(jobs(tmp_path, "dynamics=sgd"), 1, lambda config: StepCost(1.0, 0.0)) is None
     assert [about(seconds) for seconds in (0.2, 37.4, 89, 91, 7200)] == ["1 s", "37 s", "89 s", "1.5 min", "2 h"]
 
