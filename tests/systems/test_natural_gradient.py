@@ -15,7 +15,7 @@ from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.job import train_config
 from feature_lazy.settings.checks import validate
 from feature_lazy.study.laws import readings
-from feature_lazy.study.verdict import AGREES, DIFFERS
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from feature_lazy.systems.natural_gradient import claim
 from feature_lazy.systems.natural_gradient.option import NaturalGradient
 from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT
@@ -167,3 +167,42 @@ def test_planted_distance(exponent, verdict):
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(exponent, abs=0.1)
     assert not readings(claim.factors_against_width, runs(EXACT, lambda h: 1.0))
+
+
+def together(parts, turn=0.0, plain=0.36):
+    """Runs of several parts of G and of gradient descent, whose moves F are at an angle to y of these sines."""
+    tables = [runs(fisher, lambda h, share=share: share) for fisher, share in parts.items()]
+    descent = runs("", lambda h: 0.5, widths=(1024,))
+    for table, sine in [*((one, turn) for one in tables), (descent, plain)]:
+        y, across = np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1])
+        moved = np.sqrt(1 - sine**2) * y + sine * across
+        for run in table["run"]:
+            run.outputs = {"F_train": 0.3 * moved, "f0_train": np.ones(4), "y_train": y}
+            run.config |= {"dataset": {"n_train": 4}, "loss": {"kind": "mse"}}
+    for run in descent["run"]:
+        run.config["dynamics"] = {"kind": "sgd", "batch": 4, "lr": 0.1}
+    return pd.concat([*tables, descent], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("law", "table", "verdict"),
+    [
+        (claim.turned, together({EXACT: 1.0}), AGREES),
+        (claim.turned, together({EXACT: 1.0}, plain=0.1), DIFFERS),
+    ],
+)
+def test_planted_contrasts(law, table, verdict):
+    [row] = readings(law, table)
+    assert row.verdict == verdict
+
+
+def test_sine_of_a_planted_angle():
+    for run in together({EXACT: 1.0}, turn=0.3)["run"][:2]:
+        assert claim.sine(run) == pytest.approx(0.3)
+        run.config["centred"], run.columns = False, {"alpha": 0.0}
+        assert claim.sine(run) == pytest.approx(0.3)
+
+
+def test_a_control_needs_gradient_descent():
+    [row] = readings(claim.turned, runs(BLOCK, lambda h: 1.0))
+    assert row.verdict == CANNOT_TELL

@@ -1,4 +1,4 @@
-"""How much of F − y one update of natural gradient descent takes off."""
+"""How much of F − y one update of natural gradient descent takes off, and whether from all patterns alike."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from feature_lazy.runs.reading import Run
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import mean, width_slope
 from feature_lazy.study.figures.axes import tidy
 from feature_lazy.study.figures.style import look
-from feature_lazy.study.law import law
+from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.table import H
-from feature_lazy.study.verdict import ABOVE_ZERO, Expected, Reading
+from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected, Reading
 from feature_lazy.systems.natural_gradient import PAPER
 from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL
 
@@ -27,6 +28,10 @@ LAYERS = Expected(1, 0.06, "finite h")
 share that goes, and as much again for other data."""
 FACTORS = Expected(1, 0.16, "finite h")
 """Section 4.3; at h = 1024 an independent calculation has 0.524 to 0.564 for 0.5, and 0.590 to 0.620 at h = 256."""
+TURNED = Bound(0.2)
+"""sin of the angle between F − F₀ and y − F₀: an independent calculation has 0.36 for gradient descent, and less than
+1e-5 for a small step by any part of G."""
+TOGETHER = {"paper": PAPER, "needs": (LOSS,), "outcomes": ("converged", "t_end"), "across": KINDS, "quiet": True}
 
 
 @law(
@@ -78,6 +83,39 @@ def factors_against_width(table: pd.DataFrame) -> Estimate | Iterable[Reading] |
         return ()
     found = width_slope(part, "distance", ALL, fixed="alpha")
     return found and Estimate(-found.value, found.error, found.seeds)
+
+
+@law(
+    "angle between F − F₀ and y − F₀, gradient descent",
+    where="beside natural gradients",
+    expected=TURNED,
+    lacks=f"sgd on all patterns with mse, √hα ≥ {LAZY:g}",
+    **TOGETHER,
+)
+def turned(table: pd.DataFrame) -> Estimate | None:
+    """Above 0: the control, in which patterns go by eigenvectors of Θ."""
+    plain = [
+        run.config["dynamics"].get("kind") == "sgd"
+        and run.config["dynamics"].get("batch", 0) >= run.config["dataset"]["n_train"]
+        and run.config["loss"]["kind"] == "mse"
+        for run in table["run"]
+    ]
+    part = table[np.array(plain, dtype=bool) & (table["sqrt_h_alpha"] >= LAZY)]
+    return _turn(part)
+
+
+def _turn(part: pd.DataFrame) -> Estimate | None:
+    part = part[part[H] == part[H].max()]
+    return mean(part.assign(turn=[sine(run) for run in part["run"]]), "turn", ALL)
+
+
+def sine(run: Run) -> float:
+    """Sine of the angle between F − F₀ at the end and y − F₀, over training patterns."""
+    found = run.outputs
+    first = 0.0 if run.config.get("centred", True) else run.columns["alpha"] * found["f0_train"]
+    moved, wanted = found["F_train"] - first, found["y_train"] - first
+    cosine = moved @ wanted / np.sqrt((moved @ moved) * (wanted @ wanted))
+    return float(np.sqrt(max(0.0, 1 - cosine**2)))
 
 
 def updates(table: pd.DataFrame, *fishers: str, least: float = LAZY) -> pd.DataFrame | None:
