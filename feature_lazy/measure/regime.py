@@ -122,10 +122,9 @@ class Regime:
 
     def figure(self) -> "Figure":
         """Kernel change, weight change and linearisation error against α, with α* and the α that was asked about."""
-        import matplotlib.pyplot  # noqa: F401 - by it a notebook knows how to show a figure
-        from matplotlib.figure import Figure
+        import matplotlib.pyplot as plt
 
-        figure = Figure(figsize=(6, 4), layout="constrained")
+        figure = plt.figure(figsize=(6, 4), layout="constrained")
         axes, alphas = figure.add_subplot(), [row.alpha for row in self.rows]
         for name in ("kernel_change", "weight_change", "linearisation_error"):
             axes.loglog(alphas, [getattr(row, name) for row in self.rows], "o-", label=name.replace("_", " "))
@@ -135,6 +134,7 @@ class Regime:
             axes.axvline(self.alpha_star, color="tab:red", ls="--", label=f"α* = {self.alpha_star:.3g}")
         axes.set(xlabel="α", title=f"{self.here.regime} at α = {self.alpha:.3g}")
         axes.legend()
+        plt.close(figure)  # a notebook would show it twice
         return figure
 
 
