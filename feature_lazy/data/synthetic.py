@@ -184,6 +184,29 @@ class Quadratic(NoisyTargets, Gaussian):
         return super().build(labels)
 
 
+@option("dataset", "circle")
+class Circle(NoisyTargets):
+    """x uniform on the circle |x|² = 2, with f*(x) = x₁/√2, whose variance is ½; the class is its sign.
+
+    Where a kernel's spectrum, Fourier's, is known, and where noise that is interpolated can be seen (arXiv:2305.14077).
+    Half of the patterns have f* > 0, also with labels=regression.
+    """
+
+    dim: int = key(2, "d: a circle has two", ge=2)
+
+    def law_problems(self) -> Iterator[str]:
+        if self.dim != 2:
+            yield f"dataset.dim={self.dim}: a circle lies in the plane; it must be 2."
+
+    def patterns(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        angle = rng.uniform(0, 2 * np.pi, n)
+        return np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        target = x[:, 0] / np.sqrt(2)
+        return (target > 0).astype(np.int64), target
+
+
 @option("dataset", "stripe")
 class Stripe(Gaussian):
     """x ~ N(0, I), and the class depends on the first coordinate alone: it changes at each interface.

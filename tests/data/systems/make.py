@@ -390,7 +390,34 @@ def shortcuts():
     }
 
 
+def spiky_smooth():
+    """E φφ and E φ′φ′ of max(0, z) + A(sin ωz + cos ωz) by quadrature in two dimensions, and the spike's height."""
+    cases = [(1.0, 1.0, 0.6, 0.3, 3.0), (1.0, 1.7, -0.4, 0.2, 5.0), (0.5, 2.0, 0.9, 0.1, 8.0)]
+    side = np.linspace(-9, 9, 4801)
+    # The midpoint rule on half lines of u, so that its kink and its step are at a border; Gaussian in v.
+    u = (side[1:] + side[:-1])[:, None] / 2
+    v = side[None, :]
+    weight = np.exp(-(u**2 + v**2) / 2) / (2 * np.pi) * (side[1] - side[0]) ** 2
+    rows = []
+    for p, q, c, size, a in cases:
+        x = np.sqrt(p) * u
+        # The other's own kink is where y changes sign: it costs the rule 1e-6.
+        y = c / np.sqrt(p) * u + np.sqrt(q - c**2 / p) * v
+        phi = [np.maximum(z, 0) + size * (np.sin(a * z) + np.cos(a * z)) for z in (x, y)]
+        slopes = [(z > 0) + size * a * (np.cos(a * z) - np.sin(a * z)) for z in (x, y)]
+        rows.append([p, q, c, size, a, *(float((weight * one * other).sum()) for one, other in (phi, slopes))])
+    return {"made": "midpoint rule on 4800 × 4801 points of two independent normal variables", "cases": rows}
+
+
 if __name__ == "__main__":
     ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
-    for made in (*ways, learning_rate_transfer, batch_size, pathological_sharpness, more_is_better, shortcuts):
+    for made in (
+        *ways,
+        learning_rate_transfer,
+        batch_size,
+        pathological_sharpness,
+        more_is_better,
+        shortcuts,
+        spiky_smooth,
+    ):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
