@@ -1,11 +1,15 @@
 """The report in a real browser: the marks are there, a click shows a cell, and nothing is asked of any network."""
 
+import math
 import re
 
 import pytest
 
 from feature_lazy.runs.reading import ERROR
+from feature_lazy.study.laws import laws
 from feature_lazy.study.report import write_report
+from feature_lazy.study.table import read
+from feature_lazy.study.verdict import CANNOT_TELL
 from tests.study.chromium import Browser, needs_chromium
 from tests.study.stored_sweeps import BOUNDARY, XS, ask, columns, name, plant, planted_error
 
@@ -76,6 +80,44 @@ def test_every_cell_has_its_mark_in_every_phase_diagram(opened):
         assert len(cell_marks(opened, chart)) == len(WIDTHS) * len(XS) + 1
         assert opened.count(marks(chart, "line")) == 2  # the boundary and its halo
     assert opened.text("[data-chart='phase/best']").count("★") == len(WIDTHS)
+
+
+def test_kernel_change_is_red_above_one_blue_below_and_white_at_one(opened):
+    fills = opened.run(
+        "return [...document.querySelectorAll(arguments[0])].map((e) => getComputedStyle(e).fill)",
+        marks("phase/kernel", "rect"),
+    )
+    shades = {}
+    for i, label in cell_marks(opened, "phase/kernel").items():
+        change = float(re.search(r"kernel change: ([-+\d.e]+)", label.replace("−", "-"))[1])
+        if fills[i] != "rgba(0, 0, 0, 0)":  # the frame of the chosen cell
+            red, _, blue = map(float, re.findall(r"[\d.]+", fills[i])[:3])
+            shades[abs(math.log10(change))] = abs(red - blue)
+            assert (red > blue) == (change > 1), label
+    # The nearer to 1, the whiter: the scale goes as far below 1 as above.
+    assert shades[min(shades)] < shades[sorted(shades)[len(shades) // 2]]
+
+
+def test_laws_that_are_decided_are_drawn_beside_what_is_expected(opened, page):
+    table = read(page.parent)
+    decided = [row for row in laws(table) if row.verdict != CANNOT_TELL and math.isfinite(row.target)]
+    assert len(decided) > 5
+    assert opened.count(marks("laws", "symbol")) == opened.count(marks("laws", "rect")) == len(decided)
+    heard = labels(opened, "laws", "symbol")
+    assert all(f"measured: {row.measured}" in label for row, label in zip(decided, heard, strict=True))
+
+
+@pytest.mark.parametrize("width", [420, 1400])
+def test_no_table_is_wider_than_the_page(opened, width):
+    opened.driver.set_window_size(width, 900)
+    try:
+        assert opened.value("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        outside = (
+            "[...document.querySelectorAll('table')].filter((t) => !t.closest('.scroll, #vg-tooltip-element')).length"
+        )
+        assert opened.value(outside) == 0
+    finally:
+        opened.driver.set_window_size(1400, 1000)
 
 
 def test_a_click_on_a_cell_shows_its_curves(opened):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
@@ -24,7 +25,7 @@ from feature_lazy.study.report.origin import commands, provenance
 from feature_lazy.study.report.points import against, hue, infinite_width, tint
 from feature_lazy.study.sentences import verdicts
 from feature_lazy.study.table import H, X
-from feature_lazy.study.verdict import Reading, unmeasured
+from feature_lazy.study.verdict import CANNOT_TELL, Reading, unmeasured
 
 __all__ = ["write_report"]
 
@@ -99,6 +100,7 @@ def _part(folder: Path, one: Group, limit: int) -> tuple[dict[str, Any], dict[st
         "quantities": {name: one.label for name, one in drawn(one).items()},
         "curves": columns.curves,
         "against": points,
+        "laws": [_point(row) for row in found if row.verdict != CANNOT_TELL and np.isfinite(row.target)],
     }
     text = {
         "name": one.name,
@@ -134,6 +136,13 @@ def _texts(row: Reading) -> dict[str, str]:
     """What of a law is to be read."""
     texts = {name: getattr(row, name) for name in ("name", "expected", "measured", "verdict")}
     return {"name": texts.pop("name"), "where": source(row), **texts}
+
+
+def _point(row: Reading) -> dict[str, Any]:
+    """A law that is decided, as it is drawn."""
+    assert row.estimate is not None
+    value, error = row.estimate.value, row.estimate.error
+    return {**_texts(row), "value": value, "low": value - error, "high": value + error, "target": row.target}
 
 
 def _plain(value: Any) -> Any:

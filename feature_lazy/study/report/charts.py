@@ -94,7 +94,9 @@ def phase(colour: alt.Color, value: str, *above: alt.Chart, opacity: Any = alt.U
 
 
 def _gradient(field: str, scheme: str, *, log: bool, form: str) -> alt.Color:
-    scale = alt.Scale(scheme=scheme, type="log" if log else "linear", **({} if log else {"zero": False}))
+    """A colour scale; of a logarithmic one the page sets the range, as far below 1 as above, so that 1 is white."""
+    kind: dict[str, Any] = {"type": "log", "reverse": True, "nice": False} if log else {"type": "linear", "zero": False}
+    scale = alt.Scale(scheme=scheme, **kind)
     legend = alt.Legend(orient="top", title=None, gradientLength=alt.ExprRef("width - 30"), gradientThickness=10)
     if log:
         legend.labelExpr = POWERS
@@ -153,10 +155,24 @@ def against(title: str, *, linear: bool) -> alt.LayerChart:
     return alt.layer(solid, dashed, bars, points).properties(width="container", height=260)
 
 
+def judged() -> alt.LayerChart:
+    """Laws that are decided, one above another: what was measured with its error bar, and what was expected."""
+    names = alt.Axis(title=None, labelLimit=330, domain=False, ticks=False, grid=True)
+    y = alt.Y("name:N", sort=None, axis=names)
+    shown = [alt.Tooltip(f"{name}:N") for name in ("name", "expected", "measured", "verdict")]
+    base = alt.Chart(DATA).encode(y=y, tooltip=shown)
+    x = alt.X("value:Q", axis=alt.Axis(title="value ± 95 %", tickCount=5), scale=alt.Scale(zero=False))
+    colour = alt.Color("colour:N", scale=None)
+    expected = base.mark_tick(thickness=3, size=18, color=INK, opacity=0.55).encode(x="target:Q")
+    bars = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q", color=colour)
+    points = base.mark_point(size=55, filled=True, opacity=1).encode(x=x, color=colour)
+    return alt.layer(points, bars, expected).properties(width="container")  # as high as the page makes it
+
+
 def specifications() -> dict[str, dict[str, Any]]:
-    """Every kind of figure by name: ``phase/…``, ``curves/…`` by axis, and ``against/…``."""
+    """Every kind of figure by name: ``phase/…``, ``curves/…`` by axis, ``against/…``, and ``laws``."""
     charts: dict[str, alt.LayerChart] = {
-        "phase/kernel": phase(_gradient("kernel", "viridis", log=True, form=""), "kernel"),
+        "phase/kernel": phase(_gradient("kernel", "redblue", log=True, form=""), "kernel"),
         "phase/error": phase(_gradient("error", "cividis", log=False, form=".1%"), "error"),
         "phase/best": _best(),
         "curves/log": curves(_log("y", "")),
@@ -167,6 +183,7 @@ def specifications() -> dict[str, dict[str, Any]]:
         "against/half": against("half-loss time t_½/(√h·α)", linear=False),
         "against/error": against("test error", linear=True),
         "against/variance": against("h·Var F", linear=False),
+        "laws": judged(),
     }
     # Checking them against the schema takes a second; the tests draw every one in a browser.
     return {name: chart.configure(**EFFECTS).to_dict(validate=False) for name, chart in charts.items()}

@@ -63,6 +63,7 @@
     if (kind === "phase") return phaseRows();
     if (kind === "against") return againstRows(rest.join("/"));
     if (name === "chosen") return chosenRows();
+    if (name === "laws") return group().laws.map((law) => ({ ...law, colour: `var(--${law.verdict === "agrees" ? "good" : "bad"})` }));
     if (state.cell == null) return [];
     return historyRows(kind === "outputs" ? Object.keys(OUTPUTS) : [rest.join("/")]);
   }
@@ -70,11 +71,23 @@
   // Figures.
   function specification(name) {
     const [kind, ...rest] = name.split("/");
-    if (!["chosen", "curves", "outputs"].includes(kind)) return titled(page.charts[name], { x: kind === "phase" && state.axis === "a" ? "output scale α" : null });
+    if (name === "laws") return { ...page.charts.laws, height: 24 * group().laws.length };
+    if (name === "phase/kernel") return centred(titled(page.charts[name], { x: axisTitle() }));
+    if (!["chosen", "curves", "outputs"].includes(kind)) return titled(page.charts[name], { x: kind === "phase" ? axisTitle() : null });
     const quantity = kind === "chosen" ? state.quantity : rest.join("/");
     const y = kind === "outputs" ? "output norms" : group().quantities[quantity];
     const spec = titled(page.charts[`curves/${page.linear[quantity] ?? "log"}`], { x: kind === "chosen" && state.unit === "half" ? "t/t½" : null, y });
     return kind === "chosen" ? { ...spec, height: 340 } : spec;
+  }
+
+  const axisTitle = () => state.axis === "a" ? "output scale α" : null;
+
+  // The colours of the kernel change, as far below 1 as above, and the same for all kinds of runs.
+  function centred(spec) {
+    const decades = page.groups.flatMap((g) => g.cells).filter((c) => c.kernel > 0).map((c) => Math.abs(Math.log10(c.kernel)));
+    const limit = Math.max(1, ...decades);
+    for (const { encoding } of spec.layer) if (encoding?.color?.field === "kernel") encoding.color.scale.domain = [10 ** -limit, 10 ** limit];
+    return spec;
   }
 
   // A copy of a specification with other titles of its axes.
@@ -162,7 +175,7 @@
     legends();
     const first = cells.find((c) => c.best && c.h === state.width) ?? cells.find((c) => c.done);
     await choose(first.cell);
-    await drawAll([...charts("against"), ...charts("chosen")], true);
+    await drawAll([...charts("against"), ...charts("chosen"), ...charts("laws")], true);
   }
 
   // Controls.
