@@ -1,4 +1,4 @@
-"""Train the sweep of every system and its replication, judge both, and write docs/atlas.md and the table in README.md.
+"""Train the sweep of every system and its replication, judge both, and write docs/atlas.md.
 
 python benchmarks/atlas.py [NAME …] [--jobs N] [--only-draw]
 
@@ -8,7 +8,6 @@ Runs that are done are not trained again, so an atlas that was interrupted goes 
 import argparse
 import importlib
 import json
-import re
 import subprocess
 import sys
 import time
@@ -22,12 +21,10 @@ from feature_lazy.study.laws import source
 from feature_lazy.systems.table import LAPTOP, REPLICATION, Sweep, System, find, systems
 
 ROOT = Path(__file__).parent.parent
-PAGE, README = ROOT / "docs" / "atlas.md", ROOT / "README.md"
+PAGE = ROOT / "docs" / "atlas.md"
 PICTURES = ROOT / "docs" / "atlas"
 RECORD = PICTURES / "atlas.json"
 """What was measured, by system; the page is written from it."""
-BLOCK = re.compile(r"(?<=<!-- systems -->\n).*?(?=<!-- /systems -->)", re.DOTALL)
-"""What stands in README.md between two comments."""
 HEAD = """# Atlas of the systems
 
 Claims of the literature on wide networks, each as a law with its expected value, measured on a sweep of minutes, and
@@ -89,19 +86,19 @@ def verdict(entry: dict[str, Any] | None) -> str:
     return found.pop() if len(found) == 1 else "see there" if found else "not measured"
 
 
-def table(record: dict[str, Any], page: str) -> str:
-    """All systems as Markdown: a row each, its name leading to its section of a page."""
+def table(record: dict[str, Any]) -> str:
+    """All systems as Markdown: a row each, its name leading to its section."""
     lines = ["| system | paper | claim | measured here |", "|---|---|---|---|"]
     for one in systems():
         paper = f"[{one.paper}](https://arxiv.org/abs/{one.paper})"
-        words = [f"[{one.folder}]({page}#{one.folder})", paper, one.claim, verdict(record.get(one.folder))]
+        words = [f"[{one.folder}](#{one.folder})", paper, one.claim, verdict(record.get(one.folder))]
         lines.append("| " + " | ".join(word.replace("|", "\\|") for word in words) + " |")
     return "\n".join(lines) + "\n"
 
 
 def page(record: dict[str, Any]) -> str:
     """The atlas as Markdown."""
-    sections = [HEAD, table(record, "")]
+    sections = [HEAD, table(record)]
     for one in systems():
         lines = [
             f"## {one.folder}",
@@ -122,11 +119,9 @@ def load() -> dict[str, Any]:
 
 
 def write(record: dict[str, Any]) -> None:
-    """The record, the page, and the table of README.md."""
+    """The record and the page."""
     RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
-    README.write_text(BLOCK.sub(lambda _: table(record, "docs/atlas.md"), text), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from feature_lazy.launch.commands import main as command
 from feature_lazy.settings.overrides import checked
 from feature_lazy.systems.table import find
 from tests.conftest import QUICK, TINY
-from tests.study.stored_sweeps import plant
+from tests.study.planted_figures import plant
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

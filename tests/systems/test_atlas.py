@@ -2,15 +2,12 @@
 
 import re
 
-from benchmarks.atlas import BLOCK, PAGE, PICTURES, README, load, page, table, verdict
+from benchmarks.atlas import PAGE, PICTURES, load, page, verdict
 from feature_lazy.systems.table import LAPTOP, REPLICATION, systems
 
 
-def test_page_and_readme_come_from_the_table_and_the_record():
-    record = load()
-    assert PAGE.read_text(encoding="utf-8") == page(record)
-    [block] = BLOCK.findall(README.read_text(encoding="utf-8"))
-    assert block == table(record, "docs/atlas.md")
+def test_the_page_comes_from_the_table_and_the_record():
+    assert PAGE.read_text(encoding="utf-8") == page(load())
 
 
 def test_every_system_is_measured_with_its_replication_and_drawn():
