@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from feature_lazy.kernels import kernel_regression, tangent_kernel
+from feature_lazy.kernels.omniscient import risk, unseen
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
 from feature_lazy.study.laws import laws, readings
@@ -99,6 +100,14 @@ def test_planted_random_features(law, factor, verdict, with_losses):
     row = read(law, with_losses(factor))
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(factor)
+
+
+def test_theory_is_told_the_ridge_that_a_penalty_makes(with_losses):
+    """δ = λP, whose regression the test below holds a trained network to."""
+    run = with_losses(1.0)["run"].iloc[1]
+    one = run.population
+    expected = unseen(risk(one.eigenvalues, one.coefficients, P, k=4, ridge=STRENGTH * P), P, N)
+    assert claim.predicted(run) == pytest.approx(expected)
 
 
 def test_more_features_are_better(with_losses):
