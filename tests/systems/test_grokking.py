@@ -122,5 +122,20 @@ def test_what_has_not_generalised_is_a_bound_and_no_value():
     assert verdict(claim.later, planted(lambda x: 30 * x, lambda x: 300 * x**0.5)) == DIFFERS
 
 
+def test_sets_of_patterns_are_counted_where_there_are_several():
+    """Networks of one set that agree say little of others."""
+    one = planted(lambda x: 300 * x, lambda x: 8000 * x)
+    rows = []
+    for number, level in enumerate(np.random.default_rng(1).normal(0.97, 0.3, 6)):
+        part = planted(lambda x: 300 * x, lambda x: 8000 * x, linear=level)
+        for run in part["run"]:
+            run.config["dataset"]["seed"] = number
+        rows.append(part)
+    assert verdict(claim.linearised, one) == AGREES
+    [row] = readings(claim.linearised, pd.concat(rows, ignore_index=True))
+    assert row.verdict == CANNOT_TELL
+    assert row.estimate.seeds == 6
+
+
 def test_other_sweeps_do_not_hear_of_it():
     assert not {law.name for law in LAWS} & {row.name for row in laws(sweep())}
