@@ -9,6 +9,7 @@ import pandas as pd
 
 from feature_lazy.launch.train import main
 from feature_lazy.runs.survey import RunState, survey
+from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.law import KINDS, Joined, Law, declared
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import parts
@@ -46,7 +47,10 @@ def judge(system: System, folder: Path) -> list[Reading]:
 
 
 def _of_kinds(law: Law, folder: Path) -> list[Reading]:
-    """What one law says of each kind of runs that has what it needs, or of all kinds together if it joins them."""
+    """What one law says of each kind of runs that has what it needs, or of all kinds together if it joins them.
+
+    What it says alike of several kinds, since they differ in nothing that it asks for, is said once.
+    """
     tables = parts(folder, mixed=() if isinstance(law.across, Joined) else (law.across,))
     if law.across == KINDS or isinstance(law.across, Joined):
         return readings(law, pd.concat(tables.values(), ignore_index=True))
@@ -55,4 +59,8 @@ def _of_kinds(law: Law, folder: Path) -> list[Reading]:
         for kind, table in tables.items()
         for row in readings(law, table)
     ]
-    return [row for row in rows if row.estimate is not None] or rows[:1]
+    told: dict[Estimate, Reading] = {}
+    for row in rows:
+        if row.estimate is not None:
+            told.setdefault(row.estimate, row)
+    return [*told.values()] or rows[:1]

@@ -196,10 +196,10 @@ def law_of(across):
     return Law("runs", "0", "", (), count, ABOVE_ZERO, outcomes=(), across=across)
 
 
-@pytest.mark.parametrize(("across", "counted"), [("", [2, 3]), (KINDS, [6])])
+@pytest.mark.parametrize(("across", "counted"), [("", [2, 3]), (KINDS, [9])])
 def test_a_law_is_judged_on_each_kind_that_shows_it_or_on_all(across, counted, monkeypatch, tmp_path):
-    """A sweep of several kinds: those without what a law needs are silent, and rows say which kind they are of."""
-    kinds = {f"P = {n}": pd.DataFrame({"outcome": ["converged"] * n}) for n in (2, 3, 1)}
+    """A sweep of several kinds: those without what a law needs are silent, rows say which they are of, none twice."""
+    kinds = {f"P = {n:g}": pd.DataFrame({"outcome": ["converged"] * int(n)}) for n in (2, 3, 1, 3.5)}  # 3.5 as 3
     monkeypatch.setattr(reproduce, "parts", lambda folder, mixed: kinds)
     rows = reproduce._of_kinds(law_of(across), tmp_path)
     assert [row.estimate.value for row in rows] == counted

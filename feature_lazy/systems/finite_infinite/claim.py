@@ -196,7 +196,7 @@ def double_precision(table: pd.DataFrame) -> Estimate | None:
     quiet=True,
 )
 def single_precision(table: pd.DataFrame) -> Estimate | None:
-    """0 ± 0.5: what is left is rounding. With eigenvalues cut off there, more patterns still average it, about as 1/P."""
+    """0 ± 0.5: what is left is rounding. More patterns still average it, as 1/P, by a cut-off."""
     return _of_precision(table, torch.float32)
 
 

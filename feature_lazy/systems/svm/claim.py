@@ -172,4 +172,5 @@ def _machines(table: pd.DataFrame) -> _Machines | None:
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """The distance against h, for the atlas."""
-    against_width(axes, with_distance(table), "distance", "rms(F − F_SVM)/rms(F_SVM), test set", DISTANCE.value)
+    table = with_distance(table[table["run"].map(lambda run: _penalised([run]))])
+    against_width(axes, table, "distance", "rms(F − F_SVM)/rms(F_SVM), test set", DISTANCE.value)
