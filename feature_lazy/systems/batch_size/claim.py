@@ -105,7 +105,7 @@ def stable_rates(table: pd.DataFrame) -> tuple[pd.DataFrame, float]:
         Columns ``B``, ``stable``, NaN where no rate or every rate is stable, and ``largest``, λ₁ at t = 0 where it was
         looked at; and the mean of tr G/λ₁, NaN where it was not.
     """
-    dynamics = [run.config["dynamics"] for run in table["run"]]
+    dynamics = [run.config.get("dynamics", {}) for run in table["run"]]
     rows = table.assign(
         B=[one.get("batch", np.nan) for one in dynamics],
         lr=[one.get("lr", np.nan) for one in dynamics],
@@ -147,8 +147,9 @@ def shifts(run: Run) -> pd.DataFrame:
     history, n = run.history, keys.get("patterns", np.nan)
     sizes = [size for size in sorted(keys.get("batches", [])) if size <= n / ALL_OVER]
     inverse = np.array([1 / size - 1 / n for size in sizes])
-    found = np.array([history[f"ggn/batch_{size}"][0] for size in sizes]) - history[LARGEST][0]
-    return pd.DataFrame({"B": sizes, "inverse": inverse, "shift": found, "second": history[SHIFT][0] * inverse})
+    whole, second = (history[name][0] if sizes else np.nan for name in (LARGEST, SHIFT))
+    found = np.array([history[f"ggn/batch_{size}"][0] for size in sizes]) - whole
+    return pd.DataFrame({"B": sizes, "inverse": inverse, "shift": found, "second": second * inverse})
 
 
 def _slope(run: Run) -> float:

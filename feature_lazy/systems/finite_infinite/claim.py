@@ -39,10 +39,15 @@ ENDED = ("converged", "t_end")
 LACKS = "loss=mse, one output, and networks whose limit is known"
 
 
+def _kind(run: Run, group: str) -> str:
+    """The option that a run has of a group; of a sweep that is not of this system it may say none."""
+    return run.config.get(group, {}).get("kind", "")
+
+
 def _over_folds(table: pd.DataFrame, measure: Callable[[Part], float]) -> Estimate | None:
     """Mean of a number over parts of the training set of these runs, ± 95 %."""
     run = next((run for run in table["run"] if isinstance(run, Run)), None)
-    if run is None or run.config["loss"]["kind"] != "mse":
+    if run is None or _kind(run, "loss") != "mse":
         return None
     try:
         found = np.array([measure(part) for part in folds(Bench(), run, FOLDS)])
@@ -138,7 +143,7 @@ def shifted_sets(table: pd.DataFrame) -> Estimate | None:
 )
 def ensemble_gain(table: pd.DataFrame) -> Estimate | None:
     """Above 0, at the widest h, the error bar over test patterns: all seeds make one mean."""
-    runs = [run for run in table["run"] if isinstance(run, Run) and run.config["loss"]["kind"] == "mse"]
+    runs = [run for run in table["run"] if isinstance(run, Run) and _kind(run, "loss") == "mse"]
     found = ensembles(table[table[H] == table[H].max()]) if len(runs) == len(table) else []
     if not found or found[-1].predictors.ndim > 2 or not (np.abs(found[-1].labels) == 1).all():
         return None
@@ -150,7 +155,7 @@ def ensemble_gain(table: pd.DataFrame) -> Estimate | None:
 def _of_precision(table: pd.DataFrame, dtype: torch.dtype) -> Estimate | None:
     """Exponent of rms(F − y) in the number of patterns on a sphere, for the smooth kernel of these runs."""
     run = next((run for run in table["run"] if isinstance(run, Run)), None)
-    if run is None or run.config["loss"]["kind"] != "mse" or run.config["activation"]["kind"] != "erf":
+    if run is None or (_kind(run, "loss"), _kind(run, "activation")) != ("mse", "erf"):
         return None
     try:
         network = build(from_plain(run.config)).architecture

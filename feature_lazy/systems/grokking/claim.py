@@ -60,7 +60,7 @@ def linearised(table: pd.DataFrame) -> Estimate | None:
     several. An independent calculation has 0.99, 1.06 and 1.05, of one set each.
     """
     runs = chosen(table, LINEAR, centred=False)
-    sets = pd.Series([run.config["dataset"].get("seed", 0) for run in runs["run"]], runs.index, dtype=int)
+    sets = pd.Series([run.config.get("dataset", {}).get("seed", 0) for run in runs["run"]], runs.index, dtype=int)
     runs = runs.assign(seed=sets) if sets.nunique() > 1 else runs
     return mean(runs[runs["train_at_end"] < 1e-3], "test_at_end", FEATURE)
 
@@ -103,10 +103,10 @@ def fit_when_lazy(table: pd.DataFrame) -> Estimate | None:
 def chosen(table: pd.DataFrame, dynamics: str, *, centred: bool) -> pd.DataFrame:
     """Runs on the quadratic function of one dynamics, with f₀ or without, and their times; losses are over Var(y)/2."""
     mine = [
-        run.config["dataset"].get("kind") == "quadratic"
-        and run.config["loss"].get("kind") == "mse"
-        and run.config["labels"].get("kind") == "regression"
-        and run.config["dynamics"].get("kind") == dynamics
+        run.config.get("dataset", {}).get("kind") == "quadratic"
+        and run.config.get("loss", {}).get("kind") == "mse"
+        and run.config.get("labels", {}).get("kind") == "regression"
+        and run.config.get("dynamics", {}).get("kind") == dynamics
         and run.config.get("centred", True) == centred
         for run in table["run"]
     ]

@@ -116,7 +116,7 @@ def best_rate_against_width(table: pd.DataFrame) -> Estimate | None:
 
 def with_rates(table: pd.DataFrame) -> pd.DataFrame:
     """The table with ``lr``, the learning rate of each run."""
-    return table.assign(lr=[run.config["dynamics"].get("lr", np.nan) for run in table["run"]])
+    return table.assign(lr=[run.config.get("dynamics", {}).get("lr", np.nan) for run in table["run"]])
 
 
 def slowest(table: pd.DataFrame, parametrisation: str) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def featured(table: pd.DataFrame) -> pd.DataFrame:
     """The runs of networks of one hidden layer whose output layer alone was trained, with a ridge."""
     mine = [
         _trains(run) == ["last"]
-        and run.config["loss"].get("kind") == "mse"
+        and run.config.get("loss", {}).get("kind") == "mse"
         and run.config.get("regulariser", {}).get("kind") == "distance"
         and run.columns["L"] == 1
         for run in table["run"]
@@ -97,7 +97,7 @@ def featured(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _trains(run: Run) -> list[str]:
-    return run.config["dynamics"].get("train", ["all"])
+    return run.config.get("dynamics", {}).get("train", ["all"])
 
 
 def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
@@ -107,7 +107,7 @@ def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate 
 
 def over_each(table: pd.DataFrame, value: Callable[[Run], float]) -> np.ndarray:
     """Means over the runs of each split, (splits,)."""
-    splits = [run.config["dataset"].get("seed", 0) for run in table["run"]]
+    splits = [run.config.get("dataset", {}).get("seed", 0) for run in table["run"]]
     return pd.Series([value(run) for run in table["run"]], dtype=float).groupby(splits).mean().to_numpy()
 
 
@@ -135,7 +135,7 @@ def _curve(run: Run, when: str) -> list[tuple[float, float]]:
 
 def _errors(population: Population, run: Run, sizes: Sequence[int]) -> list[float]:
     """Mean errors of regression on n patterns, for draws that are a run's own and the same for both kernels."""
-    draws = stream(run.columns["seed"], "more is better", str(run.config["dataset"].get("seed", 0)))
+    draws = stream(run.columns["seed"], "more is better", str(run.config.get("dataset", {}).get("seed", 0)))
     return [float(np.mean([population.measured(n, draws, ridge=RIDGE) for _ in range(DRAWS)])) for n in sizes]
 
 

@@ -95,9 +95,9 @@ def factors_against_width(table: pd.DataFrame) -> Estimate | Iterable[Reading] |
 def turned(table: pd.DataFrame) -> Estimate | None:
     """Above 0: the control, in which patterns go by eigenvectors of Θ."""
     plain = [
-        run.config["dynamics"].get("kind") == "sgd"
-        and run.config["dynamics"].get("batch", 0) >= run.config["dataset"]["n_train"]
-        and run.config["loss"]["kind"] == "mse"
+        run.config.get("dynamics", {}).get("kind") == "sgd"
+        and run.config.get("dynamics", {}).get("batch", 0) >= run.config.get("dataset", {}).get("n_train")
+        and run.config.get("loss", {}).get("kind") == "mse"
         for run in table["run"]
     ]
     part = table[np.array(plain, dtype=bool) & (table["sqrt_h_alpha"] >= LAZY)]
@@ -126,11 +126,11 @@ def updates(table: pd.DataFrame, *fishers: str, least: float = LAZY) -> pd.DataF
     The share is 1 − ρ over ``step``, ρ the geometric mean of ‖F − y‖ after over before an update; of mse its square is
     the loss. None where no run is of them: the law says nothing of others.
     """
-    kinds = pd.Series([run.config["dynamics"].get("fisher") for run in table["run"]], table.index)
+    kinds = pd.Series([run.config.get("dynamics", {}).get("fisher") for run in table["run"]], table.index)
     part = table[kinds.isin(fishers) & (table["sqrt_h_alpha"] >= least)]
     if part.empty:
         return None
-    shares = [share(run.history, run.config["dynamics"]["step"]) for run in part["run"]]
+    shares = [share(run.history, run.config.get("dynamics", {})["step"]) for run in part["run"]]
     part = part.assign(share=shares, fisher=kinds)
     return part.assign(distance=(1 - part["share"]).abs())
 

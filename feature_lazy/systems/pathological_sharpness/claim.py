@@ -80,7 +80,7 @@ def over_mean_field(table: pd.DataFrame) -> Estimate | None:
 
 def _known(run: Run) -> bool:
     """Whether the mean field is that of the run: a fully connected network without biases on x ~ N(0, 1)."""
-    network, data = run.config["architecture"], run.config["dataset"]["kind"]
+    network, data = run.config.get("architecture", {}), run.config.get("dataset", {}).get("kind")
     return network["kind"] == "fully_connected" and not network.get("bias") and data in GAUSSIAN
 
 

@@ -53,11 +53,12 @@ def gain(table: pd.DataFrame, *, linear: bool, biased: bool) -> Estimate | None:
 
 def with_keys(table: pd.DataFrame) -> pd.DataFrame:
     """The runs on dataset=shortcut, with ``ratio``, a_s/a_c, ``biased`` and ``split``."""
-    table = table[[run.config["dataset"].get("kind") == "shortcut" for run in table["run"]]]
-    data = [run.config["dataset"] for run in table["run"]]
+    kinds = [run.config.get("dataset", {}).get("kind") for run in table["run"]]
+    table = table[pd.Series(kinds, table.index, dtype=object) == "shortcut"]  # an empty list would choose no column
+    data = [run.config.get("dataset", {}) for run in table["run"]]
     return table.assign(
         ratio=[one["availability"][0] / one["availability"][1] for one in data],
-        biased=[bool(run.config["architecture"].get("bias", 0)) for run in table["run"]],
+        biased=[bool(run.config.get("architecture", {}).get("bias", 0)) for run in table["run"]],
         split=[one.get("seed", 0) for one in data],
     )
 
