@@ -65,7 +65,7 @@ def results(tmp_path_factory):
         rest = [word for word in TINY if word.split("=")[0] != "width.h"]
         said = python("train.py", *smaller, *rest, *QUICK[1:], *where, *members, "threads=1")
     assert re.search(r"done +8 +8 converged", said)  # the end of the sweep, and what comes next
-    assert f"Next: feature-lazy report {folder}/mine" in said
+    assert f"Next: feature-lazy figures {folder}/mine" in said
     return folder
 
 

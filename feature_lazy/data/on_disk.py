@@ -136,6 +136,10 @@ class OnDisk(Images):
         return super().name.replace(self.kind, Path(self.path).stem or self.kind, 1)
 
     def problems(self, config: Config) -> Iterator[str]:
+        if not self.path and self.content:
+            # The science of a stored run, which is the content, wherever it lies.
+            yield f"dataset={self.kind}: results do not carry the files of their data, which would be needed again."
+            return
         if not self.path:
             yield f"dataset.path: name {self.what}, such as dataset.path={self.such_as}."
             return

@@ -1,4 +1,4 @@
-"""Hydra callbacks for the end of a sweep: its table and figures where they are asked for, and always how it stands."""
+"""A Hydra callback for the end of a sweep: what it shows where that is asked for, and always how it stands."""
 
 import time
 from pathlib import Path
@@ -11,31 +11,34 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
 
 
-class SweepFigures(Callback):
-    """What all complete runs of ``output_dir`` show, also those of earlier sweeps."""
+class SweepEnd(Callback):
+    """All runs of ``output_dir``, also those of earlier sweeps: table and figures, then states and what comes next."""
+
+    def __init__(self, figures: bool = False) -> None:
+        """Look at the clock.
+
+        Args:
+            figures: whether the table is shown, and the figures are drawn.
+        """
+        self.figures, self.started = figures, time.monotonic()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """See ``Callback.on_multirun_end``; a failure here loses no run and is shown as one sentence."""
-        from feature_lazy.study.summary import summarise  # matplotlib and pandas: not needed while a sweep starts
-
-        try:
-            summarise(Path(config.output_dir))
-        except StoreError as error:
-            say(f"No figures yet: {error}")  # jobs that were only submitted, or all failed
-
-
-class SweepEnd(Callback):
-    """How all runs of ``output_dir`` stand, how long the sweep took, and what comes next."""
-
-    def __init__(self) -> None:
-        """Look at the clock."""
-        self.started = time.monotonic()
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """See ``Callback.on_multirun_end``; a folder that cannot be read is one sentence."""
         from feature_lazy.study.end import show_end
 
+        folder, seconds = Path(config.output_dir), time.monotonic() - self.started
         try:
-            show_end(Path(config.output_dir), time.monotonic() - self.started)
+            if self.figures:
+                _summarise(folder)
+            show_end(folder, seconds)
         except StoreError as error:
             say(error)
+
+
+def _summarise(folder: Path) -> None:
+    from feature_lazy.study.summary import summarise  # matplotlib and pandas: not needed while a sweep starts
+
+    try:
+        summarise(folder)
+    except StoreError as error:
+        say(f"No figures yet: {error}")  # jobs that were only submitted, or all failed

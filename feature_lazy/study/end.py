@@ -29,6 +29,8 @@ def show_end(folder: Path, seconds: float) -> None:
         StoreError: the folder cannot be read.
     """
     found, out = survey(folder), console()
+    if not found.entries:
+        return  # a dry run of what nobody has asked for yet
     out.print(f"{folder}: {counted(len(found.entries), 'run')}, {duration(seconds)}", soft_wrap=True, highlight=False)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("state")
@@ -52,7 +54,7 @@ def _next(folder: Path, found: Survey) -> Iterator[str]:
         yield f"Next: feature-lazy status {where} --watch"
         yield f"      feature-lazy cancel {where}"
     else:
-        yield f"Next: feature-lazy report {where}"
-        yield f"      feature-lazy laws {where}"
+        yield f"Next: feature-lazy figures {where}"
+        yield f"      feature-lazy report {where}"
     if (tracked := folder / "wandb").is_dir():
         yield f"      wandb leet {shlex.quote(str(tracked))}  # every observable over t, without an account"

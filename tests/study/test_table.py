@@ -130,7 +130,7 @@ def _lines(table, width):
 @pytest.mark.parametrize(
     ("states", "commands"),
     [
-        ((RunState.DONE, RunState.DONE), ["report DIR", "laws DIR"]),
+        ((RunState.DONE, RunState.DONE), ["figures DIR", "report DIR"]),
         ((RunState.DONE, RunState.QUEUED), ["status DIR --watch", "cancel DIR"]),
         ((RunState.FAILED, RunState.QUEUED), ["status DIR", "retry DIR"]),
     ],
@@ -153,3 +153,9 @@ def test_end_of_a_sweep(states, commands, tmp_path, monkeypatch, capsys):
     assert max(map(len, lines[1:start])) <= 80
     for state in set(states):
         assert any(line.split()[:2] == [state, str(states.count(state))] for line in lines[1:start])
+
+
+def test_end_of_a_dry_run_says_nothing(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    end.show_end(tmp_path, 1.0)
+    assert capsys.readouterr().out == ""
