@@ -16,6 +16,7 @@ from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.campaign import Campaign
 from feature_lazy.launch.slurm.preview import preview
+from feature_lazy.launch.slurm.programs import available
 from feature_lazy.launch.slurm.settings import Settings
 from feature_lazy.launch.slurm.site import KINDS, site
 from feature_lazy.runs.failures import reason as stored_reason
@@ -48,8 +49,8 @@ class SlurmLauncher(Planning, StockLauncher):
 
     @property
     def plans(self) -> bool:
-        """Whether what is asked for is to be written down."""
-        return not self.params.get("dry_run")
+        """Whether what is asked for is to be written down: not where nothing can be submitted, which is said next."""
+        return not self.params.get("dry_run") and available()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """See ``Launcher.launch``; jobs come back in order, failed ones as failed.

@@ -116,6 +116,7 @@ def test_missing_slurm_is_a_sentence(tmp_path, train_py, monkeypatch):
     assert "sbatch, srun, squeue is not in the path" in done.stderr
     assert "hydra/launcher=local" in done.stderr
     assert "Traceback" not in done.stderr
+    assert list((tmp_path / "results" / "plans").glob("*")) == []  # else status would have runs that nobody queued
 
 
 def test_dry_run_needs_no_slurm_writes_no_plan_and_names_jobs_and_hours(tmp_path, train_py, monkeypatch):
