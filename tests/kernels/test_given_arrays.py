@@ -54,6 +54,7 @@ OF_LABELS = {
     "describe": lambda y: kernels.describe(THETA, y)["alignment"],
     "kernel_regression": lambda y: kernels.kernel_regression(THETA, THETA, y, ridge=1e-3),
     "mse_prediction": lambda y: kernels.mse_prediction(THETA[0], THETA[0], y, [1.0])[0],
+    "gp_prediction": lambda y: kernels.gp_prediction((THETA[0],) * 2, (THETA[0],) * 3, y, [1.0])[0],
 }
 OF_EIGENVALUES = {
     "effective_rank": kernels.effective_rank,

@@ -181,7 +181,8 @@ def test_a_sweep_compares_too(train_py, own, tmp_path, monkeypatch):
     assert "2 runs in 2 jobs, 2 runs already done" in train_py(results, *call).stdout
     swapped.write_text("1")
     again = train_py(results, *call)
-    assert again.stdout.count("the data have changed since") == 1
+    assert again.stdout.count("own_inputs.data: the data have changed since") == 1
+    assert "the data have changed since" in " ".join(again.stdout.split("Next:")[0].split()[-30:])  # at the sweep's end
     assert "2 runs in 2 jobs, 0 runs already done" in again.stdout
     assert {bool(run.config["dataset"].get("content")) for run in stored_runs(results)} == {True, False}
     assert len(stored_runs(results)) == 4

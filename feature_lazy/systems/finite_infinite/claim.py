@@ -46,7 +46,7 @@ def _kind(run: Run, group: str) -> str:
 
 def _over_folds(table: pd.DataFrame, measure: Callable[[Part], float]) -> Estimate | None:
     """Mean of a number over parts of the training set of these runs, ± 95 %."""
-    run = next((run for run in table["run"] if isinstance(run, Run)), None)
+    run = next((run for run in table.get("run", ()) if isinstance(run, Run)), None)
     if run is None or _kind(run, "loss") != "mse":
         return None
     try:
@@ -143,7 +143,7 @@ def shifted_sets(table: pd.DataFrame) -> Estimate | None:
 )
 def ensemble_gain(table: pd.DataFrame) -> Estimate | None:
     """Above 0, at the widest h, the error bar over test patterns: all seeds make one mean."""
-    runs = [run for run in table["run"] if isinstance(run, Run) and _kind(run, "loss") == "mse"]
+    runs = [run for run in table.get("run", ()) if isinstance(run, Run) and _kind(run, "loss") == "mse"]
     found = ensembles(table[table[H] == table[H].max()]) if len(runs) == len(table) else []
     if not found or found[-1].predictors.ndim > 2 or not (np.abs(found[-1].labels) == 1).all():
         return None
@@ -154,7 +154,7 @@ def ensemble_gain(table: pd.DataFrame) -> Estimate | None:
 
 def _of_precision(table: pd.DataFrame, dtype: torch.dtype) -> Estimate | None:
     """Exponent of rms(F − y) in the number of patterns on a sphere, for the smooth kernel of these runs."""
-    run = next((run for run in table["run"] if isinstance(run, Run)), None)
+    run = next((run for run in table.get("run", ()) if isinstance(run, Run)), None)
     if run is None or (_kind(run, "loss"), _kind(run, "activation")) != ("mse", "erf"):
         return None
     try:

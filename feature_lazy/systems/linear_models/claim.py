@@ -62,6 +62,7 @@ def with_largest(table: pd.DataFrame) -> pd.DataFrame:
     "ensemble mean less the Gaussian process', over its error",
     paper=PAPER,
     where="output distribution",
+    needs=(GAP,),
     expected=MEAN,
     lacks=f"loss=mse, centred=false, observe/also=[outputs] and {MEMBERS} seeds at one width",
     outcomes=("converged", "t_end"),
@@ -86,6 +87,7 @@ def mean_of_ensemble(table: pd.DataFrame) -> Estimate | None:
     "variance over seeds, over the Gaussian process'",
     paper=PAPER,
     where="output distribution",
+    needs=(GAP,),
     expected=VARIANCE,
     lacks=f"loss=mse, centred=false, observe/also=[outputs] and {MEMBERS} seeds at one width",
     outcomes=("converged", "t_end"),
@@ -108,13 +110,14 @@ def _layer(name: str, which: str, expected: Expected) -> Law:
         f"weight change of the {which} layer at fixed α and t, against h",
         paper=PAPER,
         where="Theorem 2.1",
-        needs=(GAP, column),
+        needs=(GAP,),
         expected=expected,
         lacks="two widths at one α",
         outcomes=("converged", "t_end"),
         quiet=True,
     )
     def change(table: pd.DataFrame) -> Estimate | None:
+        """Of ‖w − w₀‖/‖w₀‖ of the layer, at the end."""
         return width_slope(table, column, ALL, fixed="alpha") if column in table else None
 
     return change

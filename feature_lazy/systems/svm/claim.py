@@ -103,7 +103,7 @@ def generalisation(table: pd.DataFrame) -> Estimate | None:
 )
 def change_under_output(table: pd.DataFrame) -> Estimate | None:
     """Above −¼, and not −½ or −1: weights of the output shrink by O(1), and with them the hidden layers' share of Θ."""
-    runs = [run for run in table["run"] if isinstance(run, Run)]
+    runs = [run for run in table.get("run", ()) if isinstance(run, Run)]
     if not runs or any(run.config.get("regulariser", {}).get("kind") != "output" for run in runs):
         return None
     return width_slope(table, CHANGE, (0.0, np.inf), fixed="alpha")
@@ -111,7 +111,7 @@ def change_under_output(table: pd.DataFrame) -> Estimate | None:
 
 def with_distance(table: pd.DataFrame) -> pd.DataFrame:
     """The runs with ``distance`` from the machine; NaN where there is none."""
-    runs = [run for run in table["run"] if isinstance(run, Run)]
+    runs = [run for run in table.get("run", ()) if isinstance(run, Run)]
     if "distance" in table or len(runs) < len(table) or not _penalised(runs):
         return table if "distance" in table else table.assign(distance=np.nan)
     found = Bench().beside(runs, [SupportVectors()], ["infinite_ntk"])
@@ -143,7 +143,7 @@ class _Machines:
 
 def _machines(table: pd.DataFrame) -> _Machines | None:
     """Both machines; None where the runs have none."""
-    runs = [run for run in table["run"] if isinstance(run, Run)]
+    runs = [run for run in table.get("run", ()) if isinstance(run, Run)]
     if not _penalised(runs):
         return None
     try:
