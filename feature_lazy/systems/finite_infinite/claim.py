@@ -37,6 +37,7 @@ FLAT = Expected(0, 0.5, "a floor")
 """An independent calculation stays at 3e-4 … 6e-4 from P = 200 on."""
 ENDED = ("converged", "t_end")
 LACKS = "loss=mse, one output, and networks whose limit is known"
+SAYS = {"paper": PAPER, "needs": (ERROR,), "outcomes": ENDED, "quiet": True}
 
 
 def _kind(run: Run, group: str) -> str:
@@ -58,13 +59,10 @@ def _over_folds(table: pd.DataFrame, measure: Callable[[Part], float]) -> Estima
 
 @law(
     "ridge against early stopping, least correlation of the predictors",
-    paper=PAPER,
     where="diagonal regularisation",
-    needs=(ERROR,),
     expected=Bound(0.999),
     lacks=LACKS,
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def early_stopping(table: pd.DataFrame) -> Estimate | None:
     """Above 0.999: (K + r)⁻¹ against (I − e^{−Kt/P})K⁻¹ at t/P = 1/r, over r = 1e-3 … 1e-1 of tr K/P."""
@@ -82,13 +80,10 @@ def early_stopping(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "accuracy of NNGP less that of NTK",
-    paper=PAPER,
     where="NNGP and NTK",
-    needs=(ERROR,),
     expected=Bound(0.0),
     lacks=LACKS,
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def nngp_over_ntk(table: pd.DataFrame) -> Estimate | None:
     """Above 0, at a small ridge."""
@@ -97,13 +92,10 @@ def nngp_over_ntk(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "test error at a ridge of 1e-2 less that at 1e-6",
-    paper=PAPER,
     where="diagonal regularisation",
-    needs=(ERROR,),
     expected=WIDE,
     lacks=LACKS,
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def broad_ridge(table: pd.DataFrame) -> Estimate | None:
     """0 ± 0.02: the best ridge is broad."""
@@ -112,13 +104,10 @@ def broad_ridge(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "test error of a kernel less that of its mean over shifted training sets",
-    paper=PAPER,
     where="ensembling kernel predictors",
-    needs=(ERROR,),
     expected=Bound(0.0),
     lacks=f"images of one channel; {LACKS}",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def shifted_sets(table: pd.DataFrame) -> Estimate | None:
     """Above 0: the mean of predictors on the training set and on it moved by a pixel to each side."""
@@ -133,13 +122,10 @@ def shifted_sets(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "error of one network less that of their mean",
-    paper=PAPER,
     where="ensembling",
-    needs=(ERROR,),
     expected=Bound(0.0),
     lacks="two seeds at one width and α of loss=mse",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def ensemble_gain(table: pd.DataFrame) -> Estimate | None:
     """Above 0, at the widest h, the error bar over test patterns: all seeds make one mean."""
@@ -177,13 +163,10 @@ def _slope(network: HasLimit, dtype: torch.dtype, seed: int) -> float:
 
 @law(
     "error of a smooth kernel against P, double precision",
-    paper=PAPER,
     where="floating point precision",
-    needs=(ERROR,),
     expected=Bound(-4.0, "below"),
     lacks="loss=mse and activation=erf, whose kernel is smooth",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def double_precision(table: pd.DataFrame) -> Estimate | None:
     """Below −4, for P = 200 … 800 patterns on the sphere of three dimensions and an odd target."""
@@ -192,13 +175,10 @@ def double_precision(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "error of a smooth kernel against P, single precision",
-    paper=PAPER,
     where="floating point precision",
-    needs=(ERROR,),
     expected=FLAT,
     lacks="loss=mse and activation=erf, whose kernel is smooth",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def single_precision(table: pd.DataFrame) -> Estimate | None:
     """0 ± 0.5: what is left is rounding. More patterns still average it, as 1/P, by a cut-off."""

@@ -36,17 +36,15 @@ BETWEEN = Expected(-1, 0.1, "finite h")
 """At fixed α each layer moves by O(1); the norm of h × d or h weights of order 1 is √h, that of h × h is h."""
 MEMBERS = 8
 """Networks from which on an average and a variance are judged."""
+SAYS = {"paper": PAPER, "needs": (GAP,), "outcomes": ("converged", "t_end"), "quiet": True}
 
 
 @law(
     "network less its linearisation, against h",
-    paper=PAPER,
     where="Theorem 2.1, largest over t",
-    needs=(GAP,),
     expected=EXPECTED,
     lacks="two widths at one α",
-    outcomes=("converged", "t_end"),
-    quiet=True,
+    **SAYS,
 )
 def gap_against_width(table: pd.DataFrame) -> Estimate | None:
     """−1 at fixed α, of the largest distance over training time."""
@@ -60,13 +58,10 @@ def with_largest(table: pd.DataFrame) -> pd.DataFrame:
 
 @law(
     "ensemble mean less the Gaussian process', over its error",
-    paper=PAPER,
     where="output distribution",
-    needs=(GAP,),
     expected=MEAN,
     lacks=f"loss=mse, centred=false, observe/also=[outputs] and {MEMBERS} seeds at one width",
-    outcomes=("converged", "t_end"),
-    quiet=True,
+    **SAYS,
 )
 def mean_of_ensemble(table: pd.DataFrame) -> Estimate | None:
     """1: rms over times and test points of (mean of M networks − μ)/√(C/M).
@@ -85,13 +80,10 @@ def mean_of_ensemble(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "variance over seeds, over the Gaussian process'",
-    paper=PAPER,
     where="output distribution",
-    needs=(GAP,),
     expected=VARIANCE,
     lacks=f"loss=mse, centred=false, observe/also=[outputs] and {MEMBERS} seeds at one width",
-    outcomes=("converged", "t_end"),
-    quiet=True,
+    **SAYS,
 )
 def variance_of_ensemble(table: pd.DataFrame) -> Estimate | None:
     """1: mean over times and test points of Var F/C, over the networks of the widest h."""
@@ -108,13 +100,10 @@ def _layer(name: str, which: str, expected: Expected) -> Law:
 
     @law(
         f"weight change of the {which} layer at fixed α and t, against h",
-        paper=PAPER,
         where="Theorem 2.1",
-        needs=(GAP,),
         expected=expected,
         lacks="two widths at one α",
-        outcomes=("converged", "t_end"),
-        quiet=True,
+        **SAYS,
     )
     def change(table: pd.DataFrame) -> Estimate | None:
         """Of ‖w − w₀‖/‖w₀‖ of the layer, at the end."""

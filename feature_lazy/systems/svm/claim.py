@@ -30,17 +30,16 @@ CONFIDENCE = 0.05
 POINTS = 60
 """Test patterns that are certified."""
 LACKS = "regulariser=distance with a hinge loss, of fully connected networks, centred"
+SAYS = {"paper": PAPER, "outcomes": ENDED, "quiet": True}
 
 
 @law(
     "distance from the support vector machine, against h",
-    paper=PAPER,
     where="equivalence",
     needs=(CHANGE,),
     expected=DISTANCE,
     lacks=f"two widths at one α; {LACKS}",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def distance_against_width(table: pd.DataFrame) -> Estimate | None:
     """−½: rms(F − F_SVM)/rms(F_SVM) on the test set, the machine being that of the kernel of infinite width."""
@@ -49,13 +48,11 @@ def distance_against_width(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "certified radius, support vector machine over kernel regression",
-    paper=PAPER,
     where="robustness",
     needs=(CHANGE,),
     expected=Bound(1.0),
     lacks=f"one hidden layer of relu without biases; {LACKS}",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def certificate(table: pd.DataFrame) -> Estimate | None:
     """Above 1: means over test patterns that both have right; the error bar is over patterns."""
@@ -72,13 +69,11 @@ def certificate(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "test hinge loss less its bound",
-    paper=PAPER,
     where="generalisation bound",
     needs=(CHANGE,),
     expected=Bound(0.0, "below"),
     lacks=LACKS,
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def generalisation(table: pd.DataFrame) -> Estimate | None:
     """Below 0: mean hinge on the training set + 2B√(tr Θ)/P + 3√(ln(2/δ)/2P), B² = aᵀΘa, δ = 0.05."""
@@ -93,13 +88,11 @@ def generalisation(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "kernel change under the penalty on the output layer, against h",
-    paper=PAPER,
     where="equivalence, in the NTK parametrisation",
     needs=(CHANGE,),
     expected=Bound(-0.25),
     lacks="two widths at one α of regulariser=output",
-    outcomes=ENDED,
-    quiet=True,
+    **SAYS,
 )
 def change_under_output(table: pd.DataFrame) -> Estimate | None:
     """Above −¼, and not −½ or −1: weights of the output shrink by O(1), and with them the hidden layers' share of Θ."""
