@@ -128,6 +128,10 @@ class Run:
         for known in (self.columns, self.summary):
             if name in known:
                 return known[name]
+        return self.setting(name)
+
+    def setting(self, name: str) -> Any:
+        """A key of the configuration such as ``dynamics.lr``; else None."""
         found: Any = self.manifest.get("resolved") or self.config
         for part in name.split("."):
             found = found.get(part) if isinstance(found, dict) else None

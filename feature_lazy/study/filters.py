@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.runs.reading import Run
 
 
 def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
@@ -19,19 +18,12 @@ def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
     """
     if name in table and name != "run":
         return table[name]
-    values = [_key(run, name) for run in table["run"]]
+    values = [run.setting(name) for run in table["run"]]
     if "." not in name or all(value is None for value in values):
         near = difflib.get_close_matches(name, [str(one) for one in table], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise StoreError(f"{asked} {name}: no run has this column, nor this key of the configuration.{hint}")
     return pd.Series([str(v) if isinstance(v, list | dict) else v for v in values], table.index)
-
-
-def _key(run: Run, path: str) -> Any:
-    found: Any = run.manifest.get("resolved") or run.config
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
 
 
 def filtered(table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
