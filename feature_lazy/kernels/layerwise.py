@@ -8,7 +8,7 @@ from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
 from feature_lazy.kernels.factors import Factors, row_blocks
-from feature_lazy.networks.base import Layered
+from feature_lazy.networks.base import Layered, Tap
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.outputs import places
 
@@ -39,7 +39,7 @@ class Linearisation:
             with torch.enable_grad():
                 output, every = architecture.taps(leaves, x[..., chunk, :])
                 taps = [tap for tap in every if tap.name in trained]
-                signals = _signals(output, [tap.preactivations for tap in taps], c)
+                signals = _signals(output, taps, c)
             outputs.append(output.detach())
             parts = [Factors.of(tap, b, memory_limit, c) for tap, b in zip(taps, signals, strict=True)]
             if chunk.stop - chunk.start == n:
@@ -88,13 +88,16 @@ def factor_bytes(architecture: Layered, members: int, d: int, item: int) -> floa
     return float(item * (d + (1 + architecture.n_outputs) * members * units))
 
 
-def _signals(outputs: Tensor, preactivations: Sequence[Tensor], n_outputs: int) -> Sequence[Tensor]:
+def _signals(outputs: Tensor, taps: Sequence[Tap], n_outputs: int) -> list[Tensor]:
     """∂f_c/∂z for each z (M, P, …), by a backward pass for each output: (M, P·C, …)."""
+    where = [place for tap in taps for place in tap.added or (tap.preactivations,)]
     passes = [
-        torch.autograd.grad(outputs[:, c::n_outputs].sum(), preactivations, retain_graph=c + 1 < n_outputs)
+        torch.autograd.grad(outputs[:, c::n_outputs].sum(), where, retain_graph=c + 1 < n_outputs)
         for c in range(n_outputs)
     ]
-    return [torch.stack(b, dim=2).flatten(1, 2) for b in zip(*passes, strict=True)] if n_outputs > 1 else passes[0]
+    signals = [torch.stack(b, dim=2).flatten(1, 2) for b in zip(*passes, strict=True)] if n_outputs > 1 else passes[0]
+    found = iter(signals)
+    return [torch.stack([next(found) for _ in tap.added], dim=-1) if tap.added else next(found) for tap in taps]
 
 
 def kernel_of(

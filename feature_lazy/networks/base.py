@@ -52,6 +52,8 @@ class Tap:
         preactivations: z, shape (M, P, fan-out) or (M, P, fan-out, H', W'), part of the graph that ends in the output.
         scale: 1/√fan-in of the NTK parametrisation, times any constant factor taken out of the inputs.
         window: of a convolution.
+        added: what is added to z at each place, in their order, each (M, P, fan-out): where ∂f/∂z is read if the graph
+            of z does not show all of it, because z at one place follows from z at another. See ``networks.places``.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Tap:
     preactivations: Tensor
     scale: float
     window: Window | None = None
+    added: Sequence[Tensor] = ()
 
 
 @runtime_checkable
