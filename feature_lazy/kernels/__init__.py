@@ -26,6 +26,7 @@ from feature_lazy.kernels.spectrum import (
     top_eigenvalues,
 )
 from feature_lazy.networks.limits.infinite import InfiniteKernels, infinite_kernels
+from feature_lazy.networks.limits.limit import limit_kernels
 
 __all__ = [
     "InfiniteKernels",
@@ -49,6 +50,7 @@ __all__ = [
     "kernel_regression",
     "label_gradient_alignment",
     "layer_kernels",
+    "limit_kernels",
     "mse_prediction",
     "participation_ratio",
     "relative_change",

@@ -23,7 +23,8 @@ from feature_lazy.dynamics.integrate import Limits, Method, finish, start
 from feature_lazy.dynamics.losses import push
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
-from feature_lazy.networks.base import HasLimit
+from feature_lazy.networks.base import Network
+from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
 from feature_lazy.settings.cells import targets
@@ -63,31 +64,31 @@ class LazyLimit:
 
 
 def lazy_limit(
-    network: HasLimit, data: Dataset, loss: Loss, *, memory_limit: float = 2.0**30, tolerance: float = TOLERANCE
+    network: Network, data: Dataset, loss: Loss, *, memory_limit: float = 2.0**30, tolerance: float = TOLERANCE
 ) -> LazyLimit:
     """Train the infinitely wide network: dF/dt = −(1/P) Θ∞ ∂ℓ/∂F from F = 0 until all patterns are fit (eq. 25).
 
-    Θ∞ is analytic (``kernels.infinite_kernels``) and stays put, so that F_test = K_test,train a with a = −∫ ∂ℓ/∂F ds/P.
+    Θ∞ is analytic (``kernels.limit_kernels``) and stays put, so that F_test = K_test,train a with a = −∫ ∂ℓ/∂F ds/P.
 
     Args:
-        network: gives activation, depth and biases; its widths do not matter.
+        network: one that has a limit; its widths do not matter.
         data: patterns and labels ±1.
         loss: ℓ, whose stop rule ends the flow.
         memory_limit: bytes for the kernels.
         tolerance: of the flow.
 
     Raises:
-        ConfigError: kernels larger than the memory limit, a loss without a gradient flow, labels that are not ±1, or a
-            flow that does not fit every pattern.
+        ConfigError: a network without a limit, kernels larger than the memory limit, a loss without a gradient flow,
+            labels that are not ±1, or a flow that does not fit every pattern.
         NumericalError: an activation whose kernel is not to be had.
     """
     x, y = data.x_train.double(), data.y_train.double()
     if (needed := MATRICES * 8.0 * len(x) ** 2) > memory_limit:
         raise ConfigError(f"P = {len(x)} takes {needed:.2g} bytes of memory, more than the limit of {memory_limit:.2g}")
-    theta = network.limit(x).ntk
+    theta = limit_kernels(network, x).ntk
     a, t_stop = flow_end(theta, y, loss, tolerance)
     size = chunk_size(len(data.x_test), MATRICES * 8.0 * len(x), memory_limit)
-    tests = [network.limit(data.x_test[part], x).ntk @ a for part in chunks(len(data.x_test), size)]
+    tests = [limit_kernels(network, data.x_test[part], x).ntk @ a for part in chunks(len(data.x_test), size)]
     return LazyLimit(theta @ a, torch.cat(tests), t_stop)
 
 
@@ -170,7 +171,6 @@ def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[st
         raise ConfigError("the parametrisation is not ntk")
     batch = build(config)
     network, data = batch.architecture, batch.dataset
-    assert isinstance(network, HasLimit)  # as its configuration says
     limit = lazy_limit(network, data, batch.loss, memory_limit=memory_limit or batch.memory_limit)
     wrong = limit.F_test * data.y_test <= 0
     return {"test_error": float(wrong.double().mean()), "t_stop": limit.t_stop}

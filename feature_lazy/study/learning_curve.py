@@ -15,7 +15,7 @@ from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.core.streams import stream
 from feature_lazy.kernels.omniscient import fitting_ratio, risk, unseen
 from feature_lazy.kernels.regression import kernel_regression
-from feature_lazy.networks.base import HasLimit
+from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import Run
@@ -233,10 +233,9 @@ def limit(run: Run, which: str = "ntk", *, whole: bool = False) -> Population:
     network, data = batch.architecture, batch.dataset
     if data.n_outputs > 1:
         raise ConfigError(f"{run.path}: it has {data.n_outputs} outputs; learning curves here are of one.")
-    assert isinstance(network, HasLimit)  # as its configuration says
     x, y = (data.x_train, data.x_test), (data.y_train, data.y_test)
     x, y = (torch.cat(x), torch.cat(y)) if whole else (x[1], y[1])
-    return Population.of(getattr(network.limit(x.double()), which).numpy(), y.numpy())
+    return Population.of(getattr(limit_kernels(network, x.double()), which).numpy(), y.numpy())
 
 
 def optimal_fit(population: Population) -> float | None:

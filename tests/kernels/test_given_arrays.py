@@ -34,6 +34,7 @@ OF_PATTERNS = {
     "TangentOperator": lambda x: torch.from_numpy(kernels.TangentOperator(NETWORK, PARAMS, x) @ np.eye(6)),
     "empirical_kernel": lambda x: kernels.empirical_kernel(function, x, x, weights=ONE),
     "infinite_kernels": lambda x: kernels.infinite_kernels(scaled(Softplus(5.0)), 1, x).ntk,
+    "limit_kernels": lambda x: kernels.limit_kernels(NETWORK, x, x).nngp,
     "intrinsic_dimension": kernels.intrinsic_dimension,
 }
 OF_KERNELS = {

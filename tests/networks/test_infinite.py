@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from feature_lazy.core.errors import NumericalError
-from feature_lazy.kernels import infinite_kernels, jacobian_kernel, tangent_kernel
+from feature_lazy.core.errors import ConfigError, NumericalError
+from feature_lazy.kernels import infinite_kernels, jacobian_kernel, limit_kernels, tangent_kernel
 from feature_lazy.networks.activations import (
     Erf,
     Gelu,
@@ -32,6 +32,7 @@ from feature_lazy.networks.generic import Generic
 from feature_lazy.networks.layout import Layout
 from feature_lazy.networks.limits import infinite
 from feature_lazy.networks.limits.dual import expectations
+from feature_lazy.networks.parametrisation import MUP
 from tests.conftest import ROOT
 
 SOFTPLUS = scaled(Softplus(5.0))
@@ -262,3 +263,18 @@ def test_refusals_say_what_is_wrong():
         infinite_kernels(SOFTPLUS, 1, x, x[:, :1])
     with pytest.raises(ValueError, match="depth = 0"):
         infinite_kernels(SOFTPLUS, 0, x)
+
+
+def test_a_network_is_asked_for_its_own_limit():
+    x = patterns(3, 2)
+    found = limit_kernels(FullyConnected(2, [7, 5], SOFTPLUS, bias=0.3, bias_std=0.5), x, x[:2])
+    expected = infinite_kernels(SOFTPLUS, 2, x, x[:2], bias=0.3, bias_std=0.5)
+    assert torch.equal(found.ntk, expected.ntk)
+    assert torch.equal(found.nngp, expected.nngp)
+    unknown = Generic(lambda weights, x: x @ weights["w"], Layout({"w": (2,)}), (2,))
+    with pytest.raises(ConfigError, match=r"Generic: the network's limit is not known; use tangent_kernel"):
+        limit_kernels(unknown, x)
+    with pytest.raises(ConfigError, match=r"not ntk, so that kernels do not tend to Θ∞"):
+        limit_kernels(FullyConnected(2, [7], SOFTPLUS, parametrisation=MUP), x)
+    with pytest.raises(NumericalError, match="the authors' bias"):
+        limit_kernels(FullyConnected(2, [7], SOFTPLUS, bias=0.1, authors_output_bias=True), x)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.quantities import KERNEL
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.networks.parametrisation import NTK
@@ -53,15 +52,11 @@ class Limit(Observable):
         """
         import torch
 
-        from feature_lazy.networks.base import HasLimit
+        from feature_lazy.networks.limits.limit import limit_kernels
 
         net, x = moment.setting.flow.architecture, moment.probe(self.probe)
-        if not isinstance(net, HasLimit):
-            raise ConfigError(
-                "observe/also=[limit]: the network's kernel of infinite width is not known; leave it out."
-            )
         own = torch.eye(net.n_outputs, dtype=x.dtype, device=x.device)
-        self._limit = torch.kron(net.limit(x).ntk.to(own), own)
+        self._limit = torch.kron(limit_kernels(net, x).ntk.to(own), own)
 
     def at(self, moment: Moment) -> dict[str, Tensor]:
         theta = moment.kernel(moment.probe(self.probe))

@@ -14,7 +14,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.kernels.exact import tangent_kernel
-from feature_lazy.networks.base import HasLimit
+from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.resumption import check_inputs, inputs
@@ -147,10 +147,12 @@ def kernel_set(name: str, batch: Batch, run: Run, scratch: Path | None) -> Kerne
     if name == "linear":
         return KernelSet(linear, *patterns)
     if name.startswith("infinite_"):
-        if not isinstance(network, HasLimit):
-            raise ConfigError("the network's limit is not known, or its data need code of the user's own.")
-        drawn = KernelSet(lambda x1, x2: network.limit(x1, x2).nngp, *patterns)
-        theta = drawn if name == "infinite_nngp" else KernelSet(lambda x1, x2: network.limit(x1, x2).ntk, *patterns)
+        drawn = KernelSet(lambda x1, x2: limit_kernels(network, x1, x2).nngp, *patterns)
+        theta = (
+            drawn
+            if name == "infinite_nngp"
+            else KernelSet(lambda x1, x2: limit_kernels(network, x1, x2).ntk, *patterns)
+        )
         return KernelSet(theta.between, *patterns, drawn=drawn if batch.centred is False else None)
     weights = _weights(name, batch, run)
     params = network.layout.unflatten(weights)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.kernels import mse_prediction
-from feature_lazy.networks.base import HasLimit
+from feature_lazy.networks.base import Network
+from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
@@ -145,17 +146,15 @@ def _of_precision(table: pd.DataFrame, dtype: torch.dtype) -> Estimate | None:
         return None
     try:
         network = build(from_plain(run.config)).architecture
+        slopes = np.array([_slope(network, dtype, seed) for seed in range(DRAWS)])
     except FeatureLazyError:
         return None
-    if not isinstance(network, HasLimit):
-        return None
-    slopes = np.array([_slope(network, dtype, seed) for seed in range(DRAWS)])
     return estimate(lambda weights: weighted_mean(weights, slopes), DRAWS)
 
 
-def _slope(network: HasLimit, dtype: torch.dtype, seed: int) -> float:
+def _slope(network: Network, dtype: torch.dtype, seed: int) -> float:
     (x, y), (tests, wanted) = on_sphere(SIZES[-1], seed, "train"), on_sphere(300, seed, "test")
-    k, onto = network.limit(x).ntk, network.limit(tests, x).ntk
+    k, onto = limit_kernels(network, x).ntk, limit_kernels(network, tests, x).ntk
     found: list[Tensor] = [eigen_regression(k[:n, :n], onto[:, :n], y[:n], dtype) for n in SIZES]
     rms = [float((one - wanted).square().mean().sqrt()) for one in found]
     return float(np.polyfit(np.log(SIZES), np.log(rms), 1)[0])
