@@ -3,7 +3,7 @@
 What the scale of eq. 10 makes of depth is said by the susceptibilities of arXiv:2106.10165 at its fixed point K = 1,
 parallel and perpendicular, both 1 where depth is critical: ReLU, leaky ReLU and linear (1, 1), tanh (0.461, 1.178),
 erf (0.409, 1.226) and sine (0.313, 1.313) chaotic, softplus with β = 5 (0.980, 0.838) ordered, GELU (1.144, 1.072) and
-SiLU (1.173, 1.067) away from K = 1.
+SiLU (1.173, 1.067) away from K = 1 (docs/depth.md).
 """
 
 from __future__ import annotations
@@ -37,20 +37,43 @@ def softplus(z: Tensor, beta: float) -> Tensor:
     return softplus(z, beta, SOFTPLUS_THRESHOLD)
 
 
-def second_moment(phi: Callable[[Tensor], Tensor]) -> float:
-    """E φ(z)² for z ~ N(0, 1), by adaptive quadrature in float64 to about 1e-13 (split at the kink z = 0)."""
+def second_moment(phi: Callable[[Tensor], Tensor], variance: float = 1.0) -> float:
+    """E φ(√q z)² for z ~ N(0, 1), by adaptive quadrature in float64 to about 1e-13 (split at the kink z = 0)."""
     import numpy as np
     import torch
     from scipy import integrate
 
     def integrand(z: float) -> float:
-        value = float(phi(torch.tensor(z, dtype=torch.float64)))
+        value = float(phi(torch.tensor(math.sqrt(variance) * z, dtype=torch.float64)))
         return value * value * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
     # The Gaussian weight is below 1e-300 beyond |z| = 38; 1 lies between the scales of φ and of the weight.
     cuts = [-38.0, -8.0, -1.0, 0.0, 1.0, 8.0, 38.0]
     pieces = [integrate.quad(integrand, low, high, epsabs=1e-15, epsrel=1e-13)[0] for low, high in pairwise(cuts)]
     return float(sum(pieces))
+
+
+def derivative(phi: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """φ′(z), elementwise."""
+    import torch
+
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        return torch.autograd.grad(phi(leaf).sum(), leaf)[0]
+
+
+REACH, NODES = 38.0, 76_001
+"""Where a slope is looked for: beyond it the weight of N(0, 1) is below 1e-300."""
+
+
+def largest_slope(phi: Callable[[Tensor], Tensor]) -> float:
+    """max |φ′| on a grid of |z| ≤ ``REACH``; ∞ if it is larger yet at twice that."""
+    import torch
+
+    z = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64)
+    found = float(derivative(phi, z).abs().max())
+    beyond = float(derivative(phi, torch.tensor([-2 * REACH, 2 * REACH], dtype=torch.float64)).abs().max())
+    return math.inf if beyond > (1 + 1e-6) * found else found
 
 
 Dual = Callable[["Tensor", "Tensor", "Tensor"], "tuple[Tensor, Tensor]"]
@@ -66,20 +89,44 @@ class Scaled:
         factor: the scale a.
         dual: closed forms of the two expectations that kernels of infinite width need; without them they are summed
             as series.
+        steepest: sup |φ₀′|; without it the largest slope of a grid is taken.
     """
 
     shape: Callable[[Tensor], Tensor]
     factor: float
     dual: Dual | None = None
+    steepest: float | None = None
 
     def __call__(self, z: Tensor) -> Tensor:
         """Apply φ elementwise."""
         return self.factor * self.shape(z)
 
     @classmethod
-    def normalised(cls, shape: Callable[[Tensor], Tensor], dual: Dual | None = None) -> Scaled:
+    def normalised(
+        cls, shape: Callable[[Tensor], Tensor], dual: Dual | None = None, steepest: float | None = None
+    ) -> Scaled:
         """Scale φ₀ to E φ² = 1; a = 1.40438… for softplus with β = 5, √2 for ReLU."""
-        return cls(shape, second_moment(shape) ** -0.5, dual)
+        return cls(shape, second_moment(shape) ** -0.5, dual, steepest)
+
+    @property
+    def lipschitz(self) -> float:
+        """sup |φ′|, the Lipschitz constant of φ."""
+        return self.factor * (largest_slope(self.shape) if self.steepest is None else self.steepest)
+
+    @property
+    def squared_slope(self) -> float:
+        """E φ′(z)² for z ~ N(0, 1): χ_⊥ of arXiv:2106.10165 at K = 1."""
+        return self.moments()[1]
+
+    def moments(self, variance: float = 1.0) -> tuple[float, float]:
+        """E φ(√q z)² and E φ′(√q z)² for z ~ N(0, 1), q the variance."""
+        if self.dual is None:
+            return second_moment(self, variance), second_moment(lambda z: derivative(self, z), variance)
+        import torch
+
+        q = torch.tensor(variance, dtype=torch.float64)
+        value, slope = self.dual(q, q, torch.ones_like(q))
+        return self.factor**2 * float(value), self.factor**2 * float(slope)
 
 
 def relu_dual(q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,12 +159,14 @@ def scaled(option: Activation) -> Scaled:
     if option.scale == "critical":
         if option.critical is None:
             raise ConfigError(f"activation.scale=critical: activation={option.kind} has no critical point; use unit.")
-        return Scaled(option.shape, math.sqrt(option.critical.weights), option.dual)
-    if option.scale == "none":
-        return Scaled(option.shape, 1.0, option.dual)
-    if option.moment is not None:
-        return Scaled(option.shape, option.moment**-0.5, option.dual)
-    return Scaled.normalised(option.shape, option.dual)
+        factor = math.sqrt(option.critical.weights)
+    elif option.scale == "none":
+        factor = 1.0
+    elif option.moment is not None:
+        factor = option.moment**-0.5
+    else:
+        return Scaled.normalised(option.shape, option.dual, option.steepest)
+    return Scaled(option.shape, factor, option.dual, option.steepest)
 
 
 @option("activation", "softplus")
@@ -125,6 +174,8 @@ class Softplus(Activation):
     """a·ln(1 + e^{βz})/β, the article's (eq. 10)."""
 
     beta: float = key(5.0, "β of ln(1 + e^{βz})/β", gt=0)
+
+    steepest = 1.0
 
     def shape(self, z: Tensor) -> Tensor:
         return softplus(z, self.beta)
@@ -137,6 +188,7 @@ class Relu(Activation):
     smooth = False
     dual = staticmethod(relu_dual)
     critical = Critical(2.0)
+    steepest = 1.0
 
     def shape(self, z: Tensor) -> Tensor:
         return z.relu()
@@ -147,6 +199,7 @@ class Tanh(Activation):
     """a·tanh(z)."""
 
     critical = Critical(1.0)
+    steepest = 1.0
 
     def shape(self, z: Tensor) -> Tensor:
         return z.tanh()
@@ -158,6 +211,7 @@ class Erf(Activation):
 
     dual = staticmethod(erf_dual)
     critical = Critical(math.pi / 4)
+    steepest = 2 / math.sqrt(math.pi)
 
     def shape(self, z: Tensor) -> Tensor:
         return z.erf()
@@ -169,6 +223,7 @@ class Linear(Activation):
 
     dual = staticmethod(linear_dual)
     critical = Critical(1.0)
+    steepest = 1.0
 
     def shape(self, z: Tensor) -> Tensor:
         return z
@@ -183,6 +238,11 @@ class Perturbed(Activation):
     @property
     def moment(self) -> float:
         return 1 + 3 * self.eps**2 / 4
+
+    @property
+    def steepest(self) -> float:
+        """∞ unless ε = 0: the slope is 1 + εz."""
+        return math.inf if self.eps else 1.0
 
     def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
         """E uv + (ε²/4) E u²v², and 1 + ε² E uv, with E u²v² = q₁q₂ + 2(E uv)² (Isserlis); see ``Dual``."""
@@ -200,6 +260,7 @@ class LeakyRelu(Activation):
     slope: float = key(0.01, "s, slope for z < 0; 1: linear", ge=0)
 
     smooth = False
+    steepest = 1.0
 
     def problems(self, config: Config) -> Iterator[str]:
         yield from super().problems(config)
@@ -232,6 +293,8 @@ class Gelu(Activation):
     """a·zΦ(z), Φ the distribution function of N(0, 1): not the approximation by tanh."""
 
     critical = Critical(1.98305825744, 0.17292239076)
+    # At z = √2, where φ″ = (2 − z²)e^{−z²/2}/√2π is 0: (1 + erf 1)/2 + 1/(e√π).
+    steepest = (1 + math.erf(1)) / 2 + 1 / (math.e * math.sqrt(math.pi))
 
     def shape(self, z: Tensor) -> Tensor:
         from torch.nn.functional import gelu
@@ -244,6 +307,8 @@ class Silu(Activation):
     """a·z/(1 + e^{−z}), also called swish."""
 
     critical = Critical(1.98800467827, 0.55514317072)
+    # ½ + z/4 at the z for which z tanh(z/2) = 2.
+    steepest = 0.5 + 2.3993572805154675 / 4
 
     def shape(self, z: Tensor) -> Tensor:
         return z * z.sigmoid()
@@ -258,6 +323,11 @@ class Sine(Activation):
     @property
     def moment(self) -> float:
         return -math.expm1(-2 * self.frequency**2) / 2
+
+    @property
+    def steepest(self) -> float:
+        """ω, at 0."""
+        return self.frequency
 
     @property
     def critical(self) -> Critical:

@@ -49,6 +49,11 @@ class SpikyRelu(Activation):
         return float(self.dual(one, one, one)[0])
 
     @property
+    def steepest(self) -> float:
+        """1 + √2·Aω: the wave's slope on the side where ReLU has its own."""
+        return 1 + math.sqrt(2) * self.amplitude * self.frequency
+
+    @property
     def spike(self) -> float:
         """Height of the spike in the tangent kernel of one hidden layer on the sphere, before φ is scaled."""
         return self.amplitude**2 * (1 + self.frequency**2)

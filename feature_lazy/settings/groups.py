@@ -260,6 +260,8 @@ class Activation(Option):
     """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
     critical: ClassVar[Critical | None] = None
     """What ``scale=critical`` means; None where there is no critical point, or none is known."""
+    steepest: ClassVar[float | None] = None
+    """sup |φ₀′| in closed form, for Lipschitz constants; None: the largest on a grid."""
 
     @property
     def moment(self) -> float | None:

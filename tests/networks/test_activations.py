@@ -18,10 +18,12 @@ from feature_lazy.networks.activations import (
     Sine,
     Softplus,
     Tanh,
+    largest_slope,
     scaled,
     softplus,
 )
 from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.own_activation import CustomActivation
 from feature_lazy.networks.parametrisation import MUP, NTK, STANDARD
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import composed
@@ -93,6 +95,42 @@ def test_softplus_does_not_jump(beta, switch):
 def test_function_of_the_name(option, by_hand):
     z = torch.tensor([-1.5, 0.3, 2.0], dtype=torch.float64)
     np.testing.assert_allclose(option.shape(z), [by_hand(value) for value in z.tolist()], rtol=1e-14)
+
+
+@every_activation
+def test_lipschitz_constant_is_the_largest_slope(name):
+    phi = ACTIVATIONS[name]
+    # A maximum inside falls as φ‴δ²/2 to the next node, δ = 5e-4; all here are below 1e-6 of it.
+    assert phi.lipschitz == pytest.approx(phi.factor * largest_slope(phi.shape), rel=1e-6)
+
+
+def test_lipschitz_constant_of_what_declares_none():
+    assert scaled(CustomActivation(target="torch.sin", scale="none")).lipschitz == pytest.approx(1, rel=1e-7)
+    assert scaled(CustomActivation(target="torch.square", scale="none")).lipschitz == math.inf
+
+
+@pytest.mark.parametrize(
+    ("option", "perpendicular", "parallel"),
+    [
+        (Softplus(5.0), 0.838, 0.980),
+        (Relu(), 1, 1),
+        (LeakyRelu(0.3), 1, 1),
+        (Linear(), 1, 1),
+        (Tanh(), 1.178, 0.461),
+        (Erf(), 1.226, 0.409),
+        (Sine(1.0), 1.313, 0.313),
+        (Gelu(), 1.072, 1.144),
+        (Silu(), 1.067, 1.173),
+    ],
+    ids=lambda one: getattr(one, "kind", ""),
+)
+def test_what_depth_does_at_the_default_scale(option, perpendicular, parallel):
+    """Values of an independent quadrature, to the digits that docs/depth.md has."""
+    phi = scaled(option)
+    assert phi.squared_slope == pytest.approx(perpendicular, abs=6e-4)
+    up, down = (phi.moments(q)[0] for q in (1.001, 0.999))
+    # χ_∥ = dE φ²/dK; the central difference is off by 1e-6 of a third derivative of O(1).
+    assert (up - down) / 0.002 == pytest.approx(parallel, abs=6e-4)
 
 
 def susceptibilities(option, variance):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import NumericalError
-from feature_lazy.networks.activations import Scaled
+from feature_lazy.networks.activations import Scaled, derivative
 
 # Numbers of terms to try. At the last the table of hₙ takes 220 MB.
 TERMS = tuple(2**k for k in range(6, 13))
@@ -137,7 +137,8 @@ class HermiteSeries:
         nodes, table = _hermite_rule(terms, q)
         moments, coefficients, left_out = [], [], []
         for some in q.split(PATTERNS_AT_ONCE):
-            g = torch.stack(_value_and_slope(self.activation, some.sqrt()[:, None] * nodes))
+            z = some.sqrt()[:, None] * nodes
+            g = torch.stack([self.activation(z), derivative(self.activation, z)])
             # h₀ = 1, so the first row of the table is the Gaussian weight itself.
             moment, a = g.square() @ table[0], g @ table.mT
             remainder = moment[..., None] - a.square().cumsum(2)
@@ -158,15 +159,6 @@ def _mehler(left: Tensor, right: Tensor, rho: Tensor) -> Tensor:
 def _relative(error: Tensor, value: Tensor) -> Tensor:
     """|error|/value for a value ≥ 0, and 0 where both are 0."""
     return error.abs() / value.clamp_min(torch.finfo(value.dtype).tiny)
-
-
-def _value_and_slope(activation: Scaled, z: Tensor) -> tuple[Tensor, Tensor]:
-    """φ(z) and φ′(z), elementwise."""
-    with torch.enable_grad():
-        leaf = z.detach().requires_grad_()
-        value = activation(leaf)
-        (slope,) = torch.autograd.grad(value.sum(), leaf)
-    return value.detach(), slope
 
 
 def _hermite_rule(terms: int, like: Tensor) -> tuple[Tensor, Tensor]:
