@@ -1,6 +1,6 @@
 """States of some networks at one moment: what observables ask of them, computed when first asked for, and once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ class Setting:
         data: training and test set.
         w0: initial weights, (M, N).
         n_test: test patterns used over time, the first ones.
+        seeds: of the initial weights, one for each member; empty where they are not of a configuration.
     """
 
     flow: NetworkFlow
@@ -34,6 +35,7 @@ class Setting:
     data: Dataset
     w0: Tensor
     n_test: int
+    seeds: Sequence[int] = ()
 
     @property
     def loss(self) -> Loss:

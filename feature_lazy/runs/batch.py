@@ -150,10 +150,10 @@ class Batch:
         )
         return flow.after(self.before(members)) if self.centred == "parent" else flow
 
-    def setting(self, flow: NetworkFlow, training: Training, w0: Tensor) -> Setting:
+    def setting(self, flow: NetworkFlow, training: Training, w0: Tensor, members: list[Cell]) -> Setting:
         """What stays along the training of these members, for whoever observes them."""
         n_test = min(self.observation.n_test, len(self.dataset.x_test))
-        return Setting(flow, training.model, self.dataset, w0, n_test)
+        return Setting(flow, training.model, self.dataset, w0, n_test, [cell.seed for cell in members])
 
     def limits(self, training: Training) -> Limits:
         """Floors and budgets of a batch of cells made ready for training."""

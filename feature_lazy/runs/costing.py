@@ -48,7 +48,7 @@ def _measured(batch: Batch) -> StepCost:
     w0 = batch.w0(batch.cells)
     flow = batch.flow(batch.cells, w0)
     training = batch.dynamics.prepare(flow, w0)
-    setting = batch.setting(flow, training, w0)
+    setting = batch.setting(flow, training, w0, batch.cells)
     observer = Observer(setting, batch.observation.default, batch.observation.also)
     member = torch.arange(len(w0), device=w0.device)
     begun = time.perf_counter()

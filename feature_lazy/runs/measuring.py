@@ -75,7 +75,7 @@ class _Bench:
             )
         check_inputs(run.path, run.inputs, {"data": batch.content})
         flow = batch.flow(batch.cells, w0)
-        self.setting = batch.setting(flow, batch.dynamics.prepare(flow, w0), w0)
+        self.setting = batch.setting(flow, batch.dynamics.prepare(flow, w0), w0, batch.cells)
 
     def measured(self, wanted: Mapping[str, Observable]) -> list[Measured]:
         """What each observable says."""

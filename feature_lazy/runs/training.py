@@ -61,7 +61,7 @@ class BatchTraining:
         check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
         taken = ["run_id", "outcome", *self.cells[0].columns]
-        self.setting = batch.setting(self.flow, self.training, self.w0)
+        self.setting = batch.setting(self.flow, self.training, self.w0, self.cells)
         self.observer = Observer(self.setting, batch.observation.default, batch.observation.also, taken)
         self.events: list[Event] = [
             half_loss(batch.loss, data.y_train, data.n_outputs),

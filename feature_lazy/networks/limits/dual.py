@@ -134,7 +134,7 @@ class HermiteSeries:
 
     def _expand(self, q: Tensor, terms: int) -> tuple[Tensor, Tensor, Tensor]:
         """E g² (2, P) and aₙ (2, terms, P) for g = φ, φ′; and the worst r(q)/E g² after 1 … terms of them, (terms,)."""
-        nodes, table = _hermite_rule(terms, q)
+        nodes, table = hermite_rule(terms, q)
         moments, coefficients, left_out = [], [], []
         for some in q.split(PATTERNS_AT_ONCE):
             z = some.sqrt()[:, None] * nodes
@@ -161,7 +161,7 @@ def _relative(error: Tensor, value: Tensor) -> Tensor:
     return error.abs() / value.clamp_min(torch.finfo(value.dtype).tiny)
 
 
-def _hermite_rule(terms: int, like: Tensor) -> tuple[Tensor, Tensor]:
+def hermite_rule(terms: int, like: Tensor) -> tuple[Tensor, Tensor]:
     """Nodes z (K,), and weights with which E g(z)hₙ(z) ≈ Σ_k table[n, k] g(z_k), n < terms: (terms, K).
 
     Gauss–Legendre on equal panels, with a border at 0, where activations have their kinks or their steepest part. The
