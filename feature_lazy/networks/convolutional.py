@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.data.prepare import Dataset
+    from feature_lazy.networks.limits.fields import Field, Images
+    from feature_lazy.networks.limits.infinite import InfiniteKernels
     from feature_lazy.settings.config import Config
 
 
@@ -86,6 +88,10 @@ class CnnOption(ImageArchitecture):
     @property
     def hidden_layers(self) -> int:
         return PER_BLOCK * self.blocks
+
+    @property
+    def no_limit(self) -> str:
+        return ""
 
     def check_image(self, shape: ImageShape) -> None:
         article_sides(shape, self.blocks)
@@ -164,6 +170,18 @@ class Convolutional(GaussianNetwork):
         """A preactivation and an activation for each hidden unit, and the largest image as all patches."""
         patches = max(layer.fan_in * layer.positions for layer in self.layers)
         return 2 * sum(layer.fan_out * layer.positions for layer in self.layers) + patches
+
+    def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
+        """See ``HasLimit``; every number of channels → ∞."""
+        from feature_lazy.networks.limits.fields import image_kernels
+
+        def through(images: Images) -> Field:
+            field = images.seen_by(self.windows[0])
+            for window in self.windows[1:]:
+                field = field.activated().convolved(window)
+            return field.activated().averaged()
+
+        return image_kernels(through, self.activation, self.image_shape, self.sides[1] ** 2, x1, x2)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·n_outputs), and the layers that led to it; constant factors go to the weights."""

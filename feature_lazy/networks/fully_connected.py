@@ -52,9 +52,10 @@ class FullyConnectedOption(Architecture):
         return self.depth
 
     @property
-    def infinite(self) -> bool:
-        # The part of the authors' bias in the kernel is h·b²; that of an output that stays is missing from Θ∞.
-        return not (self.bias and self.authors_output_bias) and self.readout == "gaussian"
+    def no_limit(self) -> str:
+        if self.bias and self.authors_output_bias:
+            return "the authors' bias of the output makes the kernel grow with h; use authors_output_bias=false"
+        return "" if self.readout == "gaussian" else "Θ∞ of a network whose output layer stays is not known here"
 
     @property
     def bias_variance(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.convolutional import ImageArchitecture, convolve
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.data.prepare import Dataset
+    from feature_lazy.networks.limits.fields import Field, Images
+    from feature_lazy.networks.limits.infinite import InfiniteKernels
     from feature_lazy.settings.config import Config
     from feature_lazy.settings.scales import Width
 
@@ -31,6 +33,10 @@ MIX = math.sqrt(0.5)
 """cos 45° and sin 45°: what is mixed keeps its variance."""
 BIAS = 1.0
 """Factor of the biases of convolutions."""
+STAYS_RANDOM = (
+    f"the first convolution has {FIRST} channels at every width, so that the kernel stays random; use "
+    "architecture.stem_grows=true"
+)
 
 
 @option("architecture", "wide_resnet")
@@ -38,6 +44,9 @@ class WideResnetOption(ImageArchitecture):
     """The wide residual network of App. A; width.h is its widening factor, and h in √h·α is 64 times that."""
 
     depth: int = key(28, "6n + 4 convolutions; 28 in the article", ge=10)
+    stem_grows: bool = key(
+        False, "the first convolution has 16h channels and not 16; then the kernel has a limit", later=True
+    )
 
     one_width = True
     check_widths = (2, 4, 8)
@@ -45,6 +54,10 @@ class WideResnetOption(ImageArchitecture):
     @property
     def hidden_layers(self) -> int:
         return self.depth
+
+    @property
+    def no_limit(self) -> str:
+        return "" if self.stem_grows else STAYS_RANDOM
 
     def last_fan_in(self, width: Width) -> int:
         return FIRST * 2 ** (STAGES - 1) * super().last_fan_in(width)
@@ -58,7 +71,8 @@ class WideResnetOption(ImageArchitecture):
         sides(shape, [Window(3, 1, 1)])
 
     def build(self, config: Config, data: Dataset) -> WideResnet:
-        return WideResnet(self.image_shape(config, data), config.width.h, depth=self.depth, **shared(config, data))
+        keys = {"depth": self.depth, "stem_grows": self.stem_grows}
+        return WideResnet(self.image_shape(config, data), config.width.h, **keys, **shared(config, data))
 
     @classmethod
     def smallest(cls) -> list[str]:
@@ -108,6 +122,7 @@ class WideResnet(GaussianNetwork):
         depth: 6n + 4, 28 in the article: its convolutions.
         parametrisation: how weights are scaled with the width; the first convolution is fixed.
         n_outputs: of the dense layer.
+        stem_grows: whether the first convolution has 16h channels, as the others; else 16 at every width.
     """
 
     image_shape: ImageShape
@@ -116,6 +131,7 @@ class WideResnet(GaussianNetwork):
     depth: int = 28
     parametrisation: Exponents = NTK
     n_outputs: int = 1
+    stem_grows: bool = False
     stem: Convolution = field(init=False)
     blocks: list[Block] = field(init=False)
     layout: Layout = field(init=False)
@@ -130,7 +146,8 @@ class WideResnet(GaussianNetwork):
         if self.depth < 10 or self.depth % 6 != 4:
             raise ConfigError(f"architecture.depth={self.depth}: a wide ResNet has 6n + 4 = 10, 16, 22, 28, … layers.")
         window = Window(3, 1, 1)
-        stem = Convolution(0, self.image_shape[0], FIRST, window, sides(self.image_shape, [window])[1])
+        channels = FIRST * (self.widening if self.stem_grows else 1)
+        stem = Convolution(0, self.image_shape[0], channels, window, sides(self.image_shape, [window])[1])
         blocks = list(_blocks(stem, self.widening, (self.depth - 4) // 6))
         object.__setattr__(self, "stem", stem)
         object.__setattr__(self, "blocks", blocks)
@@ -138,10 +155,11 @@ class WideResnet(GaussianNetwork):
         roles: dict[str, Role] = {}
         for conv in self.convolutions:
             on_stem = conv in (blocks[0].first, blocks[0].shortcut)
-            role = Role.FIXED if conv is stem else Role.INPUT if on_stem else Role.HIDDEN
+            first = Role.INPUT if self.stem_grows else Role.FIXED
+            role = first if conv is stem else Role.INPUT if on_stem and not self.stem_grows else Role.HIDDEN
             shapes[f"W{conv.index}"] = (conv.channels, conv.fan_in, conv.window.size, conv.window.size)
             shapes[f"B{conv.index}"] = (conv.channels, 1)
-            roles |= {f"W{conv.index}": role, f"B{conv.index}": Role.FIXED if conv is stem else Role.INPUT}
+            roles |= {f"W{conv.index}": role, f"B{conv.index}": first if conv is stem else Role.INPUT}
         last = f"W{len(self.convolutions)}"
         shapes[last], roles[last] = (self.n_outputs, self.last_fan_in), Role.OUTPUT
         object.__setattr__(self, "layout", Layout(shapes))
@@ -171,6 +189,27 @@ class WideResnet(GaussianNetwork):
         """A preactivation, its share of the mix and an activation for each unit, and the largest image's patches."""
         patches = max(layer.fan_in * layer.positions for layer in self.layers)
         return 3 * sum(conv.channels * conv.side**2 for conv in self.convolutions) + patches
+
+    def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
+        """See ``HasLimit``; every number of channels → ∞.
+
+        Raises:
+            NumericalError: the first convolution has 16 channels at every width.
+        """
+        from feature_lazy.networks.limits.fields import image_kernels
+
+        if not self.stem_grows:
+            raise NumericalError(f"{STAYS_RANDOM}.")
+
+        def through(images: Images) -> Field:
+            stream = images.seen_by(self.stem.window, BIAS)
+            for block in self.blocks:
+                straight = stream.convolved(block.shortcut.window, BIAS) if block.shortcut else stream
+                inner = stream.activated().convolved(block.first.window, BIAS)
+                stream = straight.mixed(inner.activated().convolved(block.second.window, BIAS), MIX**2)
+            return stream.activated().averaged()
+
+        return image_kernels(through, self.activation, self.image_shape, self.stem.side**2, x1, x2)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·n_outputs), and the layers that led to it; constant factors go to the weights."""

@@ -218,7 +218,12 @@ class Architecture(Option):
     @property
     def infinite(self) -> bool:
         """Whether it has kernels of infinite width that are known (``networks.limits``)."""
-        return False
+        return not self.no_limit
+
+    @property
+    def no_limit(self) -> str:
+        """Why it has no kernels of infinite width that are known, and what to do; empty: it has."""
+        return "its kernels of infinite width are not known"
 
     @property
     def bias_variance(self) -> float:

@@ -1,5 +1,7 @@
 """The kernel of a network beside its limit: the observable, the laws, and what is refused."""
 
+import math
+
 import pytest
 import torch
 
@@ -11,8 +13,10 @@ from feature_lazy.measure.observer import Observer
 from feature_lazy.measure.quantities.limit import Limit
 from feature_lazy.networks.activations import Erf, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.limits.limit import output_covariance
 from feature_lazy.settings.checks import validate
 from feature_lazy.study.laws import readings
+from feature_lazy.study.limit_laws import COVARIANCE, covariance_against_width
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from feature_lazy.systems.ntk.claim import CHANGE, DEVIATION, change_against_width, deviation_against_width
 from tests.conftest import TINY
@@ -51,17 +55,37 @@ def test_outputs_of_one_network_share_no_limit():
     assert found < 0.1  # h^(−½) = 0.022, times a number of order 1
 
 
+def test_covariance_of_outputs_is_that_over_last_weights():
+    """Of a network with biases: from outputs of many last layers, and against the limit; in chunks as at once."""
+    net = FullyConnected(3, [40, 40], scaled(Erf()), bias=0.7, bias_std=0.9, n_outputs=4000)
+    params = {name: weight[None] for name, weight in net.init(0).items()}
+    x = reference("ntk")["x"]
+    f = net.apply(params, x)[0].reshape(4, 4000)
+    found = output_covariance(net, params, x)[0]
+    # A mean over 4000 outputs of a product of Gaussians, which is known to √(2/4000) of its size.
+    assert (found - f @ f.mT / 4000).abs().max() < 5 * math.sqrt(2 / 4000) * found.diagonal().max()
+    torch.testing.assert_close(output_covariance(net, params, x, 1.0)[0], found, rtol=1e-12, atol=0)
+    net, y = FullyConnected(3, [40], scaled(Erf()), bias=0.7, bias_std=0.9), torch.tensor([1.0, -1, 1, -1]).double()
+    w = net.layout.flatten({name: weight[None] for name, weight in net.init(0).items()})
+    limit = net.limit(x).nngp
+    expected = (output_covariance(net, net.layout.unflatten(w), x)[0] - limit).norm() / limit.norm()
+    assert float(observed(net, x, w, Mse(), y)[COVARIANCE]) == pytest.approx(float(expected), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
         ("parametrisation=mup", "with parametrisation=mup kernels do not tend to Θ∞; use ntk"),
         ("observe.also.limit.probe=21", "observe.also.limit.probe=21: must be at most dataset.n_test=20"),
-        ("architecture=cnn", "architecture=cnn, as it is set here, has no kernel of infinite width that is known"),
-        ("architecture.authors_output_bias=true", "without the authors' bias of the output"),
+        (
+            "architecture=wide_resnet",
+            "architecture=wide_resnet: the first convolution has 16 channels at every width, so",
+        ),
+        ("architecture.authors_output_bias=true", "the authors' bias of the output makes the kernel grow with h; use"),
     ],
 )
 def test_refusals(tiny, configure, override, sentence):
-    job = [one for one in JOB if not (override == "architecture=cnn" and one.startswith("architecture"))]
+    job = [one for one in JOB if not (override == "architecture=wide_resnet" and one.startswith("architecture"))]
     job += ["architecture.bias=0.1"] if "bias" in override else []
     with pytest.raises(ConfigError, match=sentence):
         validate(configure(*job, override))
@@ -69,9 +93,11 @@ def test_refusals(tiny, configure, override, sentence):
 
 @pytest.mark.parametrize(("exponent", "verdict"), [(-0.5, AGREES), (-1.0, DIFFERS), (0.0, DIFFERS)])
 def test_planted_deviation(exponent, verdict):
-    [row] = readings(deviation_against_width, planted((DEVIATION, lambda h, alpha: h**exponent)))
-    assert row.verdict == verdict
-    assert row.estimate.value == pytest.approx(exponent, abs=0.05)
+    """Of the kernel, and in other networks of the covariance of outputs."""
+    for law, column in ((deviation_against_width, DEVIATION), (covariance_against_width, COVARIANCE)):
+        [row] = readings(law, planted((column, lambda h, alpha: h**exponent)))
+        assert row.verdict == verdict
+        assert row.estimate.value == pytest.approx(exponent, abs=0.05)
 
 
 @pytest.mark.parametrize(("exponent", "verdict"), [(-1.0, AGREES), (-0.5, DIFFERS)])

@@ -1,4 +1,4 @@
-"""Observable ``limit``: how far the kernel is from that of infinite width."""
+"""Observable ``limit``: how far a network's kernels are from those of infinite width."""
 
 from __future__ import annotations
 
@@ -21,22 +21,27 @@ if TYPE_CHECKING:
 
 @option("observe/also", "limit")
 class Limit(Observable):
-    """Distance of the kernel from its limit of infinite width, ‖Θ − Θ∞‖/‖Θ∞‖ on a probe set."""
+    """Distances of Θ and Σ from their limits of infinite width, ‖Θ − Θ∞‖/‖Θ∞‖ and ‖Σ − Σ∞‖/‖Σ∞‖ on a probe set.
+
+    Σ = E f(x)f(x′) over weights of the last layer as they begin, given all others.
+    """
 
     probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
 
     quantities: ClassVar[Any] = {
         "kernel/limit_deviation": Quantity(
             "distance of the kernel from its limit ‖Θ − Θ∞‖/‖Θ∞‖", where="arXiv:1806.07572", theme=KERNEL
-        )
+        ),
+        "kernel/nngp_deviation": Quantity(
+            "distance of the covariance of outputs from its limit ‖Σ − Σ∞‖/‖Σ∞‖",
+            where="arXiv:1711.00165",
+            theme=KERNEL,
+        ),
     }
 
     def problems(self, config: Config) -> Iterator[str]:
-        if not config.architecture.infinite:
-            yield (
-                f"observe/also=[limit]: architecture={config.architecture.kind}, as it is set here, has no kernel of "
-                "infinite width that is known; use fully_connected, without the authors' bias of the output."
-            )
+        if why := config.architecture.no_limit:
+            yield f"observe/also=[limit]: architecture={config.architecture.kind}: {why}; or leave out limit."
         if config.parametrisation.exponents is not NTK:
             yield (
                 f"observe/also=[limit]: with parametrisation={config.parametrisation.kind} kernels do not tend to Θ∞; "
@@ -44,7 +49,7 @@ class Limit(Observable):
             )
 
     def begin(self, moment: Moment) -> None:
-        """See ``Observable.begin``; Θ∞ of several outputs is the same for each, and 0 between two.
+        """Ask the network for both; Θ∞ of several outputs is the same for each, and 0 between two.
 
         Raises:
             ConfigError: a network whose limit is not known.
@@ -56,9 +61,20 @@ class Limit(Observable):
 
         net, x = moment.setting.flow.architecture, moment.probe(self.probe)
         own = torch.eye(net.n_outputs, dtype=x.dtype, device=x.device)
-        self._limit = torch.kron(limit_kernels(net, x).ntk.to(own), own)
+        limit = limit_kernels(net, x)
+        self._ntk, self._nngp = torch.kron(limit.ntk.to(own), own), limit.nngp.to(own)
 
     def at(self, moment: Moment) -> dict[str, Tensor]:
-        theta = moment.kernel(moment.probe(self.probe))
-        deviation = (theta - self._limit).norm(dim=(1, 2)) / self._limit.norm()
-        return {"kernel/limit_deviation": deviation}
+        import torch
+
+        from feature_lazy.networks.base import GaussianNetwork
+        from feature_lazy.networks.limits.limit import output_covariance
+
+        x, net = moment.probe(self.probe), moment.setting.flow.architecture
+        pairs = {"kernel/limit_deviation": (moment.kernel(x), self._ntk)}
+        if isinstance(net, GaussianNetwork):
+            params, room = net.layout.unflatten(moment.weights), moment.setting.model.memory_limit
+            pairs["kernel/nngp_deviation"] = (output_covariance(net, params, x, room), self._nngp)
+        found = {name: (one - limit).norm(dim=(1, 2)) / limit.norm() for name, (one, limit) in pairs.items()}
+        unknown = torch.full_like(found["kernel/limit_deviation"], torch.nan)
+        return {name: found.get(name, unknown) for name in self.quantities}

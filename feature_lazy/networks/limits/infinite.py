@@ -117,12 +117,8 @@ def infinite_kernels(
         ValueError: patterns that are not finite or not matrices of one d, or a depth below 1.
         NumericalError: a kernel that is not finite, or an activation whose series does not reach the tolerance.
     """
-    symmetric = x2 is None
-    x1, x2 = reals(x1, "patterns"), None if x2 is None else reals(x2, "patterns")
-    sets = [x1] if x2 is None else [x1, x2]
-    if any(x.dim() != 2 or x.shape[1] != x1.shape[1] or not x.isfinite().all() for x in sets):
-        shapes = " and ".join(str(tuple(x.shape)) for x in sets)
-        raise ValueError(f"patterns have the shapes {shapes}; they must be finite, of shape (P, d) with one d.")
+    symmetric, sets = x2 is None, check_patterns(x1, x2)
+    x1 = sets[0]
     if depth < 1:
         raise ValueError(f"depth = {depth}: a network has at least one hidden layer.")
     # Rows and columns in one set, since a series must have as many terms for both.
@@ -137,6 +133,30 @@ def infinite_kernels(
             kernel[rows, columns.start - first :] = block
             if symmetric:
                 kernel[rows.stop :, rows] = kernel[rows, rows.stop :].mT
-    if not (ntk.isfinite().all() and nngp.isfinite().all()):
+    return finite_kernels(InfiniteKernels(ntk, nngp, max(layer.error for layer in network.layers)))
+
+
+def check_patterns(x1: Tensor, x2: Tensor | None, d: int | None = None) -> list[Tensor]:
+    """The patterns that were given, one set or two, as float64.
+
+    Raises:
+        ValueError: patterns that are not finite, or not matrices of one d, which may be known.
+    """
+    sets = [reals(x, "patterns") for x in (x1, x2) if x is not None]
+    wanted = sets[0].shape[-1] if d is None else d
+    if any(x.dim() != 2 or x.shape[1] != wanted or not x.isfinite().all() for x in sets):
+        shapes = " and ".join(str(tuple(x.shape)) for x in sets)
+        has = "with one d" if d is None else f"and the network's d is {d}"
+        raise ValueError(f"patterns have the shapes {shapes}; they must be finite, of shape (P, d) {has}.")
+    return sets
+
+
+def finite_kernels(kernels: InfiniteKernels) -> InfiniteKernels:
+    """The same kernels.
+
+    Raises:
+        NumericalError: one of them is not finite.
+    """
+    if not (kernels.ntk.isfinite().all() and kernels.nngp.isfinite().all()):
         raise NumericalError("the kernel of infinite width is not finite: patterns, bias or activation are too large.")
-    return InfiniteKernels(ntk, nngp, max(layer.error for layer in network.layers))
+    return kernels

@@ -1,10 +1,13 @@
-"""The kernels of infinite width that belong to a network: asked of the network itself, whatever it is."""
+"""The kernels of infinite width that belong to a network, and what of a finite network tends to them."""
 
+import torch
 from torch import Tensor
 
 from feature_lazy.core.arrays import reals
 from feature_lazy.core.errors import ConfigError
-from feature_lazy.networks.base import HasLimit, Network
+from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
+from feature_lazy.networks.base import GaussianNetwork, HasLimit, Network
+from feature_lazy.networks.layout import Params
 from feature_lazy.networks.limits.infinite import InfiniteKernels
 from feature_lazy.networks.parametrisation import NTK
 
@@ -31,3 +34,31 @@ def limit_kernels(network: Network, x1: Tensor, x2: Tensor | None = None) -> Inf
     if getattr(network, "parametrisation", NTK) is not NTK:
         raise ConfigError("the parametrisation is not ntk, so that kernels do not tend to Θ∞; use ntk.")
     return network.limit(reals(x1, "patterns"), None if x2 is None else reals(x2, "patterns"))
+
+
+@torch.no_grad()
+def output_covariance(
+    network: GaussianNetwork, params: Params, x: Tensor, memory_limit: float = float("inf")
+) -> Tensor:
+    """E f(x)f(x′) of one output over the weights of the last layer as they begin, all others given: (M, P, P).
+
+    It tends to Σ∞ with the width.
+
+    Args:
+        network: a network whose last tap is of its output layer.
+        params: weights of M members.
+        x: patterns (P, d).
+        memory_limit: bytes for one chunk of patterns.
+    """
+    some = next(iter(params.values()))
+    per_pattern = COPIES_PER_ACTIVATION * len(some) * network.activations_per_pattern * some.element_size()
+    parts: list[list[Tensor]] = []
+    for chunk in chunks(len(x), chunk_size(len(x), per_pattern, memory_limit)):
+        taps = network.taps(params, x[chunk])[1]
+        # Weights of one layer, its bias among them, share their preactivations.
+        last = [tap for tap in taps if tap.preactivations is taps[-1].preactivations]
+        parts.append([tap.inputs * tap.scale * (network.bias_std if tap.name[0] == "B" else 1.0) for tap in last])
+    features = [torch.cat(one, dim=-2) for one in zip(*parts, strict=True)]
+    covariance = sum(one @ one.mT for one in features)
+    assert isinstance(covariance, Tensor)
+    return covariance.expand(len(some), -1, -1)

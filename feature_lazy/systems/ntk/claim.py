@@ -8,17 +8,16 @@ from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import width_slope
 from feature_lazy.study.figures.scaling import against_width
 from feature_lazy.study.law import law
-from feature_lazy.study.table import H, along
+from feature_lazy.study.limit_laws import AT_START, start_slope
+from feature_lazy.study.limit_laws import KERNEL as DEVIATION
+from feature_lazy.study.table import H
 from feature_lazy.study.verdict import Expected
 from feature_lazy.systems.ntk import PAPER
 
-DEVIATION, CHANGE = "kernel/limit_deviation", "kernel/change"
+CHANGE = "kernel/change"
 ALL = (0.0, np.inf)
 LAZY = 0.1
 """Kernel change of the narrowest network up to which an α counts: what is of higher order in it is a tenth of it."""
-AT_START = Expected(-0.5, 0.1, "finite h")
-"""Theorem 1; layer by layer Θ₀ is a mean over h terms of one law. The tenth is for the next order, 1/h, at small h; an
-independent calculation has −0.505 ± 0.016 (tanh, h = 32 … 2048)."""
 DURING = Expected(-1, 0.1, "finite h")
 """Theorem 2 says that the change vanishes; its orders 1/(αh) and 1/(α²h) both have this exponent (1909.11304,
 2106.10165). An independent calculation has −1.05 (L = 1), −0.95 ± 0.03 (L = 2) and −1.01 ± 0.04 (L = 3)."""
@@ -36,7 +35,7 @@ DURING = Expected(-1, 0.1, "finite h")
 )
 def deviation_against_width(table: pd.DataFrame) -> Estimate | None:
     """−½, at t = 0: α plays no part in it."""
-    return width_slope(at_start(table), "deviation", ALL, fixed="one")
+    return start_slope(table, DEVIATION)
 
 
 @law(
@@ -52,11 +51,6 @@ def deviation_against_width(table: pd.DataFrame) -> Estimate | None:
 def change_against_width(table: pd.DataFrame) -> Estimate | None:
     """−1 in the lazy regime."""
     return width_slope(lazy(table), CHANGE, ALL, fixed="alpha")
-
-
-def at_start(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs with ``deviation``, ``kernel/limit_deviation`` at t = 0, and the column ``one``."""
-    return table.assign(deviation=along(table, DEVIATION, lambda curve: curve[0]), one=1.0)
 
 
 def lazy(table: pd.DataFrame) -> pd.DataFrame:
