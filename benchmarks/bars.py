@@ -13,13 +13,13 @@ Row = dict[str, Any]
 
 
 def against_article(rows: list[Row]) -> str:
-    """Work, wall time and error of F of both, one line for each case and end.
+    """Work, CPU time and error of F of both, one line for each case and end.
 
     Raises:
         SystemExit: rows of a broken benchmark.
     """
     lines = [
-        "| data, h | √h·α | until | gradient-equivalents, `article` → `auto` | ratio | wall, s | ratio | error of F |",
+        "| data, h | √h·α | until | gradient-equivalents, `article` → `auto` | ratio | CPU, s | ratio | error of F |",
         "|---|---|---|---|---|---|---|---|",
     ]
     cases: dict[tuple[Any, ...], dict[str, Row]] = {}
@@ -31,11 +31,11 @@ def against_article(rows: list[Row]) -> str:
         if broken:
             raise SystemExit(f"{dataset}, h = {h}, √h·α = {x:g}: an error of F of 1 is no result: {', '.join(broken)}.")
         old, new = found["article"], found["auto"]
-        work, wall = (old[k] / new[k] for k in ("gradient_equivalents", "wall_s"))
+        work, spent = (old[k] / new[k] for k in ("gradient_equivalents", "cpu_s"))
         lines.append(
             f"| {dataset}, {h} | {x:g} | {until} "
             f"| {old['gradient_equivalents']:.0f} → {new['gradient_equivalents']:.0f} | {work:.1f} "
-            f"| {old['wall_s']:.2f} → {new['wall_s']:.2f} | {wall:.1f} "
+            f"| {old['cpu_s']:.2f} → {new['cpu_s']:.2f} | {spent:.1f} "
             f"| {old['error_F']:.1e} → {new['error_F']:.1e} |"
         )
     return "\n".join(lines)

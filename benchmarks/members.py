@@ -32,12 +32,12 @@ APART = 1e-6
 
 
 def seconds(case: tuple[str, int, int, int], groups: int) -> tuple[float, torch.Tensor]:
-    """Wall time of all members, in so many groups one after another, and w − w₀ at their end."""
+    """CPU time of all members, in so many groups one after another, and w − w₀ at their end."""
     dataset, n_train, h, max_steps = case
     data = prepare(dataset, n_train, 100, 0)
     net = FullyConnected(data.input_dim, [h] * 3, scaled(Softplus(5.0)))
     w0 = torch.cat([net.layout.flatten({k: v[None] for k, v in net.init(s).items()}) for s in range(MEMBERS)])
-    loss, began = SoftHinge(), time.perf_counter()
+    loss, began = SoftHinge(), time.process_time()
     how, ends = method("auto", 1e-2), torch.full_like(w0, math.nan)
     for part, end in zip(w0.chunk(groups), ends.chunk(groups), strict=True):
         one = torch.ones(len(part), dtype=torch.float64)
@@ -49,7 +49,7 @@ def seconds(case: tuple[str, int, int, int], groups: int) -> tuple[float, torch.
         ):
             if isinstance(event, Finished):
                 end[event.state.member] = event.state.y - part[event.state.member]
-    return time.perf_counter() - began, ends
+    return time.process_time() - began, ends
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

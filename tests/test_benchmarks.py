@@ -72,7 +72,7 @@ def test_solvers_and_their_table(solvers, tmp_path, capsys):
 
 def test_solver_that_goes_nowhere_is_no_result(solvers, monkeypatch):
     """As when a message of the integrator is taken for a state."""
-    costs = [dict.fromkeys(("t", "gradients", "kernels", "flops", "wall_s"), 1.0)] * 2
+    costs = [dict.fromkeys(("t", "gradients", "kernels", "flops", "cpu_s"), 1.0)] * 2
     monkeypatch.setattr(solvers.Case, "follow", lambda case, *_: ([case.w0, case.w0], costs))
     with pytest.raises(SystemExit, match=r"article, √hα = 10, 80%: error of F 1, of w 1\. This is no result"):
         solvers.main(SOLVE)

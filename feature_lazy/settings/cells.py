@@ -86,6 +86,24 @@ def _cell(config: Config, seed: int) -> Cell:
     return Cell(run_id(science, code), code, seed, science, columns(config, seed), dataclasses.asdict(config))
 
 
+COLUMNS = {
+    "dataset": "the data, or the name of a user's own",
+    "labels": "the rule that makes ±1, classes or real targets",
+    "P": "number of training patterns",
+    "architecture": "the network",
+    "parametrisation": "how weights are scaled with width",
+    "L": "number of hidden layers; empty for a network that has none",
+    "activation": "the nonlinearity; empty for a network that brings its own",
+    "loss": "the loss ℓ(F, y) of a pattern",
+    "dynamics": "what moves the weights",
+    "h": "width of a hidden layer: what α ~ 1/√h is about",
+    "alpha": "output scale α of F = α(f − f₀)",
+    "sqrt_h_alpha": "√h·α: below its boundary features are learnt, above it training is lazy",
+    "seed": "seed of the initial weights; runs that differ in it alone are one point with an error bar",
+}
+"""What a run is sorted and drawn by, each with its meaning; see ``columns``."""
+
+
 def columns(config: Config, seed: int) -> dict[str, Any]:
     """Flat, numeric where it can be: what tables, dashboards and figures sort by."""
     data = config.dataset

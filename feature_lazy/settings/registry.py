@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.plugins import load_plugins
+from feature_lazy.settings.sources import here
 
 ENTRY_POINT = "feature_lazy.options"
 """Group of entry points: each names a module that declares options."""
@@ -154,7 +155,7 @@ def _import(module: str) -> None:
     except Exception as error:
         raise ConfigError(
             f"options=[{module}]: the module cannot be imported ({type(error).__name__}: {error}). It must be on "
-            "Python's path: set PYTHONPATH to the folder that holds it."
+            f"Python's path: set PYTHONPATH to the folder that holds it.{here(module)}"
         ) from error
     made = {cls.__module__ for known in _options.values() for cls in known.values()}
     if not any(name.split(".")[0] == module.split(".")[0] for name in made):

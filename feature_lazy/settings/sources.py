@@ -79,7 +79,7 @@ def module_of(target: str) -> str:
     if not found:
         raise ConfigError(
             f"there is no module {parts[0]!r} on Python's path: write package.module.Name, and set PYTHONPATH to the "
-            "folder that holds the package."
+            f"folder that holds the package.{here(parts[0])}"
         )
     path = file_of(module)
     if path is None:
@@ -90,6 +90,13 @@ def module_of(target: str) -> str:
     if rest[0] not in _names(path) and not (parts[0] == "torch" and hasattr(importlib.import_module(module), rest[0])):
         raise ConfigError(f"module {module!r} ({path.name}) has no {rest[0]!r}.")
     return module
+
+
+def here(module: str) -> str:
+    """A hint where the current folder holds a module that Python's path does not."""
+    top = module.split(".")[0]
+    there = next((name for name in (f"{top}.py", f"{top}/") if Path(name).exists()), None)
+    return f" {there} is in the current folder: begin the command with PYTHONPATH=. to use it." if there else ""
 
 
 def file_of(module: str) -> Path | None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Union
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings.plugins import load_plugins
 from feature_lazy.settings.registry import HOME, own_modules
+from feature_lazy.settings.sources import here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,7 +185,7 @@ def add(path: str) -> Law:
     except Exception as error:
         raise ConfigError(
             f"--law {path}: it cannot be imported ({type(error).__name__}: {error}). Its module must be on Python's "
-            "path: set PYTHONPATH to the folder that holds it."
+            f"path: set PYTHONPATH to the folder that holds it.{here(module)}"
         ) from error
     if not isinstance(found, Law):
         raise ConfigError(f"--law {path}: it is no law; put @law(…) of feature_lazy.study.law above the function.")

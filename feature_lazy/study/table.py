@@ -207,10 +207,13 @@ def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[
 
 
 def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Mean, standard error and number of seeds of a column, for each h and √h·α, with its α; only runs with a value."""
+    """Mean, standard error and number of seeds of a column, for each h and √h·α, with its α; only runs with a value.
+
+    One seed has no standard error: it is NaN.
+    """
     grouped = table.dropna(subset=[column]).groupby([H, X])[column]
     result = grouped.agg(mean="mean", sem="sem", n="count").reset_index()
-    return _with_alpha(result.fillna({"sem": 0.0}), table)
+    return _with_alpha(result, table)
 
 
 def _with_alpha(rows: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,11 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.launch.commands import main
 from feature_lazy.launch.commands.plot import inches
 from feature_lazy.runs.sweep import load_sweep
+from feature_lazy.settings.cells import COLUMNS
 from feature_lazy.settings.overrides import checked
 from feature_lazy.settings.shortest import shortest
 from feature_lazy.study.figures import pgf
-from feature_lazy.study.figures.plot import Wanted, draw, rows
+from feature_lazy.study.figures.plot import Wanted, draw, rows, save
 from tests.conftest import ROOT, composed
 from tests.study.stored_sweeps import plant
 
@@ -199,12 +200,18 @@ def test_the_shortest_command_makes_the_job_again(overrides):
         ("kernel/change", "kernel change ‖Θ − Θ₀‖/‖Θ₀‖; Fig. 5a"),
         ("spectra/W1/alpha", "with observe/also=[spectra]"),
         ("t_end", "an outcome: the time that was asked for is reached"),
+        ("sqrt_h_alpha", "above it training is lazy"),
+        ("outcome", "how the run ended"),
     ],
 )
 def test_words_are_explained(capsys, word, meaning):
     status, out, _ = said(capsys, "explain", word)
     assert status == 0
     assert meaning in out
+
+
+def test_every_column_of_a_run_is_explained(folder):
+    assert list(load_sweep(folder).runs[0].columns) == list(COLUMNS)
 
 
 def test_a_word_that_is_none_and_the_version(capsys):
@@ -234,3 +241,11 @@ def test_commands_of_the_page_run(tmp_path, capsys, monkeypatch):
         assert said(capsys, command, *words)[0] == wanted, words
     assert (tmp_path / "fig.pdf").exists()
     assert (tmp_path / "paper" / "kernel_change.csv").exists()
+
+
+def test_one_seed_has_no_error_bar(folder, tmp_path):
+    out = tmp_path / "one.csv"
+    wanted = Wanted.reduced("mean,sem", x="sqrt_h_alpha", y="kernel/change", by=("h",), where=("seed=0",))
+    found, known = rows({"a": folder}, wanted)
+    save(draw(found, known, wanted), found, out)
+    assert all(row["low"] == row["high"] == "" and row["n"] == "1" for row in points(out))

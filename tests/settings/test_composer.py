@@ -1,7 +1,10 @@
 """Jobs that differ in values are composed once; what comes of it is what Hydra composes."""
 
+import copy
+
 import pytest
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
@@ -88,3 +91,11 @@ def test_a_wrong_type_is_refused_in_every_job(loader, master):
     with pytest.raises(ConfigError, match=r"width\.h=wide: Value 'wide'"):
         composer.typed(("width.h=wide",))
     assert composer.typed(("width.h=4",)).width.h == 4
+
+
+def test_hydra_copies_its_sources_and_not_all_schemas(loader):
+    """It does so for each composition and for each list of a group: what it costs does not grow with the options."""
+    sources = copy.deepcopy(loader.repository).get_sources()
+    stores = [source.store for source in sources if source.scheme() == "structured"]
+    assert stores
+    assert all(store is ConfigStore.instance() for store in stores)

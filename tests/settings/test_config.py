@@ -389,3 +389,10 @@ def test_commands_that_look_do_not_wait_for_pytorch(tmp_path):
         command = [sys.executable, "-c", f"{code}; import sys; print('torch' in sys.modules)"]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert shown.splitlines()[-1] == "False", name
+
+
+def test_a_module_of_the_current_folder_is_pointed_at(configure, tmp_path, monkeypatch):
+    (tmp_path / "mine_here.py").write_text("def act(z):\n    return z\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"mine_here\.py is in the current folder: begin the command with PYTHONPATH"):
+        validate(configure("activation=custom", "activation.target=mine_here.act"))

@@ -150,15 +150,15 @@ def _over_time(points: pd.DataFrame, table: pd.DataFrame, wanted: Wanted) -> pd.
 
 def _reduced(points: pd.DataFrame, by: list[str], wanted: Wanted) -> pd.DataFrame:
     if wanted.centre == EACH:
-        return points.assign(low=points["y"], high=points["y"], n=1).sort_values([*by, "x"])
+        return points.assign(low=np.nan, high=np.nan, n=1).sort_values([*by, "x"])
     grouped = points.groupby([*by, "x"], dropna=False)["y"]
     made = grouped.agg(y=wanted.centre, n="count")
     error = {"sem": grouped.sem(), "sd": grouped.std(), "": 0.0 * made["y"]}.get(wanted.spread)
     low, high = (
         (grouped.quantile(0.25), grouped.quantile(0.75)) if error is None else (made["y"] - error, made["y"] + error)
     )
-    # One run has no spread.
-    return made.assign(low=low.fillna(made["y"]), high=high.fillna(made["y"])).reset_index()
+    alone = made["n"] == 1  # one run has no spread
+    return made.assign(low=low.mask(alone), high=high.mask(alone)).reset_index()
 
 
 def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, width: float | None = None) -> Figure:
