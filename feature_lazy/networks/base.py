@@ -126,6 +126,16 @@ class Layered(Network, Protocol):
 
 
 @runtime_checkable
+class Implicit(Protocol):
+    """A network whose outputs a solver finds: NaN where there is nothing to find."""
+
+    @property
+    def implicit(self) -> bool:
+        """Whether it is one as it is set here."""
+        ...
+
+
+@runtime_checkable
 class HasLimit(Protocol):
     """A network whose kernels of infinite width are known."""
 

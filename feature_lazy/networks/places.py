@@ -12,6 +12,12 @@ from feature_lazy.networks.base import Tap
 from feature_lazy.networks.geometry import Window
 
 
+def marked(z: Tensor) -> tuple[Tensor, Tensor]:
+    """z + 0, and the zeros, whose derivative of f is ∂f/∂z: what a ``Tap`` has as ``added``."""
+    zeros = torch.zeros_like(z, requires_grad=True)
+    return z + zeros, zeros
+
+
 class Places:
     """One weight at its places, in the order in which they come.
 
@@ -32,8 +38,7 @@ class Places:
     def at(self, inputs: Tensor, more: Tensor | None = None) -> Tensor:
         """z = scale · W u + more at the next place, of the inputs u (P, fan-in) or (M, P, fan-in): (M, P, fan-out)."""
         z = inputs @ self._scaled.mT
-        zeros = torch.zeros_like(z, requires_grad=True)
-        z = z + zeros if more is None else z + more + zeros
+        z, zeros = marked(z if more is None else z + more)
         self._seen.append((inputs, z, zeros))
         return z
 

@@ -105,7 +105,8 @@ class _Bench:
 
     def _moment(self, number: int) -> Moment:
         w, t = self._weights(number), self.run.rows[number]["t"]
-        failed = self.run.summary.get("outcome") == Outcome.NON_FINITE and number == len(self.run.rows) - 1
+        outcome, last = self.run.summary.get("outcome"), number == len(self.run.rows) - 1
+        failed = last and outcome is not None and Outcome(outcome).broken
         return Moment(
             self.setting,
             torch.zeros(1, dtype=torch.long, device=w.device),

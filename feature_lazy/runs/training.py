@@ -18,6 +18,7 @@ from feature_lazy.dynamics.state import State
 from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.observer import Observer, Row
 from feature_lazy.measure.precision import check_precision
+from feature_lazy.networks.base import Implicit
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import BatchPlan
 from feature_lazy.runs.history import History
@@ -58,7 +59,9 @@ class BatchTraining:
         for run, weights, f in zip(self.runs, self.w0, self.flow.initial, strict=True):
             run.inputs = inputs(batch.content, weights, f)
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
-        check_precision(batch.alpha, self.flow.f0, batch.precision_tol)
+        f0 = self.flow.f0[self.flow.f0.isfinite().all(1)] if self._implicit else self.flow.f0
+        if len(f0):  # a member without an equilibrium has an outcome of its own
+            check_precision(batch.alpha, f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
         taken = ["run_id", "outcome", *self.cells[0].columns]
         self.setting = batch.setting(self.flow, self.training, self.w0, self.cells)
@@ -147,6 +150,11 @@ class BatchTraining:
             check_outputs(State.concatenate(list(states.values())), self.training, self.flow, paths)
         return states
 
+    @property
+    def _implicit(self) -> bool:
+        network = self.batch.architecture
+        return isinstance(network, Implicit) and network.implicit
+
     def _rows(self) -> list[int]:
         return [len(run.history) for run in self.runs]
 
@@ -183,7 +191,10 @@ class BatchTraining:
 
     def _complete(self, state: State, outcome: Outcome) -> None:
         """Observe a member's last state, and store the run for good."""
-        moment = self._moment(state.member, state.y, state.t, failed=outcome is Outcome.NON_FINITE)
+        # Finite weights bound its outputs, so nothing else makes them NaN.
+        if outcome is Outcome.NON_FINITE and self._implicit:
+            outcome = Outcome.NO_EQUILIBRIUM
+        moment = self._moment(state.member, state.y, state.t, failed=outcome.broken)
         [last] = self._record(moment)
         self.newest.pop(int(state.member), None)
         run = self.runs[int(state.member)]

@@ -409,6 +409,46 @@ def spiky_smooth():
     return {"made": "midpoint rule on 4800 × 4801 points of two independent normal variables", "cases": rows}
 
 
+def equilibrium(sigma_w, sigma_u, sigma_v, x):
+    """Σ∞ and Θ∞ of z = tanh-layers that share a weight, after 1, 2 and infinitely many of them, by quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    weights = weights / weights.sum()
+
+    def both(k):
+        """E φφ and E φ′φ′ for every pair of patterns, u = √q a and v = (c/√q) a + √(r − c²/q) b."""
+        value, slope = np.empty_like(k), np.empty_like(k)
+        for i, j in itertools.product(range(len(k)), repeat=2):
+            u = np.sqrt(k[i, i]) * nodes[:, None] + 0 * nodes
+            v = k[i, j] / np.sqrt(k[i, i]) * nodes[:, None]
+            v = v + np.sqrt(max(k[j, j] - k[i, j] ** 2 / k[i, i], 0)) * nodes
+            mass = weights[:, None] * weights
+            value[i, j] = (mass * np.tanh(u) * np.tanh(v)).sum()
+            slope[i, j] = (mass / np.cosh(u) ** 2 / np.cosh(v) ** 2).sum()
+        return value, slope
+
+    base = sigma_u**2 * x @ x.T / x.shape[1]
+    k, ntk, found = base, base, {}
+    for layer in range(1, 60):
+        value, slope = both(k)
+        if layer in (1, 2, 59):
+            found[layer] = [(sigma_v**2 * one).tolist() for one in (value, value + slope * ntk)]
+        k, ntk = sigma_w**2 * value + base, sigma_w**2 * value + base + sigma_w**2 * slope * ntk
+    return found
+
+
+def deep_equilibrium():
+    x = np.random.default_rng(4).standard_normal((3, 5))
+    sigmas = (0.6, 0.9, 1.3)
+    found = equilibrium(*sigmas, x)
+    return {
+        "made": "Gauss-Hermite quadrature of 120 × 120 nodes, recursions layer by layer; the last after 59 layers",
+        "x": x.tolist(),
+        "sigmas": list(sigmas),
+        "nngp": [found[layer][0] for layer in (59, 1, 2)],
+        "ntk": [found[layer][1] for layer in (59, 1, 2)],
+    }
+
+
 if __name__ == "__main__":
     ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
     for made in (
@@ -419,5 +459,6 @@ if __name__ == "__main__":
         more_is_better,
         shortcuts,
         spiky_smooth,
+        deep_equilibrium,
     ):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")
