@@ -184,6 +184,7 @@ def of_equilibria(monkeypatch):
 def test_planted_deviation(of_equilibria, exponent, verdict):
     table = planted((claim.DEVIATION, lambda h, alpha: h**exponent))
     [row] = readings(claim.kernel_against_width, table)
+    assert row.estimate
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(exponent, abs=0.05)
 
@@ -194,6 +195,7 @@ def test_planted_truncation(of_equilibria, monkeypatch, factor, verdict):
     luck = iter(np.random.default_rng(0).normal(1, 0.02, 100))
     monkeypatch.setattr(claim, "rate", lambda net, x: factor * next(luck))
     [row] = readings(claim.truncation, planted((claim.DEVIATION, lambda h, alpha: 1.0)))
+    assert row.estimate
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(factor / 0.36, rel=0.05)
 
@@ -203,6 +205,7 @@ def test_planted_error_of_layers(of_equilibria, monkeypatch, exponent, verdict):
     luck = np.random.default_rng(0).normal(1, 0.1, claim.SEEDS)
     monkeypatch.setattr(claim, "_deviations", lambda net, x: net.depth**exponent * luck)
     [row] = readings(claim.commuting, planted((claim.DEVIATION, lambda h, alpha: 1.0)))
+    assert row.estimate
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(exponent, abs=0.05)
 
@@ -217,6 +220,7 @@ def test_planted_tails(of_equilibria, monkeypatch, exponent, verdict):
 
     monkeypatch.setattr(claim, "_variances", variances)
     [row] = readings(claim.kurtosis_against_width, planted((claim.DEVIATION, lambda h, alpha: 1.0)))
+    assert row.estimate
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(exponent, abs=0.05)
 
