@@ -17,8 +17,12 @@ at small h; an independent calculation has −0.505 ± 0.016 for Θ (tanh, h = 3
 
 def start_slope(table: pd.DataFrame, column: str) -> Estimate | None:
     """Exponent of a column at t = 0 in h, over all √h·α, which play no part in it; None without two widths."""
-    begun = table.assign(start=along(table, column, lambda curve: curve[0]), one=1.0)
-    return width_slope(begun, "start", (0.0, np.inf), fixed="one")
+    return width_slope(at_start(table, column), "start", (0.0, np.inf), fixed="one")
+
+
+def at_start(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The runs with ``start``, a column at t = 0, and the column ``one``."""
+    return table.assign(start=along(table, column, lambda curve: curve[0]), one=1.0)
 
 
 @law(

@@ -40,7 +40,8 @@ class Limit(Observable):
     }
 
     def problems(self, config: Config) -> Iterator[str]:
-        if why := config.architecture.no_limit:
+        if not config.architecture.infinite:
+            why = config.architecture.no_limit
             yield f"observe/also=[limit]: architecture={config.architecture.kind}: {why}; or leave out limit."
         if config.parametrisation.exponents is not NTK:
             yield (

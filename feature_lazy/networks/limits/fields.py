@@ -79,19 +79,25 @@ class Field:
 
     def mixed(self, other: "Field", share: float) -> "Field":
         """√share of this layer and √(1 − share) of another, whose last weights are its own."""
-        return replace(
-            self,
-            nngp=torch.lerp(other.nngp, self.nngp, share),
-            ntk=torch.lerp(other.ntk, self.ntk, share),
-            variance=torch.lerp(other.variance, self.variance, share),
-            error=max(self.error, other.error),
-        )
+        return self.scaled(share).plus(other.scaled(1 - share))
+
+    def plus(self, other: "Field") -> "Field":
+        """The sum of this layer and of another, whose last weights are its own."""
+        parts = {name: getattr(self, name) + getattr(other, name) for name in ("nngp", "ntk", "variance")}
+        return replace(self, **parts, error=max(self.error, other.error))
+
+    def scaled(self, square: float) -> "Field":
+        """The same times a number with this square."""
+        return replace(self, nngp=square * self.nngp, ntk=square * self.ntk, variance=square * self.variance)
+
+    def dense(self) -> "Field":
+        """The same after one weight that acts at every position by itself."""
+        return replace(self, ntk=self.nngp + self.ntk)
 
     def averaged(self) -> "Field":
         """A dense layer of one output on the mean over positions."""
         places = tuple(range(2, self.nngp.dim()))
-        nngp, ntk = (one.mean(places) for one in (self.nngp, self.ntk))
-        return replace(self, nngp=nngp, ntk=nngp + ntk)
+        return replace(self, nngp=self.nngp.mean(places), ntk=self.ntk.mean(places)).dense()
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ def image_kernels(
 
 
 def in_blocks(
-    through: Callable[[Tensor, Tensor], Field], d: int, positions: int, x1: Tensor, x2: Tensor | None
+    through: Callable[[Tensor, Tensor], Field | InfiniteKernels], d: int, positions: int, x1: Tensor, x2: Tensor | None
 ) -> InfiniteKernels:
     """Both kernels of patterns (P1, d) and (P2, d), block by block; see ``image_kernels``."""
     symmetric, (x1, *rest) = x2 is None, check_patterns(x1, x2, d)

@@ -12,7 +12,9 @@ BELOW = 0.7
 """Where the guide lies, over the mean of the last line."""
 
 
-def against_width(axes: Axes, table: pd.DataFrame, column: str, label: str, exponent: float) -> None:
+def against_width(
+    axes: Axes, table: pd.DataFrame, column: str, label: str, exponent: float, *, by: str = "alpha"
+) -> None:
     """Mean and standard error over seeds at every h, a line for each α, and a guide of the expected exponent.
 
     Args:
@@ -21,11 +23,13 @@ def against_width(axes: Axes, table: pd.DataFrame, column: str, label: str, expo
         column: what is drawn.
         label: of the axis.
         exponent: of h.
+        by: what has a line for each of its values in place of α, whose names these are.
     """
-    lines = list(table.dropna(subset=[column]).groupby("alpha"))
-    for index, (alpha, part) in enumerate(lines):
+    lines = list(table.dropna(subset=[column]).groupby(by))
+    for index, (value, part) in enumerate(lines):
+        name = f"α = {value:g}" if by == "alpha" else str(value)
         mean, error = (part.groupby(H)[column].agg(how) for how in ("mean", "sem"))
-        axes.errorbar(mean.index, mean, error.fillna(0), capsize=2, label=f"α = {alpha:g}", **look(index))
+        axes.errorbar(mean.index, mean, error.fillna(0), capsize=2, label=name, **look(index))
         if index == len(lines) - 1:
             middle = float(np.exp(np.log(mean).mean()))
             centre = float(np.exp(np.log(mean.index.to_numpy(float)).mean()))
