@@ -1,0 +1,99 @@
+"""Make the reference values of networks that share weights: python -m tests.data.systems.make_weight_sharing
+
+With NumPy and SciPy alone, as ``make``.
+"""
+
+import json
+
+import numpy as np
+from scipy.special import erf
+
+from tests.data.systems.make import FACTOR, HERE
+
+
+def williams(k):
+    """E φφ and E φ′φ′ of a·erf for Gaussians of covariance k, (n, n)."""
+    q = 1 + 2 * np.diag(k)
+    return FACTOR**2 * 2 / np.pi * np.arcsin(2 * k / np.sqrt(np.outer(q, q))), FACTOR**2 * 4 / np.pi / np.sqrt(
+        np.outer(q, q) - 4 * k**2
+    )
+
+
+def recurrent_limit(x, sigmas):
+    """Σ∞ and Θ∞ of both readouts: all times of all patterns as one matrix, and what moves states carried forwards."""
+    w, u, v, b = sigmas
+    patterns, times, d = x.shape
+    flat = x.reshape(-1, d)
+    back = np.zeros((times, times))
+    back[np.arange(1, times), np.arange(times - 1)] = 1
+    back = np.kron(np.eye(patterns), back)  # from a time to the one before
+    injected = u**2 * flat @ flat.T / d + b**2
+    values, slopes, theta = (np.zeros_like(injected) for _ in range(3))
+    for _ in range(times):
+        k = injected + w**2 * back @ values @ back.T
+        theta = k + w**2 * back @ (slopes * theta) @ back.T
+        values, slopes = williams(k)
+    last = np.kron(np.eye(patterns), np.eye(times)[-1:])
+    mean = np.kron(np.eye(patterns), np.full((1, times), 1 / times))
+    return {
+        name: {
+            "nngp": (v**2 * read @ values @ read.T).tolist(),
+            "ntk": (v**2 * read @ (values + slopes * theta) @ read.T).tolist(),
+        }
+        for name, read in (("last", last), ("mean", mean))
+    }
+
+
+def attention_limit(x, epsilon):
+    """Σ∞ and Θ∞ of two layers of softmax attention with layer norm, all tokens of all patterns as one matrix."""
+    patterns, tokens, d = x.shape
+    flat = x.reshape(-1, d)
+    k, theta = flat @ flat.T / d, 0.0
+
+    def normed(k, theta):
+        over = np.sqrt(np.outer(np.diag(k) + epsilon, np.diag(k) + epsilon))
+        return k / over, theta / over
+
+    for _ in range(2):
+        theta = k + theta
+        a = np.eye(len(k))
+        for p in range(patterns):
+            own = slice(p * tokens, (p + 1) * tokens)
+            scores = np.exp(k[own, own])
+            a[own, own] += scores / scores.sum(1, keepdims=True)
+        k, theta = normed(a @ k @ a.T, a @ theta @ a.T)
+        values, slopes = williams(k)
+        k, theta = normed(k + values, theta + values + slopes * (k + theta))
+    mean = np.kron(np.eye(patterns), np.full((1, tokens), 1 / tokens))
+    return {"nngp": (mean @ k @ mean.T).tolist(), "ntk": (mean @ (k + theta) @ mean.T).tolist()}
+
+
+def weight_sharing():
+    """Limits of recurrent networks and of attention with a·erf, and f of one recurrent network by loops."""
+    random = np.random.default_rng(0)
+    x, n, sigmas, epsilon = random.standard_normal((3, 4, 2)), 5, (1.2, 0.9, 0.8, 0.3), 1e-6
+    w, u, v, b = (random.standard_normal(shape) for shape in ((n, n), (n, 2), (1, n), (n, 1)))
+    outputs = []
+    for pattern in x:
+        s = np.zeros(n)
+        for token in pattern:
+            z = sigmas[0] * w @ s / np.sqrt(n) + sigmas[1] * u @ token / np.sqrt(2) + sigmas[3] * b[:, 0]
+            s = FACTOR * erf(z)
+        outputs.append(float(sigmas[2] * v[0] @ s / np.sqrt(n)))
+    return {
+        "made": "recursions over all times, or tokens, of all patterns as one matrix, Williams' kernel; f by loops",
+        "x": x.reshape(3, -1).tolist(),
+        "sigmas": list(sigmas),
+        "epsilon": epsilon,
+        "recurrent": recurrent_limit(x, sigmas),
+        "attention": attention_limit(x, epsilon),
+        "W0": u.tolist(),
+        "B0": b.tolist(),
+        "W1": w.tolist(),
+        "W2": v.tolist(),
+        "f": outputs,
+    }
+
+
+if __name__ == "__main__":
+    (HERE / "weight_sharing.json").write_text(json.dumps(weight_sharing(), indent=1) + "\n", encoding="utf-8")
