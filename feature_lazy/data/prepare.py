@@ -219,10 +219,16 @@ def prepare_synthetic(
     ranks = torch.from_numpy(np.searchsorted(names, c))
     data = Dataset.of(reals(x, "patterns"), y, n_train, n_test, n_valid, ranks)
     if labels.real and targets is not None:
+        data = without_noise(data, law.expected(data.x_test.numpy()))
         data = with_noise(data, law.noise_sd, seed)
     if (probes := law.probes(seed)) is not None:
         data = replace(data, x_probe=reals(probes[0], "probes"), probe_votes=reals(probes[1], "votes on probes"))
-    return replace(data, shape=(law.dim,), n_outputs=labels.n_outputs(names))
+    return replace(data, shape=law.shape, n_outputs=labels.n_outputs(names))
+
+
+def without_noise(data: Dataset, clean: np.ndarray | None) -> Dataset:
+    """The same with the expectation of what is drawn for test targets, if the law draws targets."""
+    return data if clean is None else replace(data, y_test=reals(clean, "targets without noise"))
 
 
 def with_noise(data: Dataset, sd: float, seed: int) -> Dataset:
@@ -279,7 +285,7 @@ def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
     rng = stream(seed, "synthetic", "patterns")
     wanted = np.resize(np.asarray(cycle), n)
     free = {name: np.flatnonzero(wanted == name) for name in set(cycle)}
-    x, target = np.empty((n, law.dim)), None
+    x, target = np.empty((n, *law.shape)), None
     seen: set[bytes] = set()
     drawn = 0
     while any(map(len, free.values())):

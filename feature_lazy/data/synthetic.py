@@ -51,6 +51,10 @@ class Law(Data):
         """Standard deviation of the noise on the real targets that are learnt from; those of the test set have none."""
         return 0.0
 
+    def expected(self, x: np.ndarray) -> np.ndarray | None:
+        """Expectation of the targets of patterns x (n, d), (n,), where the law draws them; None: it does not."""
+        return None
+
     @abstractmethod
     def sample(self, rng: np.random.Generator, n: int, seed: int) -> Drawn:
         """The next n patterns of a stream with the data seed: (n, d), classes (n,), and targets (n,), if there are."""

@@ -5,12 +5,14 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.moment import Moment, Setting
 from feature_lazy.measure.quantities import QUANTITIES
+from feature_lazy.measure.quantities.components import Components
 from feature_lazy.measure.quantities.fit import Fit, Outputs
 from feature_lazy.measure.quantities.kernel import FinalKernels, KernelProbe
 from feature_lazy.measure.quantities.weights import Preactivations, StoredWeights, Weights
@@ -40,6 +42,7 @@ def default_set(kernel: KernelObservation, weights: str = "none") -> list[Observ
     return [
         *(Fit(), Outputs(), Weights()),
         *([probe] if kernel.probe else []),
+        *([Components(count=kernel.components)] if kernel.components else []),
         Preactivations(),
         *([FinalKernels()] if kernel.final else []),
         *([StoredWeights(every=EVERY[weights])] if weights in EVERY else []),
@@ -151,6 +154,23 @@ class Observer:
                 self._own(name, f"the array {column}")
                 arrays[column] = values
         return scalars, arrays
+
+    def over(self, rows: Sequence[Mapping[str, float]]) -> Row:
+        """What is made of all observations of one member, at its end.
+
+        Raises:
+            ConfigError: an observable that fails, or a name that two have.
+        """
+        names = dict.fromkeys(name for row in rows for name in row)
+        history = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+        scalars: Row = {}
+        for name, one in self.observables:
+            with _asking(name, "at the end"):
+                found = one.over(history)
+            for column, value in found.items():
+                self._own(name, column)
+                scalars[column] = float(value)
+        return scalars
 
     def _checked(self, name: str, found: Mapping[str, Tensor], states: int) -> Mapping[str, Tensor]:
         """The scalars of an observable, each (M,).

@@ -96,7 +96,8 @@ class _Bench:
                 arrays[name] |= {f"{number}/{column}": array.cpu().numpy() for column, array in series.items()}
                 if number == last:
                     final, more = observer.end(moment)
-                    summaries[name] = row | final
+                    course = [{**run.rows[n], **rows[name].get(n, {})} for n in self.numbers]
+                    summaries[name] = row | final | observer.over(course)
                     arrays[name] |= {f"{END}/{column}": array[0].cpu().numpy() for column, array in more.items()}
         return [
             Measured(name, asdict(one), rows[name], summaries[name], plain_quantities({name: one}), arrays[name])

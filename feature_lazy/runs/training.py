@@ -201,7 +201,7 @@ class BatchTraining:
         if not isinstance(run, OpenRun):
             return
         final, arrays = self.observer.end(moment)
-        summary = self._summary(state, outcome, last | final)
+        summary = self._summary(state, outcome, last | final | self.observer.over(run.history.rows))
         run.finish(
             summary,
             {k: v[0].cpu().numpy() for k, v in arrays.items()},

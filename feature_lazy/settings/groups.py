@@ -414,6 +414,10 @@ class Observable(Option):
         """Numbers of one member at its end, after ``at``: name → (1,); and, if there are any, arrays: name → (1, …)."""
         return {}
 
+    def over(self, history: "Mapping[str, np.ndarray]") -> "Mapping[str, float]":
+        """Numbers of a whole run, of its columns over time, ``t`` too, (observations,): they outlast interruptions."""
+        return {}
+
 
 @dataclass
 class KernelObservation:
@@ -432,6 +436,20 @@ class KernelObservation:
         "weights without which the label–gradient alignment is recorded too, by name, last for the output layer",
         later=True,
     )
+    components: int = key(
+        0, "parts of y − F along so many eigenvectors of Θ₀, for mse", ge=0, at_most="dataset.n_train", later=True
+    )
+
+    def problems(self, config: "Config") -> Iterator[str]:
+        """What is wrong with a configuration that has it, as of an option."""
+        if (names := ",".join(self.lga_without)) and not self.layers:
+            yield f"observe.kernel.lga_without=[{names}]: needs each weight's part; set observe.kernel.layers=true."
+        if self.components:
+            chosen = {"loss": ("mse",), "dynamics": ("gradient_flow", "frozen_kernel"), "regulariser": ("none",)}
+            for group, kinds in chosen.items():
+                if (kind := getattr(config, group).kind) not in kinds:
+                    what = f"observe.kernel.components={self.components}: with {group}={kind}"
+                    yield f"{what} components do not fall exponentially; use {group}={kinds[0]}."
 
 
 @dataclass
@@ -456,9 +474,7 @@ class Observe(Option):
         """Observation times of every member; ``scale`` is min(1, √h·α)."""
 
     def problems(self, config: "Config") -> Iterator[str]:
-        if self.kernel.lga_without and not self.kernel.layers:
-            names = ",".join(self.kernel.lga_without)
-            yield f"observe.kernel.lga_without=[{names}]: needs each weight's part; set observe.kernel.layers=true."
+        yield from self.kernel.problems(config)
         for name, one in self.also.items():
             if isinstance(one, Observable):
                 yield from one.problems(config)

@@ -16,10 +16,10 @@ from feature_lazy.runs.job import train_config
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
+from feature_lazy.study import process
 from feature_lazy.study.laws import laws, readings
 from feature_lazy.study.table import with_runs
 from feature_lazy.study.verdict import AGREES, DIFFERS
-from feature_lazy.systems.linear_models import claim
 from feature_lazy.systems.linear_models.claim import (
     FIRST,
     GAP,
@@ -125,7 +125,7 @@ def test_planted_mean_and_variance_that_are_others(networks, monkeypatch, shift,
         return mean + shift * sd, covariance * factor**2
 
     plain = [readings(one, networks)[0].estimate.value for one in (mean_of_ensemble, variance_of_ensemble)]
-    monkeypatch.setattr(claim, "gp_prediction", moved)
+    monkeypatch.setattr(process, "gp_prediction", moved)
     [mean], [variance] = readings(mean_of_ensemble, networks), readings(variance_of_ensemble, networks)
     if shift:
         assert mean.verdict == DIFFERS

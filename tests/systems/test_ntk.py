@@ -11,14 +11,25 @@ from feature_lazy.dynamics.losses import CrossEntropy, Mse
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.measure.observer import Observer
 from feature_lazy.measure.quantities.limit import Limit
-from feature_lazy.networks.activations import Erf, scaled
+from feature_lazy.networks.activations import Erf, Tanh, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
+from feature_lazy.networks.limits.infinite import infinite_kernels
 from feature_lazy.networks.limits.limit import output_covariance
+from feature_lazy.networks.own_activation import CustomActivation
 from feature_lazy.settings.checks import validate
 from feature_lazy.study.laws import readings
 from feature_lazy.study.limit_laws import COVARIANCE, covariance_against_width
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
-from feature_lazy.systems.ntk.claim import CHANGE, DEVIATION, change_against_width, deviation_against_width
+from feature_lazy.systems.ntk.claim import (
+    CHANGE,
+    DEVIATION,
+    SMALLEST,
+    change_against_width,
+    deviation_against_width,
+    positive,
+    rates,
+)
+from tests.arrays import normal
 from tests.conftest import TINY
 from tests.measure.observing import columns, moment, setting
 from tests.systems.reference import planted, reference
@@ -115,3 +126,45 @@ def test_no_lazy_run_is_no_verdict():
     [row] = readings(change_against_width, table)
     assert row.verdict == CANNOT_TELL
     assert "the narrowest's is below 0.1" in row.measured
+
+
+def modes(off, *, change=0.001, seeds=5):
+    """Runs with two components, whose rates are λ/P times 1 + off; of the second nothing is known."""
+    table = planted((CHANGE, lambda h, alpha: change), ("component/rate_1", lambda h, alpha: 1.0), seeds=seeds)
+    known = 0.3 * (1 + off) * (1 + 1e-3 * (table["seed"] - 2))
+    return table.assign(
+        **{"P": 20, "component/rate_1": known, "component/eigenvalue_1": 6.0},
+        **{"component/rate_2": float("nan"), "component/eigenvalue_2": 1.0},
+    )
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(0.0, AGREES), (0.02, AGREES), (-0.1, DIFFERS), (0.1, DIFFERS)])
+def test_planted_rates(off, verdict):
+    [row] = readings(rates, modes(off))
+    assert row.verdict == verdict
+    assert row.estimate.value == pytest.approx(1 + off, abs=0.003)
+
+
+def test_rates_of_a_kernel_that_moves_do_not_count():
+    [row] = readings(rates, modes(0.0, change=0.02))
+    assert "changes by less than 0.01" in row.measured
+
+
+def test_a_kernel_of_polynomials_has_a_rank_and_others_none():
+    """On the sphere in d = 3 the kernels of φ = z² and one hidden layer are of the six monomials of degree 2."""
+    x = torch.nn.functional.normalize(normal(40, 3, seed=0), dim=1) * 3**0.5
+    c = x @ x.mT / 3
+    # E u²v² = 1 + 2c² and E 2u·2v = 4c, over E z⁴ = 3.
+    by_hand = (1 + 2 * c**2 + 4 * c**2) / 3
+    square = scaled(CustomActivation(target="torch.square"))
+    found = infinite_kernels(square, 1, x).ntk
+    torch.testing.assert_close(found, by_hand, rtol=1e-8, atol=1e-8)
+    eigenvalues = torch.linalg.eigvalsh(found)
+    assert int((eigenvalues > 1e-7 * eigenvalues[-1]).sum()) == 6
+    for phi, verdict in ((square, CANNOT_TELL), (scaled(Tanh()), AGREES)):
+        net, y = FullyConnected(3, [4], phi), x[:, 0].sign()
+        w = net.layout.flatten({name: weight[None] for name, weight in net.init(0).items()})
+        stays = setting(net, Dataset(x, y, x, y), Mse(), alpha=torch.ones(1).double(), w0=w, n_test=40)
+        ends, _ = Observer(stays, [], {"limit": Limit(probe=40)}).end(moment(stays, torch.tensor([0]), w))
+        [row] = readings(positive, planted((SMALLEST, lambda h, alpha: 1.0)).assign(**{SMALLEST: ends[SMALLEST]}))
+        assert row.verdict == verdict

@@ -60,6 +60,12 @@ QUANTITIES = {
     "kernel/*/change": Quantity("kernel change of a layer, ‖Θ_l − Θ_l,0‖/‖Θ_l,0‖", theme=KERNEL),
     "kernel/*/share": Quantity("share of a layer in the kernel, tr Θ_l/tr Θ", scale="linear", theme=KERNEL),
     **_fits(),
+    "train/component_*": Quantity(
+        "part of y − F along an eigenvector of Θ₀", scale="linear", where="arXiv:1806.07572", theme=FIT
+    ),
+    "component/rate_*": Quantity("rate at which that part falls", where="arXiv:1806.07572", theme=FIT),
+    "component/eigenvalue_*": Quantity("eigenvalue of Θ₀ on the training set", theme=KERNEL),
+    "component/gap_*": Quantity("distance to the next eigenvalue, over it", theme=KERNEL),
     "weights/change": Quantity("weight change ‖w − w₀‖/‖w₀‖", where="Fig. 9", theme=WEIGHTS),
     "weights/norm": Quantity("weight norm ‖w‖", theme=WEIGHTS),
     "weights/*/change": Quantity("weight change of a layer, ‖w_l − w_l,0‖/‖w_l,0‖", where="Fig. 9", theme=WEIGHTS),

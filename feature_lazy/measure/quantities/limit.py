@@ -37,6 +37,9 @@ class Limit(Observable):
             where="arXiv:1711.00165",
             theme=KERNEL,
         ),
+        "kernel/limit_smallest": Quantity(
+            "smallest eigenvalue of Θ∞ over the largest", where="arXiv:1806.07572", theme=KERNEL
+        ),
     }
 
     def problems(self, config: Config) -> Iterator[str]:
@@ -64,6 +67,8 @@ class Limit(Observable):
         own = torch.eye(net.n_outputs, dtype=x.dtype, device=x.device)
         limit = limit_kernels(net, x)
         self._ntk, self._nngp = torch.kron(limit.ntk.to(own), own), limit.nngp.to(own)
+        eigenvalues = torch.linalg.eigvalsh(limit.ntk)
+        self._smallest = (eigenvalues[0] / eigenvalues[-1]).to(own)
 
     def at(self, moment: Moment) -> dict[str, Tensor]:
         import torch
@@ -78,4 +83,7 @@ class Limit(Observable):
             pairs["kernel/nngp_deviation"] = (output_covariance(net, params, x, room), self._nngp)
         found = {name: (one - limit).norm(dim=(1, 2)) / limit.norm() for name, (one, limit) in pairs.items()}
         unknown = torch.full_like(found["kernel/limit_deviation"], torch.nan)
-        return {name: found.get(name, unknown) for name in self.quantities}
+        return {"kernel/nngp_deviation": unknown, **found}
+
+    def end(self, moment: Moment) -> dict[str, Tensor]:
+        return {"kernel/limit_smallest": self._smallest.expand(len(moment))}
