@@ -49,6 +49,7 @@ class Dataset:
         y_valid: (P_valid,).
         f_test: targets of the test patterns without noise, f*, (P_test,), where they are known.
         x_probe: patterns that are in no set, (n, d), where the law of the data has them.
+        directions: what the target depends on, (k, d), of any length, where the law of the data says so.
         probe_votes: what m rules say of them, −1 … 1, (n, m).
     """
 
@@ -65,6 +66,7 @@ class Dataset:
     f_test: Tensor | None = None
     x_probe: Tensor | None = None
     probe_votes: Tensor | None = None
+    directions: Tensor | None = None
 
     @staticmethod
     def of(x: Tensor, y: Tensor, n_train: int, n_test: int, n_valid: int = 0, classes: Tensor | None = None) -> Dataset:
@@ -221,6 +223,8 @@ def prepare_synthetic(
     if labels.real and targets is not None:
         data = without_noise(data, law.expected(data.x_test.numpy()))
         data = with_noise(data, law.noise_sd, seed)
+    if (directions := law.directions(seed)) is not None:
+        data = replace(data, directions=reals(directions, "directions"))
     if (probes := law.probes(seed)) is not None:
         data = replace(data, x_probe=reals(probes[0], "probes"), probe_votes=reals(probes[1], "votes on probes"))
     return replace(data, shape=law.shape, n_outputs=labels.n_outputs(names))

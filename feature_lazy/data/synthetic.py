@@ -33,7 +33,7 @@ QUADRATIC_MEDIAN = 0.22746821155978644
 class Law(Data):
     """Patterns drawn from a law with the data seed, E |x|² = d.
 
-    You write these: ``sample``; ``n_classes``, ``once`` and ``probes`` where they differ.
+    You write these: ``sample``; ``n_classes``, ``once``, ``probes`` and ``directions`` where they differ.
     """
 
     dim: int = key(30, "d, numbers in one pattern", ge=1)
@@ -58,6 +58,10 @@ class Law(Data):
     @abstractmethod
     def sample(self, rng: np.random.Generator, n: int, seed: int) -> Drawn:
         """The next n patterns of a stream with the data seed: (n, d), classes (n,), and targets (n,), if there are."""
+
+    def directions(self, seed: int) -> np.ndarray | None:
+        """What classes and targets depend on, (k, d), if it is a subspace of the inputs."""
+        return None
 
     def probes(self, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Patterns that are no part of any set, (n, d), and what m rules say of them, −1 … 1, (n, m), if there are."""
@@ -154,10 +158,13 @@ class TeacherStudent(NoisyTargets, Gaussian):
 
     hidden: int = key(4, "M, hidden units of the teacher", ge=1)
 
+    def directions(self, seed: int) -> np.ndarray:
+        return stream(seed, "synthetic", "teacher").standard_normal((self.hidden, self.dim)) / np.sqrt(self.dim)
+
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         from scipy.special import erf
 
-        w = stream(seed, "synthetic", "teacher").standard_normal((self.hidden, self.dim)) / np.sqrt(self.dim)
+        w = self.directions(seed)
         overlaps = w @ w.T
         scale = np.sqrt(1 + np.diag(overlaps))
         variance = (2 / np.pi * np.arcsin(overlaps / np.outer(scale, scale))).mean()
@@ -172,6 +179,9 @@ class Quadratic(NoisyTargets, Gaussian):
     What Kumar et al. (arXiv:2310.06110) see grok: kernels of nearly linear networks cannot fit it from fewer than
     d(d + 1)/2 patterns, and from fewer than d no network finds β. The class is whether f* is above its median.
     """
+
+    def directions(self, seed: int) -> np.ndarray:
+        return np.eye(1, self.dim)
 
     def label(self, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
         target = np.square(x[:, 0]) / 2
@@ -221,6 +231,9 @@ class Stripe(Gaussian):
 
     interfaces: list[float] = key([-0.3, 1.18549], "values of x₁, ascending")
 
+    def directions(self, seed: int) -> np.ndarray:
+        return np.eye(1, self.dim)
+
     def law_problems(self) -> Iterator[str]:
         if not self.interfaces or list(self.interfaces) != sorted(set(self.interfaces)):
             yield f"dataset.interfaces={listed(self.interfaces)}: must be one or more numbers, ascending."
@@ -239,6 +252,9 @@ class SparseParity(Distribution):
     order: int = key(3, "k, signs in the product", ge=1)
 
     once = True
+
+    def directions(self, seed: int) -> np.ndarray:
+        return np.eye(self.order, self.dim)
 
     def law_problems(self) -> Iterator[str]:
         if self.order > self.dim:

@@ -136,6 +136,15 @@ class Implicit(Protocol):
 
 
 @runtime_checkable
+class HasMetric(Protocol):
+    """A network that sees patterns through a quadratic form."""
+
+    def metric(self, params: Params) -> Tensor:
+        """M of weights of members, (M, d, d): what of x − x′ it sees, (x − x′)ᵀM(x − x′)."""
+        ...
+
+
+@runtime_checkable
 class HasLimit(Protocol):
     """A network whose kernels of infinite width are known."""
 

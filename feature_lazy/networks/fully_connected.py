@@ -162,6 +162,11 @@ class FullyConnected(GaussianNetwork):
         bias = {"bias": self.bias, "bias_std": self.bias_std}
         return infinite_kernels(self.activation, len(self.widths), x1, x2, **bias)
 
+    def metric(self, params: Params) -> Tensor:
+        """W⁰ᵀW⁰/h, (M, d, d)."""
+        first = params["W0"]
+        return first.mT @ first / first.shape[1]
+
     def init(self, seed: int) -> dict[str, Tensor]:
         found = super().init(seed)
         if self.readout == "ones":

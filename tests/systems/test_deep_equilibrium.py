@@ -182,11 +182,11 @@ def of_equilibria(monkeypatch):
 
 @pytest.mark.parametrize(("exponent", "verdict"), [(-0.5, AGREES), (-1.0, DIFFERS), (0.0, DIFFERS)])
 def test_planted_deviation(of_equilibria, exponent, verdict):
-    table = planted((claim.DEVIATION, lambda h, alpha: h**exponent))
-    [row] = readings(claim.kernel_against_width, table)
-    assert row.estimate
-    assert row.verdict == verdict
-    assert row.estimate.value == pytest.approx(exponent, abs=0.05)
+    for one in (claim.kernel_against_width, claim.covariance_against_width):
+        [row] = readings(one, planted((one.needs[0], lambda h, alpha: h**exponent)))
+        assert row.estimate
+        assert row.verdict == verdict
+        assert row.estimate.value == pytest.approx(exponent, abs=0.05)
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(0.3, AGREES), (0.5, DIFFERS)])

@@ -10,19 +10,20 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.networks.limits.limit import output_covariance
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.estimate import Estimate, estimate
-from feature_lazy.study.exponents import width_slope
 from feature_lazy.study.figures.scaling import against_width
 from feature_lazy.study.law import law
+from feature_lazy.study.limit_laws import AT_START, COVARIANCE, start_slope
+from feature_lazy.study.limit_laws import KERNEL as DEVIATION
 from feature_lazy.study.table import H, along
 from feature_lazy.study.verdict import Bound, Expected
 from feature_lazy.systems.deep_equilibrium import PAPER
 from feature_lazy.systems.deep_equilibrium.network import DeepEquilibrium
 
-DEVIATION = "kernel/limit_deviation"
 PATTERNS, GROUPS = 12, 4
 """Test patterns that laws on initial weights are measured on, and the parts that they are cut into for an error."""
 DEPTHS, SEEDS = (1, 2, 4, 8), 16
@@ -30,8 +31,6 @@ WIDTHS, DRAWS, AT_ONCE = (16, 32, 64, 128), 400, 100
 """Networks whose outputs are compared with Gaussian ones, of each width, and how many are made at once."""
 LOOSE = 1e-8
 """Tolerance of their solver: what is measured on them is known to some percent."""
-AT_START = Expected(-0.5, 0.1, "finite h")
-"""Over h units that are exchangeable; an independent calculation has −0.527 ± 0.021 (h = 50 … 800)."""
 TAILS = Expected(-1, 0.1, "finite h")
 """The excess is O(1/h) at fixed depth; an independent calculation has −1.06 ± 0.04 (h = 16 … 128)."""
 COMMUTES = Expected(0, 0.1, "what layers pass on")
@@ -56,11 +55,9 @@ def network_of(table: pd.DataFrame) -> tuple[DeepEquilibrium, Tensor] | None:
 
 
 def covariance(net: DeepEquilibrium, x: Tensor, seeds: Sequence[int]) -> Tensor:
-    """σ_v²·φ·φ′/h at the initial weights of some seeds: the covariance of outputs given all weights but the last."""
-    params = {name: torch.stack([net.init(seed)[name] for seed in seeds]) for name in net.layout.shapes}
-    with torch.no_grad():
-        last = net.taps(params, x)[1][-1]
-    return last.scale**2 * last.inputs @ last.inputs.mT
+    """The covariance of outputs at the initial weights of some seeds, given all of them but the last."""
+    drawn = [net.init(seed) for seed in seeds]
+    return output_covariance(net, {name: torch.stack([one[name] for one in drawn]) for name in net.layout.shapes}, x)
 
 
 @law(
@@ -74,12 +71,19 @@ def kernel_against_width(table: pd.DataFrame) -> Estimate | tuple[()] | None:
     """−½, at t = 0."""
     if network_of(table) is None:
         return ()
-    return width_slope(at_start(table), "deviation", (0.0, np.inf), fixed="one")
+    return start_slope(table, DEVIATION)
 
 
-def at_start(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs with ``deviation``, the distance of Θ from its limit at t = 0, and the column ``one``."""
-    return table.assign(deviation=along(table, DEVIATION, lambda curve: curve[0]), one=1.0)
+@law(
+    "initial covariance of an equilibrium's outputs against its limit, in h",
+    where="Gaussian process of infinite depth and width",
+    expected=AT_START,
+    lacks="two widths",
+    **{**SAYS, "needs": (COVARIANCE,)},
+)
+def covariance_against_width(table: pd.DataFrame) -> Estimate | tuple[()] | None:
+    """−½, at t = 0."""
+    return () if network_of(table) is None else start_slope(table, COVARIANCE)
 
 
 @law(
@@ -168,4 +172,5 @@ def _slope(u: np.ndarray, values: Callable[[np.ndarray], np.ndarray], seeds: int
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """The distance of the kernel from its limit against h, for the atlas."""
-    against_width(axes, at_start(table), "deviation", "initial kernel: ‖Θ₀ − Θ∞‖/‖Θ∞‖", AT_START.value)
+    begun = table.assign(start=along(table, DEVIATION, lambda curve: curve[0]))
+    against_width(axes, begun, "start", "initial kernel: ‖Θ₀ − Θ∞‖/‖Θ∞‖", AT_START.value)

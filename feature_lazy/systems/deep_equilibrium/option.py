@@ -50,8 +50,8 @@ class DeqOption(Architecture):
         return self.depth or 1
 
     @property
-    def infinite(self) -> bool:
-        return True
+    def no_limit(self) -> str:
+        return ""
 
     def problems(self, config: Config) -> Iterator[str]:
         if config.parametrisation.exponents is not NTK:

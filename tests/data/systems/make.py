@@ -482,6 +482,36 @@ def infinite_feature_learning():
     }
 
 
+def radial_basis():
+    """f of Gaussians with one precision matrix and its gradients, written out; and what is said of a matrix."""
+    random = np.random.default_rng(6)
+    d, h = 3, 4
+    x, gamma, centres, w = (random.standard_normal(shape) for shape in ((5, d), (d, d), (h, d), (h,)))
+    apart = x[:, None] - centres
+    seen = apart @ gamma.T
+    gaussians = np.exp(-(seen**2).sum(2) / 2)
+    pulls = gaussians * w / np.sqrt(h)
+    by_gamma = -np.einsum("pk,pki,pkj->pij", pulls, seen, apart)
+    by_centres = pulls[:, :, None] * (seen @ gamma)
+    metric = gamma.T @ gamma
+    values, vectors = np.linalg.eigh(metric)
+    importance = (np.abs(vectors) * values).sum(1)
+    top, along = vectors[:, -1], np.array([1.0, 2.0, 0.0])
+    return {
+        "made": "NumPy: exponentials of differences, derivatives by hand",
+        "x": x.tolist(),
+        "gamma": gamma.tolist(),
+        "centres": centres.tolist(),
+        "weights": w.tolist(),
+        "f": (gaussians @ w / np.sqrt(h)).tolist(),
+        "jacobian": np.concatenate([by_gamma.reshape(5, -1), by_centres.reshape(5, -1), gaussians / 2], 1).tolist(),
+        "importance": (importance / importance.sum()).tolist(),
+        "top_share": float(values[-1] / values.sum()),
+        "along": along.tolist(),
+        "alignment": float(abs(top @ along) / np.linalg.norm(along)),
+    }
+
+
 if __name__ == "__main__":
     ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
     for made in (
@@ -494,5 +524,6 @@ if __name__ == "__main__":
         spiky_smooth,
         deep_equilibrium,
         infinite_feature_learning,
+        radial_basis,
     ):
         (HERE / f"{made.__name__}.json").write_text(json.dumps(made(), indent=1) + "\n", encoding="utf-8")

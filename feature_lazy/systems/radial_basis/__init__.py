@@ -1,0 +1,4 @@
+"""Gaussian radial basis functions with a learnt precision matrix (D'Agostino, Ilievski and Shoemaker 2023)."""
+
+PAPER = "2307.05639"
+CLAIM = "The precision matrix that Gaussians learn shows the directions that the target depends on."
