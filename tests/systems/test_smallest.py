@@ -24,7 +24,17 @@ from tests.conftest import QUICK, composed
 
 OWN_CODE = {"custom"}
 """Options that are only as good as a target of the user's own."""
-QUICK_DATA = ("digits", "teacher_student", "stripe", "sparse_parity", "spheres", "quadratic", "shortcut", "circle")
+QUICK_DATA = (
+    "digits",
+    "teacher_student",
+    "stripe",
+    "sparse_parity",
+    "spheres",
+    "quadratic",
+    "shortcut",
+    "circle",
+    "score",
+)
 """Data that need no download and are there at once: of a run they decide no more than its numbers."""
 SMALL = (
     "dataset.n_train=20",

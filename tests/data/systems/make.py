@@ -512,6 +512,23 @@ def radial_basis():
     }
 
 
+def score_estimation():
+    """E[X₀|X_t = x] by the trapezoidal rule over X₀ of its density times that of the noise."""
+    cases = {}
+    for means, sigma in (([-1.0, 1.0], 0.3), ([-2.0, 0.5, 1.0], 0.7)):
+        x0 = np.linspace(-12, 12, 200_001)
+        prior = sum(np.exp(-((x0 - mean) ** 2) / (2 * sigma**2)) for mean in means)
+        x = [-2.5, -1.0, -0.1, 0.0, 0.4, 1.3, 3.0] * 3
+        t = [0.05] * 7 + [0.6] * 7 + [2.0] * 7
+        expected = []
+        for place, time in zip(x, t, strict=True):
+            a = np.exp(-time)
+            weight = prior * np.exp(-((place - a * x0) ** 2) / (2 * (1 - a**2)))
+            expected.append(float(np.trapezoid(weight * x0, x0) / np.trapezoid(weight, x0)))
+        cases[f"{len(means)} components"] = {"means": means, "sigma": sigma, "x": x, "t": t, "expected": expected}
+    return {"made": "trapezoidal rule on 200001 points of X₀", "cases": cases}
+
+
 if __name__ == "__main__":
     ways = (linear_models, ntk, label_gradient_alignment, grokking, natural_gradient)
     for made in (
@@ -522,6 +539,7 @@ if __name__ == "__main__":
         more_is_better,
         shortcuts,
         spiky_smooth,
+        score_estimation,
         deep_equilibrium,
         infinite_feature_learning,
         radial_basis,
