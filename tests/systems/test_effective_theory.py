@@ -1,10 +1,12 @@
 """The effective theory: its laws on planted sweeps, and the observable beside the command."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from feature_lazy.measure.initial import initialisations, kurtosis, of_all
+from feature_lazy.measure.initial import checkable, initialisations, kurtosis, of_all
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.study.laws import laws, readings
@@ -72,7 +74,7 @@ def test_runs_record_what_the_command_measures(tiny):
     batch = build(tiny(*QUICK, *words, "alpha=raw", "alpha.value=2"))
     [found] = run(batch)
     x = batch.dataset.x_train[:1]
-    direct = initialisations(batch.architecture, x, range(15, 20), drift=True)
+    direct: Any = initialisations(checkable(batch.architecture), x, range(15, 20), drift=True)
     assert found.summary["init/variance"] == pytest.approx(direct.variances[:, -1].mean(), rel=1e-10)
     assert found.summary["init/kurtosis"] == pytest.approx(of_all(kurtosis, direct.variances[:, -1]), rel=1e-9)
     assert found.summary["init/kernel"] == pytest.approx(direct.kernel.mean(), rel=1e-10)

@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,10 @@ LINEAR = scaled(Linear())
 LAWS = (claim.gap_against_width, claim.change_of_features, claim.change_of_the_limit, claim.change_of_the_lazy)
 
 
-def trained(net, known, dynamics="gradient_flow"):
+def trained(net, known, dynamics: Any = "gradient_flow") -> Any:
     """F on the test patterns at the time of the reference."""
     t, train = known["t"], (known["x"], known["y"].flatten())
-    found = follow(
+    found: Any = follow(
         net,
         net.init(0),
         train,
@@ -107,7 +108,7 @@ def test_there_is_no_h_to_scale_with():
         validate(composed("architecture=infinite_linear"))
 
 
-def run(kind, parametrisation, change, off, rng, until=60.0):
+def run(kind, parametrisation, change, off, rng, until=60.0) -> Any:
     base = np.array([1.0, 2.0, -1.0])
     direction = rng.standard_normal(3)
     network = {"kind": kind} | ({"depth": 1} if kind == "fully_connected" else {})
