@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 def reference(name):
-    """What ``tests/data/systems/make.py`` has made, as tensors where it is numbers."""
+    """What ``tests/data/systems/make.py`` makes, as tensors where it is numbers."""
     found = json.loads((ROOT / "tests" / "data" / "systems" / f"{name}.json").read_text(encoding="utf-8"))
     return {k: torch.tensor(v, dtype=torch.float64) if isinstance(v, list) else v for k, v in found.items()}
 

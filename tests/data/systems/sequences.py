@@ -1,14 +1,12 @@
-"""Make the reference values of networks that share weights: python -m tests.data.systems.make_weight_sharing
+"""Reference values: networks that share weights.
 
 With NumPy and SciPy alone, as ``make``.
 """
 
-import json
-
 import numpy as np
 from scipy.special import erf
 
-from tests.data.systems.make import FACTOR, HERE
+from tests.data.systems.toy import FACTOR
 
 
 def williams(k):
@@ -93,7 +91,3 @@ def weight_sharing():
         "W2": v.tolist(),
         "f": outputs,
     }
-
-
-if __name__ == "__main__":
-    (HERE / "weight_sharing.json").write_text(json.dumps(weight_sharing(), indent=1) + "\n", encoding="utf-8")

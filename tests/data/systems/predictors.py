@@ -1,0 +1,118 @@
+"""Reference values: what kernels predict, and data."""
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.special import erf
+
+from tests.data.systems.toy import network, start
+
+
+def linear_models():
+    """The gradient flow of a small network beside that of its linear model, both by DOP853 to 1e-12."""
+    x, tests, y, w0, h = start()
+    f0, jacobian = network(w0, x, h)
+    t0, onto_tests = network(w0, tests, h)
+    times = np.array([0.0, 0.5, 3.0, 20.0])
+
+    def flow(_, w):
+        f, own = network(w, x, h)
+        return own.T @ (y - (f - f0)) / len(x)
+
+    def linear(_, w):
+        return jacobian.T @ (y - jacobian @ (w - w0)) / len(x)
+
+    ways = [
+        solve_ivp(rule, (0, times[-1]), w0, method="DOP853", rtol=1e-12, atol=1e-13, t_eval=times).y.T
+        for rule in (flow, linear)
+    ]
+    gaps = [
+        np.sqrt(np.mean((network(w, tests, h)[0] - t0 - onto_tests @ (v - w0)) ** 2))
+        for w, v in zip(*ways, strict=True)
+    ]
+    return {
+        "made": "solve_ivp(DOP853, rtol=1e-12) of both flows at α = 1, F = f − f₀, loss ½(y − F)²/P, a·erf",
+        "h": h,
+        "x_train": x.tolist(),
+        "x_test": tests.tolist(),
+        "y": y.tolist(),
+        "times": times.tolist(),
+        "weights": ways[0].tolist(),
+        "gap": gaps,
+    }
+
+
+def more_is_better():
+    """Errors of ridge regression on Gaussian patterns and features, by Monte Carlo."""
+    m = 600
+    index = np.arange(1, m + 1.0)
+    eigenvalues, squares = index**-1.5, index**-1.25
+    squares /= squares.sum()
+    cases = [(64, 32, 0.1, 0.0), (64, 256, 0.1, 0.0), (64, None, 0.1, 0.0), (128, 64, 0.05, 0.1), (128, None, 1.0, 0.1)]
+    random, rows = np.random.default_rng(0), []
+    for n, k, ridge, noise in cases:
+        errors = []
+        for _ in range(200):
+            target = np.sqrt(squares) * random.choice([-1.0, 1.0], m)
+            seen = random.standard_normal((n, m))
+            y = seen @ target + np.sqrt(noise) * random.standard_normal(n)
+            projected = np.sqrt(eigenvalues)
+            features = np.diag(projected) if k is None else (random.standard_normal((k, m)) * projected).T / np.sqrt(k)
+            psi = seen @ features
+            dual = np.linalg.solve(psi @ psi.T + ridge * np.eye(n), y)
+            learnt = features @ (psi.T @ dual)
+            fit = psi @ (psi.T @ dual)
+            errors.append((np.sum((learnt - target) ** 2) + noise, np.mean((fit - y) ** 2)))
+        mean, sem = np.mean(errors, 0), np.std(errors, 0, ddof=1) / np.sqrt(len(errors))
+        rows.append([n, k or 0, ridge, noise, *mean, *sem])
+    return {
+        "made": "Monte Carlo, 200 draws of x ~ N(0, I) and of ψ = G√λx/√k, G normal; k = 0 stands for the kernel",
+        "modes": m,
+        "a": 1.5,
+        "b": 1.25,
+        "cases": rows,
+    }
+
+
+def shortcuts():
+    """How much linear and nonlinear kernel regression rely on a shortcut, and how much is best: sums over the grid."""
+    random = np.random.default_rng(0)
+    d, n, means = 6, 40, np.array([0.5, 1.2])
+    axes = np.linspace(-3, 3, 22)
+    grid = np.array([(s, c) for c in axes for s in axes if s * c < 0])
+    w = np.linalg.qr(random.standard_normal((d, 2)))[0].T
+    y = np.resize([1.0, -1.0], n)
+    z = random.standard_normal((n, 2)) + np.outer(y, means)
+    unit = np.sqrt(d / np.sum(np.square([4.0, 0.25]) * (1 + means**2)))
+    x, probes = (unit * (part * [4.0, 0.25]) @ w for part in (z, grid))
+    weights = random.standard_normal((7, d))
+    features, asked = (erf(part @ weights.T / np.sqrt(d)) for part in (x, probes))
+    found = asked @ np.linalg.lstsq(features, y, rcond=None)[0]
+    reliance = np.mean((1 + np.sign(found) * np.sign(grid[:, 0])) / 2)
+    best = np.mean((1 + np.sign(grid @ means) * np.sign(grid[:, 0])) / 2)
+    return {
+        "made": "least squares on 7 random erf features; reliance counted over the probes of a 22 × 22 grid",
+        "means": means.tolist(),
+        "first": (w @ weights.T).tolist(),  # of both directions
+        "last": np.linalg.lstsq(features, y, rcond=None)[0].tolist(),
+        "reliance": float(reliance),
+        "bias": float(reliance - best),
+    }
+
+
+def spiky_smooth():
+    """E φφ and E φ′φ′ of max(0, z) + A(sin ωz + cos ωz) by quadrature in two dimensions, and the spike's height."""
+    cases = [(1.0, 1.0, 0.6, 0.3, 3.0), (1.0, 1.7, -0.4, 0.2, 5.0), (0.5, 2.0, 0.9, 0.1, 8.0)]
+    side = np.linspace(-9, 9, 4801)
+    # The midpoint rule on half lines of u, so that its kink and its step are at a border; Gaussian in v.
+    u = (side[1:] + side[:-1])[:, None] / 2
+    v = side[None, :]
+    weight = np.exp(-(u**2 + v**2) / 2) / (2 * np.pi) * (side[1] - side[0]) ** 2
+    rows = []
+    for p, q, c, size, a in cases:
+        x = np.sqrt(p) * u
+        # The other's own kink is where y changes sign: it costs the rule 1e-6.
+        y = c / np.sqrt(p) * u + np.sqrt(q - c**2 / p) * v
+        phi = [np.maximum(z, 0) + size * (np.sin(a * z) + np.cos(a * z)) for z in (x, y)]
+        slopes = [(z > 0) + size * a * (np.cos(a * z) - np.sin(a * z)) for z in (x, y)]
+        rows.append([p, q, c, size, a, *(float((weight * one * other).sum()) for one, other in (phi, slopes))])
+    return {"made": "midpoint rule on 4800 × 4801 points of two independent normal variables", "cases": rows}
