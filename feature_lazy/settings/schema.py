@@ -36,7 +36,7 @@ def register() -> None:
     store = ConfigStore.instance()
     # Hydra copies its sources for each composition and each list of a group, and with them all schemas, which it copies
     # again when it loads one: the store is the same one for all of them, whatever number of options there are.
-    store.__deepcopy__ = lambda memo: store
+    vars(store)["__deepcopy__"] = lambda memo: store
     root = OmegaConf.structured(Config)
     for group in GROUPS:
         # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.

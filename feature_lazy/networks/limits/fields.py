@@ -12,6 +12,7 @@ positions are held, of a block of pairs of patterns at a time: side⁴ numbers f
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import isqrt
 
 import torch
@@ -188,7 +189,7 @@ def _seen_by_both(window: Window, kernel: Tensor) -> Tensor:
         )
         every = [slice(None)] * 6
         every[axis] = every[axis + 2] = slice(None, None, window.stride)
-        kernel = sum(part[tuple(every)] for part in parts) / window.size
+        kernel = reduce(torch.add, (part[tuple(every)] for part in parts)) / window.size
     return kernel
 
 
