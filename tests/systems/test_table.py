@@ -152,12 +152,22 @@ def test_reproduce_is_the_sweep_and_a_verdict(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     small = ["width.h=4,8", "seed.members=2", "dataset.n_train=10", "dataset.n_test=10", "observe.kernel.probe=10"]
     small = [*small, "architecture.depth=1", "dynamics.t_end=1"]
-    words = ["ntk", *small, "observe.also.limit.probe=10", "hydra.launcher.n_jobs=1", f"output_dir={tmp_path}"]
+    words = [
+        "ntk",
+        *small,
+        "observe/also=[limit,outputs]",
+        "observe.also.limit.probe=10",
+        "hydra.launcher.n_jobs=1",
+        f"output_dir={tmp_path}",
+    ]
     status = main(["reproduce", *words])
     shown = capsys.readouterr().out
     assert "feature-lazy train -m loss=mse" in shown
     lines = [line for line in shown.splitlines() if "arXiv:1806.07572" in line and "│" in line]
-    assert [line.split("│")[1].strip() for line in lines] == [claim.law for claim in find("ntk").laws]
+    rows, laws = [line.split("│")[1].strip() for line in lines], [claim.law for claim in find("ntk").laws]
+    needing = laws[-2:]  # 8 seeds, for a Gaussian process beside them
+    assert rows == laws[:-2]
+    assert f"8 seeds at one width: {'; '.join(needing)}." in " ".join(shown.split())
     agreed = all("agrees" in line for line in lines)
     assert status == (0 if agreed else 1)
     runs = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
