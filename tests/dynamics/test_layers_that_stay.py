@@ -194,7 +194,7 @@ def test_a_readout_of_ones_is_not_trained(names):
             ["labels=classes", "loss=cross_entropy"],
             "architecture.readout=ones: with labels=classes all outputs would be",
         ),
-        (["observe/also=[limit]"], "architecture=fully_connected, as it is set here, has no kernel of infinite width"),
+        (["observe/also=[limit]"], "Θ∞ of a network whose output layer stays is not known here; leave out limit."),
     ],
 )
 def test_what_a_readout_of_ones_does_not_fit(overrides, sentence):

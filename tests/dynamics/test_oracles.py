@@ -1,5 +1,6 @@
 """Every method against trajectories of SciPy's DOP853 (``data/README.md``), from the same weights and data."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,7 @@ DATA = ROOT / "tests" / "data"
 ORACLES = [DATA / f"fc_digits_P100_h30_{case}.npz" for case in ("L2_sa0.1", "L3_sa0.01", "L3_sa1", "L3_sa1000")]
 each_oracle = pytest.mark.parametrize("path", ORACLES, ids=lambda path: path.stem)
 METHODS = {name: method(name, 1e-2) for name in ("article", *STEPPERS)}
-METHODS["article finer"] = method("article", 1e-2, eps_gradient=1e-6)
+METHODS["article finer"] = method("article", 1e-2, eps_gradient=1e-5)
 each_method = pytest.mark.parametrize("method", [name for name in METHODS if name != "article finer"])
 
 # Measured: at ε_∇ = 1e-4 the article's rule is off by up to 6 % at fast moments of feature runs (data/README.md); the
@@ -164,12 +165,12 @@ def test_kernels_at_start_and_end(path, method):
 
 @pytest.mark.slow
 @each_oracle
-def test_hundred_times_finer_is_eight_times_closer(path):
-    """Steps ~ √ε_∇, Euler has order 1: ten times closer, less what the starting step leaves (data/README.md)."""
+def test_ten_times_finer_is_thrice_closer(path):
+    """Steps ~ √ε_∇, Euler has order 1: √10 times closer, less what the starting step leaves (data/README.md)."""
     s, coarse, fine = setting(path), follow(path, "article"), follow(path, "article finer")
     errors = [relative(s.predictor(followed.w, "test"), s["F_test"])[1:] for followed in (coarse, fine)]
-    assert (errors[0] / errors[1]).min() > 8
-    assert fine.t_stop == pytest.approx(float(s["t_stop"]), rel=TIMES / 10)
+    assert (errors[0] / errors[1]).min() > 2.5
+    assert fine.t_stop == pytest.approx(float(s["t_stop"]), rel=TIMES / math.sqrt(10))
 
 
 @pytest.mark.slow

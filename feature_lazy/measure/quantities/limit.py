@@ -45,7 +45,8 @@ class Limit(Observable):
     def problems(self, config: Config) -> Iterator[str]:
         if not config.architecture.infinite:
             why = config.architecture.no_limit
-            yield f"observe/also=[limit]: architecture={config.architecture.kind}: {why}; or leave out limit."
+            what = f"{why}, or" if "; use " in why else f"{why};"
+            yield f"observe/also=[limit]: architecture={config.architecture.kind}: {what} leave out limit."
         if config.parametrisation.exponents is not NTK:
             yield (
                 f"observe/also=[limit]: with parametrisation={config.parametrisation.kind} kernels do not tend to Θ∞; "
