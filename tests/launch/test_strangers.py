@@ -97,7 +97,7 @@ def test_every_command_on_every_kind_of_thing_in_every_place(whole, tmp_path, vi
     "name",
     ["report.html", "figures", "figures/phase_diagram.png", "infinite_width.json", "baselines.json", "baselines"],
 )
-def test_what_is_drawn_goes_through_no_link(whole, tmp_path, victim, name):
+def test_what_is_drawn_goes_through_no_link(whole, tmp_path, victim, name, small_pictures):
     before = files_of(victim)
     for kind in ("link to a file", "link to a folder", "link to nothing"):
         root = fresh(whole, tmp_path / "results")
