@@ -41,7 +41,7 @@ class Beside:
     @classmethod
     def of(cls, table: pd.DataFrame) -> Self | None:
         """The widest networks that are not centred; None where they are too few, or of several α or times."""
-        runs = [run for run in table["run"][table[H] == table[H].max()] if isinstance(run, Run)]
+        runs = [run for run in table[table[H] == table[H].max()].get("run", ()) if isinstance(run, Run)]
         runs = [run for run in runs if "F_test" in run.arrays and run.config.get("centred") is False]
         if len(runs) < MEMBERS or table["alpha"].nunique() > 1:
             return None
