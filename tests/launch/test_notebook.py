@@ -64,7 +64,7 @@ def test_what_the_command_line_refuses_is_said(tmp_path):
 
 def test_a_stopped_cell_waits_for_the_state_to_be_kept(tmp_path):
     def stop():
-        while not list(tmp_path.glob("runs/*/owner-*.json")):
+        while not list(tmp_path.glob("runs/*/history.jsonl")):
             time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
