@@ -5,6 +5,8 @@ all later places have their part. Zeros that are added to every z_s have this de
 convolution of a 1 × 1 window over an image of S × 1 places, and its kernel is exact as that of any layer.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,12 @@ def marked(z: Tensor) -> tuple[Tensor, Tensor]:
     """z + 0, and the zeros, whose derivative of f is ∂f/∂z: what a ``Tap`` has as ``added``."""
     zeros = torch.zeros_like(z, requires_grad=True)
     return z + zeros, zeros
+
+
+def tap_over(name: str, inputs: Sequence[Tensor], z: Sequence[Tensor], zeros: Sequence[Tensor], scale: float) -> Tap:
+    """The tap of a weight over all its places: inputs (…, P, fan-in), z and zeros (M, P, fan-out) of each."""
+    images, every = (torch.stack(list(one), dim=-1)[..., None] for one in (inputs, z))
+    return Tap(name, images, every, scale, Window(1), tuple(zeros))
 
 
 class Places:
@@ -47,11 +55,4 @@ class Places:
         inputs, z, zeros = zip(*self._seen, strict=True)
         own = max(u.dim() for u in inputs) == 3
         images = [u.expand(len(z[0]), *u.shape[-2:]) if own else u for u in inputs]
-        return Tap(
-            self._name,
-            torch.stack(images, dim=-1)[..., None],
-            torch.stack(z, dim=-1)[..., None],
-            self._scale,
-            Window(1),
-            zeros,
-        )
+        return tap_over(self._name, images, z, zeros, self._scale)

@@ -11,41 +11,25 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.limits.dual import expectations
-from feature_lazy.networks.limits.fields import TOLERANCE, Field, in_blocks
+from feature_lazy.networks.limits.fields import TOLERANCE, Field, TokenLimit
 from feature_lazy.networks.limits.infinite import InfiniteKernels
 from feature_lazy.networks.scores import EPSILON
-from feature_lazy.networks.sequences import Tokens
 
 
 @dataclass(frozen=True)
-class AttentionLimit:
+class AttentionLimit(TokenLimit):
     """A network of attention of infinite width, as ``systems.weight_sharing.attention`` has it.
 
     Attributes:
-        tokens: how patterns are read.
-        activation: φ.
         depth: layers.
         scores: from Gram matrices to A.
         layernorm: whether there is layer norm.
     """
 
-    tokens: Tokens
-    activation: Scaled
     depth: int
     scores: Callable[[Tensor], Tensor]
     layernorm: bool
-
-    def kernels(self, x1: Tensor, x2: Tensor | None) -> InfiniteKernels:
-        """Θ∞ and Σ∞ of patterns (P1, d) and (P2, d), ``x1`` if omitted.
-
-        Raises:
-            ValueError: patterns that are not finite, or not of the network's size.
-            NumericalError: a kernel that is not finite, or an activation whose expectations are not to be had.
-        """
-        tokens = self.tokens
-        return in_blocks(self._block, tokens.number * tokens.size, tokens.number, x1, x2)
 
     def _block(self, left: Tensor, right: Tensor) -> InfiniteKernels:
         """All pairs of both sets: A needs a pattern beside itself."""

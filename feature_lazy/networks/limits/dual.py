@@ -68,6 +68,15 @@ class Expectations(Protocol):
         ...
 
 
+def correlation(covariance: Tensor, rows: Marginals, columns: Marginals, same: Tensor | None = None) -> Tensor:
+    """ρ of Gaussians of these variances and covariances (P1, P2); exactly 1 where ``same`` says that they are one."""
+    scale = torch.sqrt(rows.variance[:, None] * columns.variance)
+    # φ of what has variance 0 is constant: any correlation would do.
+    rho = torch.where(scale > 0, covariance / scale, 0.0).clamp_(-1, 1)
+    # ReLU's second expectation falls as √(1 − ρ): rounding ρ = 1 by 1e-16 would cost it 1e-8.
+    return rho if same is None else rho.masked_fill_(same, 1.0)
+
+
 def expectations(activation: Scaled, tolerance: float) -> Expectations:
     """Closed forms where the activation has them, else series of relative error ``tolerance``."""
     return HermiteSeries(activation, tolerance) if activation.dual is None else ClosedForm(activation)

@@ -12,7 +12,7 @@ from feature_lazy.core.arrays import reals
 from feature_lazy.core.errors import NumericalError
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.networks.activations import Scaled
-from feature_lazy.networks.limits.dual import Expectations, Marginals, expectations
+from feature_lazy.networks.limits.dual import Expectations, Marginals, correlation, expectations
 from feature_lazy.networks.limits.infinite import BLOCK_ENTRIES, InfiniteKernels
 
 STEPS, ROUNDING = 2000, 1e-14
@@ -116,6 +116,4 @@ class _Pairs:
     def _joint(self, layer: Marginals, k: Tensor, rows: slice, columns: slice, same: Tensor) -> tuple[Tensor, Tensor]:
         """S and Ṡ at the covariances K."""
         left, right = layer.of(rows), layer.of(columns)
-        scale = torch.sqrt(left.variance[:, None] * right.variance)
-        rho = torch.where(scale > 0, k / scale, 0.0).clamp_(-1, 1).masked_fill_(same, 1.0)
-        return self._rule.joint(left, right, rho)
+        return self._rule.joint(left, right, correlation(k, left, right, same))

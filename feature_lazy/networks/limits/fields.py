@@ -10,6 +10,7 @@ for windows of side s, stride r and zeros around; φ makes E φ(u)φ(v) of Σ, a
 positions are held, of a block of pairs of patterns at a time: side⁴ numbers for each.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -22,8 +23,9 @@ from torch.nn import functional
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.geometry import ImageShape, Window
-from feature_lazy.networks.limits.dual import Expectations, expectations
+from feature_lazy.networks.limits.dual import Expectations, correlation, expectations
 from feature_lazy.networks.limits.infinite import InfiniteKernels, check_patterns, finite_kernels
+from feature_lazy.networks.sequences import Tokens
 
 BLOCK_ENTRIES = 2**20
 """Numbers of one kernel in a block of patterns: 8 MB, of which some ten are held. With many fewer, what the series of
@@ -61,11 +63,9 @@ class Field:
         n, places = len(self.nngp), self.variance[0].numel()
         marginals = self.rule.marginals(self.variance.flatten())
         left, right = marginals.of(slice(0, n * places)), marginals.of(slice(n * places, None))
-        scale = torch.sqrt(left.variance[:, None] * right.variance)
-        # φ of a position of variance 0 is constant: any correlation would do.
-        rho = torch.where(scale > 0, _matrix(self.nngp, places) / scale, 0.0).clamp_(-1, 1)
-        # ReLU's second expectation falls as √(1 − ρ): rounding ρ = 1 by 1e-16 would cost it 1e-8.
-        rho.unflatten(1, (-1, places)).unflatten(0, (-1, places)).diagonal(0, 1, 3)[self.same] = 1.0
+        # Of equal patterns each position is one with itself, and not with the others.
+        one = torch.kron(self.same, torch.eye(places, dtype=torch.bool, device=self.same.device))
+        rho = correlation(_matrix(self.nngp, places), left, right, one)
         values, slopes = (_tensor(one, self.nngp) for one in self.rule.joint(left, right, rho))
         variance = marginals.moment.view_as(self.variance)
         return replace(
@@ -176,6 +176,33 @@ def in_blocks(
                 if symmetric and columns != rows:
                     whole[columns, rows] = block.mT
     return finite_kernels(InfiniteKernels(ntk, nngp, error))
+
+
+@dataclass(frozen=True)
+class TokenLimit(ABC):
+    """A network of infinite width that reads patterns as tokens.
+
+    Attributes:
+        tokens: how patterns are read.
+        activation: φ.
+    """
+
+    tokens: Tokens
+    activation: Scaled
+
+    def kernels(self, x1: Tensor, x2: Tensor | None) -> InfiniteKernels:
+        """Θ∞ and Σ∞ of patterns (P1, d) and (P2, d), ``x1`` if omitted.
+
+        Raises:
+            ValueError: patterns that are not finite, or not of the network's size.
+            NumericalError: a kernel that is not finite, or an activation whose expectations are not to be had.
+        """
+        tokens = self.tokens
+        return in_blocks(self._block, tokens.number * tokens.size, tokens.number, x1, x2)
+
+    @abstractmethod
+    def _block(self, left: Tensor, right: Tensor) -> InfiniteKernels:
+        """Both kernels between some patterns and others."""
 
 
 def _seen_by_both(window: Window, kernel: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from feature_lazy.core.arrays import reals
 from feature_lazy.core.errors import NumericalError
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.networks.activations import Scaled
-from feature_lazy.networks.limits.dual import Expectations, Marginals, expectations
+from feature_lazy.networks.limits.dual import Expectations, Marginals, correlation, expectations
 
 # Entries of a kernel done at once: a few temporaries of 2 MB, which stay in the cache.
 BLOCK_ENTRIES = 2**18
@@ -77,11 +77,7 @@ class _Network:
         ntk = values + self.bias_slope
         for layer in self.layers:
             left, right = layer.of(rows), layer.of(columns)
-            scale = torch.sqrt(left.variance[:, None] * right.variance)
-            # φ of a pattern of norm 0 is constant: any correlation would do.
-            rho = torch.where(scale > 0, (values + self.bias_variance) / scale, 0.0).clamp_(-1, 1)
-            # ReLU's second expectation falls as √(1 − ρ): rounding ρ = 1 by 1e-16 would cost it 1e-8.
-            rho.masked_fill_(same, 1.0)
+            rho = correlation(values + self.bias_variance, left, right, same)
             values, slopes = self.expectations.joint(left, right, rho)
             ntk = values + self.bias_slope + ntk * slopes
         return ntk, values + self.bias_variance

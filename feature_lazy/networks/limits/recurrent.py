@@ -13,41 +13,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.networks.activations import Scaled
-from feature_lazy.networks.limits.dual import Expectations, Marginals, expectations
-from feature_lazy.networks.limits.fields import TOLERANCE, in_blocks
+from feature_lazy.networks.limits.dual import Expectations, Marginals, correlation, expectations
+from feature_lazy.networks.limits.fields import TOLERANCE, TokenLimit
 from feature_lazy.networks.limits.infinite import InfiniteKernels
-from feature_lazy.networks.sequences import Tokens
 
 Pair = tuple[int, int]
 """Times t and r, from 0."""
 
 
 @dataclass(frozen=True)
-class Recurrence:
+class Recurrence(TokenLimit):
     """A recurrent network of infinite width.
 
     Attributes:
-        tokens: how patterns are read.
-        activation: φ.
         sigmas: σ_w, σ_u, σ_v, σ_b.
         mean: whether the output reads the mean over all states, and not the last.
     """
 
-    tokens: Tokens
-    activation: Scaled
     sigmas: tuple[float, float, float, float]
     mean: bool
-
-    def kernels(self, x1: Tensor, x2: Tensor | None) -> InfiniteKernels:
-        """Θ∞ and Σ∞ of patterns (P1, d) and (P2, d), ``x1`` if omitted.
-
-        Raises:
-            ValueError: patterns that are not finite, or not of the network's size.
-            NumericalError: a kernel that is not finite, or an activation whose expectations are not to be had.
-        """
-        tokens = self.tokens
-        return in_blocks(self._block, tokens.number * tokens.size, tokens.number, x1, x2)
 
     def _block(self, left: Tensor, right: Tensor) -> InfiniteKernels:
         rule, n = expectations(self.activation, TOLERANCE), len(left)
@@ -60,9 +44,8 @@ class Recurrence:
             if min(t, r):
                 k = k + self.sigmas[0] ** 2 * values[t - 1, r - 1]
             rows, columns = steps[t].of(slice(0, n)), steps[r].of(slice(n, None))
-            scale = torch.sqrt(rows.variance[:, None] * columns.variance)
-            rho = torch.where(scale > 0, k / scale, 0.0).clamp_(-1, 1)
-            values[t, r], slopes[t, r] = rule.joint(rows, columns, rho.masked_fill_(same, 1.0) if t == r else rho)
+            rho = correlation(k, rows, columns, same if t == r else None)
+            values[t, r], slopes[t, r] = rule.joint(rows, columns, rho)
             covariances[t, r] = k
         own = self._own()
         nngp = sum((share * values[pair] for pair, share in own.items()), torch.zeros_like(k))

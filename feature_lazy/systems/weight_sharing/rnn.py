@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
-from feature_lazy.networks.geometry import Window
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 from feature_lazy.networks.sequences import SequenceArchitecture, Tokens
@@ -137,29 +136,27 @@ class Recurrent(GaussianNetwork):
         """f(w, x) of shape (M, P·C), and its weights, each over all times: their signals are read at added zeros."""
         import torch
 
+        from feature_lazy.networks.places import marked, tap_over
+
         tokens = self.tokens.of(x)
         injected = tokens @ (params["W0"] * self.scale("W0")).mT[:, None]
         if "B0" in params:
             injected = injected + self.scale("B0") * params["B0"][:, None].mT
-        z, added, states = [], [], []
+        z, zeros, states = [], [], []
         for t in range(self.tokens.number):
             before = injected[:, :, t]
             if t:
                 before = before + states[-1] @ (params["W1"] * self.scale("W1")).mT
-            added.append(torch.zeros_like(before, requires_grad=True))
-            z.append(before + added[-1])
+            here, zero = marked(before)
+            z.append(here)
+            zeros.append(zero)
             states.append(self.activation(z[-1]))
-
-        def over_times(name: str, inputs: Tensor, first: int = 0) -> Tap:
-            """Inputs are (…, P, fan-in, times)."""
-            preactivations = torch.stack(z[first:], dim=-1)[..., None]
-            return Tap(name, inputs[..., None], preactivations, self.scale(name), Window(1), tuple(added[first:]))
-
-        taps = [over_times("W0", tokens.mT)]
+        taps = [tap_over("W0", tokens.unbind(-2), z, zeros, self.scale("W0"))]
         if "B0" in params:
-            taps.append(over_times("B0", tokens.new_ones(x.shape[-2], 1, self.tokens.number)))
+            ones = [tokens.new_ones(x.shape[-2], 1)] * self.tokens.number
+            taps.append(tap_over("B0", ones, z, zeros, self.scale("B0")))
         if "W1" in params:
-            taps.append(over_times("W1", torch.stack(states[:-1], dim=-1), 1))
+            taps.append(tap_over("W1", states[:-1], z[1:], zeros[1:], self.scale("W1")))
         read = torch.stack(states).mean(0) if self.mean else states[-1]
         f = read @ (params["W2"] * self.scale("W2")).mT
         return f.flatten(1), [*taps, Tap("W2", read, f, self.scale("W2"))]
