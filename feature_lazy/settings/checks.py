@@ -46,9 +46,7 @@ def _ranges(node: Any, prefix: str) -> Iterator[str]:
                 yield from _ranges(one, f"{prefix}{f.name}.{name}.") if dataclasses.is_dataclass(one) else ()
             continue
         for item in value if isinstance(value, list) else [value]:
-            if f.name == "kind" and (own := f.metadata.get("choices")) and item not in own:
-                yield f"{prefix}kind={item}: must be {own[0]}; choose the option itself on the command line."
-            elif (allowed := _violated(item, f.metadata)) is not None:
+            if (allowed := _violated(item, f.metadata)) is not None:
                 yield f"{prefix}{f.name}={item}: {allowed}."
 
 
@@ -56,7 +54,7 @@ def _violated(value: Any, rule: Any) -> str | None:
     """What the rule allows, if it does not allow the value."""
     choices, gt, ge = rule.get("choices"), rule.get("gt"), rule.get("ge")
     if choices and value not in choices:
-        return f"must be {'one of ' if len(choices) > 1 else ''}{', '.join(choices)}"
+        return f"must be {'one of ' if len(choices) > 1 else ''}{', '.join(choices)}{rule.get('hint', '')}"
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
     if gt is not None and not value > gt:

@@ -49,7 +49,8 @@ def option(group: str, name: str) -> Callable[[T], T]:
 
     def declare(cls: T) -> T:
         cls.__annotations__ = {**inspect.get_annotations(cls), "kind": str}
-        meta = {"doc": "the option itself", "choices": (name,), "science": True}
+        hint = "; choose the option itself on the command line"
+        meta = {"doc": "the option itself", "choices": (name,), "hint": hint, "science": True}
         cls.kind = dataclasses.field(default=name, kw_only=True, metadata=meta)  # type: ignore[attr-defined]
         made = dataclasses.dataclass(cls)
         # Under "from __future__ import annotations" types are strings, and identities depend on them.

@@ -59,6 +59,11 @@ def estimate(statistic: Statistic, seeds: int) -> Estimate:
     return _spread(statistic, seeds, *_replicates(seeds))
 
 
+def average(values: np.ndarray) -> Estimate:
+    """Mean of independent values, (n,), such as those of seeds, and its error over them; NaN: missing."""
+    return estimate(lambda weights: weighted_mean(weights, values), len(values))
+
+
 def jackknife(statistic: Statistic, seeds: int) -> Estimate:
     """As ``estimate``, always by leaving one out.
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from feature_lazy.study.estimate import Estimate, estimate
 from feature_lazy.study.grid import Grid
-from feature_lazy.study.table import X
+from feature_lazy.study.table import X, along
 
 
 def slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
@@ -65,6 +65,16 @@ def mean(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Esti
     known = np.isfinite(part)
     total, count = np.where(known, part, 0).sum((0, 1)), known.sum((0, 1)).astype(float)
     return estimate(lambda weights: (weights @ total) / (weights @ count), len(count[count > 0]))
+
+
+def start_slope(table: pd.DataFrame, column: str) -> Estimate | None:
+    """Exponent of a column at t = 0 in h, over all √h·α, which play no part in it; None without two widths."""
+    return width_slope(at_start(table, column), "start", (0.0, np.inf), fixed="one")
+
+
+def at_start(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The runs with ``start``, a column at t = 0, and the column ``one``."""
+    return table.assign(start=along(table, column, lambda curve: curve[0]), one=1.0)
 
 
 def _along_x(table: pd.DataFrame, column: str, between: tuple[float, float]) -> "_Sums":

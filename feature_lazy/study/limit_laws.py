@@ -1,28 +1,16 @@
 """How kernels of initial networks go to their limits with the width, for every network that has a limit."""
 
-import numpy as np
 import pandas as pd
 
 from feature_lazy.study.estimate import Estimate
-from feature_lazy.study.exponents import width_slope
+from feature_lazy.study.exponents import start_slope
 from feature_lazy.study.law import law
-from feature_lazy.study.table import along
 from feature_lazy.study.verdict import Expected
 
 KERNEL, COVARIANCE = "kernel/limit_deviation", "kernel/nngp_deviation"
 AT_START = Expected(-0.5, 0.1, "finite h")
 """Layer by layer a kernel of initial weights is a mean over h terms of one law. The tenth is for the next order, 1/h,
 at small h; an independent calculation has −0.505 ± 0.016 for Θ (tanh, h = 32 … 2048)."""
-
-
-def start_slope(table: pd.DataFrame, column: str) -> Estimate | None:
-    """Exponent of a column at t = 0 in h, over all √h·α, which play no part in it; None without two widths."""
-    return width_slope(at_start(table, column), "start", (0.0, np.inf), fixed="one")
-
-
-def at_start(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The runs with ``start``, a column at t = 0, and the column ``one``."""
-    return table.assign(start=along(table, column, lambda curve: curve[0]), one=1.0)
 
 
 @law(

@@ -12,7 +12,7 @@ from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.baselines.compute import Bench
 from feature_lazy.study.baselines.gp import GaussianProcess
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
+from feature_lazy.study.estimate import Estimate, average
 from feature_lazy.study.table import H
 from feature_lazy.study.verdict import Expected
 
@@ -76,7 +76,7 @@ class Beside:
     def variance(self) -> Estimate:
         """Mean over times and test points of Var F/C, about μ and not about the mean of M networks."""
         squares = np.square(self.values).reshape(len(self.values), -1).mean(1)
-        return estimate(lambda weights: weighted_mean(weights, squares), len(squares))
+        return average(squares)
 
 
 def _process(run: Run, t: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -177,6 +177,7 @@ def test_what_is_not_refused_is_warned_of(configure, caplog):
 @pytest.fixture
 def of_equilibria(monkeypatch):
     """Tables are taken for those of equilibria."""
+    monkeypatch.setattr(claim, "widest_of", lambda table: table["h"].max())
     monkeypatch.setattr(claim, "network_of", lambda table: (network(), X))
 
 

@@ -147,13 +147,12 @@ def kernel_set(name: str, batch: Batch, run: Run, scratch: Path | None) -> Kerne
     if name == "linear":
         return KernelSet(linear, *patterns)
     if name.startswith("infinite_"):
-        drawn = KernelSet(lambda x1, x2: limit_kernels(network, x1, x2).nngp, *patterns)
-        theta = (
-            drawn
-            if name == "infinite_nngp"
-            else KernelSet(lambda x1, x2: limit_kernels(network, x1, x2).ntk, *patterns)
-        )
-        return KernelSet(theta.between, *patterns, drawn=drawn if batch.centred is False else None)
+
+        def infinite(which: str) -> Callable[[Tensor, Tensor | None], Tensor]:
+            return lambda x1, x2: getattr(limit_kernels(network, x1, x2), which)
+
+        drawn = KernelSet(infinite("nngp"), *patterns) if batch.centred is False else None
+        return KernelSet(infinite(name.removeprefix("infinite_")), *patterns, drawn=drawn)
     weights = _weights(name, batch, run)
     params = network.layout.unflatten(weights)
 

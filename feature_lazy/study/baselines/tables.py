@@ -10,7 +10,7 @@ import pandas as pd
 
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.baselines import stored
-from feature_lazy.study.estimate import estimate, weighted_mean
+from feature_lazy.study.estimate import average
 from feature_lazy.study.table import H, X
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ("error", "run_error", "distance")
     return pd.DataFrame(
         [
-            {**dict(zip(BY, key, strict=True)), **{name: _mean(part[name].to_numpy()) for name in columns}}
+            {**dict(zip(BY, key, strict=True)), **{name: average(part[name].to_numpy()) for name in columns}}
             for key, part in _in_order(rows).groupby(BY, sort=False)
         ]
     )
@@ -52,10 +52,6 @@ def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
     """Baselines and kernels as they were asked for, each by h and √h·α."""
     asked = rows.groupby(["kernel", "baseline"], sort=False).ngroup()
     return rows.assign(asked=asked).sort_values(["asked", H, X], kind="stable")
-
-
-def _mean(values: np.ndarray) -> Any:
-    return estimate(lambda weights: weighted_mean(weights, values), len(values))
 
 
 def lines(table: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.runs.survey import RunState
-from feature_lazy.study.estimate import estimate, weighted_mean
+from feature_lazy.study.estimate import average
 from feature_lazy.study.grid import edges
 from feature_lazy.study.phases import means
 from feature_lazy.study.report.groups import Group
@@ -52,7 +52,7 @@ def _against_best(part: pd.DataFrame) -> dict[float, dict[str, Any]]:
     found = {}
     for x in means.index:
         difference = (seeds[x] - seeds[best]).dropna().to_numpy()  # over the seeds that both have: those share w₀
-        excess = estimate(lambda weights, values=difference: weighted_mean(weights, values), len(difference))
+        excess = average(difference)
         # One seed cannot tell how large a difference chance makes.
         good = x == best or (np.isfinite(excess.error) and not excess.told)
         found[x] = {"excess": means[x] - means[best], "good": bool(good), "best": x == best}

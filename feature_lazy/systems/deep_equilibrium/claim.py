@@ -15,11 +15,12 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.estimate import Estimate, estimate
+from feature_lazy.study.exponents import at_start, start_slope
 from feature_lazy.study.figures.scaling import against_width
 from feature_lazy.study.law import law
-from feature_lazy.study.limit_laws import AT_START, COVARIANCE, start_slope
+from feature_lazy.study.limit_laws import AT_START, COVARIANCE
 from feature_lazy.study.limit_laws import KERNEL as DEVIATION
-from feature_lazy.study.table import H, along
+from feature_lazy.study.table import H
 from feature_lazy.study.verdict import Bound, Expected
 from feature_lazy.systems.deep_equilibrium import PAPER
 from feature_lazy.systems.deep_equilibrium.network import DeepEquilibrium
@@ -41,17 +42,23 @@ SAYS = {"paper": PAPER, "needs": (DEVIATION,), "outcomes": ("converged", "t_end"
 LACKS = "networks of architecture=deq architecture.depth=0"
 
 
+def widest_of(table: pd.DataFrame) -> Run | None:
+    """The widest run; None if it is of no equilibrium."""
+    widest = table.sort_values(H)["run"].iloc[-1] if len(table) and "run" in table else None
+    network = widest.config.get("architecture", {}) if isinstance(widest, Run) else {}
+    return widest if network.get("kind") == "deq" and not network.get("depth") else None
+
+
 def network_of(table: pd.DataFrame) -> tuple[DeepEquilibrium, Tensor] | None:
     """The equilibrium of the widest runs, and test patterns; None if runs are of no equilibrium."""
-    widest = table.sort_values(H)["run"].iloc[-1] if len(table) and "run" in table else None
-    if not isinstance(widest, Run) or widest.config.get("architecture", {}).get("kind", "") != "deq":
+    if (widest := widest_of(table)) is None:
         return None
     try:
         batch = build(from_plain(widest.config))
     except FeatureLazyError:
         return None
     net, x = batch.architecture, batch.dataset.x_test[:PATTERNS]
-    return (net, x.double().cpu()) if isinstance(net, DeepEquilibrium) and net.implicit else None
+    return (net, x.double().cpu()) if isinstance(net, DeepEquilibrium) else None
 
 
 def covariance(net: DeepEquilibrium, x: Tensor, seeds: Sequence[int]) -> Tensor:
@@ -69,9 +76,7 @@ def covariance(net: DeepEquilibrium, x: Tensor, seeds: Sequence[int]) -> Tensor:
 )
 def kernel_against_width(table: pd.DataFrame) -> Estimate | tuple[()] | None:
     """−½, at t = 0."""
-    if network_of(table) is None:
-        return ()
-    return start_slope(table, DEVIATION)
+    return () if widest_of(table) is None else start_slope(table, DEVIATION)
 
 
 @law(
@@ -83,7 +88,7 @@ def kernel_against_width(table: pd.DataFrame) -> Estimate | tuple[()] | None:
 )
 def covariance_against_width(table: pd.DataFrame) -> Estimate | tuple[()] | None:
     """−½, at t = 0."""
-    return () if network_of(table) is None else start_slope(table, COVARIANCE)
+    return () if widest_of(table) is None else start_slope(table, COVARIANCE)
 
 
 @law(
@@ -172,5 +177,4 @@ def _slope(u: np.ndarray, values: Callable[[np.ndarray], np.ndarray], seeds: int
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """The distance of the kernel from its limit against h, for the atlas."""
-    begun = table.assign(start=along(table, DEVIATION, lambda curve: curve[0]))
-    against_width(axes, begun, "start", "initial kernel: ‖Θ₀ − Θ∞‖/‖Θ∞‖", AT_START.value)
+    against_width(axes, at_start(table, DEVIATION), "start", "initial kernel: ‖Θ₀ − Θ∞‖/‖Θ∞‖", AT_START.value)

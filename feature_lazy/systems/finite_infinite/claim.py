@@ -16,7 +16,7 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.baselines.compute import Bench, error
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
+from feature_lazy.study.estimate import Estimate, average
 from feature_lazy.study.law import law
 from feature_lazy.study.table import H, ensembles
 from feature_lazy.study.verdict import Bound, Expected
@@ -55,7 +55,7 @@ def _over_folds(table: pd.DataFrame, measure: Callable[[Part], float]) -> Estima
         found = np.array([measure(part) for part in folds(Bench(), run, FOLDS)])
     except (FeatureLazyError, ValueError):
         return None
-    return estimate(lambda weights: weighted_mean(weights, found), FOLDS)
+    return average(found)
 
 
 @law(
@@ -136,7 +136,7 @@ def ensemble_gain(table: pd.DataFrame) -> Estimate | None:
         return None
     one = found[-1]
     gaps = (one.predictors * one.labels <= 0).mean(0) - (one.mean * one.labels <= 0)
-    return estimate(lambda weights: weighted_mean(weights, gaps), len(gaps))
+    return average(gaps)
 
 
 def _of_precision(table: pd.DataFrame, dtype: torch.dtype) -> Estimate | None:
@@ -149,7 +149,7 @@ def _of_precision(table: pd.DataFrame, dtype: torch.dtype) -> Estimate | None:
         slopes = np.array([_slope(network, dtype, seed) for seed in range(DRAWS)])
     except FeatureLazyError:
         return None
-    return estimate(lambda weights: weighted_mean(weights, slopes), DRAWS)
+    return average(slopes)
 
 
 def _slope(network: Network, dtype: torch.dtype, seed: int) -> float:

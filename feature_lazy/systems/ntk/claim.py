@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
-from feature_lazy.study.exponents import width_slope
+from feature_lazy.study.estimate import Estimate, average
+from feature_lazy.study.exponents import start_slope, width_slope
 from feature_lazy.study.figures.scaling import against_width
 from feature_lazy.study.law import law
-from feature_lazy.study.limit_laws import AT_START, start_slope
+from feature_lazy.study.limit_laws import AT_START
 from feature_lazy.study.limit_laws import KERNEL as DEVIATION
 from feature_lazy.study.process import LACKS, MEAN, VARIANCE, Beside
 from feature_lazy.study.table import H
@@ -26,6 +26,7 @@ DURING = Expected(-1, 0.1, "finite h")
 MODES = Expected(1, 0.03, "finite h")
 """a(t)_i = a(0)_i e^{−λ_i t/P}. An independent calculation has 0.9986, 0.9995, 0.9997 and 0.984 for the four largest
 at h = 8192; the kernel moves by a hundredth at most here, and training follows the flow to a thousandth."""
+SAYS = {"paper": PAPER, "quiet": True}
 REST = 0.01
 ROUNDING = 1e-10
 """Of the expectations that Θ∞ is made of, relative."""
@@ -33,13 +34,12 @@ ROUNDING = 1e-10
 
 @law(
     "initial kernel against its limit, in h",
-    paper=PAPER,
     where="Theorem 1",
     needs=(DEVIATION,),
     expected=AT_START,
     lacks="two widths at one α",
     outcomes=("converged", "t_end"),
-    quiet=True,
+    **SAYS,
 )
 def deviation_against_width(table: pd.DataFrame) -> Estimate | None:
     """−½, at t = 0: α plays no part in it."""
@@ -48,13 +48,12 @@ def deviation_against_width(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "kernel change at fixed α and t, against h",
-    paper=PAPER,
     where="Theorem 2",
     needs=(CHANGE, DEVIATION),
     expected=DURING,
     lacks=f"a kernel change at two widths, of one α at which the narrowest's is below {LAZY}",
     outcomes=("t_end",),
-    quiet=True,
+    **SAYS,
 )
 def change_against_width(table: pd.DataFrame) -> Estimate | None:
     """−1 in the lazy regime."""
@@ -63,13 +62,12 @@ def change_against_width(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "rate of a principal component of y − F, over λ/P",
-    paper=PAPER,
     where="section 5",
     needs=(f"{RATE}1", CHANGE),
     expected=MODES,
     lacks=f"observe.kernel.components and a kernel that changes by less than {REST}",
     outcomes=("converged", "t_end"),
-    quiet=True,
+    **SAYS,
 )
 def rates(table: pd.DataFrame) -> Estimate | None:
     """1 while the kernel rests: mean over components, whose rates are known, of the widest networks."""
@@ -78,12 +76,11 @@ def rates(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "smallest eigenvalue of Θ∞ over the largest, on the sphere",
-    paper=PAPER,
     where="Proposition 2",
     needs=(SMALLEST,),
     expected=ABOVE_ZERO,
     outcomes=("converged", "t_end"),
-    quiet=True,
+    **SAYS,
 )
 def positive(table: pd.DataFrame) -> Estimate:
     """Above 0 for what is no polynomial; no seed plays a part in it, and its error is that of rounding."""
@@ -93,12 +90,11 @@ def positive(table: pd.DataFrame) -> Estimate:
 
 @law(
     "f(∞): mean of networks less the Gaussian process', over its error",
-    paper=PAPER,
     where="section 5",
     expected=MEAN,
     lacks=LACKS,
     outcomes=("t_end",),
-    quiet=True,
+    **SAYS,
 )
 def mean_at_end(table: pd.DataFrame) -> Estimate | None:
     """1: rms over test points of (mean of M networks − μ)/√(C/M) at the end."""
@@ -108,12 +104,11 @@ def mean_at_end(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "f(∞): variance of networks over the Gaussian process'",
-    paper=PAPER,
     where="section 5",
     expected=VARIANCE,
     lacks=LACKS,
     outcomes=("t_end",),
-    quiet=True,
+    **SAYS,
 )
 def variance_at_end(table: pd.DataFrame) -> Estimate | None:
     """1: mean over test points of Var F/C at the end, over networks of the widest h."""
@@ -126,7 +121,7 @@ def of_components(table: pd.DataFrame) -> Estimate | None:
     names = [name.removeprefix(EIGENVALUE) for name in table if name.startswith(EIGENVALUE)]
     rows = np.array([table[RATE + i] * table["P"] / table[EIGENVALUE + i] for i in names]).T
     each = np.array([row[np.isfinite(row)].mean() for row in rows if np.isfinite(row).any()])
-    return estimate(lambda weights: weighted_mean(weights, each), len(each)) if len(each) else None
+    return average(each) if len(each) else None
 
 
 def lazy(table: pd.DataFrame) -> pd.DataFrame:

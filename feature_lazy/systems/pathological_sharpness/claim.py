@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.exponents import at_start, start_slope
 from feature_lazy.study.exponents import mean as mean_of
-from feature_lazy.study.exponents import width_slope
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
-from feature_lazy.study.table import H, along
+from feature_lazy.study.table import H
 from feature_lazy.study.verdict import Bound, Expected
 from feature_lazy.systems.pathological_sharpness import PAPER
 
@@ -72,7 +72,7 @@ def middle_batch_norm(table: pd.DataFrame) -> Estimate | None:
 @law("λ_max of the Fisher matrix over its mean-field value", needs=(PLAIN,), expected=RATIO, **SAYS)
 def over_mean_field(table: pd.DataFrame) -> Estimate | None:
     """1 + O(1/h): each output has the same value to leading order, and the largest of them is measured."""
-    rows = at_start(table, PLAIN)
+    rows = at_start(square(table), PLAIN)
     rows = rows[(rows[H] >= WIDE) & np.array([_known(run) for run in rows["run"]], dtype=bool)]
     limits = [_mean_field(run) for run in rows["run"]]
     return mean_of(rows.assign(ratio=rows["start"] / np.array(limits, dtype=float)), "ratio", ALL)
@@ -95,13 +95,12 @@ def _mean_field(run: Run) -> float:
 
 
 def _exponent(table: pd.DataFrame, column: str) -> Estimate | None:
-    return width_slope(at_start(table, column), "start", ALL, fixed="one")
+    return start_slope(square(table), column)
 
 
-def at_start(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The runs with ``start``, the column at t = 0, and ``one``; only those with as many patterns as units."""
-    part = table[table["P"] == table[H]] if "P" in table else table.head(0)
-    return part.assign(start=along(part, column, lambda curve: curve[0]), one=1.0)
+def square(table: pd.DataFrame) -> pd.DataFrame:
+    """Only the runs with as many patterns as units."""
+    return table[table["P"] == table[H]] if "P" in table else table.head(0)
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
@@ -109,7 +108,7 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
     names = {PLAIN: "as it is", MEAN: "less the mean", BATCH: "batch norm", LAYER: "layer norm"}
     names[MIDDLE] = "batch norm of hidden layers"
     for index, (column, label) in enumerate(names.items()):
-        rows = at_start(table, column).groupby(H)["start"].agg(["mean", "sem"])
+        rows = at_start(square(table), column).groupby(H)["start"].agg(["mean", "sem"])
         axes.errorbar(rows.index, rows["mean"], rows["sem"], capsize=2, label=label, **look(index))
     axes.set(xscale="log", yscale="log", xlabel="width h = patterns T", ylabel="λ_max of the Fisher matrix at t = 0")
     axes.legend(loc="lower right", fontsize="small")

@@ -8,10 +8,11 @@ from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.kernels import mse_prediction
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.baselines.compute import Bench
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
+from feature_lazy.study.estimate import Estimate, average
+from feature_lazy.study.exponents import start_slope
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
-from feature_lazy.study.limit_laws import AT_START, start_slope
+from feature_lazy.study.limit_laws import AT_START
 from feature_lazy.study.limit_laws import KERNEL as DEVIATION
 from feature_lazy.study.table import H, X
 from feature_lazy.study.verdict import Bound, Expected
@@ -159,7 +160,7 @@ def against_patterns(runs: pd.DataFrame, column: str) -> Estimate | None:
 
 def _mean(values: pd.Series) -> Estimate | None:
     each = values.to_numpy(dtype=float)
-    return estimate(lambda weights: weighted_mean(weights, each), len(each)) if len(each) > 1 else None
+    return average(each) if len(each) > 1 else None
 
 
 def _of_kernel(runs: pd.DataFrame) -> float | None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from feature_lazy.study.estimate import Estimate, estimate
+from feature_lazy.study.estimate import Estimate, average
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.table import X
@@ -48,7 +48,7 @@ def gain(table: pd.DataFrame, *, linear: bool, biased: bool) -> Estimate | None:
     if EVEN not in means or len(means.columns) < 2:
         return None
     each = (means[means.columns.max()] - means[EVEN]).dropna().to_numpy()
-    return estimate(lambda weights: weights @ each / weights.sum(1), len(each)) if len(each) > 1 else None
+    return average(each) if len(each) > 1 else None
 
 
 def with_keys(table: pd.DataFrame) -> pd.DataFrame:

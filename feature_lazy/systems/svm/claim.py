@@ -13,7 +13,7 @@ from feature_lazy.kernels.support import support_weights
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.baselines.compute import Bench
 from feature_lazy.study.baselines.svm import SupportVectors
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
+from feature_lazy.study.estimate import Estimate, average, estimate
 from feature_lazy.study.exponents import width_slope
 from feature_lazy.study.figures.scaling import against_width
 from feature_lazy.study.law import law
@@ -83,7 +83,7 @@ def generalisation(table: pd.DataFrame) -> Estimate | None:
     p = len(found.weights)
     slack = 2 * math.sqrt(found.norm * found.trace) / p + 3 * math.sqrt(math.log(2 / CONFIDENCE) / (2 * p))
     gaps = np.maximum(0, 1 - found.machine * found.labels) - found.train_hinge - slack
-    return estimate(lambda w: weighted_mean(w, gaps), len(gaps))
+    return average(gaps)
 
 
 @law(

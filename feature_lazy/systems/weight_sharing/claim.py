@@ -12,9 +12,10 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.estimate import Estimate, estimate
+from feature_lazy.study.exponents import at_start, start_slope
 from feature_lazy.study.figures.scaling import against_width
 from feature_lazy.study.law import law
-from feature_lazy.study.limit_laws import AT_START, KERNEL, at_start, start_slope
+from feature_lazy.study.limit_laws import AT_START, KERNEL
 from feature_lazy.study.table import H
 from feature_lazy.study.verdict import Expected
 from feature_lazy.systems.weight_sharing import PAPER
