@@ -37,24 +37,35 @@ def register() -> None:
     # Hydra copies its sources for each composition and each list of a group, and with them all schemas, which it copies
     # again when it loads one: the store is the same one for all of them, whatever number of options there are.
     vars(store)["__deepcopy__"] = lambda memo: store
-    root = OmegaConf.structured(Config)
-    for group in GROUPS:
-        # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
-        root[group] = "???"
+    if not _stored(store, Config, "schema", "config"):
+        root = OmegaConf.structured(Config)
+        for group in GROUPS:
+            # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
+            root[group] = "???"
+        store.store(group="schema", name="config", node=root, package="_global_")
     for group in (*GROUPS, ALSO):
         for name, made in registry.options(group).items():
+            foreign = registry.is_foreign(made)
+            place = (group, name) if foreign else (f"schema/{group}", made.__name__)
+            if _stored(store, made, *place):
+                continue  # to make all schemas anew would be nearly half of a composition
             node = OmegaConf.structured(made)
             _free(node, made)
-            if registry.is_foreign(made):
-                package = f"observe.also.{name}" if group == ALSO else None
-                store.store(group=group, name=name, node=node, package=package)
-            else:
-                store.store(group=f"schema/{group}", name=made.__name__, node=node)
+            package = f"observe.also.{name}" if foreign and group == ALSO else None
+            store.store(group=place[0], name=place[1], node=node, package=package)
         for name, preset in registry.presets(group).items():
             if preset.foreign:
                 defaults = [preset.of, "_self_"]
                 store.store(group=group, name=name, node={"defaults": defaults, **preset.values})
-    store.store(group="schema", name="config", node=root, package="_global_")
+
+
+def _stored(store: ConfigStore, made: type, group: str, name: str) -> bool:
+    """Whether the store has the schema of this very class, which a module that is imported anew makes again."""
+    level = store.repo
+    for part in group.split("/"):
+        level = level.get(part, {})
+    found = level.get(f"{name}.yaml")
+    return found is not None and OmegaConf.get_type(found.node) is made
 
 
 def _free(node: Any, made: type) -> None:
