@@ -2,7 +2,6 @@
 
 import difflib
 import logging
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.matching import matches
 from feature_lazy.core.redaction import clean
 from feature_lazy.core.shown import span
 from feature_lazy.core.shown import table as html_table
@@ -94,7 +94,7 @@ class Sweep:
                 hint = f" Did you mean {' or '.join(near)}?" if near else ""
                 raise StoreError(f"select: no run has {name!r}, a column or a key of the configuration.{hint}")
             options = values if isinstance(values, list | tuple | set | range | np.ndarray) else [values]
-            runs = [run for run in runs if any(_equal(run.value(name), one) for one in options)]
+            runs = [run for run in runs if any(matches(run.value(name), one) for one in options)]
             if not runs:
                 raise StoreError(f"select: no run has {name} = {values}; there are {', '.join(there[:12])}.")
         return Sweep(self.root, runs)
@@ -105,8 +105,10 @@ class Sweep:
         Args:
             y: a column of ``table``.
             x: another, a key of the configuration, or ``t`` for curves over time.
-            options: ``by``, columns that make a line each (default: what else differs), ``where``, ``log``, ``reduce``
-                and ``width`` in inches, as the command has them.
+            options: ``by``, a column or several that make a line each (default: what else differs); ``where``, such as
+                ``{"L": 3, "seed": [0, 1]}`` or the command's rules, ``"L=3"``; ``log``, ``"x"``, ``"y"``, ``"xy"`` or
+                ``"none"`` (default: by what is drawn); ``reduce``, ``"mean"`` or ``"median"`` with ``"sem"``, ``"sd"``
+                or ``"quartiles"``, such as ``"mean,sem"``, or ``"none"``; ``width``, in inches or as ``"8.6cm"``.
 
         Raises:
             StoreError: what cannot be drawn, and why.
@@ -195,11 +197,6 @@ class Sweep:
                 )
             seen[index] = run
             yield index
-
-
-def _equal(value: Any, wanted: Any) -> bool:
-    numbers = [one for one in (value, wanted) if isinstance(one, int | float | np.number) and not isinstance(one, bool)]
-    return math.isclose(*numbers, rel_tol=1e-9) if len(numbers) == 2 else str(value) == str(wanted)
 
 
 def _read_by_its_network(run: Run) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.matching import matches
 
 
 def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
@@ -37,18 +36,9 @@ def filtered(table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
         if not equals:
             raise StoreError(f"--where {rule}: write COLUMN=VALUES, such as L=3 or seed=0,1.")
         found, wanted = column(table, name, "--where"), [value.strip() for value in values.split(",")]
-        kept = found.map(lambda one: any(_equal(one, text) for text in wanted))  # noqa: B023 - used at once
+        kept = found.map(lambda one: any(matches(one, text) for text in wanted))  # noqa: B023 - used at once
         if not kept.any():
             there = ", ".join(map(str, list(dict.fromkeys(found))[:12]))
             raise StoreError(f"--where {rule}: no run has it; there are {name} = {there}.")
         table = table[kept]
     return table
-
-
-def _equal(value: Any, text: str) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return str(value).lower() == text.lower()
-    try:
-        return bool(np.isclose(float(text), float(value), rtol=1e-9, atol=0))
-    except ValueError:
-        return False

@@ -11,13 +11,13 @@ import pytest
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.launch.commands import main
-from feature_lazy.launch.commands.plot import inches
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.settings.cells import COLUMNS
 from feature_lazy.settings.overrides import checked
 from feature_lazy.settings.shortest import shortest
 from feature_lazy.study.figures import pgf
 from feature_lazy.study.figures.plot import Wanted, draw, rows, save
+from feature_lazy.study.figures.style import inches
 from tests.conftest import ROOT, composed
 from tests.study.stored_sweeps import plant
 
@@ -51,9 +51,12 @@ def test_points_are_means_and_errors_over_seeds(folder, tmp_path, capsys):
     assert (tmp_path / "fig.pdf").read_bytes().startswith(b"%PDF")
     table = load_sweep(folder).table
     for row in points(out):
-        part = table[(table["h"] == float(row["h"])) & (table["sqrt_h_alpha"] == float(row["x"]))]["kernel/change"]
-        assert float(row["y"]) == pytest.approx(part.mean(), rel=1e-12)
-        assert float(row["high"]) - float(row["y"]) == pytest.approx(part.std(ddof=1) / np.sqrt(3), rel=1e-9)
+        part = table[(table["h"] == float(row["h"])) & (table["sqrt_h_alpha"] == float(row["sqrt_h_alpha"]))][
+            "kernel/change"
+        ]
+        mean = float(row["kernel/change"])
+        assert mean == pytest.approx(part.mean(), rel=1e-12)
+        assert float(row["high"]) - mean == pytest.approx(part.std(ddof=1) / np.sqrt(3), rel=1e-9)
         assert row["n"] == "3"
 
 
@@ -129,7 +132,32 @@ def test_a_logarithm_of_nothing_is_refused(folder):
 
 
 def test_lengths():
-    assert (inches("3.4in"), inches("2.54cm"), inches("72.27pt")) == pytest.approx((3.4, 1, 1))
+    assert (inches("3.4in"), inches("2.54cm"), inches("72.27pt"), inches(3)) == pytest.approx((3.4, 1, 1, 3))
+
+
+def test_a_notebook_asks_in_python(folder):
+    """Rules as a dictionary, and a length with its unit; each is what the command means by its words."""
+    sweep = load_sweep(folder)
+    for where in ({"h": 30, "seed": [0, 1]}, ("h=30", "seed=0,1")):
+        figure = sweep.plot("kernel/change", where=where, width="2.54cm")
+        assert figure.get_size_inches()[0] == pytest.approx(1)
+        [drawn] = figure.axes[0].containers
+        assert len(drawn[0].get_xdata()) == 2  # values of √h·α
+    assert len(sweep.plot(where={}).axes[0].containers) == 2  # widths
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"where": {"h": 7}}, "--where h=7: no run has it; there are h = 30, 100"),
+        ({"width": "wide"}, "--width wide: write a length such as 3.4in"),
+        ({"width": [3]}, "--width [3]: write a length"),
+        ({"log": "z"}, "--log z: write one of x, y, xy, none"),
+    ],
+)
+def test_what_a_notebook_cannot_have(folder, asked, sentence):
+    with pytest.raises(StoreError, match=re.escape(sentence)):
+        load_sweep(folder).plot("kernel/change", **asked)
 
 
 def test_two_folders_are_compared_run_by_run(folder, tmp_path, capsys):
@@ -247,5 +275,5 @@ def test_one_seed_has_no_error_bar(folder, tmp_path):
     out = tmp_path / "one.csv"
     wanted = Wanted.reduced("mean,sem", x="sqrt_h_alpha", y="kernel/change", by=("h",), where=("seed=0",))
     found, known = rows({"a": folder}, wanted)
-    save(draw(found, known, wanted), found, out)
+    save(draw(found, known, wanted), found, out, wanted)
     assert all(row["low"] == row["high"] == "" and row["n"] == "1" for row in points(out))

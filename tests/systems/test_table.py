@@ -14,12 +14,12 @@ from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.runs.survey import survey
 from feature_lazy.settings import registry
 from feature_lazy.settings.checks import validate
-from feature_lazy.settings.overrides import composed
+from feature_lazy.settings.overrides import checked
 from feature_lazy.study.law import KINDS, declared
 from feature_lazy.study.verdict import ABOVE_ZERO, AGREES, Bound, Expected
 from feature_lazy.systems import reproduce
 from feature_lazy.systems.table import HERE, LAPTOP, REPLICATION, STATES, Sweep, find, systems
-from tests.conftest import ROOT
+from tests.conftest import ROOT, composed
 
 SYSTEMS = systems()
 every_system = pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.folder)
@@ -91,20 +91,20 @@ def find_in(rows, name):
     return next(system for system in rows if system.folder == name)
 
 
-def jobs(words):
-    """One job of each combination of the choices of a sweep's groups, at the first of its values."""
+def job(words):
+    """The configuration of a sweep's first job."""
     first = []
     for override in OverridesParser.create().parse_overrides(words):
         values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
         first.append(f"{override.key_or_group}={values[0]}" if values else override.input_line)
-    return first
+    return composed(*checked(first))
 
 
 @every_system
 @pytest.mark.parametrize("replication", [False, True])
 def test_every_size_can_be_trained(system, replication, monkeypatch, tmp_path):
     for size in system.sizes:
-        grids = [composed(jobs(words)) for words in Sweep(system, size, replication).grids()]
+        grids = [job(words) for words in Sweep(system, size, replication).grids()]
         for config in grids:
             validate(config)
         # What its laws need is asked for; and the replication shares no seed and no split with the first.
@@ -112,7 +112,7 @@ def test_every_size_can_be_trained(system, replication, monkeypatch, tmp_path):
         for name in system.observables:
             assert any(fnmatchcase(name, pattern) for pattern in {*QUANTITIES, *recorded}), name
     for words, others in zip(*(Sweep(system, LAPTOP, one).grids() for one in (False, True)), strict=True):
-        plain, other = composed(jobs(words)), composed(jobs(others))
+        plain, other = job(words), job(others)
         assert not set(plain.seed.seeds()) & set(other.seed.seeds())
         assert len(plain.seed.seeds()) >= 5
         assert plain.dataset.seed != other.dataset.seed

@@ -27,7 +27,7 @@ def call(options: argparse.Namespace) -> int:
     Raises:
         StoreError: see ``summarise``.
     """
-    from feature_lazy.launch.commands.plot import inches
+    from feature_lazy.study.figures.style import inches
     from feature_lazy.study.summary import summarise
 
     folder = Path(options.folder)

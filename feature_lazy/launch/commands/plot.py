@@ -4,14 +4,11 @@ Columns are those of ``feature-lazy export``, keys of the configuration such as 
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
 from feature_lazy.launch.commands.selection import where_argument
-
-INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +44,7 @@ def call(options: argparse.Namespace) -> int:
     from matplotlib.pyplot import close
 
     from feature_lazy.study.figures.plot import FORMATS, Wanted, draw, rows, save
+    from feature_lazy.study.figures.style import inches
 
     paths = [Path(name) for name in options.out or ["plot.pdf"]]
     for path in paths:
@@ -67,7 +65,7 @@ def call(options: argparse.Namespace) -> int:
     figure = draw(points, known, wanted, width)
     status = 0
     for path in paths:
-        if why := save(figure, points, path):
+        if why := save(figure, points, path, wanted):
             say(why, error=True)
             status = 1
         else:
@@ -79,19 +77,3 @@ def call(options: argparse.Namespace) -> int:
 def _labelled(name: str) -> tuple[str, Path]:
     label, equals, folder = name.partition("=")
     return (label, Path(folder)) if equals and not Path(name).is_dir() else (Path(name).name, Path(name))
-
-
-def inches(text: str) -> float:
-    """A length in inches.
-
-    Raises:
-        StoreError: no length above 0.
-    """
-    found = re.fullmatch(r"([0-9.]+)(in|cm|mm|pt)", text)
-    try:
-        length = float(found[1]) * INCHES[found[2]] if found else 0.0
-    except ValueError:
-        length = 0.0
-    if not 0 < length < 100:
-        raise StoreError(f"--width {text}: write a length such as 3.4in, 8.6cm or 246pt.")
-    return length

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.matching import matches
 from feature_lazy.runs.survey import Entry, RunState, Survey
 
 
@@ -69,15 +70,5 @@ def select(survey: Survey, chosen: str, where: Sequence[str]) -> list[Entry]:
                 f"--where {rule}: no run has the column {column!r}; there are {', '.join(sorted(known))}."
             )
         wanted = [value.strip() for value in values.split(",")]
-        entries = [entry for entry in entries if any(_equal(entry.columns.get(column), value) for value in wanted)]
+        entries = [entry for entry in entries if any(matches(entry.columns.get(column), value) for value in wanted)]
     return entries
-
-
-def _equal(value: object, text: str) -> bool:
-    """Whether a column's value is what a person wrote: numbers as numbers, so that 1e2 is 100."""
-    if isinstance(value, int | float):
-        try:
-            return abs(float(text) - value) <= 1e-9 * abs(value)
-        except ValueError:
-            return False
-    return str(value) == text

@@ -28,6 +28,7 @@ SCALES = ("h", "alpha", "sqrt_h_alpha")
 CENTRES = ("mean", "median")
 SPREADS = ("sem", "sd", "quartiles")
 EACH = "none"
+LOGS = ("x", "y", "xy", EACH)
 SCRIPT_L = ("𝓛", r"$\mathcal{L}$")
 """Fonts lack the letter, and mathematics has it."""
 FORMATS = (".pdf", ".png", ".svg", ".pgf", ".csv")
@@ -60,8 +61,10 @@ class Wanted:
         """With the words of ``--reduce``, such as ``mean,sem``.
 
         Raises:
-            StoreError: other words.
+            StoreError: other words, there or for ``log``.
         """
+        if rest.get("log") not in (None, *LOGS):
+            raise StoreError(f"--log {rest['log']}: write one of {', '.join(LOGS)}.")
         centre, _, spread = how.partition(",")
         if (centre, spread) != (EACH, "") and (centre not in CENTRES or spread not in ("", *SPREADS)):
             raise StoreError(
@@ -214,15 +217,15 @@ def _logarithmic(points: pd.DataFrame, wanted: Wanted, y: Quantity) -> str:
     return ("x" if x else "") + ("y" if y.scale == "log" and bool((points["y"] > 0).all()) else "")
 
 
-def save(figure: Figure, points: pd.DataFrame, path: Path) -> str:
-    """Write a figure, or its points as ``.csv``, as the ending says; a sentence if that could not be.
+def save(figure: Figure, points: pd.DataFrame, path: Path, wanted: Wanted) -> str:
+    """Write a figure, or its points as ``.csv`` under the names of what is drawn; a sentence if that could not be.
 
     Raises:
         StoreError: another ending, or a file that cannot be written.
     """
     match path.suffix:
         case ".csv":
-            save_bytes(path, csv_of(points), below=None)
+            save_bytes(path, csv_of(points.rename(columns={"x": wanted.x, "y": wanted.y})), below=None)
         case ".pgf":
             return save_pgf(figure, path, below=None)
         case ".pdf" | ".png" | ".svg":

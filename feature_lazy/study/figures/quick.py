@@ -1,7 +1,8 @@
 """Figures that a notebook asks a sweep or a run for: ``sweep.plot("kernel/change")``, ``run.plot()``."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep
 from feature_lazy.study.figures.axes import PERCENT
 from feature_lazy.study.figures.plot import SCRIPT_L, Wanted, draw, rows
-from feature_lazy.study.figures.style import STYLE, look
+from feature_lazy.study.figures.style import STYLE, inches, look
 from feature_lazy.study.table import H, X, differences, with_runs
 
 CURVES = ("train/loss", "test/error", "kernel/change")
@@ -25,10 +26,10 @@ def of_sweep(
     x: str,
     *,
     by: Sequence[str] | str | None = None,
-    where: Sequence[str] | str = (),
+    where: Mapping[str, Any] | Sequence[str] | str = (),
     log: str | None = None,
     reduce: str = "mean,sem",
-    width: float | None = None,
+    width: float | str | None = None,
 ) -> Figure:
     """See ``Sweep.plot``.
 
@@ -36,13 +37,22 @@ def of_sweep(
         StoreError: see ``study.figures.plot``.
     """
     lines = _apart(sweep, x, y) if by is None else _names(by)
-    wanted = Wanted.reduced(reduce, x=x, y=y, by=lines, where=_names(where), log=log)
+    wanted = Wanted.reduced(reduce, x=x, y=y, by=lines, where=_rules(where), log=log)
     points, known = rows({"": sweep}, wanted)
-    return _closed(draw(points, known, wanted, width))
+    return _closed(draw(points, known, wanted, None if width is None else inches(width)))
 
 
 def _names(given: Sequence[str] | str) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _rules(where: Mapping[str, Any] | Sequence[str] | str) -> tuple[str, ...]:
+    if not isinstance(where, Mapping):
+        return _names(where)
+    listed = {
+        name: values if isinstance(values, list | tuple | set | range) else [values] for name, values in where.items()
+    }
+    return tuple(f"{name}={','.join(map(str, values))}" for name, values in listed.items())
 
 
 def _apart(sweep: Sweep, x: str, y: str) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 import logging
 import os
+import re
 import sys
 from typing import Any
 
 import matplotlib
+
+from feature_lazy.core.errors import StoreError
 
 # Files only: a cluster's login node has no display. A notebook, or whoever draws already, has chosen for itself.
 if not os.environ.get("MPLBACKEND") and "matplotlib.pyplot" not in sys.modules:
@@ -43,6 +46,22 @@ PANELS: dict[str, Any] = {
 """Style of the article's figures, which have several panels across a page."""
 SMALL = 4.5
 """Width in inches below which a figure is one of a journal's column, with its smaller type."""
+
+
+INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72.27}
+
+
+def inches(length: float | str) -> float:
+    """A length in inches, given as a number of them or with its unit, such as ``8.6cm``.
+
+    Raises:
+        StoreError: no length above 0.
+    """
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)(in|cm|mm|pt)", str(length))
+    made = float(found[1]) * INCHES[found[2]] if found else length
+    if not isinstance(made, int | float) or not 0 < made < 100:
+        raise StoreError(f"--width {length}: write a length such as 3.4in, 8.6cm or 246pt.")
+    return made
 
 
 def sized(width: float | None) -> dict[str, Any]:
