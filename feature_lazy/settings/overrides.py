@@ -296,8 +296,10 @@ def check_chosen(arguments: Sequence[str]) -> None:
         having = [name for name, made in options(group).items() if key.split(".")[0] in keys_of((made,))]
         if chosen and having and not set(chosen) & set(having):
             choices = " or ".join(f"{group}={name}" for name in having)
+            passes = any("kwargs" in keys_of((options(group)[name],)) for name in chosen)
+            own = f" An argument of your own target is {group}.kwargs.{key}." if passes else ""
             raise ConfigError(
-                f"{override.input_line}: {group}={', '.join(chosen)} has no key {key!r}; choose it: {choices}."
+                f"{override.input_line}: {group}={', '.join(chosen)} has no key {key!r}; choose it: {choices}.{own}"
             )
 
 

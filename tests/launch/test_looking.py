@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.launch.commands import main
+from feature_lazy.runs.job import train_config
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.settings.cells import COLUMNS
 from feature_lazy.settings.overrides import checked
@@ -18,7 +20,7 @@ from feature_lazy.settings.shortest import shortest
 from feature_lazy.study.figures import pgf
 from feature_lazy.study.figures.plot import Wanted, draw, rows, save
 from feature_lazy.study.figures.style import inches
-from tests.conftest import ROOT, composed
+from tests.conftest import QUICK, ROOT, composed
 from tests.study.stored_sweeps import plant
 
 
@@ -178,6 +180,16 @@ def test_two_folders_are_compared_run_by_run(folder, tmp_path, capsys):
     lonely = plant(tmp_path / "lonely", xs=(0.5,), widths=(7,), seeds=1)
     status, _, err = said(capsys, "compare", folder, lonely)
     assert (status, "have no runs of the same h, √h·α and seed" in err) == (1, True)
+
+
+def test_what_a_run_was_of_is_shown_in_few_digits(tiny, capsys):
+    [run_id] = train_config(tiny(*QUICK))
+    status, out, _ = said(capsys, "show", Path(tiny().output_dir) / run_id)
+    assert status == 0
+    assert "fingerprints, of each tensor its shape, its norm and four projections:" in out
+    [weights] = [line for line in out.splitlines() if line.startswith("  weights: ")]
+    assert re.fullmatch(r"  weights: \d+( -?\d[\d.e+-]*){5}", weights)
+    assert max(len(re.sub(r"\D", "", number)) for number in weights.split()[2:]) <= 8
 
 
 def test_runs_are_listed_and_one_is_shown(folder, capsys):

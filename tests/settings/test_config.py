@@ -272,6 +272,7 @@ def test_known_key_passes(override):
         ("dynamics=linearised dynamics.lr=1", ["dynamics=frozen_kernel has no key 'lr'"]),
         ("experiment=article/fig3b_kernel dynamics.lr=1", ["dynamics=frozen_kernel has no key 'lr'"]),
         ("seed.members=2", ["choose it: seed=ensemble."]),
+        ("architecture.depth=3 architecture=custom", ["An argument of your own target is architecture.kwargs.depth."]),
     ],
 )
 def test_a_key_of_an_option_that_was_not_chosen_says_what_to_choose(overrides, fragments):

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.terminal import say
 
 
@@ -28,17 +29,32 @@ def call(options: argparse.Namespace) -> int:
     say(f"{run.run_id}, {'complete' if run.done else 'not complete'}: {run.summary.get('outcome', 'no outcome yet')}")
     if "resolved" in run.manifest:
         say(command(run.manifest["resolved"]))
-    columns = ", ".join(f"{name} = {value}" for name, value in run.columns.items() if value is not None)
+    columns = ", ".join(f"{name} = {_written(value)}" for name, value in run.columns.items() if value is not None)
     say(columns)
-    content = run.config.get("dataset", {}).get("content")
-    for name, value in {**run.inputs, **({"content of the data": content} if content else {})}.items():
-        say(f"{name}: {value}")
+    if content := run.config.get("dataset", {}).get("content"):
+        say(f"content of the data: {content}")
+    if run.inputs:
+        say("fingerprints, of each tensor its shape, its norm and four projections:")
+    for name, text in run.inputs.items():
+        say(f"  {name}: {_short(text)}")
     numbers = {name: value for name, value in run.summary.items() if isinstance(value, int | float)}
     width = max(map(len, numbers), default=0)
     for name, value in numbers.items():
         label = quantity_of(name, run.quantities).label
         say(f"{name.ljust(width)}  {value:<12.6g}{'' if label == name else label}".rstrip())
     return 0
+
+
+def _written(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _short(text: str) -> str:
+    """Shape, norm and projections of each tensor of a fingerprint, to six digits; another text as it is."""
+    found = Fingerprint.read(text)
+    if found is None:
+        return text
+    return "; ".join(" ".join([shape, *(f"{number:.6g}" for number in numbers)]) for shape, numbers in found.tensors)
 
 
 def folder_of(path: Path) -> Path:
