@@ -20,8 +20,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## install, then sweep α × width × seed on real digits: results/demo
 	$(BIN)/python train.py experiment=demo
 
-test: $(STAMP) ## install, then run all tests
-	$(BIN)/python -m pytest -n auto --dist loadscope  # what a module shares is made once
+test: $(STAMP) ## install, then run all tests but those that measure a claim
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"  # what a module shares is made once
 
 test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
 	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm
@@ -55,7 +55,8 @@ bench-kernels: $(STAMP) ## time, memory and flops of exact kernels against the u
 gallery: $(STAMP) ## train the small sweeps of all figures of the article, about an hour, and write docs/gallery.md
 	PYTHONPATH=. $(BIN)/python benchmarks/gallery.py
 
-atlas: $(STAMP) ## train the sweeps of all systems of the literature, and write docs/atlas.md
+atlas: $(STAMP) ## measure all claims: the tests marked slow, then the systems of the literature, docs/atlas.md
+	$(BIN)/python -m pytest -n auto -m slow
 	PYTHONPATH=. $(BIN)/python benchmarks/atlas.py
 
 docs: $(STAMP) ## build the documentation as a site, site/index.html, and check its links

@@ -173,10 +173,9 @@ def test_ten_times_finer_is_thrice_closer(path):
     assert fine.t_stop == pytest.approx(float(s["t_stop"]), rel=TIMES / math.sqrt(10))
 
 
-@pytest.mark.slow
 @each_oracle
 @pytest.mark.parametrize("name", list(STEPPERS))
-@pytest.mark.parametrize("tolerance", [1e-1, 1e-3])
+@pytest.mark.parametrize("tolerance", [1e-1, pytest.param(1e-3, marks=pytest.mark.slow)])
 def test_error_at_the_end_is_within_the_tolerance(path, name, tolerance):
     """The meaning of ``tolerance``, against trajectories of DOP853 at 1e-10 (data/README.md)."""
     METHODS[key := f"{name} {tolerance}"] = method(name, tolerance)

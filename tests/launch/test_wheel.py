@@ -4,8 +4,6 @@ import os
 import subprocess
 import zipfile
 
-import pytest
-
 from tests.conftest import QUICK, ROOT, TINY
 
 SWEEP = ("-m", "alpha.value=1,100", "width.h=4,8", "seed=ensemble", "seed.members=2", "output_dir=results")
@@ -23,7 +21,6 @@ def test_what_is_in_it(wheel):
         assert f"feature_lazy/systems/{name}" in names
 
 
-@pytest.mark.slow
 def test_it_trains_draws_and_reports_in_an_empty_folder(installed, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
 

@@ -283,7 +283,6 @@ def test_targets_that_fail_are_named(configure, override, message):
         build(configure(*NETWORK, *DATA, *TINY, override))
 
 
-@pytest.mark.slow
 def test_the_tutorial_does_what_it_says(tmp_path):
     """Copied from the page itself: the module, the command, and the lines of Python."""
     page = (ROOT / "docs" / "your_own_network.md").read_text(encoding="utf-8")

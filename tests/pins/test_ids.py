@@ -41,7 +41,6 @@ def test_pinned_ids_differ_but_where_nothing_of_science_does():
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_ids_of_every_experiment(part):
     pinned = dict(list(golden.read("experiments").items())[part::4])

@@ -72,7 +72,6 @@ def test_killed_between_the_first_files(tiny, tmp_path, k):
     assert_survives(tiny, tmp_path, (*ODD, *ENSEMBLE, *DYNAMICS["tangent"]), (k, 4))
 
 
-@pytest.mark.slow
 def test_killed_a_hundred_times(tiny, tmp_path):
     """In as many ensembles as it takes: how far one gets between two kills is the machine's."""
     generator, hits = random.Random(0), 0

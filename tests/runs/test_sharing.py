@@ -1,7 +1,5 @@
 """Many processes in one results folder: nothing is lost, and nothing trained twice."""
 
-import pytest
-
 from feature_lazy.runs.plan import read_plans, write_plan
 from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
@@ -23,7 +21,6 @@ def write_plan_of(config):
     write_plan(Path(config.output_dir), [config])
 
 
-@pytest.mark.slow
 def test_fifty_processes_add_to_one_sweep(tiny, tmp_path):
     """Each wants four seeds; neighbours want some of the same, and start at the same moment."""
     configs = [tiny(*JOB, "seed=ensemble", "seed.members=4", f"seed.first={2 * k}") for k in range(50)]

@@ -50,7 +50,6 @@ def stopped(configs, tmp_path, number):
     assert process.exitcode == -number
 
 
-@pytest.mark.slow
 def test_sweep_of_thirty_killed_stopped_resumed_and_sent(tiny, tmp_path, server, nobody, capsys):  # noqa: F811
     slow = (*QUICK, "observe.kernel.probe=0", "checkpoint_every=0.5")
     ensemble = ("seed=ensemble", f"seed.members={SEEDS}", "tracking=wandb")
