@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# One more than there are processors: tests wait for processes a sixth of their time.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, 'sched_getaffinity') else 'auto')")
 
 .PHONY: help demo test test-slurm soak lint format conf bench bench-solvers bench-kernels gallery atlas docs clean
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ demo: $(STAMP) ## install, then sweep α × width × seed on real digits: result
 	$(BIN)/python train.py experiment=demo
 
 test: $(STAMP) ## install, then run all tests but those that measure a claim
-	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"  # what a module shares is made once
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not slow"  # what a module shares is made once
 
 test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
 	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm
@@ -56,7 +58,7 @@ gallery: $(STAMP) ## train the small sweeps of all figures of the article, about
 	PYTHONPATH=. $(BIN)/python benchmarks/gallery.py
 
 atlas: $(STAMP) ## measure all claims: the tests marked slow, then the systems of the literature, docs/atlas.md
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 	PYTHONPATH=. $(BIN)/python benchmarks/atlas.py
 
 docs: $(STAMP) ## build the documentation as a site, site/index.html, and check its links

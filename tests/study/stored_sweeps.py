@@ -23,6 +23,8 @@ SAME = {
     "loss": "soft_hinge",
     "dynamics": "gradient_flow",
 }
+FEW = {"dataset": {"kind": "digits", "n_train": 20, "n_test": 20}}
+"""Where the columns have it too: what figures compute of infinite width takes its time with each pattern."""
 BOUNDARY = 11.0
 """√h·α at which the planted kernel change is 1, for every width."""
 PROVENANCE = {
@@ -86,7 +88,7 @@ def plant(
     **different,
 ):
     """Store a complete sweep; ``different``: columns that are not those of ``SAME``."""
-    random, store = np.random.default_rng(rng), Store(root)
+    random, store, config = np.random.default_rng(rng), Store(root), FEW | (config or {})
     labels = np.array([1.0, -1.0] * 5)
     with mock.patch("os.fsync"):
         for h in widths:
@@ -104,7 +106,7 @@ def plant(
                     }
                     where = columns(h, x, seed, **different)
                     outputs = {"F_test": labels + random.standard_normal(10) / h**0.5, "y_test": labels}
-                    _save(store, {"config": config or {}, "columns": where}, rows, summary, outputs)
+                    _save(store, {"config": config, "columns": where}, rows, summary, outputs)
     return root
 
 

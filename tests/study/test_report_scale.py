@@ -2,11 +2,14 @@
 
 from collections import Counter
 
+import pytest
+
 from feature_lazy.study.report import write_report
 from tests.study.stored_sweeps import plant
 from tests.work import opened
 
 
+@pytest.mark.slow
 def test_a_thousand_runs(tmp_path):
     """Bound: 15 MB. Measured: 9.8 MB."""
     plant(
