@@ -35,7 +35,7 @@ SAME = Expected(1, 0.3, "spike of finite width")
 """It has 1.36 at P = 60 and 1.13 at P = 240."""
 BETTER = Bound(5.0)
 """It has 7 at P = 60 and 19 at P = 240."""
-CONDITION = Bound(float(np.log(10)))
+CONDITION = Bound(2.3)
 """It has 0.485 over 0.0034 at P = 15. The ratio has a heavy tail, for patterns that happen to be close."""
 SAYS = {
     "paper": PAPER,
@@ -166,7 +166,7 @@ def spikes_help(table: pd.DataFrame) -> Estimate | None:
 
 @law("ln of the least eigenvalue of spiky ReLU's kernel over ReLU's", expected=CONDITION, where="condition", **SAYS)
 def condition(table: pd.DataFrame) -> Estimate | None:
-    """Above ln 10, at the smallest P."""
+    """Above ln 10 = 2.3, at the smallest P."""
     kernels = kernels_of(table)
     if kernels is None:
         return None
