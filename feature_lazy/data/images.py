@@ -21,6 +21,7 @@ from feature_lazy.settings.registry import option
 
 if TYPE_CHECKING:
     from feature_lazy.data.prepare import Dataset
+    from feature_lazy.data.whitening import Fit
     from feature_lazy.settings.config import Config
 
 MNIST_COUNTS = (6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
@@ -110,6 +111,13 @@ class Pca:
 
 
 @dataclass
+class Whiten:
+    """Whitening by regularised ZCA (arXiv:2007.15801), which keeps pixels; patterns are then put on their sphere."""
+
+    zca: float = key(0.0, "ε, over the mean variance of a pixel, such as 0.1; 0: none", ge=0)
+
+
+@dataclass
 class Images(Data):
     """Images on the sphere |x|² = d (section 2).
 
@@ -118,6 +126,7 @@ class Images(Data):
 
     classes: list[int] = key([], "classes in use, such as [3,5]; []: all", ge=0)
     pca: Pca = part(Pca)
+    whiten: Whiten = part(Whiten, later=True)
 
     source: ClassVar[Source]
     """Where the images come from."""
@@ -141,7 +150,20 @@ class Images(Data):
     def name(self) -> str:
         """The set, and what of it is used, such as ``cifar10[3,5] pca10``."""
         classes = listed(self.classes) if self.classes != type(self)().classes else ""
-        return self.kind + classes + (f" pca{self.pca.components}" if self.pca.components else "")
+        return self.kind + classes + (f" pca{self.pca.components}" if self.pca.components else "") + self._white
+
+    @property
+    def _white(self) -> str:
+        return f" zca{self.whiten.zca:g}" if self.whiten.zca else ""
+
+    @property
+    def whitening(self) -> Fit | None:
+        """How the images are whitened; None: they are not."""
+        from feature_lazy.data.whitening import Components, Zca
+
+        if self.pca.components:
+            return partial(Components, components=self.pca.components)
+        return partial(Zca, regularisation=self.whiten.zca) if self.whiten.zca else None
 
     @property
     def called(self) -> str:
@@ -164,7 +186,7 @@ class Images(Data):
         chosen = {
             "n_valid": self.n_valid,
             "classes": self.classes,
-            "components": self.pca.components,
+            "whitening": self.whitening,
             "root": self.folder,
         }
         return prepare(self.kind, *sizes, labels=labels, **chosen)
@@ -189,6 +211,11 @@ class Images(Data):
     def _component_problems(self) -> Iterator[str]:
         if self.pca.components > (d := self.source.input_dim):
             yield f"dataset.pca.components={self.pca.components}: {self.called} has d = {d} numbers."
+        if self.pca.components and self.whiten.zca:
+            yield (
+                f"dataset.whiten.zca={self.whiten.zca:g}: the components of dataset.pca.components="
+                f"{self.pca.components} are white already; leave one of them 0."
+            )
 
     def _count_problems(self, labels: Labels) -> Iterator[str]:
         if self.patterns_used > (n := self.room(labels)):

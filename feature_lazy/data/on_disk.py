@@ -192,7 +192,7 @@ class OnDisk(Images):
             found.targets if real else None,
         )
         sizes = (self.n_train, self.n_test, self.seed)
-        chosen = {"n_valid": self.n_valid, "classes": self.classes, "components": self.pca.components}
+        chosen = {"n_valid": self.n_valid, "classes": self.classes, "whitening": self.whitening}
         data = prepare(patterns, *sizes, labels=labels, **chosen)
         check_sense(data, (MISSING, *self.allow))
         return data

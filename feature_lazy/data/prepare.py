@@ -15,8 +15,8 @@ from feature_lazy.core.errors import DataError
 from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
-from feature_lazy.data.pca import Whitening
 from feature_lazy.data.sources import Patterns, load_source, sources
+from feature_lazy.data.whitening import Fit
 from feature_lazy.settings.groups import Labels
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def prepare(
     labels: Labels | None = None,
     n_valid: int = 0,
     classes: Sequence[int] = (),
-    components: int = 0,
+    whitening: Fit | None = None,
     root: str | None = None,
 ) -> Dataset:
     """Load images and split them: first n_train patterns to train on, then n_test to test on, then n_valid.
@@ -161,7 +161,8 @@ def prepare(
         labels: from classes to y; the article's parity if omitted.
         n_valid: validation patterns, likewise.
         classes: those in use; all if empty.
-        components: principal components, whitened; 0: the images themselves.
+        whitening: what is fitted to all images on their sphere and then done to them, such as
+            ``partial(Components, components=10)``; the images themselves if omitted.
         root: folder of downloaded files; see ``cache.data_root``.
 
     Returns:
@@ -184,8 +185,9 @@ def prepare(
     mean = images[order].mean(axis=0, dtype=np.float64)
     used = order[: n_train + n_test + n_valid]
     x, shape = to_sphere(images[used], mean), found.shape
-    if components:
-        x, shape = Whitening(_on_sphere(images, order, mean), components)(x), (components,)
+    if whitening:
+        white = whitening(_on_sphere(images, order, mean))
+        x, shape = white(x), white.shape or shape
     y = real(tensor(labels.values(c[used], names, None if targets is None else targets[used]), "labels"), "labels")
     ranks = torch.from_numpy(np.searchsorted(names, c[used])) if targets is None else None
     data = Dataset.of(torch.from_numpy(x), y, n_train, n_test, n_valid, ranks)

@@ -28,6 +28,8 @@ REFUSED = {
     "labels=regression loss=mse loss.target=1.1": "loss.target=1.1: labels=regression are the targets themselves; it "
     "must be 1.",
     "labels=random dataset.n_test=999": "dataset.n_test=999: must be even, so that the labels are balanced.",
+    "dataset.pca.components=5 dataset.whiten.zca=0.1": "dataset.whiten.zca=0.1: the components of "
+    "dataset.pca.components=5 are white already; leave one of them 0.",
     "dataset.pca.components=65": "dataset.pca.components=65: digits has d = 64 numbers.",
     "dataset=stripe dataset.interfaces=[1,0]": "dataset.interfaces=[1.0,0.0]: must be one or more numbers, ascending.",
     "dataset=stripe dataset.interfaces=[]": "dataset.interfaces=[]: must be one or more numbers, ascending.",

@@ -1,11 +1,14 @@
 """Data and labels from a configuration to a run."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.labels import OneVsRest
 from feature_lazy.data.prepare import prepare
+from feature_lazy.data.whitening import Components
 from feature_lazy.dynamics.losses import SquaredError
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
@@ -36,7 +39,9 @@ def test_every_set_is_built_or_says_what_it_needs(configure, tmp_path, name):
 def test_keys_reach_the_data(configure):
     config = configure("dataset=digits", "dataset.seed=3", "dataset.pca.components=4", "labels=one_vs_rest", *SMALL)
     config.dataset.classes = [1, 4, 7]
-    expected = prepare("digits", 20, 20, 3, components=4, classes=[1, 4, 7], labels=OneVsRest(1))
+    expected = prepare(
+        "digits", 20, 20, 3, whitening=partial(Components, components=4), classes=[1, 4, 7], labels=OneVsRest(1)
+    )
     found = config.dataset.build(config.labels)
     assert torch.equal(found.x_test, expected.x_test)
     assert torch.equal(found.y_train, expected.y_train)

@@ -225,7 +225,8 @@ def save(figure: Figure, points: pd.DataFrame, path: Path, wanted: Wanted) -> st
     """
     match path.suffix:
         case ".csv":
-            save_bytes(path, csv_of(points.rename(columns={"x": wanted.x, "y": wanted.y})), below=None)
+            names = [{"x": wanted.x, "y": wanted.y}.get(name, name) for name in points]
+            save_bytes(path, csv_of(points.set_axis(names, axis="columns")), below=None)
         case ".pgf":
             return save_pgf(figure, path, below=None)
         case ".pdf" | ".png" | ".svg":
