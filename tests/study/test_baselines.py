@@ -10,6 +10,7 @@ import torch
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels import infinite_kernels
+from feature_lazy.kernels.support import support_weights
 from feature_lazy.launch.commands import main
 from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.runs.batch import build
@@ -103,8 +104,9 @@ def test_variance_is_that_of_networks_that_are_not_centred(sweep, tmp_path):
     assert not one.found.arrays["F_test"].any()
 
 
-def test_nearest_is_nearest(sweep):
-    runs = load_sweep(sweep).runs
+@pytest.mark.parametrize("words", [[], ["dataset.pca.components=4"]], ids=["on the sphere", "off it"])
+def test_nearest_is_nearest(words, tmp_path):
+    runs = trained(tmp_path, "dynamics.t_end=1", *words)
     (one, *_), _ = beside(runs, "nearest", "linear", k=3, memory_limit=3000.0)
     x, tests, y = patterns(runs[0])
     near = torch.cdist(tests, x).topk(3, largest=False).indices
@@ -235,6 +237,9 @@ def test_svm_is_where_a_lazy_network_under_a_distance_comes_to_rest(tmp_path):
     assert not problems
     assert one.distance < 0.1, one.distance
     assert 0 < one.found.scalars["support"] <= 1
+    kernels, task, _ = Bench().ready(one.run, "start")
+    exactly = kernels.test_train @ support_weights(kernels.train, task.labels, 0.1)
+    np.testing.assert_allclose(one.found.arrays["F_test"], exactly, rtol=1e-12)
     (other,), _ = beside(runs, "svm", "start", strength="0.01")
     assert other.distance > 3 * one.distance
     _, problems = beside(runs, "flow")
