@@ -119,6 +119,8 @@ class Mse(Loss):
 class CrossEntropy(Loss):
     """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that m > 1 is reached."""
 
+    stop_margin: float = key(1.0, "training stops at m above it, where ℓ is about e^(−m)", gt=0, later=True)  # type: ignore[assignment]
+
     takes = ("classes",)
     curvature = 0.5
     """∂²ℓ/∂F² = diag(p) − ppᵀ; its largest eigenvalue is ½, where two classes share p (Böhning 1992)."""

@@ -66,6 +66,15 @@ class Settling(Protocol):
         ...
 
 
+@runtime_checkable
+class Telling(Protocol):
+    """A system whose states say how they were reached, beside their weights."""
+
+    def told(self, y: Tensor) -> dict[str, Tensor]:
+        """Numbers (M,) of states y (M, D), by the names of their columns, for observables."""
+        ...
+
+
 class Tangent(Protocol):
     """A flow's outputs to first order around a state, with the Jacobian αJ."""
 

@@ -137,10 +137,10 @@ class Curvature:
 
     def empirical_fisher(self, v: Tensor) -> Tensor:
         """Product with the empirical Fisher matrix, (M, N)."""
-        return self._outer(v, self._squares)
+        return self._outer(v, self.squares)
 
     @property
-    def _squares(self) -> Tensor:
+    def squares(self) -> Tensor:
         """ℓ′ℓ′ᵀ, (M, P, C, C)."""
         first = self.pulls.unflatten(1, (-1, self.architecture.n_outputs))
         return first[..., None] * first[..., None, :]
@@ -219,7 +219,7 @@ class Curvature:
     def empirical_fisher_top(self, k: int) -> Tensor:
         """The same of the empirical Fisher matrix."""
         if self._fits(k):
-            return top_eigenvalues(self.small_side(self._squares), k)
+            return top_eigenvalues(self.small_side(self.squares), k)
         return self._top(k, [one.empirical_fisher for one in self._each()])
 
     def _fits(self, k: int) -> bool:

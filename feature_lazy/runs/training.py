@@ -15,6 +15,7 @@ from feature_lazy.dynamics.integrate import integrate, start
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.system import Telling
 from feature_lazy.measure.moment import Moment
 from feature_lazy.measure.observer import Observer, Row
 from feature_lazy.measure.precision import check_precision
@@ -159,7 +160,9 @@ class BatchTraining:
         return [len(run.history) for run in self.runs]
 
     def _moment(self, member: Tensor, y: Tensor, t: Tensor, *, failed: bool = False) -> Moment:
-        return Moment(self.setting, member, self.training.system.weights(y), t, failed=failed)
+        system = self.training.system
+        told = system.told(y) if isinstance(system, Telling) else {}
+        return Moment(self.setting, member, system.weights(y), t, failed=failed, told=told)
 
     def _numbers(self, member: Tensor) -> list[int]:
         """How many observations the member of each state has had before it."""

@@ -10,6 +10,7 @@ import torch
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import CrossEntropy, Mse
+from feature_lazy.kernels.shifted import shifted_solve
 from feature_lazy.networks.activations import Erf, Relu, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.job import train_config
@@ -19,7 +20,7 @@ from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from feature_lazy.systems.natural_gradient import claim
 from feature_lazy.systems.natural_gradient.option import NaturalGradient
 from feature_lazy.systems.natural_gradient.parts import BLOCK, EXACT, KFAC, TRIDIAGONAL, UNIT
-from feature_lazy.systems.natural_gradient.update import NaturalGradientTraining, solve
+from feature_lazy.systems.natural_gradient.update import NaturalGradientTraining
 from tests.conftest import TINY
 from tests.systems.reference import reference
 
@@ -101,7 +102,7 @@ def test_equations_of_several_members_with_several_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        found = solve(matrix, torch.zeros(2, 1), b)
+        found = shifted_solve(matrix, torch.zeros(2, 1), b)
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(matrix @ found, b, rtol=0, atol=1e-12)

@@ -27,6 +27,7 @@ from feature_lazy.dynamics.system import Flops
 from feature_lazy.dynamics.updates import AcceptFinite, Updates, Work
 from feature_lazy.kernels.factors import Factors
 from feature_lazy.kernels.layerwise import Linearisation, mirror
+from feature_lazy.kernels.shifted import shifted_solve
 from feature_lazy.networks.base import Layered
 from feature_lazy.networks.layout import layer_of
 from feature_lazy.settings.checks import check_option
@@ -43,19 +44,6 @@ def shift(matrix: Tensor, damping: float) -> Tensor:
     """λ, ``damping`` times the mean of the diagonal of A (M, n, n): (M, 1); 1 for A = 0, which then moves nothing."""
     found = damping * matrix.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
     return torch.where(found > 0, found, 1.0)
-
-
-def solve(matrix: Tensor, shifts: Tensor, b: Tensor) -> Tensor:
-    """(A + λ)⁻¹b for A (M, n, n), λ (M, 1) or (M, n) and b (M, n, k).
-
-    NaN for a member whose A + λ is singular, not to stop the others.
-    """
-    whole = matrix.clone()
-    whole.diagonal(dim1=1, dim2=2).add_(shifts)
-    # One after another: of a batch from n = 256 on the LU of PyTorch 2.13 is wrong with several threads.
-    pairs = [torch.linalg.solve_ex(own, its_b) for own, its_b in zip(whole, b, strict=True)]
-    found, singular = (torch.stack(parts) for parts in zip(*pairs, strict=True))
-    return torch.where((singular > 0)[:, None, None], torch.nan, found)
 
 
 def kernel(factors: Sequence[Factors], memory_limit: float) -> Tensor:
@@ -89,7 +77,7 @@ class Metric:
     def solved(self, theta: Tensor) -> Tensor:
         """(DΘ + λ)⁻¹ℓ′, (M, P·C)."""
         matrix = theta if self.curvature is None else self.curvature @ theta
-        return solve(matrix, shift(matrix, self.damping), self.force[..., None])[..., 0]
+        return shifted_solve(matrix, shift(matrix, self.damping), self.force[..., None])[..., 0]
 
     def kernels(self) -> list[Tensor]:
         """The part of each layer in Θ."""
@@ -111,7 +99,7 @@ def tridiagonal(metric: Metric) -> list[list[Tensor]]:
     near = torch.kron(neighbours(len(kernels)), torch.ones(n, n)).to(column)
     whole = near * column.repeat(1, len(kernels), 1)
     shifts = torch.cat([shift(theta, metric.damping).expand(-1, n) for theta in kernels], dim=1)
-    found = solve(whole, shifts, metric.force.repeat(1, len(kernels))[..., None])[..., 0]
+    found = shifted_solve(whole, shifts, metric.force.repeat(1, len(kernels))[..., None])[..., 0]
     pairs = zip(metric.blocks, found.split(n, dim=1), strict=True)
     return [[one.pull_back(a) for one in block] for block, a in pairs]
 
@@ -142,7 +130,7 @@ def units(metric: Metric) -> list[list[Tensor]]:
         inputs = torch.cat([_inputs(one) * one.scale for one in block], dim=2)
         gram, signals = inputs @ inputs.mT, block[0].signals.squeeze(3)
         own = (s[:, :, None] * gram * s[:, None, :] for s in signals.unbind(2))
-        solved = [solve(part, shift(part, metric.damping), metric.force[..., None])[..., 0] for part in own]
+        solved = [shifted_solve(part, shift(part, metric.damping), metric.force[..., None])[..., 0] for part in own]
         moved = (torch.stack(solved, dim=1) * signals.mT) @ inputs
         parts = moved.split([one.shape.fan_in for one in block], dim=2)
         found.append([part.flatten(1) for part in parts])
@@ -167,9 +155,9 @@ def _whitened(rows: Tensor, damping: float) -> Tensor:
     n = rows.shape[1]
     if rows.shape[2] <= n:
         gram = rows.mT @ rows / n
-        return solve(gram, shift(gram, damping), rows.mT).mT
+        return shifted_solve(gram, shift(gram, damping), rows.mT).mT
     gram = rows @ rows.mT / n
-    return solve(gram, shift(gram, damping), rows)
+    return shifted_solve(gram, shift(gram, damping), rows)
 
 
 @dataclass(frozen=True)
