@@ -16,6 +16,8 @@ WAYS = (
     optimisers.learning_rate_transfer,
     optimisers.batch_size,
     optimisers.pathological_sharpness,
+    optimisers.m_fac,
+    optimisers.gradient_normalised_smoothness,
     predictors.linear_models,
     predictors.more_is_better,
     predictors.shortcuts,

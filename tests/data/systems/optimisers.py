@@ -246,3 +246,101 @@ def pathological_sharpness():
         "weights": w0.tolist(),
         **found,
     }
+
+
+def m_fac():
+    """The recursion over gradients, updates that go by it, and weights pruned by multipliers, with N × N matrices."""
+    random = np.random.default_rng(3)
+    m, n, damping, lr, momentum, window, share = 5, 12, 0.03, 0.2, 0.6, 3, 0.05
+    g, x, w = random.standard_normal((m, n)), random.standard_normal(n), random.standard_normal(n)
+
+    def inverse(gradients, shift):
+        found = np.eye(n) / shift
+        for one in gradients:
+            v = found @ one
+            found = found - np.outer(v, v) / (len(gradients) + one @ v)
+        return found
+
+    whole = inverse(g, damping)
+    gone = np.array([1, 4, 9])
+    pruned = w - whole[:, gone] @ np.linalg.solve(whole[np.ix_(gone, gone)], w[gone])
+    ring, v, y, path = np.zeros((window, n)), np.zeros(n), w, []
+    for k, one in enumerate(g):
+        ring[k % window] = one
+        shift = share * (ring**2).sum() / window
+        v = momentum * v + (1 - momentum) * inverse(ring, shift) @ one
+        y = y - lr * v
+        path.append(y.tolist())
+    return {
+        "made": "Sherman–Morrison over gradients, N × N; OBS as least ½δᵀFδ with multipliers; a ring of gradients",
+        "damping": damping,
+        "lr": lr,
+        "momentum": momentum,
+        "window": window,
+        "share": share,
+        "gradients": g.tolist(),
+        "x": x.tolist(),
+        "weights": w.tolist(),
+        "product": (whole @ x).tolist(),
+        "diagonal": np.diag(whole).tolist(),
+        "gone": gone.tolist(),
+        "pruned": pruned.tolist(),
+        "path": path,
+    }
+
+
+def gradient_normalised_smoothness():
+    """Algorithm 1 of arXiv:2506.13710 on a small network with ½(y − F)², F = α(f − f₀), with N × N matrices."""
+    x, _, y, w0, h = start()
+    alpha, steps, first = 2.0, 4, 3.0
+    f0, _ = network(w0, x, h)
+    begin = w0 + 0.3 * np.cos(np.arange(len(w0)))
+
+    def at(w):
+        f, jacobian = network(w, x, h)
+        force = alpha * (f - f0) - y
+        return (force**2).mean() / 2 / alpha**2, jacobian.T @ force / (alpha * len(x)), jacobian, force
+
+    def hessian(w):
+        step = 1e-4
+        rows = [
+            (8 * (at(w + s)[1] - at(w - s)[1]) - (at(w + 2 * s)[1] - at(w - 2 * s)[1])) / (12 * step)
+            for s in step * np.eye(len(w))
+        ]
+        return (np.array(rows) + np.array(rows).T) / 2
+
+    ways = {
+        "ggn": lambda w: at(w)[2].T @ at(w)[2] / len(x),
+        "fisher": lambda w: (at(w)[2].T * at(w)[3] ** 2) @ at(w)[2] / len(x),
+        "none": lambda w: np.zeros((len(w), len(w))),
+        "hessian": hessian,
+    }
+    found = {}
+    for name, matrix in ways.items():
+        w, gamma, path = begin, first, []
+        for _ in range(steps):
+            (loss, gradient, _, _), own = at(w), matrix(w)
+            trial = 0
+            while True:
+                trial += 1
+                shift = np.linalg.norm(gradient) / gamma
+                values, vectors = np.linalg.eigh(own + shift * np.eye(len(w)))
+                moved = w - vectors @ (vectors.T @ gradient / values)
+                after = at(moved)
+                if values.min() > 0 and loss - after[0] >= after[1] @ after[1] / (8 * shift):
+                    break
+                gamma /= 2
+            path.append([*moved.tolist(), gamma, shift, trial, np.linalg.norm(moved - w)])
+            w, gamma = moved, 2 * gamma
+        found[name] = path
+    return {
+        "made": "algorithm 1 with N × N matrices by eigh; Hessian by differences of fourth order of the gradient",
+        "h": h,
+        "alpha": alpha,
+        "gamma": first,
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "w0": w0.tolist(),
+        "weights": begin.tolist(),
+        **found,
+    }
