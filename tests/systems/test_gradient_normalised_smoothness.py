@@ -157,6 +157,13 @@ def test_recorded_while_it_is_trained_and_not_from_stored_weights(tiny):
         measure(bare, {"gns": Smoothness(kind="gns")})
 
 
+def test_cross_entropy_ends_beyond_the_margin_that_is_asked_for(tiny):
+    config = tiny(*JOB, "labels=classes", "loss=cross_entropy", "loss.stop_margin=4")
+    [run] = [Store(config.output_dir).load(one) for one in train_config(config)]
+    assert run.summary["outcome"] == "converged"
+    assert 4 < run.summary["train/margin_min"]
+
+
 def runs(curvature, rate, *, gamma=1.0, trials=2.0, ratio=0.9, seeds=5, steps=100):
     """Runs whose ln 𝓛 falls by ``rate(k)`` in step k."""
     random = np.random.default_rng(0)

@@ -117,8 +117,9 @@ class Pruning(Observable):
             for kept in np.geomspace(1 - before, 1 - share, self.steps + 1)[1:]:
                 surgeon = at(moment, self._without(surgeon, free, round((1 - kept) * total)))
             for column, pruned in ((MAGNITUDE, plain), (OBS, surgeon)):
-                wrong = margins(pruned.F_test_whole, moment.setting.data.y_test) <= 0
-                found[f"{column}{100 * share:g}"] = wrong.double().mean(1)
+                m = margins(pruned.F_test_whole, moment.setting.data.y_test)
+                wrong = (m <= 0).double().mean(1)
+                found[f"{column}{100 * share:g}"] = wrong.masked_fill(~m.isfinite().all(1), float("nan"))
             before = share
         return found
 
