@@ -161,7 +161,7 @@ def test_cross_entropy_ends_beyond_the_margin_that_is_asked_for(tiny):
     config = tiny(*JOB, "labels=classes", "loss=cross_entropy", "loss.stop_margin=4")
     [run] = [Store(config.output_dir).load(one) for one in train_config(config)]
     assert run.summary["outcome"] == "converged"
-    assert 4 < run.summary["train/margin_min"]
+    assert run.summary["train/margin_min"] > 4
 
 
 def runs(curvature, rate, *, gamma=1.0, trials=2.0, ratio=0.9, seeds=5, steps=100):
