@@ -72,7 +72,8 @@ def smallest(group, name, made, *more):
     """The configuration of its smallest job: what the option asks for comes after what is small for all."""
     # A network of convolutions takes its time with each pattern.
     depth = ("dataset.n_train=8", "width.h=3") if group == "architecture" else ("architecture.depth=2",)
-    depth += () if group == "dynamics" else QUICK  # how well the flow is followed plays no part
+    own = group == "dynamics" or any(word.startswith("dynamics=") for word in made.smallest())
+    depth += () if own else QUICK  # how well the flow is followed plays no part
     probes = [f"observe.also.{name}.probe=6"] if "probe" in {f.name for f in dataclasses.fields(made)} else []
     chosen = [f"{group}=[{name}]", *probes] if group == ALSO else [f"{group}={name}"]
     return composed(*chosen, "alpha.value=10", *SMALL, *depth, *BOTH, *made.smallest(), *more)
