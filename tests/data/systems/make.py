@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import limits, optimisers, predictors, sequences
+from tests.data.systems import limits, optimisers, predictors, sequences, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -26,6 +26,7 @@ WAYS = (
     limits.radial_basis,
     limits.score_estimation,
     sequences.weight_sharing,
+    stochastic.propagation_of_chaos,
 )
 
 if __name__ == "__main__":
