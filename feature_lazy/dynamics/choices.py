@@ -1,7 +1,7 @@
 """The dynamics that can be chosen, each as the system that the one integrator follows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ class Training:
         model: what the weights of a state predict.
         t_end: where each member ends at the latest, (M,) float64; None: nowhere.
         rest: which members have come to rest, (M,) bool; None: none does.
+        hyper: columns of what a state (M, D) has beside weights, such as a hyperparameter: name → (M,).
     """
 
     system: WeightSystem
@@ -42,6 +43,7 @@ class Training:
     model: Model
     t_end: Tensor | None = None
     rest: Callable[[State], Tensor] | None = None
+    hyper: Callable[[Tensor], Mapping[str, Tensor]] | None = None
 
     @classmethod
     def along(

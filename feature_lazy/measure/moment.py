@@ -1,6 +1,6 @@
 """States of some networks at one moment: what observables ask of them, computed when first asked for, and once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -79,11 +79,21 @@ class Moment:
         weights: w, (M, N).
         t: training time, (M,).
         failed: whether training ended with numbers that are not finite.
+        hyper: what its dynamics has beside weights, by column, (M,) each.
     """
 
-    def __init__(self, setting: Setting, member: Tensor, weights: Tensor, t: Tensor, *, failed: bool = False) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        member: Tensor,
+        weights: Tensor,
+        t: Tensor,
+        *,
+        failed: bool = False,
+        hyper: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Name the states; nothing is computed yet."""
-        self.setting, self.member, self.t, self.failed = setting, member, t, failed
+        self.setting, self.member, self.t, self.failed, self.hyper = setting, member, t, failed, dict(hyper or {})
         self.weights = setting.flow.architecture.layout.kept(weights, setting.w0[member])
         self._kept: dict[tuple[object, ...], tuple[Tensor, Any]] = {}
 
@@ -99,7 +109,9 @@ class Moment:
 
     def select(self, rows: Tensor) -> "Moment":
         """The moment of some states, (M,) bool, with what has been computed of them."""
-        part = Moment(self.setting, self.member[rows], self.weights[rows], self.t[rows], failed=self.failed)
+        hyper = {name: values[rows] for name, values in self.hyper.items()}
+        own = self.member[rows], self.weights[rows], self.t[rows]
+        part = Moment(self.setting, *own, failed=self.failed, hyper=hyper)
         part._kept = {where: (x, _rows(value, rows)) for where, (x, value) in self._kept.items()}
         kept = {
             name: value for name, value in vars(self).items() if isinstance(vars(Moment).get(name), cached_property)

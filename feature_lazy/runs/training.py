@@ -159,7 +159,8 @@ class BatchTraining:
         return [len(run.history) for run in self.runs]
 
     def _moment(self, member: Tensor, y: Tensor, t: Tensor, *, failed: bool = False) -> Moment:
-        return Moment(self.setting, member, self.training.system.weights(y), t, failed=failed)
+        hyper = self.training.hyper(y) if self.training.hyper else {}
+        return Moment(self.setting, member, self.training.system.weights(y), t, failed=failed, hyper=hyper)
 
     def _numbers(self, member: Tensor) -> list[int]:
         """How many observations the member of each state has had before it."""

@@ -355,6 +355,8 @@ class Dynamics(Option):
     """Smallest step over max(t, min(1, √h·α)); of a dynamics without a step to choose it says nothing."""
     end = 0.0
     """Where training ends at the latest, over min(1, √h·α); 0: nowhere."""
+    validates = False
+    """Whether the validation set plays a part in it: its flow then has one of the validation loss."""
 
     @abstractmethod
     def prepare(self, flow: "NetworkFlow", w0: "Tensor") -> "Training":

@@ -74,6 +74,8 @@ QUANTITIES = {
     "preactivations/*/speed": Quantity(
         "speed of a layer's preactivations at t = 0, ‖ż‖", where="Fig. 11", theme=OUTPUTS
     ),
+    "hyper/strength": Quantity("λ of the regulariser, where it is tuned", where="arXiv:1903.03088", theme=WEIGHTS),
+    "hyper/scale": Quantity("σ of ln λ, where it is tuned", where="arXiv:1903.03088", theme=WEIGHTS),
     "t_half": Quantity("half-loss time", where="Fig. 5b", theme=SPEED),
     "t_stop": Quantity("time at which every pattern was fit", where="Fig. 5b", theme=SPEED),
     "steps": Quantity("steps", theme=SPEED),

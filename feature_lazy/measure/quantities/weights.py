@@ -31,6 +31,14 @@ def weight_change(layout: Layout, w: Tensor, w0: Tensor) -> Scalars:
 
 
 @dataclass
+class Hyperparameters(Observable):
+    """What the dynamics has beside weights, if it has anything."""
+
+    def at(self, moment: Moment) -> Scalars:
+        return moment.hyper
+
+
+@dataclass
 class Weights(Observable):
     """Norm and change of the weights, in total and of each layer."""
 

@@ -27,6 +27,7 @@ WAYS = (
     limits.score_estimation,
     sequences.weight_sharing,
     stochastic.propagation_of_chaos,
+    stochastic.self_tuning,
 )
 
 if __name__ == "__main__":

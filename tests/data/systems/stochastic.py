@@ -1,6 +1,7 @@
 """Reference values: steps of stochastic gradient descent, and hyperparameters that are tuned."""
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 from tests.data.systems.toy import network
 
@@ -32,4 +33,42 @@ def propagation_of_chaos():
         "lr_width": beta,
         "decay": decay,
         "runs": {f"h = {one['h']}": one for one in found},
+    }
+
+
+def self_tuning():
+    """Ridge regression on the features of one hidden layer: λ of the least validation loss, and how weights answer."""
+    random = np.random.default_rng(4)
+    d, h, n, alpha = 4, 12, 30, 5.0
+    x, valid = random.standard_normal((2, n, d))
+    w = random.standard_normal(h * d + h)
+    beta = random.standard_normal(d) / np.sqrt(d)
+    y, y_valid = (part @ beta + 0.7 * random.standard_normal(n) for part in (x, valid))
+    # The last columns of the Jacobian are the features.
+    features, features_valid = (network(w, part, h)[1][:, h * d :] for part in (x, valid))
+    square = features.T @ features / n
+
+    def ridge(eta):
+        """The way of the last weights, and d(way)/d ln λ: F = α·features·way."""
+        matrix = square + np.exp(eta) * np.eye(h)
+        way = np.linalg.solve(matrix, features.T @ y / (alpha * n))
+        return way, -np.exp(eta) * np.linalg.solve(matrix, way)
+
+    def loss(eta):
+        return np.mean((alpha * features_valid @ ridge(eta)[0] - y_valid) ** 2) / 2
+
+    best = minimize_scalar(loss, bounds=(-8, 2), method="bounded", options={"xatol": 1e-10})
+    return {
+        "made": "normal equations of ridge regression on features a·erf, minimize_scalar over ln λ",
+        "h": h,
+        "alpha": alpha,
+        "x_train": x.tolist(),
+        "x_valid": valid.tolist(),
+        "y_train": y.tolist(),
+        "y_valid": y_valid.tolist(),
+        "weights": w.tolist(),
+        "log_strength": float(best.x),
+        "valid_loss": float(best.fun),
+        "way": ridge(best.x)[0].tolist(),
+        "answer": ridge(best.x)[1].tolist(),
     }
