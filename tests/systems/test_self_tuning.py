@@ -44,9 +44,9 @@ def ridge(known, strength):
 def test_ends_at_the_optimum_of_ridge_regression_and_knows_how_its_weights_answer(start):
     known = reference("self_tuning")
     flow, w0 = ridge(known, start)
-    training = SelfTuning(lr=1.0, tune_lr=2.0, updates=4000, entropy=1e-4).prepare(flow, w0)
+    training = SelfTuning(lr=1.0, tune_lr=8.0, updates=1800, entropy=1e-4).prepare(flow, w0)
     first, system = torch.zeros(1, dtype=torch.long), training.system
-    y = system.updates(training.y0, first, first, 4000)
+    y = system.updates(training.y0, first, first, 1800)
     # ln λ as an independent calculation of self-tuning has it: within 0.035.
     assert float(system.hyper(y)["hyper/strength"].log()) == pytest.approx(known["log_strength"], abs=0.05)
     n, last = w0.shape[1], known["h"]
@@ -65,9 +65,9 @@ def test_the_spread_is_where_entropy_balances_the_bend():
     known = reference("self_tuning")
     flow, w0 = ridge(known, 0.02)
     entropy = 2e-3
-    training = SelfTuning(lr=1.0, tune_lr=2.0, updates=4000, entropy=entropy).prepare(flow, w0)
+    training = SelfTuning(lr=1.0, tune_lr=8.0, updates=1200, entropy=entropy).prepare(flow, w0)
     first, system = torch.zeros(1, dtype=torch.long), training.system
-    y = system.updates(training.y0, first, first, 4000)
+    y = system.updates(training.y0, first, first, 1200)
     w, v, sigma = system.weights(y), y[:, w0.shape[1] : -2], float(system.hyper(y)["hyper/scale"])
 
     def loss(eps):

@@ -30,7 +30,7 @@ OUTCOMES = ("converged", "t_end")
 
 @law(
     "variance of a unit over streams of patterns: exponent in h, less (β − 1)/(1 − δ)",
-    where="Theorems 1 and 2",
+    where="Theorems 1 and 2; ± over streams",
     needs=(WAY,),
     outcomes=OUTCOMES,
     **TOGETHER,
@@ -42,7 +42,7 @@ def of_units(table: pd.DataFrame) -> Iterator[Reading]:
 
 @law(
     "variance of F over streams of patterns: exponent in h, less (β − 1)/(1 − δ)",
-    where="Theorems 1 and 2",
+    where="Theorems 1 and 2; ± over streams",
     needs=("test/loss",),
     outcomes=OUTCOMES,
     **TOGETHER,
