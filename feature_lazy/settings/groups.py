@@ -297,8 +297,7 @@ class Loss(Option):
     curvature = math.inf
     """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""
     likelihood = False
-    """Whether e^{−ℓ} is a distribution of labels, up to a constant, with F its natural parameters: ∂²ℓ/∂F² is then the
-    Fisher information of F."""
+    """Whether e^{−ℓ}, up to a constant, is a distribution with natural parameters F: ∂²ℓ/∂F² is its Fisher matrix."""
 
     @property
     def stop_margin(self) -> float:
