@@ -125,8 +125,9 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
         values = np.array([[variance(by_width[h], every)[0] for h in widths] for by_width in streams.values()])
         centre, error = values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values))
         axes.errorbar(widths, centre, error, capsize=2, label=named(beta, decay), **look(index))
-        power = (beta - 1) / (1 - decay)
-        guide(axes, (widths[0], widths[-1]), (widths[0], centre[0] * 1.25), power, f"$h^{{{power:g}}}$")
+        if not decay:  # whose line would lie on another
+            power = beta - 1
+            guide(axes, (widths[0], widths[-1]), (widths[0], centre[0] * 1.25), power, f"$h^{{{power:g}}}$")
     axes.set(xscale="log", yscale="log", xlabel="width h", ylabel="variance of a unit over streams of patterns")
     axes.legend()
     tidy(axes.xaxis)
