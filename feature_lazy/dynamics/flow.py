@@ -105,6 +105,7 @@ class NetworkFlow:
         f0: what is taken off f: the same, or 0 where F is not centred; less what was before, over α.
         before: F of a training before, by patterns, if F goes on from one.
         offset: the same on the training set, (M, P·C).
+        valid: the flow of the validation loss, for a dynamics that validates.
         penalty: R, if there is one.
     """
 
@@ -149,6 +150,7 @@ class NetworkFlow:
         self.f0 = self.initial if centred else torch.zeros_like(self.initial)
         self.before: Callable[[Tensor], Tensor] | None = None
         self.offset: Tensor | None = None
+        self.valid: NetworkFlow | None = None
         self._known: dict[int, Flops] = {}
         self.flops = self._flops(len(x))
         self.penalty = None if regulariser is None else penalty(regulariser, architecture.layout, w0, centred=centred)

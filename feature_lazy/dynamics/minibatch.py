@@ -118,11 +118,16 @@ class MinibatchTraining:
         return lost
 
     def _patterns(self, index: int, device: torch.device) -> Tensor:
-        """Patterns of a minibatch: the next ones of one random order of the training set after another."""
+        """Patterns of a minibatch: the next ones of one random order of the training set after another.
+
+        With replacement, of as many draws.
+        """
         found, start, n = [], index * self.batch, self.flow.n_train
         while len(found) < self.batch:
             epoch, offset = divmod(start + len(found), n)
-            found += _order(self.seed, epoch, n)[offset : offset + self.batch - len(found)].tolist()
+            found += _order(self.seed, epoch, n, self.optimiser.replacement)[
+                offset : offset + self.batch - len(found)
+            ].tolist()
         return torch.tensor(found, device=device)
 
 
@@ -151,6 +156,7 @@ def prepare(optimiser: Optimiser, flow: NetworkFlow, w0: Tensor) -> Training:
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The order of the patterns in an epoch."""
-    return stream(seed, "minibatches", str(epoch)).permutation(n)
+def _order(seed: int, epoch: int, n: int, replacement: bool) -> np.ndarray:
+    """The order of the patterns in an epoch, or n draws of them."""
+    random = stream(seed, "minibatches", str(epoch))
+    return random.integers(n, size=n) if replacement else random.permutation(n)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.flow import NetworkFlow
     from feature_lazy.settings.config import Config
 
+log = logging.getLogger(__name__)
+
+TIMED = {"lr_width": 1.0, "decay": 0.0, "t_end": 0.0}
+"""Keys of ``sgd`` that are of a time, with what they are without it."""
+FEWEST = 10
+"""Updates of a run to ``t_end``, at least."""
+
 
 @dataclass
 class Optimiser(Dynamics):
@@ -33,6 +41,9 @@ class Optimiser(Dynamics):
     units: str = key("authors", "of sgd's lr and adam's ε: authors, or article", choices=("authors", "article"))
     batch: int = key(32, "patterns in a minibatch", ge=1)
     batch_seed: int = key(0, "decides the order of the patterns, for all members, α and widths", ge=0)
+    replacement: bool = key(
+        False, "draw each pattern from all of them, rather than one order of them after another", later=True
+    )
     updates: int = key(100_000, "where training ends at the latest", ge=1)
     check_every: int = key(0, "updates between two looks at the whole training set; 0: an epoch", ge=0)
 
@@ -125,6 +136,19 @@ class Sgd(Optimiser):
 
     momentum: float = key(0.0, "μ of v ← μv + ∇𝓛, which the weights follow", ge=0, later=True)
     nesterov: bool = key(False, "whether the weights follow ∇𝓛 + μv", later=True)
+    lr_width: float = key(1.0, "β of lr·h^(β − 1), the learning rate at width h; 1: lr", ge=0, later=True)
+    decay: float = key(
+        0.0,
+        "δ: an update is u(1 + t)^(−δ) and takes u of t, with u = (lr·h^(β − 1))^(1/(1 − δ)); below 1",
+        ge=0,
+        later=True,
+    )
+    t_end: float = key(
+        0.0,
+        "where training ends at the latest, in t, to a whole number of updates; 0: at ``updates``",
+        ge=0,
+        later=True,
+    )
 
     @property
     def slots(self) -> int:  # type: ignore[override]
@@ -137,6 +161,40 @@ class Sgd(Optimiser):
             yield f"dynamics.momentum={self.momentum}: must be below 1, or the velocity grows without end."
         if self.nesterov and not self.momentum:
             yield "dynamics.nesterov=true: there is no momentum; set dynamics.momentum=0.9."
+        timed = [name for name, usual in TIMED.items() if getattr(self, name) != usual]
+        if timed and self.units != "article":
+            yield f"dynamics.{timed[0]}={getattr(self, timed[0])}: is of the article's t; set dynamics.units=article."
+        if self.lr_width > 1:
+            yield f"dynamics.lr_width={self.lr_width}: must be at most 1, or updates grow with h."
+        if self.decay >= 1:
+            yield f"dynamics.decay={self.decay}: must be below 1, or t stands still."
+        elif self.t_end and (count := self.t_end / self.at_width(config.h).lr) < FEWEST:
+            yield (
+                f"dynamics.t_end={self.t_end}: is reached in {count:.3g} updates at h = {config.h}, fewer than "
+                f"{FEWEST}, which follow no limit in t; use a smaller dynamics.lr."
+            )
+
+    def factor(self, k: int) -> float:
+        # ``lr`` is u, of ``at_width``: t = (k − 1)u.
+        return super().factor(k) * (1 + (k - 1) * self.lr) ** -self.decay
+
+    def at_width(self, h: int) -> Self:
+        """The optimiser at width h: ``lr`` is then the time u of an update, and ``t_end`` in ``updates``.
+
+        γN^(β−1)·(n + 1/u)^(−δ), the step of update n + 1 in arXiv:2007.06352 with γ = lr and N = h, is u(1 + nu)^(−δ).
+        """
+        found = self.with_rate((self.lr * h ** (self.lr_width - 1)) ** (1 / (1 - self.decay)))
+        if self.t_end:
+            found.updates = min(self.updates, max(1, round(self.t_end / found.lr)))
+        return found
+
+    def prepare(self, flow: NetworkFlow, w0: Tensor) -> Training:
+        from feature_lazy.dynamics.minibatch import prepare
+        from feature_lazy.networks.layout import layer_of
+
+        if self.lr_width != 1 and len({layer_of(name) for name in flow.architecture.layout.shapes}) > 2:
+            log.warning("dynamics.lr_width=%g: its limits are proved for one hidden layer alone", self.lr_width)
+        return prepare(self.at_width(flow.architecture.last_fan_in), flow, w0)
 
     def unit(self, scale: Tensor) -> Tensor:
         return self.lr * scale

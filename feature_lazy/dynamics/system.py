@@ -68,10 +68,10 @@ class Settling(Protocol):
 
 @runtime_checkable
 class Telling(Protocol):
-    """A system whose states say how they were reached, beside their weights."""
+    """A system whose states have more than weights, such as a hyperparameter, or the length of the last step."""
 
     def told(self, y: Tensor) -> dict[str, Tensor]:
-        """Numbers (M,) of states y (M, D), by the names of their columns, for observables."""
+        """Numbers (M,) of states y (M, D), by the names of their columns in the history."""
         ...
 
 

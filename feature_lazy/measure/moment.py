@@ -79,7 +79,7 @@ class Moment:
         weights: w, (M, N).
         t: training time, (M,).
         failed: whether training ended with numbers that are not finite.
-        told: what the dynamics says of how each state was reached, (M,) by column; nothing of stored weights.
+        told: what the dynamics says of each state beside its weights, (M,) by column; nothing of stored weights.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from feature_lazy.measure.quantities import QUANTITIES
 from feature_lazy.measure.quantities.components import Components
 from feature_lazy.measure.quantities.fit import Fit, Outputs
 from feature_lazy.measure.quantities.kernel import FinalKernels, KernelProbe
-from feature_lazy.measure.quantities.weights import Preactivations, StoredWeights, Weights
+from feature_lazy.measure.quantities.weights import Preactivations, StoredWeights, Told, Weights
 from feature_lazy.networks.functional import explained
 from feature_lazy.settings.groups import KernelObservation, Observable
 
@@ -44,6 +44,7 @@ def default_set(kernel: KernelObservation, weights: str = "none") -> list[Observ
         *([probe] if kernel.probe else []),
         *([Components(count=kernel.components)] if kernel.components else []),
         Preactivations(),
+        Told(),
         *([FinalKernels()] if kernel.final else []),
         *([StoredWeights(every=EVERY[weights])] if weights in EVERY else []),
     ]

@@ -148,6 +148,18 @@ class Batch:
             centred=self.centred is not False,
             regulariser=self.regulariser,
         )
+        data = self.dataset
+        if self.dynamics.validates and data.x_valid is not None and data.y_valid is not None:
+            flow.valid = NetworkFlow(
+                self.architecture,
+                data.x_valid,
+                data.y_valid,
+                self.loss,
+                alpha=flow.alpha,
+                w0=w0,
+                memory_limit=self.memory_limit,
+                centred=flow.centred,
+            )
         return flow.after(self.before(members)) if self.centred == "parent" else flow
 
     def setting(self, flow: NetworkFlow, training: Training, w0: Tensor, members: list[Cell]) -> Setting:

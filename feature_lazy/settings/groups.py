@@ -297,8 +297,7 @@ class Loss(Option):
     curvature = math.inf
     """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""
     likelihood = False
-    """Whether e^{−ℓ} is a distribution of labels, up to a constant, with F its natural parameters: ∂²ℓ/∂F² is then the
-    Fisher information of F."""
+    """Whether e^{−ℓ}, up to a constant, is a distribution with natural parameters F: ∂²ℓ/∂F² is its Fisher matrix."""
 
     @property
     def stop_margin(self) -> float:
@@ -355,6 +354,8 @@ class Dynamics(Option):
     """Smallest step over max(t, min(1, √h·α)); of a dynamics without a step to choose it says nothing."""
     end = 0.0
     """Where training ends at the latest, over min(1, √h·α); 0: nowhere."""
+    validates = False
+    """Whether the validation set plays a part in it: its flow then has one of the validation loss."""
 
     @abstractmethod
     def prepare(self, flow: "NetworkFlow", w0: "Tensor") -> "Training":

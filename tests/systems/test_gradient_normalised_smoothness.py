@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from feature_lazy.core.errors import ConfigError, StoreError
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.integrate import Limits, finish, start
 from feature_lazy.dynamics.losses import CrossEntropy, Mse, SoftHinge
@@ -17,13 +17,12 @@ from feature_lazy.kernels.curvature import Curvature
 from feature_lazy.networks.activations import Erf, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.job import train_config
-from feature_lazy.runs.measuring import measure
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.checks import validate
 from feature_lazy.study.laws import readings
 from feature_lazy.study.verdict import AGREES, DIFFERS
 from feature_lazy.systems.gradient_normalised_smoothness import claim
-from feature_lazy.systems.gradient_normalised_smoothness.option import GradientNormalised, Smoothness
+from feature_lazy.systems.gradient_normalised_smoothness.option import GradientNormalised
 from feature_lazy.systems.gradient_normalised_smoothness.parts import FISHER, GGN, HESSIAN, NONE
 from feature_lazy.systems.gradient_normalised_smoothness.update import conjugate_gradients
 from tests.conftest import TINY
@@ -125,7 +124,6 @@ def test_where_no_step_lowers_the_loss_it_ends_by_name():
     [
         ("loss=hinge", "loss=hinge has a kink"),
         ("regulariser=l2 centred=false", "H has no part for regulariser=l2"),
-        ("dynamics=sgd observe/also=[gns]", "dynamics=sgd has no γ"),
         ("dynamics.gamma=0", "dynamics.gamma=0"),
         ("dynamics.curvature=kfac", "dynamics.curvature=kfac"),
     ],
@@ -145,16 +143,12 @@ def test_a_kernel_that_does_not_fit_is_refused(tiny):
         train_config(tiny(*JOB, "memory_limit=5kB"))
 
 
-def test_recorded_while_it_is_trained_and_not_from_stored_weights(tiny):
-    config = tiny(*JOB, "observe/also=[gns]", "observe.weights=all", "dynamics.updates=3")
+def test_recorded_while_it_is_trained(tiny):
+    config = tiny(*JOB, "dynamics.updates=3")
     [run] = [Store(config.output_dir).load(one) for one in train_config(config)]
     assert run.history["gns/gamma"][0] == 1
     assert run.history["gns/step"][0] == 0
     assert 0 < run.history["gns/step"][-1] <= run.history["gns/gamma"][-1]
-    config = tiny(*JOB, "observe.weights=all", "dynamics.updates=3", "seed=single", "seed.value=5")
-    [bare] = [Store(config.output_dir).load(one) for one in train_config(config)]
-    with pytest.raises((ConfigError, StoreError), match="weights do not say how they were reached"):
-        measure(bare, {"gns": Smoothness(kind="gns")})
 
 
 def test_cross_entropy_ends_beyond_the_margin_that_is_asked_for(tiny):

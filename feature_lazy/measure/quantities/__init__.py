@@ -74,6 +74,12 @@ QUANTITIES = {
     "preactivations/*/speed": Quantity(
         "speed of a layer's preactivations at t = 0, ‖ż‖", where="Fig. 11", theme=OUTPUTS
     ),
+    "hyper/strength": Quantity("λ of the regulariser, where it is tuned", where="arXiv:1903.03088", theme=WEIGHTS),
+    "hyper/scale": Quantity("σ of ln λ, where it is tuned", where="arXiv:1903.03088", theme=WEIGHTS),
+    "gns/gamma": Quantity("gradient-normalised smoothness γ of a step", where="arXiv:2506.13710", theme=SPEED),
+    "gns/lambda": Quantity("λ = ‖∇𝓛‖/γ of a step", where="arXiv:2506.13710", theme=SPEED),
+    "gns/trials": Quantity("trials of a step", scale="linear", where="arXiv:2506.13710", theme=SPEED),
+    "gns/step": Quantity("length of a step ‖Δw‖", where="arXiv:2506.13710", theme=SPEED),
     "t_half": Quantity("half-loss time", where="Fig. 5b", theme=SPEED),
     "t_stop": Quantity("time at which every pattern was fit", where="Fig. 5b", theme=SPEED),
     "steps": Quantity("steps", theme=SPEED),

@@ -31,6 +31,14 @@ def weight_change(layout: Layout, w: Tensor, w0: Tensor) -> Scalars:
 
 
 @dataclass
+class Told(Observable):
+    """What the dynamics says of its states beside their weights, if it says anything."""
+
+    def at(self, moment: Moment) -> Scalars:
+        return dict(moment.told)
+
+
+@dataclass
 class Weights(Observable):
     """Norm and change of the weights, in total and of each layer."""
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from feature_lazy.core.errors import ConfigError
-from feature_lazy.measure.quantity import Quantity
-from feature_lazy.settings.groups import Dynamics, Observable
+from feature_lazy.settings.groups import Dynamics
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 from feature_lazy.systems.gradient_normalised_smoothness.parts import FISHER, GGN, HESSIAN, NONE
@@ -17,12 +15,10 @@ if TYPE_CHECKING:
 
     from feature_lazy.dynamics.choices import Training
     from feature_lazy.dynamics.flow import NetworkFlow
-    from feature_lazy.measure.moment import Moment
     from feature_lazy.settings.config import Config
 
 COLUMNS = GAMMA, LAMBDA, TRIALS, STEP = "gns/gamma", "gns/lambda", "gns/trials", "gns/step"
 """What a state says of the step that led to it, in this order."""
-SOURCE, THEME = "arXiv:2506.13710", "Gradient-normalised smoothness"
 
 
 @option("dynamics", "gradient_normalised")
@@ -54,33 +50,3 @@ class GradientNormalised(Dynamics):
         from feature_lazy.systems.gradient_normalised_smoothness.update import prepare
 
         return prepare(self, flow, w0)
-
-
-@option("observe/also", "gns")
-class Smoothness(Observable):
-    """γ and λ of the last step of dynamics=gradient_normalised, its trials and its length ‖Δw‖; 0 at t = 0."""
-
-    quantities: ClassVar[Any] = {
-        GAMMA: Quantity("gradient-normalised smoothness γ of a step", where=SOURCE, theme=THEME),
-        LAMBDA: Quantity("λ = ‖∇𝓛‖/γ of a step", where=SOURCE, theme=THEME),
-        TRIALS: Quantity("trials of a step", scale="linear", where=SOURCE, theme=THEME),
-        STEP: Quantity("length of a step ‖Δw‖", where=SOURCE, theme=THEME),
-    }
-
-    @classmethod
-    def smallest(cls) -> list[str]:
-        return ["dynamics=gradient_normalised"]
-
-    def problems(self, config: Config) -> Iterator[str]:
-        if not isinstance(config.dynamics, GradientNormalised):
-            yield f"observe/also=[gns]: dynamics={config.dynamics.kind} has no γ; use dynamics=gradient_normalised."
-
-    def at(self, moment: Moment) -> dict[str, Tensor]:
-        """See ``Observable.at``.
-
-        Raises:
-            ConfigError: a moment of stored weights, which say nothing of the steps between.
-        """
-        if not moment.told:
-            raise ConfigError("observe/also=[gns]: weights do not say how they were reached; train anew with it.")
-        return dict(moment.told)

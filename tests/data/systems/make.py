@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import limits, optimisers, predictors, sequences
+from tests.data.systems import limits, optimisers, predictors, sequences, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -28,6 +28,8 @@ WAYS = (
     limits.radial_basis,
     limits.score_estimation,
     sequences.weight_sharing,
+    stochastic.propagation_of_chaos,
+    stochastic.self_tuning,
 )
 
 if __name__ == "__main__":
