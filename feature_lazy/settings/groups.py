@@ -189,6 +189,8 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+    adapters: ClassVar[tuple[str, ...]] = ()
+    """Keys that add weights which change nothing as they begin: a stored run to start from may be without them."""
     unread: ClassVar[Mapping[str, str]] = {}
     """Groups that mean nothing to the network, with what it does instead: none of them is to be chosen for it."""
     check_widths: ClassVar[tuple[int, ...]] = ()
@@ -297,8 +299,7 @@ class Loss(Option):
     curvature = math.inf
     """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""
     likelihood = False
-    """Whether e^{−ℓ} is a distribution of labels, up to a constant, with F its natural parameters: ∂²ℓ/∂F² is then the
-    Fisher information of F."""
+    """Whether e^{−ℓ} is ∝ a distribution of labels with natural parameters F: ∂²ℓ/∂F² is its Fisher information."""
 
     @property
     def stop_margin(self) -> float:
