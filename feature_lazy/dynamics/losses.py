@@ -117,7 +117,9 @@ class Mse(Loss):
 
 @option("loss", "cross_entropy")
 class CrossEntropy(Loss):
-    """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that m > 1 is reached."""
+    """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that each one is reached."""
+
+    stop_at: float = key(1.0, "training stops when every training pattern has a margin above it", gt=0, later=True)
 
     takes = ("classes",)
     curvature = 0.5
@@ -127,6 +129,10 @@ class CrossEntropy(Loss):
     @classmethod
     def smallest(cls) -> list[str]:
         return ["labels=classes"]
+
+    @property
+    def stop_margin(self) -> float:
+        return self.stop_at
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         own, each = own_class(outputs, labels)

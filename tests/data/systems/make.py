@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import limits, optimisers, predictors, sequences
+from tests.data.systems import adaptation, limits, optimisers, predictors, sequences
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -26,6 +26,8 @@ WAYS = (
     limits.radial_basis,
     limits.score_estimation,
     sequences.weight_sharing,
+    adaptation.lp_ft,
+    adaptation.task_arithmetic,
 )
 
 if __name__ == "__main__":
