@@ -124,12 +124,13 @@ def _save(grid: "pd.DataFrame", path: Path) -> None:
     kinds = list(grid["kind"].unique())
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, panels = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 0.8, 2.9), squeeze=False)
+        images = []
         for axes, kind in zip(panels[0], kinds, strict=True):
             square = grid[grid["kind"] == kind].pivot(index="b", columns="a", values="xi")
-            image = axes.imshow(square, origin="lower", vmin=0, vmax=grid["xi"].max(), cmap="viridis")
+            images.append(axes.imshow(square, origin="lower", vmin=0, vmax=grid["xi"].max(), cmap="viridis"))
             axes.set(title=kind, xlabel="a", ylabel="b" if kind == kinds[0] else "")
             axes.set_xticks(range(len(GRID)), [f"{a:g}" for a in GRID])
             axes.set_yticks(range(len(GRID)), [f"{b:g}" for b in GRID])
-        figure.colorbar(image, ax=panels[0], label="ξ(a, b)")
+        figure.colorbar(images[-1], ax=panels[0], label="ξ(a, b)")
         save_figure(figure, path, below=None)
         plt.close(figure)
