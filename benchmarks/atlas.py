@@ -42,9 +42,9 @@ def train(sweep: Sweep, jobs: int) -> float:
         CalledProcessError: a job failed; the sweep has said which.
     """
     began = time.perf_counter()
-    for grid in sweep.grids():
-        words = [*grid, f"output_dir={sweep.folder}", f"hydra.launcher.n_jobs={jobs}"]
-        subprocess.run([sys.executable, "train.py", "-m", *words], cwd=ROOT, check=True)
+    for _, words in sweep.stages(sweep.folder):
+        more = [f"hydra.launcher.n_jobs={jobs}"]
+        subprocess.run([sys.executable, "train.py", "-m", *words, *more], cwd=ROOT, check=True)
     return time.perf_counter() - began
 
 

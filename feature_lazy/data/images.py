@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MNIST_COUNTS = (6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
 GREY = (1, 28, 28)
+TRANSFORMS = ("mirror", "transpose")
+"""What may be done to every image: left for right, and rows for columns."""
 
 
 @cache
@@ -127,6 +129,12 @@ class Images(Data):
     classes: list[int] = key([], "classes in use, such as [3,5]; []: all", ge=0)
     pca: Pca = part(Pca)
     whiten: Whiten = part(Whiten, later=True)
+    transform: str = key(
+        "none",
+        "what is done to every image; mirror: left for right; transpose: rows for columns",
+        choices=("none", *TRANSFORMS),
+        later=True,
+    )
 
     source: ClassVar[Source]
     """Where the images come from."""
@@ -148,9 +156,11 @@ class Images(Data):
 
     @property
     def name(self) -> str:
-        """The set, and what of it is used, such as ``cifar10[3,5] pca10``."""
+        """The set, and what of it is used, such as ``cifar10[3,5] pca10``, or ``digits mirror``."""
         classes = listed(self.classes) if self.classes != type(self)().classes else ""
-        return self.kind + classes + (f" pca{self.pca.components}" if self.pca.components else "") + self._white
+        components = f" pca{self.pca.components}" if self.pca.components else ""
+        done = f" {self.transform}" if self.transform != "none" else ""
+        return self.kind + classes + done + components + self._white
 
     @property
     def _white(self) -> str:
@@ -180,7 +190,7 @@ class Images(Data):
         return None
 
     def build(self, labels: Labels) -> Dataset:
-        from feature_lazy.data.prepare import prepare
+        from feature_lazy.data.prepare import prepare, transformed
 
         sizes = (self.n_train, self.n_test, self.seed)
         chosen = {
@@ -189,7 +199,7 @@ class Images(Data):
             "whitening": self.whitening,
             "root": self.folder,
         }
-        return prepare(self.kind, *sizes, labels=labels, **chosen)
+        return transformed(prepare(self.kind, *sizes, labels=labels, **chosen), self.transform)
 
     def problems(self, config: Config) -> Iterator[str]:
         names, chosen_by = self.class_names, f"dataset.classes={listed(self.classes)}"
@@ -206,9 +216,9 @@ class Images(Data):
             yield f"{chosen_by}: {self.called} has the classes {self.source.said_classes}."
         if len(set(self.classes)) < len(self.classes):
             yield f"{chosen_by}: each class may be named once."
-        yield from self._component_problems()
+        yield from self._pixel_problems()
 
-    def _component_problems(self) -> Iterator[str]:
+    def _pixel_problems(self) -> Iterator[str]:
         if self.pca.components > (d := self.source.input_dim):
             yield f"dataset.pca.components={self.pca.components}: {self.called} has d = {d} numbers."
         if self.pca.components and self.whiten.zca:
@@ -216,6 +226,16 @@ class Images(Data):
                 f"dataset.whiten.zca={self.whiten.zca:g}: the components of dataset.pca.components="
                 f"{self.pca.components} are white already; leave one of them 0."
             )
+        if self.transform != "none":
+            yield from self._transform_problems(f"dataset.transform={self.transform}")
+
+    def _transform_problems(self, written: str) -> Iterator[str]:
+        if self.pca.components:
+            yield f"{written}: components are those of the images in any order of pixels; use dataset.pca.components=0."
+        elif (shape := self.shape) and len(shape) < 3:
+            yield f"{written}: {self.called} has no rows and columns, its shape is {shape}."
+        elif shape and self.transform == "transpose" and shape[1] != shape[2]:
+            yield f"{written}: images of {shape[1]} × {shape[2]} would have another shape; use mirror."
 
     def _count_problems(self, labels: Labels) -> Iterator[str]:
         if self.patterns_used > (n := self.room(labels)):

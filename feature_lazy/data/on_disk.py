@@ -160,12 +160,12 @@ class OnDisk(Images):
     def _real_problems(self, found: Known) -> Iterator[str]:
         if self.classes:
             yield f"dataset.classes={listed(self.classes)}: the labels are taken as real numbers, without classes."
-        yield from self._component_problems()
+        yield from self._pixel_problems()
         if self.patterns_used > found.n:
             yield f"{asked_for(self)}: {self.path} has {found.n} patterns; ask for at most as many in total."
 
     def build(self, labels: Labels) -> Dataset:
-        from feature_lazy.data.prepare import prepare
+        from feature_lazy.data.prepare import prepare, transformed
         from feature_lazy.data.sense import MISSING, check_sense
 
         where = f"dataset.path={self.path}"
@@ -193,7 +193,7 @@ class OnDisk(Images):
         )
         sizes = (self.n_train, self.n_test, self.seed)
         chosen = {"n_valid": self.n_valid, "classes": self.classes, "whitening": self.whitening}
-        data = prepare(patterns, *sizes, labels=labels, **chosen)
+        data = transformed(prepare(patterns, *sizes, labels=labels, **chosen), self.transform)
         check_sense(data, (MISSING, *self.allow))
         return data
 

@@ -194,6 +194,22 @@ def prepare(
     return replace(data, shape=shape, n_outputs=labels.n_outputs(names))
 
 
+def transformed(data: Dataset, how: str) -> Dataset:
+    """The same images, of a shape (channels, height, width), with their pixels in another order.
+
+    ``mirror`` has left for right, ``transpose`` rows for columns of square images, ``none`` changes nothing.
+    """
+    if how == "none":
+        return data
+
+    def moved(x: Tensor) -> Tensor:
+        images = x.unflatten(1, data.shape)
+        return (images.flip(-1) if how == "mirror" else images.mT).flatten(1)
+
+    valid = None if data.x_valid is None else moved(data.x_valid)
+    return replace(data, x_train=moved(data.x_train), x_test=moved(data.x_test), x_valid=valid)
+
+
 def _loaded(name: str, root: str | None, seed: int) -> Patterns:
     images, classes = load_source(name, root, seed)
     return Patterns(name, images, sources()[name].shape, classes)

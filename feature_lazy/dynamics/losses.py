@@ -117,7 +117,7 @@ class Mse(Loss):
 
 @option("loss", "cross_entropy")
 class CrossEntropy(Loss):
-    """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that m > 1 is reached."""
+    """ℓ = −ln(e^{F_y}/Σ_k e^{F_k}), for classes: it pushes beyond every margin, so that each one is reached."""
 
     stop_margin: float = key(1.0, "training stops at m above it, where ℓ is about e^(−m)", gt=0, later=True)  # type: ignore[assignment]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from feature_lazy.core.errors import NumericalError
+from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.layout import Layout, Params
@@ -40,7 +40,11 @@ class FullyConnectedOption(Architecture):
         choices=("gaussian", "ones"),
         later=True,
     )
+    lora: int = key(
+        0, "r of W + BA in hidden layers, whose W stays (arXiv:2106.09685); 0: W itself is trained", ge=0, later=True
+    )
 
+    adapters = ("lora",)
     check_widths = (64, 128, 256, 512, 1024)
 
     @property
@@ -55,6 +59,8 @@ class FullyConnectedOption(Architecture):
     def no_limit(self) -> str:
         if self.bias and self.authors_output_bias:
             return "the authors' bias of the output makes the kernel grow with h; use authors_output_bias=false"
+        if self.lora:
+            return "Θ∞ of W + BA is not known here"
         return "" if self.readout == "gaussian" else "Θ∞ of a network whose output layer stays is not known here"
 
     @property
@@ -62,6 +68,8 @@ class FullyConnectedOption(Architecture):
         return (self.bias * self.bias_std) ** 2
 
     def problems(self, config: Config) -> Iterator[str]:
+        if self.lora and self.bias:
+            yield f"architecture.lora={self.lora}: W + BA is of networks without biases; set architecture.bias=0."
         if self.bias_std and not self.bias:
             yield f"architecture.bias_std={self.bias_std}: there are no biases; set architecture.bias."
         if self.readout == "ones" and config.labels.several:
@@ -80,6 +88,7 @@ class FullyConnectedOption(Architecture):
             authors_output_bias=self.authors_output_bias,
             bias_std=self.bias_std,
             readout=self.readout,
+            lora=self.lora,
             **shared(config, data),
         )
 
@@ -89,7 +98,9 @@ class FullyConnected(GaussianNetwork):
     """z¹ = W⁰x/√d, xˡ = φ(zˡ), zˡ⁺¹ = Wˡxˡ/√h + b·Bˡ, f = W^L x^L/√h + b·B^L (eqs. 11–14; the biases are App. J's).
 
     Every weight begins as N(0, 1), every bias as 0, or N(0, bias_std²); other parametrisations scale both. With C
-    outputs W^L has C rows.
+    outputs W^L has C rows. With ``lora`` hidden layers have Wˡ + BˡAˡ in place of Wˡ, which stays: A (r, fan-in) begins
+    as N(0, 1/r), B (fan-out, r) as 0, so that Θ at the start has ⟨Ax, Ax′⟩ in place of ⟨x, x′⟩, whose mean over A it is
+    (Tomihari and Sato 2024, arXiv:2405.16747).
 
     Attributes:
         input_dim: d, entries of one pattern.
@@ -101,6 +112,7 @@ class FullyConnected(GaussianNetwork):
         n_outputs: C.
         bias_std: standard deviation of Bˡ at initialisation, 0 in App. J.
         readout: ``gaussian``, or ``ones``: W^L begins as 1, times its standard deviation, and is not trained.
+        lora: r; 0: without B and A. There are no biases beside it.
     """
 
     input_dim: int
@@ -112,11 +124,18 @@ class FullyConnected(GaussianNetwork):
     n_outputs: int = 1
     bias_std: float = 0.0
     readout: str = "gaussian"
+    lora: int = 0
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Lay out the weights W0 … WL, each (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1)."""
+        """Lay out the weights W0 … WL, (fan-out, fan-in), and after each its biases B0 … BL, (fan-out, 1), or A and B.
+
+        Raises:
+            ConfigError: both biases and A, B.
+        """
+        if self.bias and self.lora:
+            raise ConfigError("lora: W + BA is of networks without biases.")
         sizes = [self.input_dim, *self.widths, self.n_outputs]
         last = len(self.widths)
         shapes: dict[str, tuple[int, ...]] = {}
@@ -128,8 +147,12 @@ class FullyConnected(GaussianNetwork):
                 shapes[f"B{layer}"] = (fan_out, 1)
                 if layer < last:
                     roles[f"B{layer}"] = Role.INPUT
-        fixed = frozenset({f"W{last}"} if self.readout == "ones" else ())
-        object.__setattr__(self, "layout", Layout(shapes, fixed))
+            if self.lora and layer < last:
+                shapes |= {f"A{layer}": (self.lora, fan_in), f"B{layer}": (fan_out, self.lora)}
+        fixed = {f"W{last}"} if self.readout == "ones" else set()
+        fixed |= {f"W{layer}" for layer in range(last if self.lora else 0)}
+        added = frozenset(name for name in shapes if self.lora and not name.startswith("W"))
+        object.__setattr__(self, "layout", Layout(shapes, frozenset(fixed), added))
         object.__setattr__(self, "roles", roles)
 
     @property
@@ -143,28 +166,32 @@ class FullyConnected(GaussianNetwork):
 
     @property
     def activations_per_pattern(self) -> int:
-        """A preactivation and an activation for each hidden unit, and the outputs."""
-        return 2 * sum(self.widths) + self.n_outputs
+        """A preactivation and an activation for each hidden unit, Ax of each hidden layer, and the outputs."""
+        return 2 * sum(self.widths) + self.lora * len(self.widths) + self.n_outputs
 
     def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
         """See ``HasLimit``.
 
         Raises:
-            NumericalError: the output's bias is that of the authors, whose part of the kernel is h·b², or its weights
+            NumericalError: the output's bias is that of the authors, whose part of the kernel is h·b², or some weights
                 stay.
         """
         from feature_lazy.networks.limits.infinite import infinite_kernels
 
         if self.readout == "ones":
             raise NumericalError("readout=ones: Θ∞ of a network whose output layer stays is not known here.")
+        if self.lora:
+            raise NumericalError(f"lora={self.lora}: Θ∞ of W + BA is not known here.")
         if self.bias and self.authors_output_bias:
             raise NumericalError("the authors' bias of the output makes the kernel grow with h: it has no limit.")
         bias = {"bias": self.bias, "bias_std": self.bias_std}
         return infinite_kernels(self.activation, len(self.widths), x1, x2, **bias)
 
     def metric(self, params: Params) -> Tensor:
-        """W⁰ᵀW⁰/h, (M, d, d)."""
+        """W⁰ᵀW⁰/h, (M, d, d), with W⁰ + B⁰A⁰ for W⁰ where there are such."""
         first = params["W0"]
+        if self.lora:
+            first = first + params["B0"] @ params["A0"]
         return first.mT @ first / first.shape[1]
 
     def init(self, seed: int) -> dict[str, Tensor]:
@@ -173,7 +200,7 @@ class FullyConnected(GaussianNetwork):
             last = f"W{len(self.widths)}"
             std = self.parametrisation.std(self.roles[last], self.last_fan_in)
             found[last] = found[last].new_full(found[last].shape, std)
-        return found
+        return {name: w / math.sqrt(self.lora) if name.startswith("A") else w for name, w in found.items()}
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·C), and the dense layers that led to it.
@@ -191,7 +218,12 @@ class FullyConnected(GaussianNetwork):
             if self.bias:
                 b = self._bias_scale(layer)
                 z = z + b * params[f"B{layer}"].mT
+            if adapted := self.lora and layer < len(self.widths):
+                low = inputs @ params[f"A{layer}"].mT
+                z = z + low @ (params[f"B{layer}"] * scale).mT
             taps.append(Tap(f"W{layer}", inputs, z, scale))
+            if adapted:
+                taps += [Tap(f"A{layer}", inputs, low, 1.0), Tap(f"B{layer}", low, z, scale)]
             if self.bias:
                 taps.append(Tap(f"B{layer}", ones, z, b))
             inputs, factor = self.activation.shape(z), self.activation.factor

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from feature_lazy.core.errors import ConfigError
@@ -30,10 +30,13 @@ class Layout:
     Attributes:
         shapes: name → shape of one member's weight.
         fixed: names of the weights that stay as they begin: constants of f, of its gradient and of its kernel.
+        added: names of the weights that change nothing as they begin, such as those of low rank beside a weight that
+            stays: who starts from a stored run may find none there.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     fixed: frozenset[str] = frozenset()
+    added: frozenset[str] = frozenset()
 
     @property
     def trained(self) -> list[str]:
@@ -128,13 +131,14 @@ def partly(network: N, names: Sequence[str], key: str = "dynamics.train") -> N:
     if not names:
         raise ConfigError(f"{written}: nothing would be trained; name weights, {_few(known)}, or all.")
     if fixed := [name for name in names if name in layout.fixed or (name == LAST and {*layout.last} <= layout.fixed)]:
-        raise ConfigError(f"{written}: {fixed[0]} stays, as architecture.readout=ones says; it is not trained.")
+        says = "lora" if layout.added and fixed[0] not in layout.last else "readout=ones"
+        raise ConfigError(f"{written}: {fixed[0]} stays, as architecture.{says} says; it is not trained.")
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"{written}: the network has no weight {unknown[0]!r}; it has {_few(known)}, or all alone.")
     trained = {name for one in names for name in (layout.last if one == LAST else [one])} - layout.fixed
     made = copy.copy(network)
     # Networks are frozen dataclasses, whose layout follows from their shape.
-    object.__setattr__(made, "layout", Layout(layout.shapes, frozenset(layout.shapes) - trained))
+    object.__setattr__(made, "layout", replace(layout, fixed=frozenset(layout.shapes) - trained))
     return made
 
 

@@ -59,16 +59,19 @@ class FromRun(Seed):
         for parent in parents:
             for group in SAME:
                 here, there = scientific(getattr(config, group)), parent.config.get(group)
-                if here != there:
+                lacking = config.architecture.adapters if group == "architecture" and there else ()
+                if {name: value for name, value in here.items() if name not in lacking or name in there} != there:
                     yield (
                         f"seed.run={self.run}: the parent has {group} {_difference(here, there)}; a network starts "
                         f"from one of the same architecture and width. The parent's layers: {_layers(parent)}."
                     )
             if config.centred == "parent":
-                yield from self._without_predictor(parent)
+                yield from self._without_predictor(config, parent)
 
-    def _without_predictor(self, parent: Run) -> Iterator[str]:
+    def _without_predictor(self, config: Config, parent: Run) -> Iterator[str]:
         """Why there is no F_parent to go on from."""
+        if added := [name for name in config.architecture.adapters if getattr(config.architecture, name)]:
+            yield f"centred=parent: the parent may be without the weights of architecture.{added[0]}; use false."
         if self.head != "keep":
             yield f"centred=parent: F_parent is that of the parent's output layer; use seed.head=keep, not {self.head}."
         if parent.config["dynamics"]["kind"] == "frozen_kernel":
@@ -99,7 +102,11 @@ class FromRun(Seed):
 
         layout = batch.architecture.layout
         stored = {name: torch.from_numpy(w.copy()).double() for name, w in self._weights(self._parents()[0]).items()}
-        own = {} if self.head == "keep" else dict.fromkeys(layout.last)
+        own = {*layout.last} if self.head != "keep" else set()
+        fresh = [name for name in layout.shapes if name in layout.added and name not in stored]
+        if fresh:
+            initial = batch.architecture.init(seed)
+            stored |= {name: initial[name] for name in fresh}
         for name, shape in layout.shapes.items():
             if name not in own and tuple(stored.get(name, torch.empty(0)).shape) != shape:
                 there = f"is {tuple(stored[name].shape)} in the parent" if name in stored else "is not in the parent"

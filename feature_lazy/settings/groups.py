@@ -189,6 +189,8 @@ class Architecture(Option):
 
     one_width = False
     """Whether the network has a single width, so that ``width=geometric`` means nothing to it."""
+    adapters: ClassVar[tuple[str, ...]] = ()
+    """Keys that add weights which change nothing as they begin: a stored run to start from may be without them."""
     unread: ClassVar[Mapping[str, str]] = {}
     """Groups that mean nothing to the network, with what it does instead: none of them is to be chosen for it."""
     check_widths: ClassVar[tuple[int, ...]] = ()

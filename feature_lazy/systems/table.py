@@ -15,6 +15,8 @@ STATES = ("claim", "weaker law", "example")
 """What a system's law is: the paper's claim as it stands, what holds here in its place, or none."""
 GRIDS = "grids"
 """Of a size, what each of several sweeps into one folder adds to what they have in common."""
+OUTPUT, HERE_IS = "output_dir=", "${folder}"
+"""Folder of a grid that is a stage before others, such as ``${folder}/pre``, and what stands for the sweep's own."""
 LAPTOP, REPLICATION = "laptop", "replication"
 """The size that is meant where none is named, and the seeds that replicate it."""
 
@@ -90,7 +92,7 @@ class Sweep:
         return RESULTS / "-".join([self.system.folder, *size, *([REPLICATION] if self.replication else [])])
 
     def grids(self) -> list[list[str]]:
-        """What ``train.py -m`` takes, in turn and without the output folder, which is one: options of groups first.
+        """What ``train.py -m`` takes, in turn and without the sweep's output folder: options of groups first.
 
         Raises:
             ConfigError: a size that there is not.
@@ -102,6 +104,22 @@ class Sweep:
         names = dict.fromkeys([system.sizes[0], self.size, *([REPLICATION] if self.replication else [])])
         keys = {key: value for name in names for key, value in parts[name].items()}
         return [_words(keys | one) for one in keys.pop(GRIDS, [{}])]
+
+    def stages(self, folder: Path) -> list[tuple[Path, list[str]]]:
+        """The grids as they are trained into a folder: where the runs of each lie, and what ``train.py -m`` takes.
+
+        A grid whose runs others start from has a folder of its own; those in the sweep's are what laws see.
+
+        Raises:
+            ConfigError: see ``grids``.
+        """
+        found = []
+        for grid in self.grids():
+            words = [word.replace(HERE_IS, str(folder)) for word in grid]
+            own = [word for word in words if word.startswith(OUTPUT)]
+            words += [] if own else [f"{OUTPUT}{folder}"]
+            found.append((Path(own[-1].removeprefix(OUTPUT)) if own else folder, words))
+        return found
 
 
 def _words(keys: dict[str, Any]) -> list[str]:

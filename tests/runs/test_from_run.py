@@ -293,3 +293,24 @@ def test_a_plan_names_the_parent_from_anywhere(monkeypatch, pretrained):
     monkeypatch.chdir(pretrained.parent)
     assert FromRun(run=pretrained.name).run == str(pretrained)
     assert FromRun().run == ""
+
+
+def test_weights_of_low_rank_come_to_a_parent_without_them(child, pretrained):
+    made = train(*child("dynamics.t_end=0.5", "architecture.lora=2", "seed.head=new"))
+    plain = train(*child("dynamics.t_end=0.5", "seed.head=new"))
+    for one, other, parent in zip(made, plain, parents(pretrained), strict=True):
+        start, end, before = one.weights(0), one.weights(-1), parent.weights(-1)
+        assert all(np.array_equal(start[name], before[name]) for name in ("W0", "W1"))
+        assert all(np.array_equal(start[name], end[name]) for name in ("W0", "W1"))
+        assert np.array_equal(start["W2"], other.weights(0)["W2"])  # the same new head
+        assert not start["B0"].any()
+        assert end["B0"].any()
+    again = tuple(word for word in child("architecture.lora=2") if not word.startswith(("seed.run", "output_dir")))
+    grown = train(*again, f"seed.run={made[0].path}", f"output_dir={made[0].path.parent.parent.parent / 'more'}")
+    assert all(np.array_equal(grown[0].weights(0)[name], made[0].weights(-1)[name]) for name in made[0].weights(-1))
+    with pytest.raises(ConfigError, match=r"the parent has architecture lora=2 and not None"):
+        validate(composed(*child(), f"seed.run={made[0].path}"))
+    with pytest.raises(
+        ConfigError, match=r"centred=parent: the parent may be without the weights of architecture\.lora"
+    ):
+        validate(composed(*child("architecture.lora=2", "centred=parent")))

@@ -132,6 +132,7 @@ def test_refusals(tiny, override, sentence):
         ("dataset.n_train=20 dynamics.fisher=kfac", "W1 has 8 inputs, fewer than the 20 outputs"),
         ("dataset.n_train=20 dynamics.fisher=block_diagonal", "W2 has 8 weights, fewer than the 20 outputs"),
         ("architecture=cnn architecture.blocks=1 width.h=4 dynamics.fisher=kfac", "for fully connected layers"),
+        ("architecture.lora=2 dynamics.fisher=kfac", "for layers of one weight, not of W \\+ BA"),
     ],
 )
 def test_refusals_that_need_the_network(configure, tmp_path, override, sentence):

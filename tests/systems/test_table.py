@@ -87,6 +87,27 @@ replication: {seed.first: 9, grids: [{width.h: 5}]}
     assert Sweep(system, replication=True).grids() == [["loss=mse", "seed.members=5", "seed.first=9", "width.h=5"]]
 
 
+def test_stages_that_others_start_from(monkeypatch, tmp_path, capsys):
+    """Each in a folder below the sweep's own; where one is not done, what starts from it is not begun."""
+    text = """
+laptop: {loss: mse, grids: [{output_dir: "${folder}/pre", seed: ensemble}, {seed: from_run, seed.run: "${folder}/pre"}]}
+"""
+    (tmp_path / "ntk").mkdir()
+    (tmp_path / "ntk" / "experiment.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("feature_lazy.systems.table.HERE", tmp_path)
+    folder = tmp_path / "results"
+    (pre, first), (own, second) = Sweep(find_in(SYSTEMS, "ntk")).stages(folder)
+    assert (pre, own) == (folder / "pre", folder)
+    assert first == ["loss=mse", f"output_dir={folder}/pre", "seed=ensemble"]
+    assert second == ["loss=mse", "seed=from_run", f"seed.run={folder}/pre", f"output_dir={folder}"]
+    trained = []
+    monkeypatch.setattr(reproduce, "train", lambda words: trained.append(words) or True)
+    monkeypatch.setattr(reproduce, "unfinished", lambda where: "1 of 2 runs are not done" if where == pre else "")
+    assert main(["reproduce", "ntk", f"output_dir={folder}"]) == 1
+    assert [words[2] for words in trained] == [f"output_dir={folder}/pre"]
+    assert "ntk: 1 of 2 runs are not done; repeat the command" in capsys.readouterr().out
+
+
 def find_in(rows, name):
     return next(system for system in rows if system.folder == name)
 
@@ -100,19 +121,31 @@ def job(words):
     return composed(*checked(first))
 
 
+def grids_of(sweep):
+    """A job of each grid; one that starts from a stage before begins as the first of them does."""
+    first, found = [], []
+    for grid in sweep.grids():
+        words = [word for word in grid if "${folder}" not in word]
+        if "seed=from_run" in words:
+            words = [word for word in words if not word.startswith("seed")] + first
+        else:
+            first = [word for word in words if word.startswith("seed")]
+        found.append(job(words))
+    return found
+
+
 @every_system
 @pytest.mark.parametrize("replication", [False, True])
 def test_every_size_can_be_trained(system, replication, monkeypatch, tmp_path):
     for size in system.sizes:
-        grids = [job(words) for words in Sweep(system, size, replication).grids()]
+        grids = grids_of(Sweep(system, size, replication))
         for config in grids:
             validate(config)
         # What its laws need is asked for; and the replication shares no seed and no split with the first.
         recorded = {name for config in grids for one in config.observe.also.values() for name in one.quantities}
         for name in system.observables:
             assert any(fnmatchcase(name, pattern) for pattern in {*QUANTITIES, *recorded}), name
-    for words, others in zip(*(Sweep(system, LAPTOP, one).grids() for one in (False, True)), strict=True):
-        plain, other = job(words), job(others)
+    for plain, other in zip(*(grids_of(Sweep(system, LAPTOP, one)) for one in (False, True)), strict=True):
         assert not set(plain.seed.seeds()) & set(other.seed.seeds())
         assert len(plain.seed.seeds()) >= 5
         assert plain.dataset.seed != other.dataset.seed

@@ -24,7 +24,7 @@ SUPPORT = 1e-6
 class SupportVectors(Baseline):
     """F = Θa with the a that minimises (λ/2) aᵀΘa + (1/P) Σ max(0, 1 − y·Θa) (arXiv:2111.06063).
 
-    Where lazy networks under regulariser=distance come to rest with the hinge loss.
+    Where lazy networks under regulariser=distance come to rest with the hinge loss. Of classes one against the rest.
     """
 
     strength: str = key("auto", "λ > 0; auto: the runs' regulariser.strength")
@@ -58,12 +58,21 @@ class SupportVectors(Baseline):
         return rate
 
     def fit(self, kernels: KernelSet, task: Task) -> Prediction:
+        import torch
+
         from feature_lazy.kernels.support import support_weights
 
         if kernels.outputs > 1:
             raise ConfigError("svm: of several outputs it takes the kernel of one; take an infinite one.")
         if kernels.initial is not None:
             raise ConfigError("svm: its F begins at 0, and that of these networks does not; use centred=true.")
-        a = support_weights(kernels.train, task.labels.double(), self.rate)
-        share = float((a.abs() > SUPPORT * a.abs().max()).double().mean())
-        return Prediction(kernels.onto_tests(a), scalars={"support": share, "norm": float(a @ kernels.train @ a)})
+        if task.targets.dim() == 1:
+            if not bool((task.labels.abs() == 1).all()):
+                raise ConfigError("svm: the labels are not ±1.")
+            a = support_weights(kernels.train, task.labels.double(), self.rate)
+            share = float((a.abs() > SUPPORT * a.abs().max()).double().mean())
+            return Prediction(kernels.onto_tests(a), scalars={"support": share, "norm": float(a @ kernels.train @ a)})
+        signs = torch.where(task.targets > 0, 1.0, -1.0).double()
+        return Prediction(
+            kernels.onto_tests(torch.stack([support_weights(kernels.train, y, self.rate) for y in signs.mT], 1))
+        )

@@ -63,12 +63,14 @@ def _one(sweep: "Sweep", output_dir: str, more: list[str]) -> bool:
 
     system, folder = sweep.system, Path(output_dir or sweep.folder)
     say(f"{system.folder} (arXiv:{system.paper}): {system.claim}")
-    trained = True
-    for grid in sweep.grids():
-        given = ["-m", *grid, f"output_dir={folder}", *more]
+    trained, left = True, ""
+    for where, words in sweep.stages(folder):
+        given = ["-m", *words, *more]
         say(f"feature-lazy train {shlex.join(given)}")
         trained = train(given) and trained
-    left = unfinished(folder) if trained else "a job failed"
+        left = unfinished(where) if trained else "a job failed"
+        if left and where != folder:  # others start from its runs
+            break
     if left:
         say(f"{system.folder}: {left}; repeat the command to go on, and to judge what is done then.")
         return False

@@ -297,6 +297,10 @@ def _check(fisher: str, flow: NetworkFlow) -> None:
             f"{own}: T is singular for {layers_} layers, as for every 3s + 2; use block_diagonal, or another "
             "architecture.depth."
         )
+    if fisher in (KFAC, UNIT) and net.layout.added:
+        raise ConfigError(
+            f"{own}: for layers of one weight, not of W + BA; use block_diagonal, or architecture.lora=0."
+        )
     if fisher in (KFAC, UNIT) and any(layer.positions > 1 for layer in trained.values()):
         raise ConfigError(f"{own}: for fully connected layers; use block_diagonal for convolutions.")
     for name, layer in trained.items():

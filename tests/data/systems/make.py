@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import limits, optimisers, predictors, sequences, stochastic
+from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -30,6 +30,8 @@ WAYS = (
     sequences.weight_sharing,
     stochastic.propagation_of_chaos,
     stochastic.self_tuning,
+    adaptation.lp_ft,
+    adaptation.task_arithmetic,
 )
 
 if __name__ == "__main__":

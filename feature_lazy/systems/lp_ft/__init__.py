@@ -1,0 +1,7 @@
+"""Linear probing then fine-tuning from the tangent kernel's perspective (Tomihari and Sato 2024)."""
+
+PAPER = "2405.16747"
+CLAIM = (
+    "Features change an order of magnitude less by fine-tuning when the output layer was trained first, whose norm has "
+    "grown."
+)
