@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import limits, optimisers, predictors, sequences
+from tests.data.systems import limits, optimisers, predictors, sequences, spectra
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -26,6 +26,9 @@ WAYS = (
     limits.radial_basis,
     limits.score_estimation,
     sequences.weight_sharing,
+    spectra.setol,
+    spectra.loss_landscapes,
+    spectra.redundant_representations,
 )
 
 if __name__ == "__main__":
