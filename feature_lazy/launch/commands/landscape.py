@@ -45,29 +45,28 @@ def call(options: argparse.Namespace) -> int:
     """
     from matplotlib.pyplot import close
 
+    from feature_lazy.core.tables import csv_of
     from feature_lazy.measure.landscape import plane
     from feature_lazy.runs.landscape import stored_curvature
-    from feature_lazy.study.figures.plot import save
+    from feature_lazy.study.figures.saving import save_bytes, save_figure
 
     curvature, config = stored_curvature(Path(options.run), options.set, options.patterns)
     if not config.activation.smooth:
-        say(f"activation={config.activation.kind} has a kink: the loss is smooth piece by piece, and so is its Hessian")
+        say(f"activation={config.activation.kind} has a kink: the loss is smooth piece by piece")
     batch = getattr(config.dynamics, "batch", 0) or 32
     found = plane(curvature, options.axes, options.span, options.points, batch=batch, seed=options.seed)
     rows = _rows(found)
     figure = _picture(rows, found, options)
-    status = 0
-    for path in (Path(f"{options.out}.csv"), Path(f"{options.out}.png")):
-        if why := save(figure, rows, path):
-            say(why, error=True)
-            status = 1
-        else:
-            say(f"{len(rows)} points in {path}")
+    for path in (
+        save_bytes(Path(f"{options.out}.csv"), csv_of(rows), below=None),
+        save_figure(figure, Path(f"{options.out}.png"), below=None),
+    ):
+        say(f"{len(rows)} points in {path}")
     close(figure)
     for number, (bent, value) in enumerate(zip(found.curvatures, found.eigenvalues, strict=True), start=1):
         beside = f", the Hessian's eigenvalue is {float(value):.6g}" if options.axes == AXES[0] else ""
         say(f"curvature along axis {number}: {float(bent):.6g}{beside}")
-    return status
+    return 0
 
 
 def _rows(plane: "Plane") -> "pd.DataFrame":
@@ -83,7 +82,7 @@ def _picture(rows: "pd.DataFrame", plane: "Plane", options: argparse.Namespace) 
 
     from feature_lazy.study.figures.style import STYLE
 
-    with plt.rc_context(STYLE):
+    with plt.rc_context({**STYLE}):
         figure, axes = plt.subplots()
         grid = rows.pivot_table(index="b", columns="a", values="loss", dropna=False)
         drawn = axes.contourf(grid.columns, grid.index, grid, levels=24)
