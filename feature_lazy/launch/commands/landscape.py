@@ -7,7 +7,7 @@ loss, and a picture.
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import say
 
@@ -80,9 +80,10 @@ def _rows(plane: "Plane") -> "pd.DataFrame":
 def _picture(rows: "pd.DataFrame", plane: "Plane", options: argparse.Namespace) -> "Figure":
     import matplotlib.pyplot as plt
 
-    from feature_lazy.study.figures.style import STYLE
+    from feature_lazy.study.figures.style import sized
 
-    with plt.rc_context({**STYLE}):
+    style: Any = sized(None)
+    with plt.rc_context(style):
         figure, axes = plt.subplots()
         grid = rows.pivot_table(index="b", columns="a", values="loss", dropna=False)
         drawn = axes.contourf(grid.columns, grid.index, grid, levels=24)
