@@ -17,9 +17,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor
 
-from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.core.streams import stream
 from feature_lazy.kernels.exact import tangent_kernel
@@ -109,6 +110,28 @@ class Curvature:
         columns = [_gradient(first[:, i::c].sum(), outputs, again=True) for i in range(c)]
         second = torch.stack(columns, dim=-1).unflatten(1, (-1, c))
         return first.detach(), second.detach()
+
+    @property
+    def value(self) -> Tensor:
+        """𝓛, (M,)."""
+        params, total = self.architecture.layout.unflatten(self.w), torch.zeros_like(self.alpha)
+        per_pattern = COPIES_PER_ACTIVATION * len(self.w) * self.architecture.activations_per_pattern
+        size = chunk_size(len(self.x), per_pattern * self.w.element_size(), self.memory_limit)
+        for chunk in chunks(len(self.x), size):
+            total += self._objective(self.architecture.apply(params, self.x[chunk]), chunk)
+        return total
+
+    def at(self, w: Tensor) -> "Curvature":
+        """That of one member at other weights (R, N)."""
+        alpha, f0 = self.alpha.expand(len(w)), self.f0.expand(len(w), -1)
+        return Curvature(self.architecture, w, self.x, self.labels, self.loss, alpha, f0, self.memory_limit)
+
+    def gradient(self, patterns: Tensor) -> Tensor:
+        """∇𝓛 of the part of some patterns, (k,), as if there were no others: (M, N)."""
+        pulls = self.pulls.unflatten(1, (len(self.x), -1))
+        chosen = torch.zeros_like(pulls)
+        chosen[:, patterns] = pulls[:, patterns]
+        return self.linear.pull_back(chosen.flatten(1)) / (self.alpha[:, None] * len(patterns))
 
     def hessian(self, v: Tensor) -> Tensor:
         """Hv, (M, N)."""
@@ -290,6 +313,22 @@ class Curvature:
             for one in self._each()
         ]
         return torch.stack(found)
+
+    def hessian_axes(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k largest eigenvalues of H of one member, descending, (k,), and eigenvectors of length 1, (k, N).
+
+        Raises:
+            NumericalError: they are not found.
+        """
+        like, n = self.w, self.w.shape[1]
+        product = LinearOperator((n, n), lambda v: self.hessian(torch.from_numpy(v).to(like)[None])[0].cpu().numpy())
+        start = self.start.cpu().numpy()
+        try:
+            values, vectors = eigsh(product, k, which="LA", v0=start)
+        except ArpackError as error:
+            raise NumericalError(f"{k} eigenvectors of the Hessian are not found: {error}") from error
+        order = values.argsort()[::-1]
+        return torch.from_numpy(values[order].copy()).to(like), torch.from_numpy(vectors.T[order].copy()).to(like)
 
     def hessian_density(self, steps: int, vectors: int) -> Density:
         """Spectral density of H by stochastic Lanczos quadrature, from each of some vectors: (M, vectors, steps)."""

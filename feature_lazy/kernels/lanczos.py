@@ -28,6 +28,20 @@ class Density(NamedTuple):
     nodes: Tensor
     weights: Tensor
 
+    @property
+    def ends(self) -> Tensor:
+        """r_e = |λ_min/λ_max|, (R,) (Gabdullin, arXiv:2412.10146)."""
+        return (self.nodes[..., 0] / self.nodes[..., -1]).abs()
+
+    def negativity(self, power: float = 0.5) -> Tensor:
+        """K_Hn = Σ_{λ < 0} |λw|ⁿ/Σ_{λ > 0} (λw)ⁿ over nodes λ with weights w, (R,) (the same paper).
+
+        0 where no node is negative. It is a sum over nodes and no integral, so that it depends on how many there are.
+        """
+        parts = (self.nodes * self.weights).abs() ** power
+        below, above = ((parts * side).sum(-1) for side in (self.nodes < 0, self.nodes > 0))
+        return below / above
+
 
 def rademacher(count: int, like: Tensor, *purpose: str) -> Tensor:
     """Vectors of random signs, the same each time, (count, N), with N, dtype and device of ``like`` (…, N)."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from feature_lazy.core.streams import stream
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.model import Model
@@ -59,14 +60,15 @@ class Setting:
     @cached_property
     def f0_test(self) -> Tensor:
         """f(w₀, x) on the whole test set, (M, P_test·C)."""
-        return self._f0(self.data.x_test)
+        return self.f0(self.data.x_test)
 
     @cached_property
     def f0_valid(self) -> Tensor | None:
         """f(w₀, x) on the validation set, (M, P_valid·C); None where there is none."""
-        return None if self.data.x_valid is None else self._f0(self.data.x_valid)
+        return None if self.data.x_valid is None else self.f0(self.data.x_valid)
 
-    def _f0(self, x: Tensor) -> Tensor:
+    def f0(self, x: Tensor) -> Tensor:
+        """f(w₀, x) of all members on patterns x (n, d), (M, n·C)."""
         return self.model.f(self.w0, torch.arange(len(self.w0), device=self.w0.device), x)
 
 
@@ -233,19 +235,30 @@ class Moment:
 
         return self._once("eigenvalues", x, compute)
 
-    def curvature(self, patterns: int, *, of: str = "train") -> Curvature:
-        """Curvature of 𝓛 on the first patterns of the training set, or of the ``test`` set (``kernels.curvature``)."""
+    def curvature(self, patterns: int, *, of: str = "train", noise: float = 0.0) -> Curvature:
+        """Curvature of 𝓛 on the first patterns of the training set, or of the ``test`` set (``kernels.curvature``).
+
+        With ``noise`` N(0, noise²) is added to each number of a pattern, the same for all members and moments.
+        """
         setting, flow = self.setting, self.setting.flow
-        if of == "train":
-            x, y, f0 = setting.data.x_train, setting.data.y_train, flow.f0[self.member]
-        else:
-            x, y, f0 = setting.data.x_test, setting.data.y_test, self.f0_test_whole * flow.centred
-            if setting.before_test is not None:
-                f0 = f0 - setting.before_test[self.member] / self.alpha[:, None]
+        data = setting.data
+        x, y = (data.x_train, data.y_train) if of == "train" else (data.x_test, data.y_test)
         x, y = x[:patterns], y[:patterns]
+        if noise:
+            x = x + noise * torch.from_numpy(stream(0, "noisy patterns").standard_normal(x.shape)).to(x)
+            f0 = self._offset(setting.f0(x), setting.before(x))
+        elif of == "train":
+            f0 = flow.f0[self.member]
+        else:
+            f0 = self._offset(setting.f0_test, setting.before_test)
         f0 = f0[:, : len(x) * flow.n_outputs]
         limit = setting.model.memory_limit
         return Curvature(flow.architecture, self.weights, x, y, setting.loss, self.alpha, f0, limit)
+
+    def _offset(self, first: Tensor, before: Tensor | None) -> Tensor:
+        """What is taken off f on patterns where all members have f(w₀) and, perhaps, F of a training before."""
+        f0 = first[self.member] * self.setting.flow.centred
+        return f0 if before is None else f0 - before[self.member] / self.alpha[:, None]
 
     def _once(self, what: str, x: Tensor, compute: Callable[[], T]) -> T:
         """What is computed of some patterns, known by where they lie in memory: the first n are the same each time."""

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.streams import stream
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import CrossEntropy, Mse
 from feature_lazy.dynamics.model import NetworkModel
+from feature_lazy.kernels.lanczos import Density
 from feature_lazy.measure.moment import Setting
 from feature_lazy.measure.observer import Observer
 from feature_lazy.measure.quantities.curvature import CurvatureOverTime
@@ -139,3 +141,49 @@ def test_refusals(configure, overrides, sentence):
     with pytest.raises(ConfigError) as error:
         validate(configure(*TINY, "observe/also=[curvature]", *overrides))
     assert sentence in str(error.value)
+
+
+def by_hand(values, weights):
+    """r_e and K_½ of one spectral density, node by node."""
+    below = sum(abs(v * w) ** 0.5 for v, w in zip(values, weights, strict=True) if v < 0)
+    above = sum((v * w) ** 0.5 for v, w in zip(values, weights, strict=True) if v > 0)
+    return abs(min(values) / max(values)), below / above
+
+
+def test_how_far_the_spectrum_reaches_below_0():
+    """Of all Lanczos steps r_e is that of the dense matrix; K is that of the nodes that are stored, and means of each.
+
+    On noisy patterns f₀ is that of the noisy patterns: with the weights of the start there is no difference.
+    """
+    loss, n = CrossEntropy(), W0.shape[1]
+    one = CurvatureOverTime(patterns=5, top=0, slq=n, vectors=2, beside=["test", "noisy"], noise=0.3)
+    found, series = observed(one, loss)
+    x = X[:5] + 0.3 * torch.from_numpy(stream(0, "noisy patterns").standard_normal((5, 4)))
+    for end, patterns, y in (("", X[:5], Y[:5]), ("_test", X_TEST[:5], Y_TEST[:5]), ("_noisy", x, Y[:5])):
+        for row in (0, 1):
+            values = torch.linalg.eigvalsh(hessian(loss, patterns, y, row))
+            ratio = float((values[0] / values[-1]).abs())
+            assert float(found[f"hessian/re{end}"][row]) == pytest.approx(ratio, rel=1e-5)
+    for row in (0, 1):
+        nodes, weights = (series[row][f"hessian/{name}"].tolist() for name in ("nodes", "weights"))
+        each = [by_hand(*pair) for pair in zip(nodes, weights, strict=True)]
+        for column, place in (("hessian/re", 0), ("hessian/khn", 1)):
+            assert float(found[column][row]) == pytest.approx(sum(e[place] for e in each) / 2, rel=1e-9)
+    assert found["hessian/khn"].gt(0).all()
+
+
+def test_no_negative_node_is_0():
+    density = Density(torch.tensor([[0.5, 2.0], [-0.5, 2.0]]), torch.tensor([[0.25, 0.75], [0.5, 0.5]]))
+    assert density.negativity().tolist() == pytest.approx([0.0, 0.5])
+    assert density.ends.tolist() == [0.25, 0.25]
+
+
+def test_more_steps_than_weights():
+    with pytest.raises(ConfigError, match=r"slq=63: H has 62 rows, for the weights that are trained"):
+        observed(CurvatureOverTime(slq=W0.shape[1] + 1), CrossEntropy())
+
+
+def test_beside_is_of_the_density(configure):
+    words = ("observe/also=[curvature]", "observe.also.curvature.beside=[test]")
+    with pytest.raises(ConfigError, match="beside=test: r_e and K_Hn are of the spectral density; set"):
+        validate(configure(*TINY, *words))

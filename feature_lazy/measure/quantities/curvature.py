@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
@@ -14,11 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.kernels.curvature import Curvature
+    from feature_lazy.kernels.lanczos import Density
     from feature_lazy.measure.moment import Moment
     from feature_lazy.settings.config import Config
 
 CURVATURE = "Curvature"
 """Theme."""
+CRITERIA = "arXiv:2412.10146"
+"""Where r_e and K_Hn are defined."""
 
 
 @option("observe/also", "curvature")
@@ -28,8 +33,9 @@ class CurvatureOverTime(Observable):
     An eigenvalue λ times the learning rate in the article's units is dimensionless in every parametrisation: learning
     rates of layers are folded into the weights. ‖Hv − λv‖ ≤ 10⁻²|λ|, by which λ itself is known to 10⁻⁴ where it lies
     apart from others; NaN where 300 products have not found it. With ``slq=m`` the spectral density of H too, as the
-    arrays over time ``hessian/nodes`` and ``hessian/weights``, (vectors, m). Random vectors are the same for all
-    networks and times.
+    arrays over time ``hessian/nodes`` and ``hessian/weights``, (vectors, m), and how far it reaches below 0:
+    r_e = |λ_min/λ_max| and K_Hn = Σ_(λ<0) |λw|^½/Σ_(λ>0) (λw)^½ over nodes λ with weights w, which depends on m; means
+    over random vectors (arXiv:2412.10146). Random vectors are the same for all networks and times.
     """
 
     every: int = key(16, "at every how many observations, the first and the last always", ge=1)
@@ -39,6 +45,10 @@ class CurvatureOverTime(Observable):
     bottom: bool = key(False, "the smallest eigenvalue of H too, which can take ten times as long")
     vectors: int = key(2, "random vectors for ‖R‖, for tr R, and for the spectral density", ge=1)
     slq: int = key(0, "Lanczos steps of the spectral density of H; 0: none", ge=0)
+    beside: list[str] = key(
+        [], "other patterns on which r_e and K_Hn are taken as well: test, noisy", choices=("test", "noisy")
+    )
+    noise: float = key(0.5, "standard deviation of what is added to each number of a noisy pattern", gt=0)
     fisher: str = key(
         "none",
         "a Fisher matrix beside G: none, model (by its own distribution of labels) or empirical (by the labels)",
@@ -52,6 +62,10 @@ class CurvatureOverTime(Observable):
         "hessian/lambda_min": Quantity("smallest eigenvalue of the Hessian", scale="linear", theme=CURVATURE),
         "hessian/residual": Quantity("Hessian less Gauss–Newton ‖R‖/‖G‖", theme=CURVATURE),
         "hessian/trace": Quantity("trace of the Hessian", scale="linear", theme=CURVATURE),
+        "hessian/re": Quantity("|λ_min/λ_max| of the Hessian", where=CRITERIA, theme=CURVATURE),
+        "hessian/re_*": Quantity("the same on other patterns", where=CRITERIA, theme=CURVATURE),
+        "hessian/khn": Quantity("negative over positive part of the Hessian, K", where=CRITERIA, theme=CURVATURE),
+        "hessian/khn_*": Quantity("the same on other patterns", where=CRITERIA, theme=CURVATURE),
         "ggn/lambda_max": Quantity("largest eigenvalue of the Gauss–Newton matrix", theme=CURVATURE),
         "ggn/batch_*_error": Quantity("standard error over batches", theme=CURVATURE),
         "ggn/batch_shift": Quantity(
@@ -76,6 +90,11 @@ class CurvatureOverTime(Observable):
             from feature_lazy.kernels.curvature import no_likelihood
 
             yield f"observe.also.curvature.fisher=model: {no_likelihood(loss.kind)}"
+        if self.beside and not self.slq:
+            yield (
+                f"observe.also.curvature.beside={','.join(self.beside)}: r_e and K_Hn are of the spectral density; set "
+                "observe.also.curvature.slq, such as 50."
+            )
         patterns = self.patterns if self.set == "train" else min(self.patterns, config.dataset.n_test)
         if wrong := [size for size in self.batches if size >= patterns]:
             yield (
@@ -88,6 +107,21 @@ class CurvatureOverTime(Observable):
                 "is Jᵀℓ″J/P of the frozen kernel at all times; leave it out."
             )
 
+    def begin(self, moment: Moment) -> None:
+        """See ``Observable.begin``.
+
+        Raises:
+            ConfigError: more Lanczos steps than weights.
+        """
+        layout = moment.setting.flow.architecture.layout
+        count = sum(part.shape[1] for part in layout.gathered(moment.weights))
+        if self.slq > count:
+            raise ConfigError(
+                f"observe.also.curvature.slq={self.slq}: H has {count} rows, for the weights that are trained; Lanczos "
+                "steps beyond that find nothing more."
+            )
+        self._densities: WeakKeyDictionary[Moment, Density] = WeakKeyDictionary()
+
     def at(self, moment: Moment) -> dict[str, Tensor]:
         """See ``Observable.at``; NaN of a member that has diverged."""
         curvature = moment.curvature(self.patterns, of=self.set)
@@ -96,7 +130,25 @@ class CurvatureOverTime(Observable):
         for name, values in self._of(curvature.select(finite)).items():
             found[name] = values.new_full((len(moment),), float("nan"))
             found[name][finite] = values
-        return found
+        return found | self._criteria(moment)
+
+    def _criteria(self, moment: Moment) -> dict[str, Tensor]:
+        if not self.slq:
+            return {}
+        found = {"": self._density(moment)}
+        for name in self.beside:
+            of, noise = ("test", 0.0) if name == "test" else (self.set, self.noise)
+            curvature = moment.curvature(self.patterns, of=of, noise=noise)
+            found[f"_{name}"] = curvature.hessian_density(self.slq, self.vectors)
+        ends = {f"hessian/re{end}": density.ends.mean(1) for end, density in found.items()}
+        return ends | {f"hessian/khn{end}": density.negativity().mean(1) for end, density in found.items()}
+
+    def _density(self, moment: Moment) -> Density:
+        """Of H: ``at`` and ``series`` ask for the same."""
+        if moment not in self._densities:
+            density = moment.curvature(self.patterns, of=self.set).hessian_density(self.slq, self.vectors)
+            self._densities[moment] = density
+        return self._densities[moment]
 
     def _of(self, curvature: Curvature) -> dict[str, Tensor]:
         sample, k = curvature.sampled(self.vectors), self.top
@@ -125,5 +177,5 @@ class CurvatureOverTime(Observable):
         """See ``Observable.series``: nodes and weights of the spectral density, (M, vectors, m)."""
         if not self.slq:
             return {}
-        density = moment.curvature(self.patterns, of=self.set).hessian_density(self.slq, self.vectors)
+        density = self._density(moment)
         return {"hessian/nodes": density.nodes, "hessian/weights": density.weights}

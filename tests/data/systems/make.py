@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, stochastic
+from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, spectra, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -32,6 +32,9 @@ WAYS = (
     stochastic.self_tuning,
     adaptation.lp_ft,
     adaptation.task_arithmetic,
+    spectra.setol,
+    spectra.loss_landscapes,
+    spectra.redundant_representations,
 )
 
 if __name__ == "__main__":
