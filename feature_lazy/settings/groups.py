@@ -171,15 +171,12 @@ class Labels(Option):
 
     @abstractmethod
     def values(self, classes: "np.ndarray", names: Sequence[int], targets: "np.ndarray | None") -> "np.ndarray":
-        """Labels of patterns in the order of the cycle.
+        """Labels y (N,) of patterns in the order of the cycle, of float64, or of int64 where they are classes.
 
         Args:
             classes: class of each pattern, (N,).
             names: the classes in use.
             targets: real numbers that the set itself has for its patterns, (N,), if any.
-
-        Returns:
-            y, (N,) of float64, or of int64 where they are classes.
         """
 
 
