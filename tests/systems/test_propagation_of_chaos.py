@@ -81,6 +81,8 @@ def test_ids_of_before_stay(tiny):
     usual = ["dynamics.lr_width=1", "dynamics.decay=0", "dynamics.t_end=0", "dynamics.replacement=false"]
     job = (*TINY, "dynamics=sgd", "dynamics.units=article")
     assert {one.run_id for one in cells(tiny(*job, *usual))} == before
+    [cell] = cells(tiny(*job))
+    assert not {"lr_width", "decay", "t_end", "replacement"} & set(cell.description["config"]["dynamics"])
     others = ["dynamics.lr_width=0.5", "dynamics.decay=0.5", "dynamics.t_end=4", "dynamics.replacement=true"]
     assert len({one.run_id for other in others for one in cells(tiny(*job, other))} | before) == 5
 
