@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -136,9 +136,15 @@ def partly(network: N, names: Sequence[str], key: str = "dynamics.train") -> N:
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"{written}: the network has no weight {unknown[0]!r}; it has {_few(known)}, or all alone.")
     trained = {name for one in names for name in (layout.last if one == LAST else [one])} - layout.fixed
+    return only(network, trained)
+
+
+def only(network: N, trained: Collection[str]) -> N:
+    """The same network with these weights trained, and no others, whatever was fixed before."""
+    layout: Layout = network.layout  # type: ignore[attr-defined]
     made = copy.copy(network)
     # Networks are frozen dataclasses, whose layout follows from their shape.
-    object.__setattr__(made, "layout", replace(layout, fixed=frozenset(layout.shapes) - trained))
+    object.__setattr__(made, "layout", replace(layout, fixed=frozenset(layout.shapes) - frozenset(trained)))
     return made
 
 

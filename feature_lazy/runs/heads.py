@@ -13,7 +13,7 @@ from feature_lazy.dynamics.losses import Mse
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.kernels.first_order import first_order
 from feature_lazy.networks.base import Initialised
-from feature_lazy.networks.layout import LAST, partly
+from feature_lazy.networks.layout import only
 
 if TYPE_CHECKING:
     from feature_lazy.runs.batch import Batch
@@ -41,7 +41,7 @@ def probed(batch: "Batch", weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ConfigError: a network that is not linear in its output layer.
     """
     data, layout = batch.dataset, batch.architecture.layout
-    net = partly(batch.architecture, [LAST])
+    net = only(batch.architecture, layout.last)  # also where the head is to stay
     start = {name: (torch.zeros_like(w) if name in layout.last else w)[None] for name, w in weights.items()}
     w = layout.flatten(start).to(data.x_train)
     params = net.layout.unflatten(w)
