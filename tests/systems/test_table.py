@@ -94,6 +94,7 @@ laptop: {loss: mse, grids: [{output_dir: "${folder}/pre", seed: ensemble}, {seed
 """
     (tmp_path / "ntk").mkdir()
     (tmp_path / "ntk" / "experiment.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "systems.yaml").write_text((HERE / "systems.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setattr("feature_lazy.systems.table.HERE", tmp_path)
     folder = tmp_path / "results"
     (pre, first), (own, second) = Sweep(find_in(SYSTEMS, "ntk")).stages(folder)

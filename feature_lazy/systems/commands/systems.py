@@ -20,5 +20,5 @@ def call(options: argparse.Namespace) -> int:
         head = f"{system.folder}  arXiv:{system.paper}  {system.state}"
         say(head)
         say(textwrap.fill(system.claim, WIDTH, initial_indent="  ", subsequent_indent="  "))
-        say(f"  {system.command}  # about {system.seconds:.0f} s of one core")
+        say(f"  {system.command}  # {system.seconds:.0f} s of one core")
     return 0

@@ -13,8 +13,7 @@ from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected, Reading
 from feature_lazy.systems.gradient_normalised_smoothness import PAPER
-from feature_lazy.systems.gradient_normalised_smoothness.option import GAMMA, STEP, TRIALS
-from feature_lazy.systems.gradient_normalised_smoothness.parts import FISHER, GGN, HESSIAN, NONE
+from feature_lazy.systems.gradient_normalised_smoothness.parts import FISHER, GAMMA, GGN, HESSIAN, NONE, STEP, TRIALS
 
 LOSS = "train/loss"
 SMALL = 1e-6
@@ -95,9 +94,10 @@ def straight(table: pd.DataFrame) -> Estimate | None:
 
 
 def course(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and losses of a run, (n,) each."""
+    """Steps and losses of a run, (n,) each; its end is there once, if it is looked at twice."""
     known = np.isfinite(run.history[LOSS])
-    return run.history["t"][known], run.history[LOSS][known]
+    t, first = np.unique(run.history["t"][known], return_index=True)
+    return t, run.history[LOSS][known][first]
 
 
 def of(table: pd.DataFrame, curvature: str) -> pd.DataFrame:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from feature_lazy.dynamics.flow import NetworkFlow
     from feature_lazy.settings.config import Config
 
-COLUMNS = GAMMA, LAMBDA, TRIALS, STEP = "gns/gamma", "gns/lambda", "gns/trials", "gns/step"
-"""What a state says of the step that led to it, in this order."""
-
 
 @option("dynamics", "gradient_normalised")
 class GradientNormalised(Dynamics):

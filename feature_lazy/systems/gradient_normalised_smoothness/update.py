@@ -26,8 +26,7 @@ from feature_lazy.dynamics.system import Flops
 from feature_lazy.kernels.curvature import Curvature
 from feature_lazy.kernels.shifted import shifted_solve
 from feature_lazy.settings.checks import check_option
-from feature_lazy.systems.gradient_normalised_smoothness.option import COLUMNS
-from feature_lazy.systems.gradient_normalised_smoothness.parts import FISHER, GGN, HESSIAN, NONE
+from feature_lazy.systems.gradient_normalised_smoothness.parts import COLUMNS, FISHER, GGN, HESSIAN, NONE
 
 if TYPE_CHECKING:
     from feature_lazy.systems.gradient_normalised_smoothness.option import GradientNormalised

@@ -289,6 +289,15 @@ def m_fac():
     }
 
 
+def derivative(gradient, w, step=1e-4):
+    """The symmetric matrix of derivatives of a gradient at w, by differences of fourth order."""
+    rows = [
+        (8 * (gradient(w + s) - gradient(w - s)) - (gradient(w + 2 * s) - gradient(w - 2 * s))) / (12 * step)
+        for s in step * np.eye(len(w))
+    ]
+    return (np.array(rows) + np.array(rows).T) / 2
+
+
 def gradient_normalised_smoothness():
     """Algorithm 1 of arXiv:2506.13710 on a small network with ½(y − F)², F = α(f − f₀), with N × N matrices."""
     x, _, y, w0, h = start()
@@ -301,19 +310,11 @@ def gradient_normalised_smoothness():
         force = alpha * (f - f0) - y
         return (force**2).mean() / 2 / alpha**2, jacobian.T @ force / (alpha * len(x)), jacobian, force
 
-    def hessian(w):
-        step = 1e-4
-        rows = [
-            (8 * (at(w + s)[1] - at(w - s)[1]) - (at(w + 2 * s)[1] - at(w - 2 * s)[1])) / (12 * step)
-            for s in step * np.eye(len(w))
-        ]
-        return (np.array(rows) + np.array(rows).T) / 2
-
     ways = {
         "ggn": lambda w: at(w)[2].T @ at(w)[2] / len(x),
         "fisher": lambda w: (at(w)[2].T * at(w)[3] ** 2) @ at(w)[2] / len(x),
         "none": lambda w: np.zeros((len(w), len(w))),
-        "hessian": hessian,
+        "hessian": lambda w: derivative(lambda v: at(v)[1], w),
     }
     found = {}
     for name, matrix in ways.items():
