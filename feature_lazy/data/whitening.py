@@ -64,7 +64,8 @@ class Zca:
     """x → √D·x′/|x′| with x′ = C(x − mean), C = (cov + ε·(tr cov/D)·1)^{−1/2}, cov and mean those of the set.
 
     Zero-phase component analysis, regularised as by Lee et al. (arXiv:2007.15801): directions of little variance are
-    blown up, to no more than 1/√ε of the mean one's scale. Patterns keep their pixels, and are on their sphere again.
+    blown up, to √((1 + ε)/ε) of the mean one's scale at most. Patterns keep their pixels, and are put on
+    their sphere again.
     """
 
     shape = ()

@@ -1,7 +1,7 @@
 """The inverse of an empirical Fisher matrix of few gradients, by m × m equations in place of N × N.
 
 F = λ + GᵀG/m of m gradients, the rows of G (m, N). By Woodbury's identity F⁻¹ = (1 − Gᵀ(λm + GGᵀ)⁻¹G)/λ, which a
-Cholesky factor of λm + GGᵀ gives in m²N + m³/3 multiplications, and each product with it in 2mN. The recursion over
+Cholesky factor of λm + GGᵀ gives in m²N + m³/6 multiplications, and each product with it in 2mN. The recursion over
 gradients of Frantar, Kurtic and Alistarh (2021, arXiv:2107.03356, section 3) is the same in another order of sums.
 
 All is done in float64: a product cancels as ‖GGᵀ‖/(λm), which is 10⁵ where λ is 10⁻⁵ of the mean of |g|².

@@ -335,7 +335,7 @@ class Sine(Activation):
         return Critical(self.frequency**-2)
 
     def dual(self, q1: Tensor, q2: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
-        """Half of M cos ω(u − v) ∓ E cos ω(u + v), each e^{−ω²·variance/2}; see ``Dual``."""
+        """Half of E cos ω(u − v) ∓ E cos ω(u + v), each e^{−ω²·variance/2}; see ``Dual``."""
         square, covariance = self.frequency**2, rho * (q1 * q2).sqrt()
         near, far = ((-square * ((q1 + q2) / 2 + sign * covariance)).exp() / 2 for sign in (-1, 1))
         return near - far, square * (near + far)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from feature_lazy.settings.config import Config
 
 FASTEST = 1e3
-"""a beyond which float32 has no digit of az left that tells its phase."""
+"""ω from which on float32 knows the phase ωz of the wave to three digits and less; a precaution."""
 
 
 @option("activation", "spiky_relu")
 class SpikyRelu(Activation):
-    """a·(max(0, z) + A(sin ωz + cos ωz)): a kernel with a spike of height A²(1 + ω²) and width 1/ω (arXiv:2305.14077).
+    """a·(max(0, z) + A(sin ωz + cos ωz)): a kernel with a spike of width 1/ω (arXiv:2305.14077).
 
+    Its height is A²(1 + ω²) in one hidden layer without biases.
     Off the training patterns the spike is gone, so that to interpolate with it is to regress without it, with a ridge
     of its height. On the sphere the spike of the NNGP kernel is A²e^{−ω²(1 − ξ)}.
     """
@@ -37,8 +38,8 @@ class SpikyRelu(Activation):
         yield from super().problems(config)
         if self.frequency >= FASTEST and config.dtype == "float32":
             yield (
-                f"activation.frequency={self.frequency:g}: in float32 the wave loses its phase; use dtype=float64, or "
-                f"a frequency below {FASTEST:g}."
+                f"activation.frequency={self.frequency:g}: in float32 the wave's phase has three digits and less; use "
+                f"dtype=float64, or a frequency below {FASTEST:g}."
             )
 
     @property

@@ -15,7 +15,7 @@ from feature_lazy.measure.sharpness import Growth, sharpness_check
 from feature_lazy.networks.activations import Erf, Relu, Softplus, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.limits.sharpness import mean_field_sharpness
-from feature_lazy.networks.parametrisation import NTK, STANDARD
+from feature_lazy.networks.parametrisation import MEAN_FIELD, MUP, NTK, STANDARD
 from feature_lazy.runs.job import train_config
 from feature_lazy.settings.checks import validate
 from tests.arrays import normal
@@ -88,6 +88,19 @@ def test_mean_field_value_of_two_relu_layers():
     assert mean_field_sharpness(scaled(Relu()), 2, n, t, STANDARD) == pytest.approx(expected, rel=1e-12)
     ntk = mean_field_sharpness(scaled(Relu()), 2, n, t, NTK)
     assert ntk == pytest.approx(((t - 1) * other / n + 3) / t, rel=1e-12)
+
+
+@pytest.mark.parametrize("parametrisation", [MUP, MEAN_FIELD], ids=["mup", "mean field"])
+def test_mean_field_value_where_the_output_layer_is_small(parametrisation):
+    """Against networks of 160 units: 1 + O(1/h), and 0.01 from one to the other of three seeds."""
+    n, found = 160, []
+    net = FullyConnected(n, [n, n], scaled(Relu()), parametrisation=parametrisation)
+    for seed in range(3):
+        params = {name: w[None] for name, w in net.init(seed).items()}
+        theta = tangent_kernel(net, params, normal(n, n, seed=seed))[0]
+        found.append(float(torch.linalg.eigvalsh(theta / n)[-1]))
+    expected = mean_field_sharpness(scaled(Relu()), 2, n, n, parametrisation)
+    assert sum(found) / 3 == pytest.approx(expected, rel=0.1)
 
 
 def test_check_over_widths():

@@ -72,7 +72,7 @@ def test_circle():
     [
         (["dataset.dim=3"], "dataset.dim=3: a circle lies in the plane"),
         (["labels=parity", "dataset.noise=0.5"], "labels=parity has none"),
-        (["activation=spiky_relu", "activation.frequency=1e3", "dtype=float32"], "in float32 the wave loses its phase"),
+        (["activation=spiky_relu", "activation.frequency=1e3", "dtype=float32"], "phase has three digits and less"),
     ],
 )
 def test_refusals(tiny, overrides, sentence):

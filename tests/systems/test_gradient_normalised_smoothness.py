@@ -185,6 +185,7 @@ def runs(curvature, rate, *, gamma=1.0, trials=2.0, ratio=0.9, seeds=5, steps=10
         (claim.monotone, runs(GGN, lambda k: 0.1 if k != 50 else -0.1), DIFFERS),
         (claim.within, runs(NONE, lambda k: 0.1, ratio=0.9), AGREES),
         (claim.within, runs(NONE, lambda k: 0.1, ratio=1.2), DIFFERS),
+        (claim.within, pd.concat([runs(NONE, lambda k: 0.1), runs(HESSIAN, lambda k: 0.1, ratio=1.2)]), AGREES),
         (claim.trials, runs(FISHER, lambda k: 0.1, trials=1.95), AGREES),
         (claim.trials, runs(FISHER, lambda k: 0.1, trials=3), DIFFERS),
         (claim.straight, runs(FISHER, lambda k: 0.1), AGREES),

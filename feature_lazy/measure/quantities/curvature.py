@@ -69,7 +69,7 @@ class CurvatureOverTime(Observable):
         "ggn/lambda_max": Quantity("largest eigenvalue of the Gauss–Newton matrix", theme=CURVATURE),
         "ggn/batch_*_error": Quantity("standard error over batches", theme=CURVATURE),
         "ggn/batch_shift": Quantity(
-            "largest eigenvalue on B patterns less that on all, over 1/B − 1/P",
+            "largest eigenvalue on B patterns less that on all, over 1/B − 1/P, to second order",
             where="arXiv:2006.09092",
             theme=CURVATURE,
         ),

@@ -8,7 +8,7 @@ may bring them in closed form (``Scaled.dual``). For any other they are Mehler's
 Only the aₙ are integrals: in one dimension, and once for each pattern. So patterns of any norms cost the same. What N
 terms leave out is known: by Cauchy–Schwarz at most |ρ|^N √(r(q₁)r(q₂)), with r(q) = E g(√q z)² − Σ_{n<N} aₙ(q)².
 Softplus with β = 5 needs 314 terms for r = 1e-10 E g² at q = 1, and about in proportion to β²q: aₙ² falls as
-e^{−2w√(2n)}, where w = π/(β√q) is the half width of the strip in which φ(√q z) is analytic.
+e^{−2w√n}, where w = π/(β√q) is the half width of the strip in which φ(√q z) is analytic.
 
 Gauss–Hermite quadrature in two dimensions is limited by the same w: it takes about 400 nodes a dimension for 1e-10, 500
 times the work, and does not say how wrong it is.

@@ -28,9 +28,10 @@ def mean_field_sharpness(activation: Scaled, depth: int, n: int, patterns: int, 
 
 
 def _entries(activation: Scaled, depth: int, n: int, parametrisation: Exponents) -> list[float]:
-    """K = Σ_l g_l² q_l Π_{m ≥ l} E φ′φ′ of a pattern with itself, and of two without correlation.
+    """K = Σ_l g_l² q_l Π_{m > l} (g_m s_m)² E φ′φ′ of a pattern with itself, and of two without correlation.
 
-    q_l = E φφ of the inputs of layer l, and g_l² what the parametrisation makes of it beside NTK.
+    q_l = E φφ of the inputs of layer l; g is the gain and s the standard deviation of a layer's weights beside NTK,
+    where both are 1: in µP and mean field that of the output's, g s = 1/√n, is in the share of every layer below.
     """
     rho = torch.tensor([[1.0], [0.0]], dtype=torch.float64)
     known = expectations(activation, TOLERANCE)
@@ -45,5 +46,6 @@ def _entries(activation: Scaled, depth: int, n: int, parametrisation: Exponents)
     for layer in range(depth, -1, -1):
         total += parametrisation.gain(roles[layer], n) ** 2 * back * inputs[layer]
         if layer:
-            back = back * slopes[layer - 1]
+            passed = parametrisation.gain(roles[layer], n) * parametrisation.std(roles[layer], n)
+            back = back * passed**2 * slopes[layer - 1]
     return total.flatten().tolist()

@@ -29,7 +29,7 @@ NEXT = Expected(1, 0.2, "order L/h")
 VERTEX = Expected(2 / 3, 0.1, "finite L")
 """An independent calculation has 0.61 … 0.67 ± 0.02 at L = 5 … 40; theory 0.62 and 0.63 at L = 10 and 20."""
 SIZE = Expected(1, 0.03, "second order")
-"""The square of the relative variance of K, 0.03 at L/h = 0.1, bounds what theory leaves out."""
+"""Theory leaves out the square of the relative variance of K, which is 0.004 at L/h = 0.1; the rest is slack."""
 LINEAR = Expected(1, 0.15, "finite h")
 """An independent calculation has (1.0 … 1.3)·L/h at L/h = 0.025 … 0.2."""
 SAYS = {

@@ -23,7 +23,8 @@ class GradientNormalised(Dynamics):
     """w ← w − (H + λ)⁻¹∇𝓛, λ = ‖∇𝓛‖/γ, on all patterns; t = accepted steps.
 
     A step is accepted if 𝓛 falls by ‖∇𝓛‖²/(8λ) at least, of the gradient after it; γ is then doubled, and halved
-    before another is tried, 40 times at most, if not. No step is longer than γ. H is the Gauss–Newton matrix, the
+    before another is tried, 40 times at most, if not. No step is longer than γ where H has no negative eigenvalue.
+    H is the Gauss–Newton matrix, the
     empirical Fisher matrix, none, for a normalised gradient step, or the Hessian, whose steps are not accepted where
     H + λ is not positive definite (Semenov, Jaggi and Doikov 2025, algorithm 1).
     """

@@ -16,8 +16,9 @@ from feature_lazy.systems.m_fac.quantity import ERROR, FLOPS, MAGNITUDE, OBS
 ALL = (0.0, np.inf)
 EXACT = Bound(-10, "below")
 """An independent calculation in float64 has errors of 10⁻¹² to 10⁻¹⁴, for λ of 10⁻³ to 0.1 and 200 to 1000 weights."""
-LINEAR = Expected(1, 0.2, "m³")
-"""All that is not linear in N is a factor of m × m equations."""
+LINEAR = Expected(1, 0.2, "what is not counted")
+"""Counted are products of matrices, as a counter of PyTorch's sees them: that none of them is N × N. The m × m
+equations, which do not grow with N, it does not see."""
 SAYS = {"paper": PAPER, "outcomes": ("converged", "t_end"), "quiet": True}
 
 

@@ -26,8 +26,8 @@ back-propagated signals may be so small that an update leaves the linear range."
 class NaturalGradient(Dynamics):
     """Natural gradient descent, w ← w − η·G⁻¹∇𝓛, G the Gauss–Newton matrix or a part of it; t = updates.
 
-    With mse F − y falls by the factor 1 − step in an update of a wide lazy network, whatever the part (Karakida and
-    Osawa 2020, Theorem 4.1).
+    With mse F − y falls by the factor 1 − step in an update of a wide lazy network (Karakida and Osawa 2020, Theorem
+    4.1), of unit_wise where every unit has as many inputs as there are patterns.
     """
 
     fisher: str = key(

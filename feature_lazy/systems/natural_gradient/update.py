@@ -2,7 +2,7 @@
 
 G = JᵀDJ/P with J = ∂f/∂w and D = ∂²ℓ/∂F² (α cancels), ∇𝓛 = Jᵀℓ′/(αP). From (JᵀDJ + λ)⁻¹Jᵀ = Jᵀ(DΘ + λ)⁻¹, Θ = JJᵀ, an
 update is Δw = −(η/α)·Jᵀ(DΘ + λ)⁻¹ℓ′, and for the parts of G likewise, layer by layer (Karakida and Osawa 2020, section
-3, where α = 1 and ℓ is mse). ΔF is then −ηc·ℓ′ to first order: ``step`` is ηc.
+3, where α = 1 and ℓ is mse). ΔF is then −ηc·D⁻¹ℓ′ to first order, of mse −ηc(F − y): ``step`` is ηc.
 """
 
 from __future__ import annotations
