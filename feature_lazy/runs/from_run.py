@@ -58,8 +58,8 @@ class FromRun(Seed):
             return
         for parent in parents:
             for group in SAME:
-                here, there = scientific(getattr(config, group)), parent.config.get(group)
-                lacking = config.architecture.adapters if group == "architecture" and there else ()
+                here, there = scientific(getattr(config, group)), parent.config.get(group) or {}
+                lacking = config.architecture.adapters if group == "architecture" else ()
                 if {name: value for name, value in here.items() if name not in lacking or name in there} != there:
                     yield (
                         f"seed.run={self.run}: the parent has {group} {_difference(here, there)}; a network starts "
