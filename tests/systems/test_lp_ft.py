@@ -106,6 +106,11 @@ def test_change_is_compared_at_one_loss():
     both = claim.pairs(table)
     before, after = claim.at_one_loss(both["run"][0], both["run_other"][0])
     assert after / before == pytest.approx(0.01, rel=1e-4)  # linear between 40 times
+    further = SimpleNamespace(
+        history={"train/loss": np.array([1.0, 0.1, 0.01]), claim.CHANGE: np.array([0.0, 1.0, 5.0])}
+    )
+    short = SimpleNamespace(history={"train/loss": np.array([0.5, 0.1]), claim.CHANGE: np.array([0.0, 0.2])})
+    assert claim.at_one_loss(further, short) == pytest.approx((1.0, 0.2))
     never = SimpleNamespace(history={"train/loss": np.array([0.1, 1e-9]), claim.CHANGE: np.array([0.0, 1.0])})
     late = SimpleNamespace(history={"train/loss": np.array([1.0, 0.5]), claim.CHANGE: np.array([0.0, 1.0])})
     assert np.isnan(claim.at_one_loss(late, never)).all()

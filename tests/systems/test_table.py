@@ -1,6 +1,7 @@
 """The table of the systems: what the registries have, sweeps that can be trained, and the commands that read it."""
 
 import importlib
+import shutil
 from fnmatch import fnmatchcase
 
 import pandas as pd
@@ -94,7 +95,7 @@ laptop: {loss: mse, grids: [{output_dir: "${folder}/pre", seed: ensemble}, {seed
 """
     (tmp_path / "ntk").mkdir()
     (tmp_path / "ntk" / "experiment.yaml").write_text(text, encoding="utf-8")
-    (tmp_path / "systems.yaml").write_text((HERE / "systems.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copy(HERE / "systems.yaml", tmp_path)
     monkeypatch.setattr("feature_lazy.systems.table.HERE", tmp_path)
     folder = tmp_path / "results"
     (pre, first), (own, second) = Sweep(find_in(SYSTEMS, "ntk")).stages(folder)

@@ -8,7 +8,7 @@ for what networks have added, put into linearised ones.
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from feature_lazy.core.terminal import console, say
 
@@ -122,13 +122,13 @@ def _save(grid: "pd.DataFrame", path: Path) -> None:
         save_bytes(path, csv_of(grid), below=None)
         return
     kinds = list(grid["kind"].unique())
-    style: Any = {**STYLE, "axes.grid": False}
-    with plt.rc_context(style):
+    with plt.rc_context(STYLE):
         figure, panels = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 0.8, 2.9), squeeze=False)
         images = []
         for axes, kind in zip(panels[0], kinds, strict=True):
             square = grid[grid["kind"] == kind].pivot(index="b", columns="a", values="xi")
             images.append(axes.imshow(square, origin="lower", vmin=0, vmax=grid["xi"].max(), cmap="viridis"))
+            axes.grid(visible=False)
             axes.set(title=kind, xlabel="a", ylabel="b" if kind == kinds[0] else "")
             axes.set_xticks(range(len(GRID)), [f"{a:g}" for a in GRID])
             axes.set_yticks(range(len(GRID)), [f"{b:g}" for b in GRID])

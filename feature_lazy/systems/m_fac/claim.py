@@ -40,19 +40,34 @@ def cost(table: pd.DataFrame) -> Estimate | None:
     return width_slope(table[table["L"] == 1], FLOPS, ALL, fixed="alpha")
 
 
-@law("test error by magnitude less by OBS, 70 % pruned", needs=(OBS + "70",), expected=ABOVE_ZERO, **SAYS)
+@law(
+    "test error by magnitude less by OBS, 70 % pruned",
+    needs=(OBS + "70", MAGNITUDE + "70"),
+    expected=ABOVE_ZERO,
+    **SAYS,
+)
 def pruned_70(table: pd.DataFrame) -> Estimate | None:
     """Above 0; of a linear classifier an independent calculation has 0.035."""
     return gain(table, "70")
 
 
-@law("test error by magnitude less by OBS, 80 % pruned", needs=(OBS + "80",), expected=ABOVE_ZERO, **SAYS)
+@law(
+    "test error by magnitude less by OBS, 80 % pruned",
+    needs=(OBS + "80", MAGNITUDE + "80"),
+    expected=ABOVE_ZERO,
+    **SAYS,
+)
 def pruned_80(table: pd.DataFrame) -> Estimate | None:
     """Above 0; there 0.038."""
     return gain(table, "80")
 
 
-@law("test error by magnitude less by OBS, 90 % pruned", needs=(OBS + "90",), expected=ABOVE_ZERO, **SAYS)
+@law(
+    "test error by magnitude less by OBS, 90 % pruned",
+    needs=(OBS + "90", MAGNITUDE + "90"),
+    expected=ABOVE_ZERO,
+    **SAYS,
+)
 def pruned_90(table: pd.DataFrame) -> Estimate | None:
     """Above 0; there 0.12."""
     return gain(table, "90")
