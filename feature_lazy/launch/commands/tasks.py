@@ -8,7 +8,7 @@ for what networks have added, put into linearised ones.
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import console, say
 
@@ -122,7 +122,8 @@ def _save(grid: "pd.DataFrame", path: Path) -> None:
         save_bytes(path, csv_of(grid), below=None)
         return
     kinds = list(grid["kind"].unique())
-    with plt.rc_context(STYLE):
+    style: Any = {**STYLE}
+    with plt.rc_context(style):
         figure, panels = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 0.8, 2.9), squeeze=False)
         images = []
         for axes, kind in zip(panels[0], kinds, strict=True):
