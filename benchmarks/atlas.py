@@ -108,7 +108,8 @@ def page(record: dict[str, Any]) -> str:
             lines.append(f"![{one.claim}](atlas/{one.folder}.png)")
             for name, rows in record[one.folder].items():
                 lines += [f"*{name.capitalize()}*", law_table(rows)]
-        lines.append(f"```sh\n{one.command}  # about {one.seconds:.0f} s of one core\n```")
+        lines += [one.note] if one.note else []
+        lines.append(f"```sh\n{one.command}  # {one.seconds:.0f} s of one core\n```")
         sections.append("\n\n".join(lines))
     return "\n\n".join(section.strip() for section in sections) + "\n"
 

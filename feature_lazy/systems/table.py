@@ -66,6 +66,11 @@ class System:
         return importlib.import_module(f"feature_lazy.systems.{self.folder}").CLAIM
 
     @property
+    def note(self) -> str:
+        """What of the paper does not come out at this size, in a sentence or two; empty if all of it does."""
+        return getattr(importlib.import_module(f"feature_lazy.systems.{self.folder}"), "NOTE", "")
+
+    @property
     def command(self) -> str:
         """What trains and judges it."""
         return f"feature-lazy reproduce {self.folder}"

@@ -23,6 +23,15 @@ def test_every_system_is_measured_with_its_replication_and_drawn():
         assert (PICTURES / f"{system.folder}.png").stat().st_size > 5000
 
 
+def test_what_does_not_come_out_is_said_in_words():
+    """Of a law that does not agree in one of the sweeps, or that stands in the place of the paper's; of no other."""
+    record = load()
+    for system in systems():
+        weaker = system.state != "claim" or verdict(record[system.folder]) != "agrees"
+        assert bool(system.note) == weaker, system.folder
+        assert not system.note or system.note.endswith(".")
+
+
 def test_verdict_of_several_laws():
     def entry(*verdicts):
         return {LAPTOP: [{"verdict": one} for one in verdicts], REPLICATION: [{"verdict": verdicts[0]}]}

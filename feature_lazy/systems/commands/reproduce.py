@@ -87,4 +87,6 @@ def _judged(system: "System", folder: "Path") -> bool:
     out.print(law_table(found, f"{system.folder}: {folder}", narrow=out.width < WIDE))
     for sentence in unmeasured(found):
         out.print(sentence, highlight=False)
+    if system.note:
+        out.print(system.note, highlight=False)
     return all(row.verdict == AGREES for row in found)

@@ -4,3 +4,8 @@ PAPER = "2305.12827"
 CLAIM = (
     "What tasks have added to one network can be added and taken away, and better where they were learnt linearised."
 )
+NOTE = (
+    "That linearised networks add better cannot be told, as it could not in an independent calculation, and "
+    "neither can that weights of networks, put into their linearisation, disentangle better: heads that are "
+    "fit to a parent's features leave tasks little to add."
+)
