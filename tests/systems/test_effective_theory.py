@@ -63,6 +63,24 @@ def test_of_tanh_only_what_is_critical_counts():
     assert verdicts(table(scale="unit"))[3:] == [CANNOT_TELL] * 3
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"architecture": {"kind": "fully_connected", "bias_std": 0.4}},
+        {"architecture": {"kind": "fully_connected", "bias": 1.0}},
+        {"architecture": {"kind": "cnn"}},
+        {"parametrisation": {"kind": "mup"}},
+        {"width": {"kind": "geometric"}},
+    ],
+    ids=str,
+)
+def test_networks_that_theory_is_not_of_do_not_count(other):
+    found = table()
+    for one in found["run"]:
+        one.config |= other
+    assert verdicts(found) == [CANNOT_TELL] * 6
+
+
 def test_the_spread_is_of_small_ratios():
     """At L/h = 0.2 the next order is a fifth of it."""
     found = pd.concat([table(), cell("relu", 6, 30, {claim.SPREAD: 9.9})], ignore_index=True)

@@ -65,6 +65,12 @@ def test_what_counts_is_the_start_and_as_many_patterns_as_units():
     assert verdicts(table(1.0, 1.0, 1.0, 1.0, 1.0, patterns=lambda h: 100)) == [CANNOT_TELL] * 5
 
 
+def test_exponents_are_of_the_standard_parametrisation():
+    found = table(1.0, 0.0, -0.2, 0.9, 0.9)
+    assert verdicts(found.assign(parametrisation="standard")) == [AGREES] * 5
+    assert verdicts(found.assign(parametrisation="ntk")) == [CANNOT_TELL] * 5
+
+
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_other_sweeps_do_not_hear_of_it(law):
     assert law.name not in {row.name for row in laws(sweep())}

@@ -30,7 +30,7 @@ class Start:
     Attributes:
         variance: K = E g.
         spread: Var g/(E g)².
-        kernel: Θ = E H_ii, of infinite width.
+        kernel: Θ = E H_ii, as of infinite width with the K of this one.
         kernel_spread: Var H_ii/Θ², to order 1/h.
         exact: whether ``variance`` and ``spread`` are exact at every h, and ``kernel`` too; else what is next is of the
             order of ``spread²``, and of the kernel ``kernel_spread``.

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,14 +92,21 @@ def drift(table: pd.DataFrame) -> Estimate | None:
 
 
 def having(table: pd.DataFrame, activation: str, column: str) -> pd.DataFrame:
-    """The runs of fully connected networks of a critical activation that have a value."""
-    mine = [
-        run.config.get("activation", {}).get("kind") == activation
-        and run.config["activation"].get("scale", "unit") == ("critical" if activation == TANH else "unit")
-        and run.config.get("architecture", {}).get("kind") == "fully_connected"
-        for run in table["run"]
-    ]
+    """The runs of networks that theory is of here, with a critical activation, that have a value."""
+    mine = [_known(run.config, activation) for run in table["run"]]
     return table[np.array(mine, dtype=bool) & (table[column].notna() if column in table else False)]
+
+
+def _known(config: dict[str, Any], activation: str) -> bool:
+    """Whether it is a fully connected network of one width in the NTK parametrisation, without biases."""
+    chosen, network = config.get("activation", {}), config.get("architecture", {})
+    return (
+        (chosen.get("kind"), chosen.get("scale", "unit")) == (activation, "critical" if activation == TANH else "unit")
+        and network.get("kind") == "fully_connected"
+        and not (network.get("bias") or network.get("bias_std"))
+        and config.get("width", {}).get("kind", "uniform") == "uniform"
+        and config.get("parametrisation", {}).get("kind", "ntk") == "ntk"
+    )
 
 
 @cache

@@ -95,7 +95,9 @@ def _mean_field(run: Run) -> float:
 
 
 def _exponent(table: pd.DataFrame, column: str) -> Estimate | None:
-    return start_slope(square(table), column)
+    """In the standard parametrisation, whose Fisher matrix is the paper's; in NTK λ_max is h times smaller."""
+    rows = square(table)
+    return start_slope(rows[rows["parametrisation"] == "standard"] if "parametrisation" in rows else rows, column)
 
 
 def square(table: pd.DataFrame) -> pd.DataFrame:
