@@ -50,24 +50,25 @@ def test_corners_of_the_square_of_disentanglement():
     assert grid[1, 1] == pytest.approx(reference("task_arithmetic")["xi nonlinear"])
 
 
-def planted(*, gain=0.1, forgets=0.1, xi=0.05, exact=1e-15, rough=0.2, seeds=6):
+def planted(*, gain=0.1, forgets=0.1, controlled=0.2, xi=0.05, exact=1e-15, rough=0.2, seeds=6):
     """What ``kinds`` finds, with these differences between kinds."""
     random = np.random.default_rng(0)
 
-    def one(added, error, own, superposition):
+    def one(added, error, own, kept, superposition):
         luck = random.normal(0, 0.01)
         return SimpleNamespace(
             best=0.5,
             added=lambda scale: added + luck,
             disentanglement=lambda: np.array([[error + luck]]),
-            negated=lambda: (own + luck, 0.7),
+            forgetting=0.25,
+            negated=lambda a=1.0: (luck + (own if a == 1.0 else kept), 0.7),
             superposition=superposition,
         )
 
     return {
-        NONLINEAR: {seed: one(0.8, 0.1, 0.5, rough) for seed in range(seeds)},
-        LINEARISED: {seed: one(0.8 + gain, 0.1, 0.5 - forgets, exact) for seed in range(seeds)},
-        POST_HOC: {seed: one(0.8, 0.1 - xi, 0.5, exact) for seed in range(seeds)},
+        NONLINEAR: {seed: one(0.8, 0.1, 0.5, 0.6, rough) for seed in range(seeds)},
+        LINEARISED: {seed: one(0.8 + gain, 0.1, 0.5 - forgets, 0.6 - controlled, exact) for seed in range(seeds)},
+        POST_HOC: {seed: one(0.8, 0.1 - xi, 0.5, 0.6, exact) for seed in range(seeds)},
     }
 
 
@@ -77,6 +78,7 @@ LAWS = (
     (claim.adds_better, {"gain": -0.1}),
     (claim.disentangled, {"xi": -0.05}),
     (claim.forgets_better, {"forgets": -0.1}),
+    (claim.forgets_better_under_control, {"controlled": -0.2}),
 )
 
 

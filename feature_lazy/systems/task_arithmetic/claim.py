@@ -65,6 +65,12 @@ def forgets_better(table: pd.DataFrame) -> Estimate | None:
     return _difference(table, NONLINEAR, LINEARISED, lambda one: one.negated()[0])
 
 
+@law("accuracy on a task that is taken away, others at 95 %, networks less linearised", expected=ABOVE_ZERO, **SAYS)
+def forgets_better_under_control(table: pd.DataFrame) -> Estimate | None:
+    """Above 0, at w₀ − aτ with the a that forgets most of validation patterns while it keeps as much of the others."""
+    return _difference(table, NONLINEAR, LINEARISED, lambda one: one.negated(one.forgetting)[0])
+
+
 Kinds = dict[str, dict[int, Arithmetic]]
 Measure = Callable[[Arithmetic], float]
 
