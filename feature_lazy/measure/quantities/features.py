@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from feature_lazy.core.errors import ConfigError
@@ -19,15 +20,11 @@ if TYPE_CHECKING:
     from feature_lazy.settings.config import Config
 
 
-@option("observe/also", "features")
-class Features(Observable):
-    """Change of each layer's preactivations z on a probe set, ‖z − z₀‖/‖z₀‖: small where training is lazy."""
+@dataclass
+class OfFeatures(Observable):
+    """What is measured of features of known layers, which move."""
 
     probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
-
-    quantities: ClassVar[Any] = {
-        "features/*/change": Quantity("change of a layer's preactivations ‖z − z₀‖/‖z₀‖", theme=WEIGHTS)
-    }
 
     def problems(self, config: Config) -> Iterator[str]:
         if config.architecture.hidden_layers is None:
@@ -45,6 +42,18 @@ class Features(Observable):
             raise ConfigError(
                 f"observe/also=[{self.kind}]: a linearised network has the features of t = 0; leave it out."
             )
+
+
+@option("observe/also", "features")
+class Features(OfFeatures):
+    """Change of each layer's preactivations z on a probe set, ‖z − z₀‖/‖z₀‖: small where training is lazy."""
+
+    quantities: ClassVar[Any] = {
+        "features/*/change": Quantity("change of a layer's preactivations ‖z − z₀‖/‖z₀‖", theme=WEIGHTS)
+    }
+
+    def begin(self, moment: Moment) -> None:
+        super().begin(moment)
         self._z0 = preactivations(moment, self.probe)
 
     def at(self, moment: Moment) -> dict[str, Tensor]:

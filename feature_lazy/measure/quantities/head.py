@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from feature_lazy.core.errors import ConfigError
 from feature_lazy.measure.quantities import FIT, WEIGHTS
+from feature_lazy.measure.quantities.features import OfFeatures
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.settings.groups import Observable
 from feature_lazy.settings.key import key
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 
 
 @option("observe/also", "head")
-class Head(Observable):
+class Head(OfFeatures):
     """The network as f = Vφ: ‖V‖, and how far the features φ that the output layer sees have moved on a probe set.
 
     V has all constant factors of the output layer in it, its bias left out. Of a linearised network φ stays.
     """
-
-    probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
 
     quantities: ClassVar[Any] = {
         "head/norm": Quantity("norm of the output layer ‖V‖, f = Vφ", where="arXiv:2405.16747", theme=WEIGHTS),
@@ -35,22 +33,8 @@ class Head(Observable):
         ),
     }
 
-    def problems(self, config: Config) -> Iterator[str]:
-        if config.architecture.hidden_layers is None:
-            yield f"observe/also=[{self.kind}]: the layers of architecture={config.architecture.kind} are not known."
-
     def begin(self, moment: Moment) -> None:
-        """See ``Observable.begin``.
-
-        Raises:
-            ConfigError: the network is linearised: its features stay, by definition.
-        """
-        from feature_lazy.dynamics.model import NetworkModel
-
-        if not isinstance(moment.setting.model, NetworkModel):
-            raise ConfigError(
-                f"observe/also=[{self.kind}]: a linearised network has the features of t = 0; leave it out."
-            )
+        super().begin(moment)
         self._features0 = head(moment, self.probe)[1]
 
     def at(self, moment: Moment) -> dict[str, Tensor]:
