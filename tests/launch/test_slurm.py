@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,6 +130,8 @@ def test_dry_run_needs_no_slurm_writes_no_plan_and_names_jobs_and_hours(tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     assert "6 cells in 2 jobs, 1 array of at most 1001, 256 at once" in done.stdout
     assert "a guess of 250 gradients" in done.stdout
+    asked = re.search(r"Each job asks for (.*?) About", " ".join(done.stdout.split()))[1].split(", ")
+    assert {"timeout_min=240", "signal_delay_s=180", "cpus_per_task=4", "mem_gb=8", "requeue=True"} <= set(asked)
     assert list((folder / "plans").glob("*")) == []
     assert train_py(folder, "-m", *sweep[:-3], "alpha.value=1").returncode == 0
     again = train_py(folder, "-m", "hydra/launcher=slurm_cpu", *pack, *sweep)

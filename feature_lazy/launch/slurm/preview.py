@@ -14,6 +14,8 @@ from feature_lazy.runs.progress import duration
 
 MOST = 20
 """Jobs that are shown one by one."""
+OF_ALL = ("name", "array_parallelism")
+"""Settings of a whole submission."""
 
 
 def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
@@ -42,6 +44,7 @@ def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
         f"{counted(cells, 'cell')} in {counted(len(jobs), 'job')}, {counted(count, 'array')} of at most {largest}, "
         f"{settings.array_parallelism} at once"
     )
+    out.print(f"Each job asks for {', '.join(_asked(settings))}")
     out.print(
         f"About {sum(seconds) / 3600:.2g} node-hours ({costs}); "
         f"at most {len(jobs) * settings.timeout_min / 60:.4g} without time-outs"
@@ -49,6 +52,17 @@ def preview(root: Path, jobs: Sequence[SlurmJob], settings: Settings) -> None:
     if late := sum(s > 60 * settings.timeout_min for s in seconds):
         out.print(f"{late} jobs will probably not end within {settings.timeout_min} minutes; they go on by requeue")
     out.print("Nothing was submitted: hydra.launcher.dry_run=true")
+
+
+def _asked(settings: Settings) -> list[str]:
+    """What SLURM is asked for, as submitit has it, but what is of the submission and not of a job."""
+    named = {name.removeprefix("slurm_"): value for name, value in settings.for_submitit().items()}
+    named |= named.pop("additional_parameters", None) or {}
+    return [
+        f"{name}={value}"
+        for name, value in named.items()
+        if isinstance(value, str | int | float) and name not in OF_ALL
+    ]
 
 
 def _largest_array() -> int:
