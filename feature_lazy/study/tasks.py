@@ -167,8 +167,8 @@ def arithmetic(runs: Sequence[Run]) -> dict[str, dict[int, Arithmetic]]:
     """
     found: dict[tuple[bool, int], dict[str, Task]] = {}
     for run in runs:
-        task, key = _task(run), json.dumps([run.config["dataset"], run.config["labels"]], sort_keys=True)
-        own = found.setdefault((task.linear, run.columns["seed"]), {})
+        task, key = _task(run), json.dumps([run.config.get(name) for name in ("dataset", "labels")], sort_keys=True)
+        own = found.setdefault((task.linear, run.columns.get("seed", 0)), {})
         if key in own:
             raise ConfigError(
                 f"{run.path} and {own[key].network.run.path} are two networks of one task, seed and kind; name folders "
@@ -197,12 +197,12 @@ def _task(run: Run) -> Task:
         ConfigError: F = α(f − f₀), or a kernel that was frozen elsewhere than at the start.
         StoreError: a head that was trained.
     """
-    frozen = run.config["dynamics"]["kind"] == "frozen_kernel"
-    if run.config.get("centred", True) is not False:
-        raise ConfigError(f"{run.path}: classes of sums are those of F = αf; train it with centred=false.")
-    if frozen and run.config["dynamics"].get("at") != "start":
-        raise ConfigError(f"{run.path}: its kernel is not that of the start; train it with dynamics=linearised.")
     network = stored_network(run)
+    dynamics, frozen = network.config.dynamics, network.config.dynamics.kind == "frozen_kernel"
+    if network.config.centred is not False:
+        raise ConfigError(f"{run.path}: classes of sums are those of F = αf; train it with centred=false.")
+    if frozen and getattr(dynamics, "at", "") != "start":
+        raise ConfigError(f"{run.path}: its kernel is not that of the start; train it with dynamics=linearised.")
     start, end = network.weights(0), network.weights(-1)
     layout = network.architecture.layout
     vector = end - start
@@ -212,7 +212,7 @@ def _task(run: Run) -> Task:
             f"{run.path}: its head {moved[0]} was trained; tasks have heads that stay: name the other weights in "
             "dynamics.train."
         )
-    return Task(run.columns["dataset"], network, start, vector, linear=frozen)
+    return Task(str(run.columns.get("dataset")), network, start, vector, linear=frozen)
 
 
 def _check_start(tasks: Sequence[Task]) -> None:

@@ -31,6 +31,8 @@ LIGHT = {
     "compare": ["compare", "DIR", "DIR"],
     "rank": ["rank", "DIR", "--by", "kernel/change"],
     "learning-curve": ["learning-curve", "DIR", "--n", "2"],
+    "tasks": ["tasks", "DIR", "--out", "OUT.csv"],
+    "landscape": ["landscape", "DIR", "--out", "OUT"],
     "export --histories": ["export", "DIR", "OUT.csv", "--histories"],
 }
 HEAVY = {
