@@ -289,6 +289,14 @@ def test_lines_in_figure_and_report(sweep, small_pictures):
     assert "Dashed guides, test errors of feature-lazy baselines: krr ridge=1e-06, infinite_ntk: " in page
 
 
+def test_what_is_aimed_at_is_the_target_of_the_loss():
+    """And the error of real labels is a mean square, of classes a fraction."""
+    batch = build(composed(*JOB, "loss.target=2"))
+    assert torch.equal(compute.task(batch).targets, 2 * batch.dataset.y_train)
+    assert compute.error(np.array([1.0, 2.0]), np.array([0.5, 1.0])) == pytest.approx((0.25 + 1) / 2)
+    assert compute.error(np.array([0.5, -2.0]), np.array([1.0, 1.0])) == 0.5
+
+
 def test_every_baseline_says_what_it_is():
     assert {"krr", "gp", "svm", "nearest", "flow"} <= set(options("baseline"))
     for made in options("baseline").values():
