@@ -122,11 +122,11 @@ def _save(store, description, rows, summary, outputs):
 
 def name(where, config=None):
     """A run id that differs where the columns do."""
-    return hashlib.sha256(json.dumps([where, config or {}], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([where, FEW | (config or {})], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def ask(root, wanted, config=None):
     """Write a plan for runs that are not stored."""
     runs = tuple(PlannedRun(name(where), where, {"version": 3, "key": name(where)}) for where in wanted)
     (root / "runs").mkdir(parents=True, exist_ok=True)
-    _write(root, [PlannedJob(config or {}, runs)])
+    _write(root, [PlannedJob(FEW | (config or {}), runs)])

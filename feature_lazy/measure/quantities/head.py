@@ -71,6 +71,10 @@ class Calibration(Observable):
         "valid/temperature": Quantity("T of least −ln p on the validation set", where="arXiv:1706.04599", theme=FIT),
     }
 
+    @classmethod
+    def smallest(cls) -> list[str]:
+        return ["labels=classes", "loss=cross_entropy", "dataset.n_valid=10"]
+
     def problems(self, config: Config) -> Iterator[str]:
         asked = f"observe/also=[{self.kind}]"
         if not (config.labels.several and config.loss.likelihood):
