@@ -1,14 +1,18 @@
 """Networks beside their support vector machine: the certificate, the bound, the laws, and what is refused."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from feature_lazy.kernels import infinite_kernels
+from feature_lazy.kernels.support import support_weights
 from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
+from feature_lazy.study.baselines.compute import Bench
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import with_runs
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
@@ -99,6 +103,13 @@ def stored(tmp_path_factory):
 def test_certificate_bound_and_distance_of_stored_runs(stored):
     [radii], [bound] = readings(certificate, stored), readings(generalisation, stored)
     assert radii.estimate.value > 1
+    kernels, task, data = Bench().ready(stored["run"][0], "infinite_ntk")
+    theta, y = kernels.train, task.labels
+    a = support_weights(theta, y, 0.3)
+    hinges = [(1 - y * (theta @ a)).relu().mean(), (1 - data.y_test * (kernels.test_train @ a)).relu().mean()]
+    n = len(y)
+    slack = 2 * (a @ theta @ a * theta.trace()).sqrt() / n + 3 * math.sqrt(math.log(2 / 0.05) / (2 * n))
+    assert bound.estimate.value == pytest.approx(float(hinges[1] - hinges[0] - slack), rel=1e-9)
     assert bound.estimate.value < 0
     assert (with_distance(stored)["distance"] > 0).all()
     [row] = readings(change_under_output, stored)
