@@ -14,7 +14,7 @@ import numpy as np
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.rules import asked_for, label_problems, listed, size_problems
-from feature_lazy.data.sources import Loaded, Source
+from feature_lazy.data.sources import Loaded, Patterns, Source
 from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key, part
 from feature_lazy.settings.registry import option
@@ -160,11 +160,8 @@ class Images(Data):
         classes = listed(self.classes) if self.classes != type(self)().classes else ""
         components = f" pca{self.pca.components}" if self.pca.components else ""
         done = f" {self.transform}" if self.transform != "none" else ""
-        return self.kind + classes + done + components + self._white
-
-    @property
-    def _white(self) -> str:
-        return f" zca{self.whiten.zca:g}" if self.whiten.zca else ""
+        white = f" zca{self.whiten.zca:g}" if self.whiten.zca else ""
+        return self.kind + classes + done + components + white
 
     @property
     def whitening(self) -> Fit | None:
@@ -190,6 +187,14 @@ class Images(Data):
         return None
 
     def build(self, labels: Labels) -> Dataset:
+        return self.prepared(self.kind, labels)
+
+    def prepared(self, patterns: str | Patterns, labels: Labels) -> Dataset:
+        """A set by its name, or patterns that are loaded, with all that is done to images.
+
+        Raises:
+            DataError: see ``prepare``.
+        """
         from feature_lazy.data.prepare import prepare, transformed
 
         sizes = (self.n_train, self.n_test, self.seed)
@@ -199,7 +204,7 @@ class Images(Data):
             "whitening": self.whitening,
             "root": self.folder,
         }
-        return transformed(prepare(self.kind, *sizes, labels=labels, **chosen), self.transform)
+        return transformed(prepare(patterns, *sizes, labels=labels, **chosen), self.transform)
 
     def problems(self, config: Config) -> Iterator[str]:
         names, chosen_by = self.class_names, f"dataset.classes={listed(self.classes)}"

@@ -165,7 +165,6 @@ class OnDisk(Images):
             yield f"{asked_for(self)}: {self.path} has {found.n} patterns; ask for at most as many in total."
 
     def build(self, labels: Labels) -> Dataset:
-        from feature_lazy.data.prepare import prepare, transformed
         from feature_lazy.data.sense import MISSING, check_sense
 
         where = f"dataset.path={self.path}"
@@ -191,9 +190,7 @@ class OnDisk(Images):
             None if real else found.classes,
             found.targets if real else None,
         )
-        sizes = (self.n_train, self.n_test, self.seed)
-        chosen = {"n_valid": self.n_valid, "classes": self.classes, "whitening": self.whitening}
-        data = transformed(prepare(patterns, *sizes, labels=labels, **chosen), self.transform)
+        data = self.prepared(patterns, labels)
         check_sense(data, (MISSING, *self.allow))
         return data
 

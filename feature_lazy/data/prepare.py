@@ -16,7 +16,7 @@ from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.streams import stream
 from feature_lazy.data.labels import Parity
 from feature_lazy.data.sources import Patterns, load_source, sources
-from feature_lazy.data.whitening import Fit
+from feature_lazy.data.whitening import Fit, scaled_to_sphere
 from feature_lazy.settings.groups import Labels
 
 if TYPE_CHECKING:
@@ -129,11 +129,7 @@ def to_sphere(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
     Raises:
         DataError: an image that equals the mean image and so has no direction.
     """
-    centred = images - mean
-    norms = np.linalg.norm(centred, axis=1, keepdims=True)
-    if not norms.all():
-        raise DataError(f"Image {int(np.argmin(norms))} equals the mean image: it cannot be scaled to the sphere.")
-    return centred * (np.sqrt(images.shape[1]) / norms)
+    return scaled_to_sphere(images - mean, "Image {} equals the mean image")
 
 
 def prepare(

@@ -88,11 +88,23 @@ class Zca:
         Raises:
             DataError: a pattern that is the mean of all.
         """
-        white = (x - self.mean) @ self.matrix
-        norms = np.linalg.norm(white, axis=1, keepdims=True)
-        if not norms.all():
-            raise DataError(f"Pattern {int(np.argmin(norms))} is the mean of all: it cannot be scaled to the sphere.")
-        return white * (np.sqrt(x.shape[1]) / norms)
+        return scaled_to_sphere((x - self.mean) @ self.matrix, "Pattern {} is the mean of all")
+
+
+def scaled_to_sphere(centred: np.ndarray, wrong: str) -> np.ndarray:
+    """Every row of d numbers, scaled to |x|² = d.
+
+    Args:
+        centred: rows (n, d).
+        wrong: what is said of a row of zeros, with a place for its number.
+
+    Raises:
+        DataError: such a row.
+    """
+    norms = np.linalg.norm(centred, axis=1, keepdims=True)
+    if not norms.all():
+        raise DataError(f"{wrong.format(int(np.argmin(norms)))}: it cannot be scaled to the sphere.")
+    return centred * (np.sqrt(centred.shape[1]) / norms)
 
 
 def _moments(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

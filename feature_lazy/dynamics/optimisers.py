@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TIMED = {"lr_width": 1.0, "decay": 0.0, "t_end": 0.0}
-"""Keys of ``sgd`` that are of a time, with what they are without it."""
+TIMED = ("lr_width", "decay", "t_end")
+"""Keys of ``sgd`` that are of a time."""
 FEWEST = 10
 """Updates of a run to ``t_end``, at least."""
 
@@ -161,7 +161,7 @@ class Sgd(Optimiser):
             yield f"dynamics.momentum={self.momentum}: must be below 1, or the velocity grows without end."
         if self.nesterov and not self.momentum:
             yield "dynamics.nesterov=true: there is no momentum; set dynamics.momentum=0.9."
-        timed = [name for name, usual in TIMED.items() if getattr(self, name) != usual]
+        timed = [name for name in TIMED if getattr(self, name) != getattr(Sgd, name)]
         if timed and self.units != "article":
             yield f"dynamics.{timed[0]}={getattr(self, timed[0])}: is of the article's t; set dynamics.units=article."
         if self.lr_width > 1:

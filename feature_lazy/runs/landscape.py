@@ -11,6 +11,7 @@ from feature_lazy.runs.network import stored_network
 from feature_lazy.runs.plan import TRAIN_ANEW
 from feature_lazy.runs.reading import load_run
 from feature_lazy.runs.series import WEIGHTS
+from feature_lazy.settings.cells import alpha
 from feature_lazy.settings.config import Config
 
 
@@ -31,7 +32,7 @@ def stored_curvature(path: Path, of: str = "train", patterns: int | None = None)
     run = load_run(path)
     if not run.done or WEIGHTS not in run.kinds:
         raise StoreError(f"The run {path} has no weights to draw from: {TRAIN_ANEW}.")
-    if run.config["dynamics"]["kind"] == "frozen_kernel":
+    if run.config.get("dynamics", {}).get("kind") == "frozen_kernel":
         raise ConfigError(f"{path} is a linearised network, which is no f of its weights; draw one that was trained.")
     if run.config.get("centred", True) == "parent":
         raise ConfigError(f"{path}: its F goes on from a parent's (centred=parent), whose weights are not with it.")
@@ -46,6 +47,6 @@ def stored_curvature(path: Path, of: str = "train", patterns: int | None = None)
         raise ConfigError(f"{path} ended with weights that are not finite; there is no loss around them.")
     first = network.apply(network.layout.unflatten(stored.weights(0)), x)
     f0 = torch.zeros_like(first) if config.centred is False else first
-    alpha = w.new_full((1,), run.columns["alpha"])
+    scale = w.new_full((1,), alpha(config))
     loss = build_loss(config, data)
-    return Curvature(network, w, x, y, loss, alpha, f0, stored.memory_limit), config
+    return Curvature(network, w, x, y, loss, scale, f0, stored.memory_limit), config

@@ -18,7 +18,7 @@ from feature_lazy.networks.base import Initialised
 from feature_lazy.networks.layout import partly
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.resumption import check_inputs
-from feature_lazy.settings.cells import targets
+from feature_lazy.settings.cells import refusal
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.schema import from_plain
 
@@ -64,8 +64,8 @@ def stored_network(run: Run) -> StoredNetwork:
         StoreError: a run of other data than there are now.
     """
     config = from_plain(run.config)
-    if own := targets(config):
-        raise ConfigError(f"{run.path}: network or data need code of the user's own, {own[0]}, which is not run here.")
+    if why := refusal(config):
+        raise ConfigError(f"{run.path}: {why}.")
     data = build_data(config)
     check_inputs(run.path, run.inputs, {"data": data.fingerprint})
     data = data.to(getattr(torch, config.dtype), torch.device("cpu"))

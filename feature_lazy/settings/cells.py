@@ -174,6 +174,12 @@ def targets(config: Config) -> list[str]:
     return [*config.options, *(target for option in chosen for target in own_code(option))]
 
 
+def refusal(config: Config) -> str:
+    """Why nothing is computed of a stored run with code of the user's own, which is not run; empty if it has none."""
+    own = targets(config)
+    return f"network or data need code of the user's own, {own[0]}, which is not run here" if own else ""
+
+
 def own_code(option: Option) -> list[str]:
     """Import paths of the user's own code that an option is, or runs."""
     made = type(option)

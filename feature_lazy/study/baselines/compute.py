@@ -21,7 +21,7 @@ from feature_lazy.data.prepare import Dataset
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import Batch, build
 from feature_lazy.runs.reading import Run
-from feature_lazy.settings.cells import targets
+from feature_lazy.settings.cells import refusal
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.groups import Loss
 from feature_lazy.settings.schema import from_plain
@@ -147,8 +147,8 @@ def _config(run: Run, kernel: str) -> Config:
         ConfigError: one that needs code of the user's own, or a kernel that such networks do not have.
     """
     config = from_plain(run.config)
-    if targets(config):
-        raise ConfigError(f"network or data need code of the user's own, {targets(config)[0]}, which is not run here")
+    if why := refusal(config):
+        raise ConfigError(why)
     if kernel in {"infinite_ntk", "infinite_nngp"}:
         if not config.architecture.infinite:
             raise ConfigError(f"the limit of architecture={config.architecture.kind} is not known; take start or end")
