@@ -116,13 +116,13 @@ def _save(grid: "pd.DataFrame", path: Path) -> None:
 
     from feature_lazy.core.tables import csv_of
     from feature_lazy.study.figures.saving import save_bytes, save_figure
-    from feature_lazy.study.figures.style import STYLE
+    from feature_lazy.study.figures.style import sized
 
     if path.suffix == ".csv":
         save_bytes(path, csv_of(grid), below=None)
         return
     kinds = list(grid["kind"].unique())
-    style: Any = {**STYLE}
+    style: Any = sized(None)
     with plt.rc_context(style):
         figure, panels = plt.subplots(1, len(kinds), figsize=(2.6 * len(kinds) + 0.8, 2.9), squeeze=False)
         images = []
