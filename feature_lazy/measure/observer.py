@@ -17,7 +17,8 @@ from feature_lazy.measure.quantities.fit import Fit, Outputs
 from feature_lazy.measure.quantities.kernel import FinalKernels, KernelProbe
 from feature_lazy.measure.quantities.weights import Preactivations, StoredWeights, Told, Weights
 from feature_lazy.networks.functional import explained
-from feature_lazy.settings.groups import KernelObservation, Observable
+from feature_lazy.settings.groups import Observable
+from feature_lazy.settings.observing import KernelObservation
 
 Row = dict[str, float]
 """What was observed of one state, by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from feature_lazy.settings.groups import Observe
+from feature_lazy.settings.observing import Observe
 from feature_lazy.settings.registry import option
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from feature_lazy.settings.cells import Cell, alpha, cells, own_code
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.fitting import fitted
-from feature_lazy.settings.groups import Dynamics, Loss, Observable, Observe, Regulariser
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser
+from feature_lazy.settings.observing import Observe
 from feature_lazy.settings.scales import Seed, rescaled
 
 

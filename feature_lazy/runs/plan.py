@@ -22,7 +22,7 @@ from feature_lazy.runs.series import WEIGHTS
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import Cell, cells
 from feature_lazy.settings.config import Config
-from feature_lazy.settings.groups import Observe
+from feature_lazy.settings.observing import Observe
 
 PLANS = "plans"
 PLAN_SCHEMA = 1

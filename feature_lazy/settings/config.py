@@ -12,12 +12,12 @@ from feature_lazy.settings.groups import (
     Labels,
     Loss,
     Observable,
-    Observe,
     Parametrisation,
     Regulariser,
     Tracking,
 )
 from feature_lazy.settings.key import key
+from feature_lazy.settings.observing import Observe
 from feature_lazy.settings.scales import Alpha, Seed, Width
 
 

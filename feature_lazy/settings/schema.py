@@ -14,7 +14,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.settings import registry
 from feature_lazy.settings.config import ALSO, Config
 from feature_lazy.settings.fitting import fitted
-from feature_lazy.settings.groups import Observe
+from feature_lazy.settings.observing import Observe
 
 GROUPS = tuple(f.name for f in dataclasses.fields(Config) if "group" in f.metadata)
 """Names of the configuration groups that are part of ``Config``."""

@@ -6,7 +6,7 @@ from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.model import NetworkModel
 from feature_lazy.measure.moment import Moment, Setting
 from feature_lazy.measure.observer import Observer, default_set
-from feature_lazy.settings.groups import KernelObservation
+from feature_lazy.settings.observing import KernelObservation
 
 
 def setting(net, data, loss, *, alpha, w0, n_test):

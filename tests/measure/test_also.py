@@ -23,7 +23,8 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
-from feature_lazy.settings.groups import KernelObservation, Observable
+from feature_lazy.settings.groups import Observable
+from feature_lazy.settings.observing import KernelObservation
 from feature_lazy.settings.overrides import checked
 from tests.arrays import normal
 from tests.conftest import QUICK

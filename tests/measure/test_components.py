@@ -20,7 +20,7 @@ from feature_lazy.runs.measuring import measure
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
-from feature_lazy.settings.groups import KernelObservation
+from feature_lazy.settings.observing import KernelObservation
 from tests.arrays import normal
 from tests.conftest import TINY, composed
 from tests.measure.observing import columns, moment, setting
