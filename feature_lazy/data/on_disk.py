@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from feature_lazy.settings.config import Config
 
 TARGETS_ARE_REAL = "has labels that are no classes, real numbers: choose labels=regression loss=mse"
+ELSEWHERE = "results do not carry the files of their data; name the place by --data PATH."
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class OnDisk(Images):
     def problems(self, config: Config) -> Iterator[str]:
         if not self.path and self.content:
             # The science of a stored run, which is the content, wherever it lies.
-            yield f"dataset={self.kind}: results do not carry the files of their data, which would be needed again."
+            yield f"dataset={self.kind}: {ELSEWHERE}"
             return
         if not self.path:
             yield f"dataset.path: name {self.what}, such as dataset.path={self.such_as}."
@@ -169,7 +170,7 @@ class OnDisk(Images):
 
         where = f"dataset.path={self.path}"
         if not self.path:
-            raise DataError("dataset.path: it is not known here where the data lie.")
+            raise DataError(f"dataset={self.kind}: {ELSEWHERE}")
         try:
             asked = self._asked()
             found = loaded(*asked)

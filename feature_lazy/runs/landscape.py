@@ -16,13 +16,16 @@ from feature_lazy.settings.config import Config
 
 
 @torch.no_grad()
-def stored_curvature(path: Path, of: str = "train", patterns: int | None = None) -> tuple[Curvature, Config]:
+def stored_curvature(
+    path: Path, of: str = "train", patterns: int | None = None, place: Path | None = None
+) -> tuple[Curvature, Config]:
     """𝓛 (eq. 7, without a regulariser) at the end of a run, and what the run was trained with.
 
     Args:
         path: folder of a complete run with weights.
         of: whose patterns make 𝓛, those of ``train`` or of ``test``.
         patterns: the first ones; all if omitted.
+        place: where the files of its data lie, if it has any.
 
     Raises:
         ConfigError: a run that is not the network of its weights, or more patterns than there are.
@@ -36,7 +39,7 @@ def stored_curvature(path: Path, of: str = "train", patterns: int | None = None)
         raise ConfigError(f"{path} is a linearised network, which is no f of its weights; draw one that was trained.")
     if run.config.get("centred", True) == "parent":
         raise ConfigError(f"{path}: its F goes on from a parent's (centred=parent), whose weights are not with it.")
-    stored = stored_network(run)
+    stored = stored_network(run, place)
     config, data, network = stored.config, stored.data, stored.architecture
     x, y = (data.x_train, data.y_train) if of == "train" else (data.x_test, data.y_test)
     if patterns is not None and not 0 < patterns <= len(x):

@@ -4,7 +4,9 @@ Neither how a run began nor how it was followed is made again, so that nothing o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,19 +57,39 @@ class StoredNetwork:
         return self.architecture.layout.flatten(rows).to(self.data.x_train)
 
 
-def stored_network(run: Run) -> StoredNetwork:
+def stored_config(science: Mapping[str, Any], data: Path | None = None) -> Config:
+    """The configuration of a stored run.
+
+    Args:
+        science: ``Run.config``.
+        data: where the files of its data lie, of those that have any: no run names a file that would be opened.
+
+    Raises:
+        ConfigError: see ``schema.from_plain``.
+    """
+    config = from_plain(science)
+    if data is None or not config.dataset.of_files:
+        return config
+    return replace(config, dataset=replace(config.dataset, **{"path": str(data)}))
+
+
+def stored_network(run: Run, data: Path | None = None) -> StoredNetwork:
     """Put the network of a run together again, on the CPU.
+
+    Args:
+        run: the run.
+        data: see ``stored_config``.
 
     Raises:
         ConfigError: a network or data of a user's own code, which a folder names and which is not run here.
         DataError: data that are not there, or not what they were.
         StoreError: a run of other data than there are now.
     """
-    config = from_plain(run.config)
+    config = stored_config(run.config, data)
     if why := refusal(config):
         raise ConfigError(f"{run.path}: {why}.")
-    data = build_data(config)
-    check_inputs(run.path, run.inputs, {"data": data.fingerprint})
-    data = data.to(getattr(torch, config.dtype), torch.device("cpu"))
-    network = partly(config.architecture.build(config, data), config.dynamics.train)
-    return StoredNetwork(run, config, network, data, parse_bytes(config.memory_limit))
+    patterns = build_data(config)
+    check_inputs(run.path, run.inputs, {"data": patterns.fingerprint})
+    patterns = patterns.to(getattr(torch, config.dtype), torch.device("cpu"))
+    network = partly(config.architecture.build(config, patterns), config.dynamics.train)
+    return StoredNetwork(run, config, network, patterns, parse_bytes(config.memory_limit))

@@ -27,9 +27,10 @@ from feature_lazy.networks.base import Network
 from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
+from feature_lazy.runs.network import stored_config
 from feature_lazy.settings.cells import targets
+from feature_lazy.settings.config import Config
 from feature_lazy.settings.groups import Loss
-from feature_lazy.settings.schema import from_plain
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,9 @@ def flow_end(theta: Tensor, y: Tensor, loss: Loss, tolerance: float = TOLERANCE)
     return ended.state.y[0], float(ended.state.t)
 
 
-def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit: float | None = None) -> float | None:
+def stored_test_error(
+    folder: Path, science: Mapping[str, Any], *, data: Path | None = None, memory_limit: float | None = None
+) -> float | None:
     """Fraction of test patterns with F·y ≤ 0 of the infinitely wide network, for the configuration of a stored run.
 
     It is computed once, and kept in ``infinite_width.json`` by a hash of what it depends on.
@@ -124,6 +127,7 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     Args:
         folder: the results folder of the sweep.
         science: ``Run.config``.
+        data: where the files of its data lie, see ``runs.network.stored_config``.
         memory_limit: bytes for the kernels; the default of ``memory_limit`` of a run if omitted.
 
     Returns:
@@ -137,7 +141,7 @@ def stored_test_error(folder: Path, science: Mapping[str, Any], *, memory_limit:
     known = _load(folder / FILE)
     if key not in known:
         try:
-            known[key] = {"config": own, **_computed(science, memory_limit)}
+            known[key] = {"config": own, **_computed(stored_config(science, data), memory_limit)}
         except FeatureLazyError as error:
             log.warning("No line of infinite width in the figures: %s.", str(error).rstrip("."))
             return None
@@ -157,14 +161,13 @@ def of_another_limit(science: Mapping[str, Any]) -> str | None:
     return "the runs start from stored ones" if science.get("seed", {}).get("kind") == "from_run" else None
 
 
-def _computed(science: Mapping[str, Any], memory_limit: float | None) -> dict[str, float]:
+def _computed(config: Config, memory_limit: float | None) -> dict[str, float]:
     """Test error and t_stop.
 
     Raises:
         ConfigError: a network whose limit is not known or that is not in the NTK parametrisation, or data of the user's
-            own, whose code analysis must not run; see also ``lazy_limit`` and ``schema.from_plain``.
+            own, whose code analysis must not run; see also ``lazy_limit``.
     """
-    config = from_plain(science)
     if not config.architecture.infinite or config.dataset.own_labels or targets(config):
         raise ConfigError("the network's limit is not known, or its data need code of the user's own")
     if config.parametrisation.exponents is not NTK:

@@ -7,6 +7,7 @@ is the eigenframework (``kernels.omniscient``) with the spectrum of the kernel o
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,9 +19,9 @@ from feature_lazy.kernels.regression import kernel_regression
 from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import build
+from feature_lazy.runs.network import stored_config
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.cells import targets
-from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.estimate import Estimate, estimate
 
 KERNELS = ("start", "end", "infinite_ntk", "infinite_nngp")
@@ -185,8 +186,10 @@ def over(values: np.ndarray) -> Estimate:
     return estimate(lambda weights: weights @ each / weights.sum(1), len(each))
 
 
-def populations(runs: Sequence[Run], kernel: str) -> list[Population]:
+def populations(runs: Sequence[Run], kernel: str, data: Path | None = None) -> list[Population]:
     """The kernels of runs on test patterns: stored ones of each run, or the limit, which they have in common.
+
+    ``data`` is where the files of their data lie, of runs that have any.
 
     Raises:
         StoreError: runs without stored kernels, or with several outputs.
@@ -196,7 +199,7 @@ def populations(runs: Sequence[Run], kernel: str) -> list[Population]:
         raise ConfigError(f"--kernel {kernel}: must be one of {', '.join(KERNELS)}.")
     if kernel in ("start", "end"):
         return [stored(run, kernel) for run in runs]
-    return [limit(runs[0], kernel.removeprefix("infinite_"))]
+    return [limit(runs[0], kernel.removeprefix("infinite_"), data=data)]
 
 
 def stored(run: Run, when: str) -> Population:
@@ -217,23 +220,23 @@ def stored(run: Run, when: str) -> Population:
     return Population.of(theta, y)
 
 
-def limit(run: Run, which: str = "ntk", *, whole: bool = False) -> Population:
+def limit(run: Run, which: str = "ntk", *, whole: bool = False, data: Path | None = None) -> Population:
     """The kernel of infinite width of a run's network on its test patterns, or ``whole``: on those it trains on too.
 
     Raises:
         ConfigError: a network whose limit is not known or that is not in the NTK parametrisation, data that need code
             of the user's own, which analysis does not run, or several outputs.
     """
-    config = from_plain(run.config)
+    config = stored_config(run.config, data)
     if not config.architecture.infinite or config.dataset.own_labels or targets(config):
         raise ConfigError(f"{run.path}: the network's limit is not known, or its data need code of the user's own.")
     if config.parametrisation.exponents is not NTK:
         raise ConfigError(f"{run.path}: its parametrisation is not ntk, so that its limit is another one.")
     batch = build(config)
-    network, data = batch.architecture, batch.dataset
-    if data.n_outputs > 1:
-        raise ConfigError(f"{run.path}: it has {data.n_outputs} outputs; learning curves here are of one.")
-    x, y = (data.x_train, data.x_test), (data.y_train, data.y_test)
+    network, patterns = batch.architecture, batch.dataset
+    if patterns.n_outputs > 1:
+        raise ConfigError(f"{run.path}: it has {patterns.n_outputs} outputs; learning curves here are of one.")
+    x, y = (patterns.x_train, patterns.x_test), (patterns.y_train, patterns.y_test)
     x, y = (torch.cat(x), torch.cat(y)) if whole else (x[1], y[1])
     return Population.of(getattr(limit_kernels(network, x.double()), which).numpy(), y.numpy())
 

@@ -17,6 +17,7 @@ def summarise(
     formats: Sequence[str] = ("png",),
     width: float | None = None,
     where: Sequence[str] = (),
+    data: Path | None = None,
     everything: bool = False,
 ) -> list[Path]:
     """Print what a sweep says and its table, draw its figures, and say where they are.
@@ -27,6 +28,7 @@ def summarise(
         formats: of the figures; ``csv``: what is drawn in them.
         width: of the figures, in inches.
         where: rules that runs pass, such as ``L=3``.
+        data: where the files of their data lie, of runs that have any.
         everything: print the laws too that cannot be told.
 
     Raises:
@@ -34,7 +36,7 @@ def summarise(
             written.
     """
     table = read(folder, where=where)
-    table[LIMIT] = stored_test_error(folder, table["run"].iloc[0].config)
+    table[LIMIT] = stored_test_error(folder, table["run"].iloc[0].config, data=data)
     show(table, everything=everything)
     to = output or folder / "figures"
     written, left_out = draw(table, to, formats, width, below=None if output else folder)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -152,11 +153,12 @@ class Arithmetic:
         return float(np.sqrt(wrong / moved))
 
 
-def arithmetic(runs: Sequence[Run]) -> dict[str, dict[int, Arithmetic]]:
+def arithmetic(runs: Sequence[Run], data: Path | None = None) -> dict[str, dict[int, Arithmetic]]:
     """Tasks by kind and seed: ``NONLINEAR`` and ``POST_HOC`` of networks, ``LINEARISED`` of linearised ones.
 
     Args:
         runs: of several tasks, which differ in their data or labels, with weights at both ends.
+        data: where the files of their data lie, of those that have any.
 
     Returns:
         Seeds that have all tasks of a kind, and kinds that have any.
@@ -167,7 +169,10 @@ def arithmetic(runs: Sequence[Run]) -> dict[str, dict[int, Arithmetic]]:
     """
     found: dict[tuple[bool, int], dict[str, Task]] = {}
     for run in runs:
-        task, key = _task(run), json.dumps([run.config.get(name) for name in ("dataset", "labels")], sort_keys=True)
+        task, key = (
+            _task(run, data),
+            json.dumps([run.config.get(name) for name in ("dataset", "labels")], sort_keys=True),
+        )
         own = found.setdefault((task.linear, run.columns.get("seed", 0)), {})
         if key in own:
             raise ConfigError(
@@ -190,14 +195,14 @@ def arithmetic(runs: Sequence[Run]) -> dict[str, dict[int, Arithmetic]]:
     return {kind: by_seed for kind, by_seed in kinds.items() if by_seed}
 
 
-def _task(run: Run) -> Task:
+def _task(run: Run, data: Path | None) -> Task:
     """What a run has learnt.
 
     Raises:
         ConfigError: F = α(f − f₀), or a kernel that was frozen elsewhere than at the start.
         StoreError: a head that was trained.
     """
-    network = stored_network(run)
+    network = stored_network(run, data)
     dynamics, frozen = network.config.dynamics, network.config.dynamics.kind == "frozen_kernel"
     if network.config.centred is not False:
         raise ConfigError(f"{run.path}: classes of sums are those of F = αf; train it with centred=false.")

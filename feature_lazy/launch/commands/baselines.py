@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.core.terminal import console, say
-from feature_lazy.launch.commands.selection import folder_argument
+from feature_lazy.launch.commands.selection import data_argument, folder_argument
 from feature_lazy.settings.checks import check_option
 from feature_lazy.settings.registry import find, options
 
@@ -28,6 +28,7 @@ GROUP = "baseline"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command, with a flag for each key of a baseline."""
     folder_argument(parser)
+    data_argument(parser)
     names = ", ".join(options(GROUP))
     parser.add_argument("--names", default="krr", metavar="NAMES", help=f"baselines, of {names} (default: krr)")
     parser.add_argument("--kernel", default="infinite_ntk", metavar="KERNELS", help="kernels (default: infinite_ntk)")
@@ -62,7 +63,7 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.study.baselines.tables import frame, over_seeds
 
     limit = parse_bytes(options.memory_limit) if options.memory_limit else None
-    bench = Bench(Path(options.folder), limit)
+    bench = Bench(Path(options.folder), limit, options.data)
     rows = over_seeds(frame(bench.beside(load_sweep(options.folder).runs, chosen, kernels)))
     if len(rows):
         console().print(_table(rows))

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from feature_lazy.core.terminal import say
-from feature_lazy.launch.commands.selection import folder_argument, where_argument
+from feature_lazy.launch.commands.selection import data_argument, folder_argument, where_argument
 
 FORMATS = ("pdf", "png", "pgf", "csv")
 """As ``study.figures.sheet`` has them, which is not imported for ``--help``."""
@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=("png",), help="default: png")
     parser.add_argument("--width", metavar="LENGTH", help="of the figures, such as 3.4in or 8.6cm")
     where_argument(parser)
+    data_argument(parser)
     parser.add_argument("--all", action="store_true", help="show the laws too that cannot be told")
 
 
@@ -37,6 +38,7 @@ def call(options: argparse.Namespace) -> int:
         formats=tuple(dict.fromkeys(options.formats)),
         width=inches(options.width) if options.width else None,
         where=options.where,
+        data=options.data,
         everything=options.all,
     )
     say(f"Everything in one HTML file: feature-lazy report {shlex.quote(str(folder))}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import say
+from feature_lazy.launch.commands.selection import data_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", choices=SETS, default=SETS[0], help="whose patterns make the loss (default: train)")
     parser.add_argument("--patterns", type=int, help="how many of them, the first ones (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of random axes (default: 0)")
+    data_argument(parser)
     parser.add_argument(
         "--out", default="landscape", metavar="NAME", help="of NAME.csv and NAME.png (default: landscape)"
     )
@@ -50,7 +52,7 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.runs.landscape import stored_curvature
     from feature_lazy.study.figures.saving import save_bytes, save_figure
 
-    curvature, config = stored_curvature(Path(options.run), options.set, options.patterns)
+    curvature, config = stored_curvature(Path(options.run), options.set, options.patterns, options.data)
     if not config.activation.smooth:
         say(f"activation={config.activation.kind} has a kink: the loss is smooth piece by piece")
     batch = getattr(config.dynamics, "batch", 0) or 32

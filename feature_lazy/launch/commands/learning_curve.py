@@ -12,17 +12,16 @@ import math
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.terminal import console
-from feature_lazy.launch.commands.selection import folder_argument
+from feature_lazy.launch.commands.selection import data_argument, folder_argument
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from feature_lazy.study.learning_curve import Population
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     folder_argument(parser)
+    data_argument(parser)
     parser.add_argument("--kernel", default="start,end", help="of start, end, infinite_ntk, infinite_nngp")
     parser.add_argument("--n", default="16,32,64", help="patterns to learn from, at most N/2")
     parser.add_argument("--ridge", default="0", help="over the mean diagonal of the kernel")
@@ -39,6 +38,7 @@ def call(options: argparse.Namespace) -> int:
         StoreError: no complete run, or none with what is asked for.
     """
     from feature_lazy.runs.sweep import load_sweep
+    from feature_lazy.study.learning_curve import populations
     from feature_lazy.study.table import H, X, kinds, with_runs
 
     sizes, draws = [int(n) for n in _numbers("--n", options.n, 1)], options.draws
@@ -48,14 +48,15 @@ def call(options: argparse.Namespace) -> int:
         for _, group in part.groupby([H, X]):
             h, x = group[[H, X]].iloc[0]
             title = ", ".join(filter(None, [kind, f"h = {h:g}", f"√h·α = {x:.3g}"]))
-            _print(title, group, options.kernel.split(","), (sizes, ridges, features), draws, options.seed)
+            found = {name: populations(list(group["run"]), name, options.data) for name in options.kernel.split(",")}
+            _print(title, found, (sizes, ridges, features), draws, options.seed)
     return 0
 
 
-def _print(title: str, group: "pd.DataFrame", kernels: list[str], grid: tuple, draws: int, seed: int) -> None:
+def _print(title: str, kernels: "dict[str, list[Population]]", grid: tuple, draws: int, seed: int) -> None:
     from rich.table import Table
 
-    from feature_lazy.study.learning_curve import NEAR, curve, populations
+    from feature_lazy.study.learning_curve import NEAR, curve
 
     sizes, ridges, features = grid
     table = Table(
@@ -64,8 +65,7 @@ def _print(title: str, group: "pd.DataFrame", kernels: list[str], grid: tuple, d
     for name in ("kernel", "n", "ridge", "k", "theory", "measured", "measured/theory"):
         table.add_column(name, justify="left" if name == "kernel" else "right")
     words = []
-    for kernel in kernels:
-        found = populations(list(group["run"]), kernel)
+    for kernel, found in kernels.items():
         words.append(_tails(kernel, found))
         for point in curve(found, sizes, ridges=ridges, features=features, draws=draws, seed=seed):
             k = "∞" if math.isinf(point.k) else f"{point.k:g}"

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.matching import matches
@@ -15,6 +16,13 @@ class SelectionError(FeatureLazyError):
 def folder_argument(parser: argparse.ArgumentParser) -> None:
     """The results folder that a command is about."""
     parser.add_argument("folder", metavar="DIR", help="results folder, such as results/demo")
+
+
+def data_argument(parser: argparse.ArgumentParser) -> None:
+    """Where the data of runs lie, which a command would have to open: never where a results folder says."""
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="your file or folder of data, of runs with dataset=file or folder"
+    )
 
 
 def selection_arguments(parser: argparse.ArgumentParser, states: Sequence[RunState]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import console, say
+from feature_lazy.launch.commands.selection import data_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("folders", nargs="+", metavar="DIR", help="results folders, of a task each or of several")
+    data_argument(parser)
     parser.add_argument(
         "--out", action="append", default=[], metavar="FILE", help="ξ(a, b) as .png, .pdf, .svg or .csv; repeatable"
     )
@@ -43,7 +45,7 @@ def call(options: argparse.Namespace) -> int:
     for path in paths:
         if path.suffix not in (".png", ".pdf", ".svg", ".csv"):
             raise StoreError(f"--out {path}: the name must end in .png, .pdf, .svg, .csv.")
-    kinds = arithmetic([run for folder in options.folders for run in load_sweep(folder).runs])
+    kinds = arithmetic([run for folder in options.folders for run in load_sweep(folder).runs], options.data)
     tasks = next(iter(next(iter(kinds.values())).values())).tasks
     table = Table(
         title=f"{len(tasks)} tasks: {', '.join(task.name for task in tasks)}",

@@ -20,11 +20,11 @@ from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.networks.parametrisation import NTK
 from feature_lazy.runs.batch import Batch, build
+from feature_lazy.runs.network import stored_config
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.cells import refusal
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.groups import Loss
-from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.baselines import stored
 from feature_lazy.study.baselines.base import Baseline, Task
 from feature_lazy.study.baselines.kernels import KernelSet, kernel_set
@@ -69,11 +69,13 @@ class Bench:
     Attributes:
         folder: where predictions are kept; None: nowhere.
         memory_limit: bytes; that of a run, by default, if None.
+        data: where the files of their data lie, of runs that have any.
         problems: sentences on what could not be computed, each with for how many runs.
     """
 
     folder: Path | None = None
     memory_limit: float | None = None
+    data: Path | None = None
     problems: Counter[str] = field(default_factory=Counter)
 
     def beside(self, runs: Sequence[Run], baselines: Sequence[Baseline], kernels: Sequence[str]) -> list[Beside]:
@@ -95,7 +97,7 @@ class Bench:
         for baseline in baselines:
             for run in runs:
                 try:
-                    config = _config(run, kernel)
+                    config = _config(run, kernel, self.data)
                     settled = _settled(baseline, config, run)
                     name = stored.key(settled, kernel, run.config)
                     one = made.get(name)
@@ -116,7 +118,7 @@ class Bench:
         Raises:
             FeatureLazyError: a run or a kernel that is refused.
         """
-        batch = build(_config(run, kernel))
+        batch = build(_config(run, kernel, self.data))
         batch = replace(batch, memory_limit=self.memory_limit or batch.memory_limit)
         return kernel_set(kernel, batch, run, self.folder), task(batch), batch.dataset
 
@@ -140,13 +142,13 @@ def _beside(run: Run, baseline: Baseline, kernel: str, found: Stored) -> Beside:
     return Beside(run, baseline, kernel, found)
 
 
-def _config(run: Run, kernel: str) -> Config:
+def _config(run: Run, kernel: str, data: Path | None) -> Config:
     """The configuration of a run.
 
     Raises:
         ConfigError: one that needs code of the user's own, or a kernel that such networks do not have.
     """
-    config = from_plain(run.config)
+    config = stored_config(run.config, data)
     if why := refusal(config):
         raise ConfigError(why)
     if kernel in {"infinite_ntk", "infinite_nngp"}:

@@ -88,7 +88,7 @@ def _mean_field(run: Run) -> float:
     from feature_lazy.networks.activations import scaled
     from feature_lazy.networks.limits.sharpness import mean_field_sharpness
 
-    config = from_plain(run.manifest["resolved"])
+    config = from_plain(run.config)
     h, depth = config.width.of(config.architecture.growing)[-1], config.architecture.hidden_layers
     activation, patterns = scaled(config.activation), config.dataset.n_train
     return mean_field_sharpness(activation, depth, h, patterns, config.parametrisation.exponents)
