@@ -4,9 +4,10 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -28,6 +29,32 @@ def members(group: str) -> tuple[type, ...]:
     return tuple(registry.options(group).values())
 
 
+@cache
+def _schema(made: type) -> DictConfig:
+    """The schema of a dataclass."""
+    node = typing.cast(DictConfig, OmegaConf.structured(made))
+    if made is Config:
+        for group in GROUPS:
+            # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
+            node[group] = "???"
+    else:
+        _free(node, made)
+    return node
+
+
+class Schema(ConfigNode):
+    """The schema of a dataclass in Hydra's store, made when it is first looked at: one command needs few of all."""
+
+    def __init__(self, made: type, group: str, name: str, package: str | None = None) -> None:
+        """The schema of a class, as an option of a group, in a package of the configuration."""
+        self.made, self.group, self.name, self.package, self.provider = made, group, name, package, None
+
+    @cached_property
+    def node(self) -> DictConfig:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What Hydra loads, and copies before it changes it."""
+        return _schema(self.made)
+
+
 def register() -> None:
     """Put the schema where ``defaults`` lists find it: ``schema/config``, ``schema/loss/Mse`` and so on.
 
@@ -37,35 +64,24 @@ def register() -> None:
     # Hydra copies its sources for each composition and each list of a group, and with them all schemas, which it copies
     # again when it loads one: the store is the same one for all of them, whatever number of options there are.
     vars(store)["__deepcopy__"] = lambda memo: store
-    if not _stored(store, Config, "schema", "config"):
-        root = OmegaConf.structured(Config)
-        for group in GROUPS:
-            # Missing and not defaulted: a Mse cannot be merged onto a SoftHinge, only onto their missing base.
-            root[group] = "???"
-        store.store(group="schema", name="config", node=root, package="_global_")
+    _store(store, Schema(Config, "schema", "config", "_global_"))
     for group in (*GROUPS, ALSO):
         for name, made in registry.options(group).items():
             foreign = registry.is_foreign(made)
             place = (group, name) if foreign else (f"schema/{group}", made.__name__)
-            if _stored(store, made, *place):
-                continue  # to make all schemas anew would be nearly half of a composition
-            node = OmegaConf.structured(made)
-            _free(node, made)
-            package = f"observe.also.{name}" if foreign and group == ALSO else None
-            store.store(group=place[0], name=place[1], node=node, package=package)
+            _store(store, Schema(made, *place, f"observe.also.{name}" if foreign and group == ALSO else None))
         for name, preset in registry.presets(group).items():
             if preset.foreign:
                 defaults = [preset.of, "_self_"]
                 store.store(group=group, name=name, node={"defaults": defaults, **preset.values})
 
 
-def _stored(store: ConfigStore, made: type, group: str, name: str) -> bool:
-    """Whether the store has the schema of this very class, which a module that is imported anew makes again."""
+def _store(store: ConfigStore, schema: Schema) -> None:
+    """Put a schema into the store, which would make it if it were asked to."""
     level = store.repo
-    for part in group.split("/"):
-        level = level.get(part, {})
-    found = level.get(f"{name}.yaml")
-    return found is not None and OmegaConf.get_type(found.node) is made
+    for part in str(schema.group).split("/"):
+        level = level.setdefault(part, {})
+    level[f"{schema.name}.yaml"] = schema
 
 
 def _free(node: Any, made: type) -> None:
