@@ -14,7 +14,7 @@ from analysis.figures.tables import write
 from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.runs.plan import write_plan
 from feature_lazy.study.figures.sheet import Sheet
-from feature_lazy.study.figures.style import STYLE
+from feature_lazy.study.figures.style import STYLE, sized
 from feature_lazy.study.law import declared
 from feature_lazy.study.table import fitted, kinds
 from feature_lazy.study.verdict import AGREES, DIFFERS
@@ -80,6 +80,22 @@ def test_tables_end_on_the_page(cell):
         sheet.figure.draw_without_rendering()
     [table] = sheet.axes["a"].tables
     assert table.get_window_extent().x1 <= sheet.figure.bbox.x1
+
+
+@pytest.mark.parametrize("lines", [1, 3, 9])
+def test_names_of_lines_leave_a_narrow_figure_its_width(lines):
+    with plt.rc_context(sized(3.4)):
+        sheet = Sheet("one", {"": ""}, columns=1, height=None)
+        for h in range(lines):
+            sheet.line("", rf"$h \rightarrow {h}$, a line", [1, 2], [1, 2], style=h)
+        sheet.decorate("", "x", "y")
+        sheet.finish()
+        sheet.figure.draw_without_rendering()
+    [names] = sheet.figure.legends
+    box = names.get_window_extent()
+    assert sheet.axes[""].get_window_extent().width > 0.75 * sheet.figure.bbox.width
+    assert 0 <= box.x0 < box.x1 <= sheet.figure.bbox.x1
+    assert box.height < 0.35 * sheet.figure.bbox.height
 
 
 def test_guides_have_the_exponents_that_they_name(sheets):

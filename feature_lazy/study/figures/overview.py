@@ -58,7 +58,7 @@ def phase_diagram(table: pd.DataFrame, name: str = "phase_diagram") -> Sheet:
     axes.minorticks_off()
     axes.grid(visible=False)
     assert mesh is not None
-    sheet.figure.colorbar(mesh, ax=axes, label=rf"$\log_{{10}}$ of the {CHANGE}")
+    sheet.figure.colorbar(mesh, ax=axes, label=r"$\log_{10}$ of the kernel change")
     _boundary(sheet, table, heights)
     axes.set_title("feature training  ←   →  lazy training", fontsize="medium", loc="center")
     return sheet

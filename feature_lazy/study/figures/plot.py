@@ -17,7 +17,7 @@ from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.figures.axes import PERCENT, tidy
 from feature_lazy.study.figures.pgf import save_pgf
 from feature_lazy.study.figures.saving import save_bytes, save_figure
-from feature_lazy.study.figures.style import SQRT_H_ALPHA, look, sized
+from feature_lazy.study.figures.style import SQRT_H_ALPHA, legend, look, sized
 from feature_lazy.study.filters import column, filtered
 from feature_lazy.study.table import differences, with_runs
 
@@ -197,7 +197,7 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
         if y.scale == "percent":
             axes.yaxis.set_major_formatter(PERCENT)
         if by:
-            figure.legend(loc="outside right upper")
+            legend(figure)
         tidy(axes.xaxis)
         if y.scale != "percent":
             tidy(axes.yaxis)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
+from feature_lazy.study.figures.style import STYLE
 
 
 def save_figure(figure: Figure, path: Path, *, below: Path | None, **options: Any) -> Path:
@@ -23,7 +24,7 @@ def save_figure(figure: Figure, path: Path, *, below: Path | None, **options: An
         StoreError: it cannot be written.
     """
     drawn = io.BytesIO()
-    figure.savefig(drawn, format=path.suffix[1:], **options)
+    figure.savefig(drawn, format=path.suffix[1:], **{"dpi": STYLE["savefig.dpi"], **options})
     return save_bytes(path, drawn.getvalue(), below=below)
 
 

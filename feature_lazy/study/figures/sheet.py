@@ -15,7 +15,7 @@ from feature_lazy.core.tables import csv_of
 from feature_lazy.study.figures.axes import guide, tidy
 from feature_lazy.study.figures.pgf import save_pgf
 from feature_lazy.study.figures.saving import save_bytes, save_figure
-from feature_lazy.study.figures.style import look
+from feature_lazy.study.figures.style import legend, look
 
 PICTURES = ("pdf", "png", "pgf")
 FORMATS = (*PICTURES, "csv")
@@ -135,7 +135,7 @@ class Sheet:
         if len(self.axes) > 1:
             self.axes[panel].legend(**settings)
         else:
-            self.figure.legend(loc="outside right upper", **settings)
+            legend(self.figure, **settings)
 
     def data(self) -> pd.DataFrame:
         """All that is drawn: figure, panel, series, x, y and its standard error; text of tables."""

@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from feature_lazy.core.errors import StoreError
 
@@ -70,6 +72,21 @@ def sized(width: float | None) -> dict[str, Any]:
         return STYLE
     across, up = STYLE["figure.figsize"]
     return {**(PANELS if width < SMALL else STYLE), "figure.figsize": (width, width * up / across)}
+
+
+def legend(figure: Figure, **settings: Any) -> None:
+    """Name the lines of a figure's only panel: beside it, and above it where that would take half of a narrow one."""
+    width = figure.get_figwidth()
+    if width >= SMALL:
+        figure.legend(loc="outside right upper", **settings)
+        return
+    drawn = [text for axes in figure.axes for text in axes.get_legend_handles_labels()[1]]
+    labels = [re.sub(r"\\[a-z]+", "x", text) for text in drawn]  # a symbol of mathematics is one letter
+    points = FontProperties(size=matplotlib.rcParams["legend.fontsize"]).get_size_in_points()
+    letter = points / 72 / 1.8  # in inches: they are narrower than they are high
+    columns = int(width / (letter * (6 + max(map(len, labels), default=0))))  # 6: the line itself, and space around
+    title = {"title": " ".join(str(settings["title"]).split())} if "title" in settings else {}
+    figure.legend(loc="outside upper center", ncols=min(max(columns, 1), len(labels)), **{**settings, **title})
 
 
 # Okabe and Ito's colours, told apart by the colour-blind; in this order neighbours differ in grey too.
