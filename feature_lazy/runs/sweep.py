@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -31,6 +31,13 @@ KEYS = ("h", "sqrt_h_alpha", "seed")
 """What the runs of a sweep are sorted by."""
 SHOWN = (*KEYS, "outcome", "test/error", "kernel/change")
 """What a notebook shows of each run."""
+
+
+def as_written(runs: Iterable[Run], name: str, wanted: Iterable[Any]) -> str:
+    """A sentence where not a column but its key has what is wanted, such as alpha.value, which is √h·α by default."""
+    key = f"{name}.value"
+    has = any(matches(run.setting(key), one) for run in runs for one in wanted)
+    return f" {key}, as it is written in a configuration, has it." if has else ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ class Sweep:
             options = values if isinstance(values, list | tuple | set | range | np.ndarray) else [values]
             runs = [run for run in runs if any(matches(run.value(name), one) for one in options)]
             if not runs:
-                raise StoreError(f"select: no run has {name} = {values}; there are {', '.join(there[:12])}.")
+                hint = as_written(self.runs, name, options)
+                raise StoreError(f"select: no run has {name} = {values}; there are {', '.join(there[:12])}.{hint}")
         return Sweep(self.root, runs)
 
     def plot(self, y: str = "test/error", x: str = "sqrt_h_alpha", **options: Any) -> "Figure":

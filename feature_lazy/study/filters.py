@@ -7,6 +7,7 @@ import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.matching import matches
+from feature_lazy.runs.sweep import as_written
 
 
 def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
@@ -39,6 +40,7 @@ def filtered(table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
         kept = found.map(lambda one: any(matches(one, text) for text in wanted))  # noqa: B023 - used at once
         if not kept.any():
             there = ", ".join(map(str, list(dict.fromkeys(found))[:12]))
-            raise StoreError(f"--where {rule}: no run has it; there are {name} = {there}.")
+            hint = as_written(table["run"], name, wanted) if "run" in table else ""
+            raise StoreError(f"--where {rule}: no run has it; there are {name} = {there}.{hint}")
         table = table[kept]
     return table

@@ -17,6 +17,7 @@ from feature_lazy.runs.sweep import Sweep, load_sweep
 from tests.conftest import QUICK, TINY
 from tests.study.stored_sweeps import plant
 
+WRITTEN = {"dynamics": {"lr": 0.1}, "alpha": {"value": 1.0}}
 ONE_LINE, ONE_CELL = 300, 4000
 """Letters that a repr and a table in HTML may have, of a sweep of any size."""
 
@@ -24,7 +25,7 @@ ONE_LINE, ONE_CELL = 300, 4000
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
     root = tmp_path_factory.mktemp("sweep")
-    plant(root, xs=(0.1, 1.0, 100.0), widths=(30, 100), seeds=4, observations=4, config={"dynamics": {"lr": 0.1}})
+    plant(root, xs=(0.1, 1.0, 100.0), widths=(30, 100), seeds=4, observations=4, config=WRITTEN)
     return load_sweep(root)
 
 
@@ -101,6 +102,7 @@ def test_runs_are_chosen_by_values_and_by_the_beginning_of_their_id(sweep):
     for ask, message in [
         (lambda: sweep.select(hh=1), "no run has 'hh'.*Did you mean h"),
         (lambda: sweep.select(h=31), "no run has h = 31; there are 30, 100"),
+        (lambda: sweep.select(alpha=1), r"no run has alpha = 1; there are .*[.] alpha.value, as it is written"),
         (lambda: sweep["zz"], "no run of .* begins so"),
         (lambda: sweep[""], "no run of .* begins so"),
     ]:
