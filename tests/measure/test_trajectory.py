@@ -17,6 +17,7 @@ from feature_lazy.networks.fully_connected import FullyConnected
 from tests.dynamics.test_flow import NETWORK, W0, X, Y
 
 WEIGHTS = {name: weight[0] for name, weight in NETWORK.layout.unflatten(W0[:1]).items()}
+ACT = scaled(Softplus(5.0))  # a quadrature: once, and not in each forward pass
 TEST = torch.randn(3, X.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 
 
@@ -33,10 +34,9 @@ class Net(nn.Module):
             setattr(self, name, nn.Parameter(weight.clone()))
 
     def forward(self, x):
-        act = scaled(Softplus(5.0))
         for name in ("W0", "W1"):
             weight = getattr(self, name)
-            x = act.factor * act.shape(x @ weight.T / weight.shape[1] ** 0.5)
+            x = ACT.factor * ACT.shape(x @ weight.T / weight.shape[1] ** 0.5)
         return x @ self.W2.T / self.W2.shape[1] ** 0.5  # (P, 1)
 
 
@@ -96,7 +96,7 @@ def test_images_and_several_shapes():
 
 @pytest.mark.parametrize("limit", [float("inf"), 3000.0, 1.0])
 def test_kernel_from_the_jacobian_is_that_of_the_layers(limit):
-    network = FullyConnected(4, [7, 5], scaled(Softplus(5.0)))
+    network = FullyConnected(4, [7, 5], ACT)
     params = network.layout.unflatten(W0[:2])
     for other in (None, TEST):
         found = jacobian_kernel(network, params, X, other, memory_limit=limit)
