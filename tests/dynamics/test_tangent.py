@@ -29,10 +29,10 @@ def at(trial, fraction):
 
 
 def exact(dt, fraction):
-    """Weights within a step, by the third order method in a thousand steps."""
+    """Weights within a step, by the third order method in 128 steps, whose error is 128⁻³ of the one measured here."""
     times = [fraction * dt]
     method = Method(RungeKutta32(1e-2), FixedStep())
-    samples, _ = follow(flow(LOSS, ONE), W0[ONE], method, dt=dt / 1024, times=times, max_steps=1100)
+    samples, _ = follow(flow(LOSS, ONE), W0[ONE], method, dt=dt / 128, times=times, max_steps=140)
     return samples[-1][1]
 
 
