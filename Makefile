@@ -26,7 +26,7 @@ test: $(STAMP) ## install, then run all tests but those that measure a claim
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not slow"  # what a module shares is made once
 
 test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
-	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -n $(WORKERS) -m slurm tests/slurm  # most of it waits
+	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm
 
 soak: $(STAMP) ## kill, stop and take over processes that train, at random, for ten minutes
 	$(BIN)/python -m tests.runs.soak
