@@ -128,6 +128,8 @@ def grids_of(sweep):
     first, found = [], []
     for grid in sweep.grids():
         words = [word for word in grid if "${folder}" not in word]
+        if "labels=distilled" in words:  # of a stage before, too
+            words = [word for word in words if not word.startswith(("labels", "loss"))]
         if "seed=from_run" in words:
             words = [word for word in words if not word.startswith("seed")] + first
         else:
