@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import ConfigError, StoreError
+from feature_lazy.kernels import tangent_kernel
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.network import stored_network
@@ -17,7 +18,6 @@ from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.schema import from_plain
-from feature_lazy.study.baselines.compute import Bench
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import with_runs
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
@@ -107,7 +107,9 @@ def test_labels_are_effective_logits_of_the_teacher_as_it_ended(teacher, student
 
 def test_weight_change_of_a_lazy_student_is_the_kernel_norm_of_its_labels(student):
     """α²‖Δw‖² = FᵀΘ⁻¹F, where F is the labels up to a twentieth."""
-    kernels = Bench().ready(student, "start")[0].train
+    batch = build(from_plain(student.manifest["resolved"]))
+    network, x = batch.architecture, batch.dataset.x_train
+    kernels = tangent_kernel(network, network.layout.unflatten(batch.w0(batch.cells)), x)[0]
     f = torch.tensor(student.outputs["F_train"])
     expected = float((f @ torch.linalg.solve(kernels, f)).sqrt())
     change = student.summary["weights/change"] * student.history["weights/norm"][0]
@@ -131,14 +133,12 @@ def test_a_student_is_known_by_its_teacher_and_not_by_where_it_lies(teacher, stu
         cells(again)
 
 
-def test_a_student_can_be_taught_from(student, tmp_path):
-    """Its network and its truth are found again, and it is a teacher itself."""
-    network = stored_network(student)
-    np.testing.assert_array_equal(network.data.y_train.numpy(), student.outputs["y_train"])
-    words = (*JOB, *STUDENT, "labels.soft=1", "dynamics.t_end=0.1", f"labels.teacher={student.path.parents[1]}")
-    batch = build(composed(*words, f"output_dir={tmp_path}"))
-    np.testing.assert_allclose(batch.dataset.y_train, student.outputs["F_train"], rtol=1e-6)
-    assert (batch.dataset.y_test.abs() == 1).all()
+def test_a_stored_student_names_no_folder_that_would_be_opened(student):
+    """Whoever computes with its network must have its teacher; and it is no teacher itself."""
+    with pytest.raises(ConfigError, match=f"labels.teacher: name the run {student.config['labels']['parent']}, whose"):
+        stored_network(student)
+    with pytest.raises(ConfigError, match="it learnt labels=distilled; a teacher is for y = ±1"):
+        validate(composed(*JOB, *STUDENT, f"labels.teacher={student.path.parents[1]}"))
 
 
 def test_more_patterns_and_a_validation_set_have_their_logits_too(teacher):
@@ -190,7 +190,7 @@ def planted(inefficiency, errors):
         columns = {"h": 64, "sqrt_h_alpha": 80.0, "alpha": 10.0, "seed": seed, "P": p}
         config = {"labels": labels or {"kind": "parity"}}
         made = Run(None, {"run_id": "", "config": config, "columns": columns, "summary": summary}, False)
-        made.__dict__ |= {"history": {"weights/norm": np.array([8.0])}, "outputs": {"y_train": y}}
+        made.__dict__.update(history={"weights/norm": np.array([8.0])}, outputs={"y_train": y})
         runs.append(made)
 
     truth = np.resize([-1.0, 1.0], 40)

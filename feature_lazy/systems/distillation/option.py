@@ -17,6 +17,7 @@ from feature_lazy.settings.cells import scientific
 from feature_lazy.settings.groups import Labels, Loss
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
+from feature_lazy.settings.schema import from_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +104,8 @@ class Distilled(Labels):
         from feature_lazy.runs.network import stored_network
 
         made = self._truth.labelled(data)
-        network = stored_network(self._run())
+        # Of a teacher's own configuration no file is opened: the student says where the same data lie.
+        network = stored_network(self._run(), Path(data.path) if data.of_files else None)  # type: ignore[attr-defined]
         seen = network.data.x_train.double()
         same = min(len(seen), len(made.x_train))
         if not bool((seen[:same] == made.x_train[:same].to(network.data.x_train).double()).all()):
@@ -150,14 +152,11 @@ class Distilled(Labels):
 
     @cached_property
     def _truth(self) -> Labels:
-        """What the teacher was trained on, or its teacher; parity where there is none, which ``problems`` says."""
-        from feature_lazy.runs.network import stored_config
-
+        """What the teacher was trained on; parity where there is none, which ``problems`` says."""
         try:
-            found = stored_config(self._run()).labels
+            return from_plain(self._run().config).labels
         except FeatureLazyError:
             return Parity()
-        return found._truth if isinstance(found, Distilled) else found
 
     def _run(self) -> Run:
         """The teacher.
@@ -167,7 +166,8 @@ class Distilled(Labels):
             StoreError: see ``settled``.
         """
         if not self.teacher:
-            raise ConfigError("labels.teacher: name a stored run, such as labels.teacher=results/runs/ID.")
+            named = f"the run {self.parent}, whose logits these labels are" if self.parent else "a stored run"
+            raise ConfigError(f"labels.teacher: name {named}, such as labels.teacher=results/runs/ID.")
         folder = Path(self.teacher)
         within = sorted(path for path in (folder / "runs").glob("*") if path.is_dir())
         if len(within) > 1:
