@@ -100,7 +100,6 @@ COLUMNS = {
     "alpha": "output scale α of F = α(f − f₀)",
     "sqrt_h_alpha": "√h·α: below its boundary features are learnt, above it training is lazy",
     "seed": "seed of the initial weights; runs that differ in it alone are one point with an error bar",
-    "prior/scale": "s, the variance of the output layer's weights, where a prior draws it",
 }
 """What a run is sorted and drawn by, each with its meaning; see ``columns``."""
 

@@ -118,7 +118,7 @@ def _difference(one: np.ndarray, other: np.ndarray) -> Estimate | None:
 def _runs(table: pd.DataFrame) -> list[Run]:
     """Students, and runs on the truth, of one width and α; none where there are several."""
     runs = [run for run in table.get("run", ()) if isinstance(run, Run)]
-    if not any(run.config["labels"]["kind"] == "distilled" for run in runs):
+    if not any(run.config.get("labels", {}).get("kind") == "distilled" for run in runs):
         return []
     return runs if table["h"].nunique() == table["alpha"].nunique() == 1 else []
 
