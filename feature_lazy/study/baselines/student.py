@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @option("baseline", "student_t")
 class StudentProcess(Baseline):
-    """Posterior of F | s ~ GP(0, sK) with s ~ InvGamma(a, b), at α = 1 (arXiv:2107.01408, section 2).
+    """Posterior of F | s ~ GP(0, sK) with s ~ InvGamma(a, b), at α = 1 (arXiv:2107.01408).
 
     Student's t of 2a + P degrees of freedom with the mean of the Gaussian process, whose variance is multiplied by
     (b/a)·(2a + (a/b)·yᵀK⁻¹y)/(2a + P): how large the labels are says how large s is. Noise has the scale s too.

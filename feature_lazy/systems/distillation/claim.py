@@ -28,7 +28,7 @@ SWEEP = f"students of {LEAST} numbers of patterns at one width and α, with labe
 
 @law(
     "data inefficiency of labels ±1 less that of the softest",
-    where="Fig. 3, I = d ln ‖Δw‖/d ln P",
+    where="data inefficiency, I = d ln ‖Δw‖/d ln P",
     needs=(CHANGE,),
     expected=GAIN,
     lacks=f"{SWEEP} and runs on the truth",
@@ -43,7 +43,7 @@ def softness(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "data inefficiency of the hardest soft labels less that of the softest",
-    where="Fig. 3",
+    where="data inefficiency",
     needs=(CHANGE,),
     expected=ABOVE_ZERO,
     lacks=f"{SWEEP} of two values",
@@ -58,7 +58,7 @@ def monotone(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "effective logits of a wrong sign under a teacher that is wrong, ρ < T/(1+T)",
-    where="section 5, imperfect teacher",
+    where="imperfect teacher",
     needs=(ERROR,),
     expected=RIGHT,
     lacks="students with labels.corrupt, and runs on the truth of the same patterns",
@@ -73,7 +73,7 @@ def corrected(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "test error of a student of the wrong teacher alone less that with truth mixed in",
-    where="section 5, imperfect teacher",
+    where="imperfect teacher",
     needs=(ERROR,),
     expected=ABOVE_ZERO,
     lacks="students with labels.corrupt, some with labels.soft=1 and some with less than T/(1+T)",

@@ -8,7 +8,7 @@ HALVINGS = 100
 
 
 def effective_logits(teacher: Tensor, hard: Tensor, soft: float, temperature: float) -> Tensor:
-    """Root z of (ρ/T)[σ(z/T) − σ(z_t/T)] + (1−ρ)[σ(z) − 1{y>0}] = 0 for each pattern (arXiv:2010.10090, section 3).
+    """Root z of (ρ/T)[σ(z/T) − σ(z_t/T)] + (1−ρ)[σ(z) − 1{y>0}] = 0 for each pattern (arXiv:2010.10090).
 
     For y = −1 it is minus the root for −z_t and y = 1, which lies above z_t; what is small is never a difference.
 

@@ -186,7 +186,7 @@ class Distillation(Loss):
     """ρ·H(σ(z_t/T), σ(F/T)) + (1−ρ)·H(1{y>0}, σ(F)), less what it is at best: for labels=distilled, which have ρ and T.
 
     With D(F) = ρ·ln(1 + e^{F/T}) + (1−ρ)·ln(1 + e^F) and the effective logit z, where D′ is what both ask for, it is
-    D(F) − D(z) − D′(z)(F − z) (arXiv:2010.10090, eq. 1).
+    D(F) − D(z) − D′(z)(F − z) (arXiv:2010.10090).
     """
 
     margin_tol: float = key(0.01, "training stops at |F − z| < margin_tol", gt=0)

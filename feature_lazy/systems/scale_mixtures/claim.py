@@ -44,7 +44,7 @@ TASK = "prior=inverse_gamma, loss=mse and centred=false, of networks whose limit
 
 @law(
     "variance of ln f₀ᵀΣ⁻¹f₀ over networks, over the Student-t process'",
-    where="Theorem 3.1, ψ′(a) of ln s and ψ′(n/2) of χ²",
+    where="limit of infinite width, ψ′(a) of ln s and ψ′(n/2) of χ²",
     needs=(SCALE,),
     expected=LOGARITHM,
     lacks=MANY,
@@ -69,7 +69,7 @@ def logarithm(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "Kolmogorov's distance of f₀ᵀΣ⁻¹f₀ from the Student-t process', times √M",
-    where="Theorem 3.1",
+    where="limit of infinite width",
     needs=(SCALE,),
     expected=KOLMOGOROV,
     lacks=MANY,
@@ -85,7 +85,7 @@ def kolmogorov(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "the same distance from a Gaussian process less that from Student's",
-    where="Theorem 3.1",
+    where="limit of infinite width",
     needs=(SCALE,),
     expected=ABOVE_ZERO,
     lacks=f"a > 1, {MANY}",
@@ -104,7 +104,7 @@ def against_gaussian(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "hidden layer's share of Θ₀ over the output layer's, against s",
-    where="section 3, in this parametrisation",
+    where="in this parametrisation",
     needs=(SCALE, SHARE),
     expected=ODDS,
     lacks="one hidden layer, and several seeds of prior=inverse_gamma",
@@ -128,7 +128,7 @@ def odds(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "kernel change over that of prior=fixed, against s, the output layer staying",
-    where="section 3, in this parametrisation",
+    where="in this parametrisation",
     needs=(SCALE, CHANGE),
     expected=LAZY,
     lacks="lazy networks of both priors with dynamics.train without the output layer",
@@ -146,7 +146,7 @@ def laziness(pairs: pd.DataFrame) -> Estimate | None:
 
 @law(
     "−ln p(y) of the Gaussian process less that of Student's, test set",
-    where="Tables 1 and 2",
+    where="predictive density",
     needs=(SCALE,),
     expected=ABOVE_ZERO,
     lacks=TASK,
@@ -160,7 +160,7 @@ def density(table: pd.DataFrame) -> Estimate | None:
 
 @law(
     "variance over squared error, Student's process, test set",
-    where="section 5.2",
+    where="calibration",
     needs=(SCALE,),
     expected=CALIBRATED,
     lacks=TASK,
