@@ -26,7 +26,7 @@ def build_data(config: Config) -> Dataset:
     made: list[Dataset] = []
 
     def draw() -> dict[str, Tensor]:
-        made.append(config.dataset.build(config.labels))
+        made.append(config.labels.labelled(config.dataset))
         found = {f.name: getattr(made[-1], f.name) for f in dataclasses.fields(made[-1])}
         return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 

@@ -1,5 +1,6 @@
 """The objects that run, made from the typed configuration. Below this module nobody sees a configuration."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +31,7 @@ from feature_lazy.settings.cells import Cell, alpha, cells, own_code
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.fitting import fitted
-from feature_lazy.settings.groups import Dynamics, Loss, Observable, Regulariser
+from feature_lazy.settings.groups import Dynamics, Loss, Observable, Prior, Regulariser
 from feature_lazy.settings.observing import Observe
 from feature_lazy.settings.scales import Seed, rescaled
 
@@ -68,6 +69,7 @@ class Batch:
         content: fingerprint of the data, as they were before they were cast.
         own_weights: whether a user's own code draws the initial weights.
         seeds: how each of them begins, in the same order.
+        prior: law of the scale of their outputs.
         regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
         alpha: α, the same for all.
@@ -84,6 +86,7 @@ class Batch:
 
     cells: list[Cell]
     seeds: list[Seed]
+    prior: Prior
     architecture: Initialised
     dataset: Dataset
     content: Fingerprint
@@ -110,9 +113,16 @@ class Batch:
         """Initial weights of some cells, (M, N), in the data's dtype and on its device."""
         layout = self.architecture.layout
         draw = initial_weights if self.own_weights else lambda begin, seed: begin(seed)
-        drawn = [draw(partial(self.seed(cell).begin, self), cell.seed) for cell in members]
+        drawn = [draw(partial(self.begin, cell), cell.seed) for cell in members]
         rows = [{name: weight[None] for name, weight in weights.items()} for weights in drawn]
         return torch.cat([layout.flatten(row) for row in rows]).to(self.dataset.x_train)
+
+    def begin(self, cell: Cell, seed: int) -> dict[str, Tensor]:
+        """Initial weights of a cell by name, float64: its output layer has the variance that its prior draws."""
+        layout, root = self.architecture.layout, math.sqrt(self.prior.scale(seed))
+        scaled = {*layout.last} - layout.added
+        weights = self.seed(cell).begin(self, seed)
+        return {name: root * weight if name in scaled else weight for name, weight in weights.items()}
 
     def seed(self, cell: Cell) -> Seed:
         """How a cell begins."""
@@ -199,11 +209,13 @@ def build(config: Config) -> Batch:
     return Batch(
         cells=cells(config),
         seeds=config.seed.each(),
+        prior=config.prior,
         architecture=network,
         dataset=dataset,
         content=data.fingerprint,
         own_weights=any(
-            own_code(option) for option in (config.architecture, config.activation, config.parametrisation, config.seed)
+            own_code(option)
+            for option in (config.architecture, config.activation, config.parametrisation, config.prior, config.seed)
         ),
         loss=build_loss(config, dataset),
         regulariser=config.regulariser,

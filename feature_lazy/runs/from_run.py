@@ -126,7 +126,7 @@ class FromRun(Seed):
 
     def predictor(self) -> list[tuple[float, dict[str, Any]]]:
         """F of the parent, as a sum of networks: a factor and weights by name for each."""
-        return _predictor(self._parents()[0], self.at)
+        return terms(self._parents()[0], self.at)
 
     def _weights(self, run: Run) -> dict[str, Any]:
         return run.weights(0 if self.at == "start" else -1)
@@ -143,7 +143,7 @@ class FromRun(Seed):
         folder = Path(self.run)
         within = folder / "runs" if (folder / "runs").is_dir() else None
         paths = sorted(path for path in within.iterdir() if path.is_dir()) if within else [folder]
-        runs = sorted((_whole(path) for path in paths), key=lambda run: run.columns["seed"])
+        runs = sorted((whole(path) for path in paths), key=lambda run: run.columns["seed"])
         seeds = [run.columns["seed"] for run in runs]
         if not runs:
             raise StoreError(f"seed.run={self.run}: there is no run in it.")
@@ -161,7 +161,7 @@ class FromRun(Seed):
 FILE = stored_name(WEIGHTS)
 
 
-def _whole(path: Path) -> Run:
+def whole(path: Path) -> Run:
     """A complete run with weights.
 
     Raises:
@@ -175,16 +175,16 @@ def _whole(path: Path) -> Run:
     return run
 
 
-def _predictor(run: Run, at: str) -> list[tuple[float, dict[str, Any]]]:
-    """See ``FromRun.predictor``: α(f − f₀), αf, or α(f − f₀) + F of its own parent."""
+def terms(run: Run, at: str) -> list[tuple[float, dict[str, Any]]]:
+    """F of a run as a sum of networks: factors and weights by name; α(f − f₀), αf, or α(f − f₀) + F of its parent."""
     alpha, centred = run.columns["alpha"], run.config.get("centred", True)
-    terms = [(alpha, run.weights(-1 if at == "end" else 0))]
+    found = [(alpha, run.weights(-1 if at == "end" else 0))]
     if centred is not False:
-        terms.append((-alpha, run.weights(0)))
+        found.append((-alpha, run.weights(0)))
     if centred == "parent":
         before = run.manifest["resolved"]["seed"]
-        terms += _predictor(_whole(Path(before["run"])), before["at"])
-    return terms
+        found += terms(whole(Path(before["run"])), before["at"])
+    return found
 
 
 def _difference(here: Mapping[str, Any], there: Any) -> str:

@@ -75,7 +75,7 @@ def sqrt_h_alpha(config: Config) -> float:
 
 def cells(config: Config) -> list[Cell]:
     """The cells of one job, in the order of their seeds."""
-    config = dataclasses.replace(config, dataset=config.dataset.settled())
+    config = dataclasses.replace(config, dataset=config.dataset.settled(), labels=config.labels.settled())
     seeds = zip(config.seed.each(), config.seed.seeds(), strict=True)
     return [_cell(dataclasses.replace(config, seed=one), seed) for one, seed in seeds]
 
@@ -121,6 +121,7 @@ def columns(config: Config, seed: int) -> dict[str, Any]:
         "alpha": alpha(config),
         "sqrt_h_alpha": sqrt_h_alpha(config),
         "seed": seed,
+        **({} if config.leaves("prior") else {"prior/scale": config.prior.scale(seed)}),
     }
 
 

@@ -13,6 +13,7 @@ from feature_lazy.settings.groups import (
     Loss,
     Observable,
     Parametrisation,
+    Prior,
     Regulariser,
     Tracking,
 )
@@ -58,6 +59,7 @@ class Config:
     architecture: Architecture = group("architecture", "fully_connected")
     parametrisation: Parametrisation = group("parametrisation", "ntk")
     activation: Activation = group("activation", "softplus")
+    prior: Prior = group("prior", "fixed", later=True)
     loss: Loss = group("loss", "soft_hinge")
     regulariser: Regulariser = group("regulariser", "none", later=True)
     dynamics: Dynamics = group("dynamics", "gradient_flow")

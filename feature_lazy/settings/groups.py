@@ -169,6 +169,14 @@ class Labels(Option):
         """Order in which the classes in use follow each other: ascending, if the rule says nothing else."""
         return list(names)
 
+    def settled(self) -> "Labels":
+        """The same labels, known by what they are made of where an identity has that."""
+        return self
+
+    def labelled(self, data: "Data") -> "Dataset":
+        """Patterns of a set with these labels: what a rule of patterns, and not of classes alone, makes itself."""
+        return data.build(self)
+
     @abstractmethod
     def values(self, classes: "np.ndarray", names: Sequence[int], targets: "np.ndarray | None") -> "np.ndarray":
         """Labels y (N,) of patterns in the order of the cycle, of float64, or of int64 where they are classes.
@@ -381,6 +389,18 @@ class Regulariser(Option):
     @abstractmethod
     def rates(self, layout: "Layout") -> Mapping[str, float]:
         """λ of trained weights, by name; those that are not named have none."""
+
+
+@dataclass
+class Prior(Option):
+    """Law of the variance s of the output layer's weights, of which each network has its own.
+
+    You write these: ``scale``.
+    """
+
+    @abstractmethod
+    def scale(self, seed: int) -> float:
+        """s of the network of a seed, above 0: its output layer begins multiplied by √s, and so does f."""
 
 
 @dataclass

@@ -158,6 +158,8 @@ def of_another_limit(science: Mapping[str, Any]) -> str | None:
         return "only some of the weights are trained"
     if "regulariser" in science:
         return "there is a regulariser, under which not every pattern is fit"
+    if "prior" in science:
+        return "a prior gives each network a kernel of its own"
     return "the runs start from stored ones" if science.get("seed", {}).get("kind") == "from_run" else None
 
 

@@ -6,6 +6,8 @@ is that of the configuration it stores, and a key outside of its range is refuse
 
 import dataclasses
 import re
+from functools import cache
+from tempfile import mkdtemp
 
 import pytest
 import torch
@@ -45,7 +47,7 @@ SMALL = (
     "observe.kernel.final=false",
 )
 TRAINED = (
-    *("architecture", "activation", "loss", "regulariser", "dynamics", "parametrisation", "labels", "observe"),
+    *("architecture", "activation", "loss", "regulariser", "prior", "dynamics", "parametrisation", "labels", "observe"),
     *(ALSO, "dataset"),
 )
 BOTH = ("seed=ensemble", "seed.members=2")
@@ -76,7 +78,16 @@ def smallest(group, name, made, *more):
     depth += () if own else QUICK  # how well the flow is followed plays no part
     probes = [f"observe.also.{name}.probe=6"] if "probe" in {f.name for f in dataclasses.fields(made)} else []
     chosen = [f"{group}=[{name}]", *probes] if group == ALSO else [f"{group}={name}"]
-    return composed(*chosen, "alpha.value=10", *SMALL, *depth, *BOTH, *made.smallest(), *more)
+    taught = [f"labels.teacher={teacher()}"] if "labels=distilled" in [*chosen, *made.smallest()] else []
+    return composed(*chosen, "alpha.value=10", *SMALL, *depth, *BOTH, *made.smallest(), *taught, *more)
+
+
+@cache
+def teacher():
+    """A stored run, for labels that are of one."""
+    folder = mkdtemp()
+    train_config(composed("alpha.value=10", *SMALL, *QUICK, "observe.weights=ends", f"output_dir={folder}"))
+    return folder
 
 
 @every("architecture", "activation", "parametrisation")

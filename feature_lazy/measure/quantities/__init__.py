@@ -74,6 +74,7 @@ QUANTITIES = {
     "preactivations/*/speed": Quantity(
         "speed of a layer's preactivations at t = 0, ‖ż‖", where="Fig. 11", theme=OUTPUTS
     ),
+    "prior/scale": Quantity("s, variance of the output layer's weights", where="arXiv:2107.01408", theme=WEIGHTS),
     "hyper/strength": Quantity("λ of the regulariser, where it is tuned", where="arXiv:1903.03088", theme=WEIGHTS),
     "hyper/scale": Quantity("σ of ln λ, where it is tuned", where="arXiv:1903.03088", theme=WEIGHTS),
     "gns/gamma": Quantity("gradient-normalised smoothness γ of a step", where="arXiv:2506.13710", theme=SPEED),

@@ -51,6 +51,8 @@ class Initial(Observable):
                 "observe/also=[init]: theory is of architecture=fully_connected with readout=gaussian, in "
                 "parametrisation=ntk; use those, or leave it out."
             )
+        if not config.leaves("prior"):
+            yield f"observe/also=[init]: the initialisations are those of prior=fixed, not {config.prior.kind}; use it."
         if self.drift and not config.activation.smooth:
             yield (
                 f"observe.also.init.drift=true: activation={config.activation.kind} has a kink, where the kernel has "

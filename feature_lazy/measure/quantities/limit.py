@@ -52,6 +52,8 @@ class Limit(Observable):
                 f"observe/also=[limit]: with parametrisation={config.parametrisation.kind} kernels do not tend to Θ∞; "
                 "use ntk."
             )
+        if not config.leaves("prior"):
+            yield f"observe/also=[limit]: prior={config.prior.kind} gives each network limits of its own; use fixed."
 
     def begin(self, moment: Moment) -> None:
         """Ask the network for both; Θ∞ of several outputs is the same for each, and 0 between two.

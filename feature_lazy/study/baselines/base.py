@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+from feature_lazy.core.statistics import LEVEL
 from feature_lazy.settings.groups import Option
 
 if TYPE_CHECKING:
@@ -39,11 +41,37 @@ class Prediction:
         F_test: (P_test,) or (P_test, C).
         variance: of F over initial weights at α = 1, (P_test,); None where there is none.
         scalars: numbers by name.
+        freedom: degrees of freedom of Student's t, which (F − mean) over its scale has; ∞: it is Gaussian.
     """
 
     F_test: Tensor
     variance: Tensor | None = None
     scalars: dict[str, float] = field(default_factory=dict)
+    freedom: float = math.inf
+
+    def log_loss(self, y: Tensor) -> Tensor:
+        """−ln of the density of F at y (P_test,), in nats: (P_test,); NaN where F has no variance."""
+        import torch
+
+        assert self.variance is not None
+        squares = (y - self.F_test).square() / self.variance
+        if math.isinf(self.freedom):
+            return (squares + (2 * math.pi * self.variance).log()) / 2
+        nu = torch.tensor(self.freedom, dtype=torch.float64)
+        size = torch.lgamma(nu / 2) - torch.lgamma((nu + 1) / 2) + (math.pi * (nu - 2) * self.variance).log() / 2
+        return size + (nu + 1) / 2 * (squares / (nu - 2)).log1p()
+
+    def covered(self, y: Tensor) -> Tensor:
+        """Whether y (P_test,) lies in the central interval that holds F with 95 %: (P_test,)."""
+        from scipy.special import ndtri, stdtrit
+
+        assert self.variance is not None
+        place = (1 + LEVEL) / 2
+        if math.isinf(self.freedom):
+            wide = float(ndtri(place))
+        else:  # the variance of Student's t is ν/(ν − 2)
+            wide = float(stdtrit(self.freedom, place)) * math.sqrt((self.freedom - 2) / self.freedom)
+        return (y - self.F_test).abs() <= wide * self.variance.sqrt()
 
 
 @dataclass

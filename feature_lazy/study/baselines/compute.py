@@ -160,6 +160,8 @@ def _config(run: Run, kernel: str, data: Path | None) -> Config:
             raise ConfigError("only some of the weights are trained; take start or end")
         if config.seed.kind == "from_run":
             raise ConfigError("the runs start from stored ones; take start or end")
+        if kernel == "infinite_ntk" and not config.leaves("prior"):
+            raise ConfigError("the prior gives each network a kernel of its own; take infinite_nngp, start or end")
     return config
 
 
@@ -176,24 +178,26 @@ def _settled(baseline: Baseline, config: Config, run: Run) -> Baseline:
 
 def task(batch: Batch) -> Task:
     """What the runs of a batch learn."""
-    return Task(least_squares(batch.loss, batch.dataset), batch.dataset.y_train, batch.loss)
+    data = batch.dataset
+    return Task(least_squares(batch.loss, data.y_train, data.n_outputs), data.y_train, batch.loss)
 
 
-def least_squares(loss: Loss, data: Dataset) -> Tensor:
+def least_squares(loss: Loss, y: Tensor, n_outputs: int) -> Tensor:
     """Targets of a least squares fit: c·y of mse, else y; a column for each class."""
     scale = getattr(loss, "target", 1.0)
-    if data.n_outputs == 1:
-        return scale * data.y_train.double()
-    return scale * torch.nn.functional.one_hot(data.y_train, data.n_outputs).double()
+    return scale * (y if n_outputs == 1 else torch.nn.functional.one_hot(y, n_outputs)).double()
 
 
 def _fitted(baseline: Baseline, kernels: KernelSet, task: Task, data: Dataset) -> Stored:
     made = baseline.fit(kernels, task)
-    arrays = {"F_test": made.F_test.numpy()}
+    arrays, scalars = {"F_test": made.F_test.numpy()}, dict(made.scalars)
     if made.variance is not None:
         arrays["variance"] = made.variance.numpy()
+    if made.variance is not None and made.F_test.dim() == 1 and bool((made.variance > 0).all()):
+        y = least_squares(task.loss, data.y_test, data.n_outputs)
+        scalars |= {"nll": float(made.log_loss(y).mean()), "coverage": float(made.covered(y).double().mean())}
     wrong = error(arrays["F_test"], data.y_test.cpu().numpy())
-    return Stored(wrong, made.scalars, arrays)
+    return Stored(wrong, scalars, arrays)
 
 
 def error(predictor: np.ndarray, labels: np.ndarray) -> float:

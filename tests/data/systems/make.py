@@ -22,6 +22,8 @@ WAYS = (
     predictors.more_is_better,
     predictors.shortcuts,
     predictors.spiky_smooth,
+    predictors.scale_mixtures,
+    predictors.distillation,
     limits.ntk,
     limits.deep_equilibrium,
     limits.infinite_feature_learning,

@@ -1,8 +1,10 @@
 """Reference values: what kernels predict, and data."""
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.special import erf
+from scipy.integrate import cumulative_trapezoid, solve_ivp, trapezoid
+from scipy.optimize import brentq
+from scipy.special import erf, expit
+from scipy.stats import multivariate_t
 
 from tests.data.systems.toy import network, start
 
@@ -116,3 +118,63 @@ def spiky_smooth():
         slopes = [(z > 0) + size * a * (np.cos(a * z) - np.sin(a * z)) for z in (x, y)]
         rows.append([p, q, c, size, a, *(float((weight * one * other).sum()) for one, other in (phi, slopes))])
     return {"made": "midpoint rule on 4800 × 4801 points of two independent normal variables", "cases": rows}
+
+
+def scale_mixtures():
+    """Posterior of a Student-t process as ratios of joint densities, integrated over y by quadrature."""
+    random = np.random.default_rng(0)
+    a, b, n = 1.7, 0.6, 5
+    features = random.standard_normal((n + 2, 30))
+    kernel = features @ features.T / 30
+    y = random.standard_normal(n)
+    x_train, x_test = features[:n], features[n:]
+    grid = np.linspace(-60, 60, 240_001)
+    rows = []
+    for test in range(2):
+        chosen = [*range(n), n + test]
+        joint = multivariate_t(shape=b / a * kernel[np.ix_(chosen, chosen)], df=2 * a)
+        before = multivariate_t(shape=b / a * kernel[:n, :n], df=2 * a).logpdf(y)
+        density = np.exp(joint.logpdf(np.column_stack([np.tile(y, (len(grid), 1)), grid])) - before)
+        mean = trapezoid(grid * density, grid)
+        inside = np.interp([0.025, 0.975], cumulative_trapezoid(density, grid, initial=0), grid)
+        mass, variance = trapezoid(density, grid), trapezoid((grid - mean) ** 2 * density, grid)
+        rows.append((mass, mean, variance, inside.tolist(), float(before - joint.logpdf([*y, 1.0]))))
+    return {
+        "made": "scipy.stats.multivariate_t: joint over marginal density on a grid of 240001 points, trapezoids",
+        "a": a,
+        "b": b,
+        "x_train": x_train.tolist(),
+        "x_test": x_test.tolist(),
+        "y": y.tolist(),
+        **dict(
+            zip(("mass", "mean", "variance", "interval", "at_one"), map(list, zip(*rows, strict=True)), strict=True)
+        ),
+    }
+
+
+def distillation():
+    """Effective logits by Brent's method, the slope of the loss by a difference."""
+    cases = [
+        (z, hard, rho, t)
+        for z, hard in ((1.0, 1), (1.0, -1), (-2.0, 1), (-30.0, 1), (4.0, -1), (0.0, 1))
+        for rho, t in ((0.5, 1.0), (0.9, 4.0), (0.1, 2.0), (0.6, 0.5))
+    ]
+
+    def loss(f, z, hard, rho, t):
+        def entropy(q, logit):
+            return -q * np.log(expit(logit)) - (1 - q) * np.log(expit(-logit))
+
+        return rho * entropy(expit(z / t), f / t) + (1 - rho) * entropy(float(hard > 0), f)
+
+    def slope(f, z, hard, rho, t):
+        return rho / t * (expit(f / t) - expit(z / t)) + (1 - rho) * (expit(f) - (hard > 0))
+
+    logits = [brentq(slope, -200, 200, args=case, xtol=1e-13, rtol=1e-14) for case in cases]
+    step = 1e-5
+    slopes = [(loss(0.7 + step, *case) - loss(0.7 - step, *case)) / (2 * step) for case in cases]
+    return {
+        "made": "scipy.optimize.brentq of the stationary point; central difference of both entropies at F = 0.7",
+        "cases": [list(map(float, case)) for case in cases],
+        "logits": logits,
+        "slopes": slopes,
+    }
