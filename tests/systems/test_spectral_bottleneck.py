@@ -13,6 +13,7 @@ from feature_lazy.data.labels import Regression
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.losses import Mse
 from feature_lazy.kernels import tangent_kernel
+from feature_lazy.launch.commands import bundle
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
@@ -117,6 +118,11 @@ def test_own_samples(tmp_path):
     settled = both[0].settled()
     assert len(settled.content) == 64
     validate(composed(*JOB, f"dataset.path={tmp_path / 'mine.npy'}", f"dataset.content={settled.content}"))
+    # They come into a bundle; of a drawn signal there is nothing that would.
+    jobs = [{"config": {"dataset": {"kind": "signal", "path": path}}} for path in ("", str(tmp_path / "mine.npy"))]
+    said, files = bundle._data(jobs, 1e6)
+    assert [one["sha256"] for one in said] == [settled.content]
+    assert list(files.values()) == [(tmp_path / "mine.npy").read_bytes()]
     np.save(tmp_path / "mine.npy", y + 1)
     with pytest.raises(DataError, match="has changed since"):
         settled.build(Regression())

@@ -12,7 +12,7 @@ import numpy as np
 from feature_lazy.core.arrays import reals
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
-from feature_lazy.data.rules import asked_for, listed
+from feature_lazy.data.rules import listed
 from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
@@ -41,9 +41,7 @@ class Signal(Data):
         """Whoever trains it may start in another folder."""
         self.path = str(Path(self.path).expanduser().absolute()) if self.path else ""
 
-    @property
-    def of_files(self) -> bool:  # type: ignore[override]
-        return bool(self.path)
+    of_files = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,24 +55,28 @@ class Signal(Data):
 
     def settled(self) -> Data:
         """See ``Data.settled``: with ``content`` filled in where there is a file."""
-        from feature_lazy.data.readers import content
-
+        if not self.path or self.content:
+            return self
         try:
-            return dataclasses.replace(self, content=content([Path(self.path)])) if self._unknown else self
+            return dataclasses.replace(self, content=self.sha256())
         except DataError:
             return self  # ``problems`` says why
 
-    @property
-    def _unknown(self) -> bool:
-        return bool(self.path) and not self.content
+    def sha256(self) -> str:
+        """Of the file of your own samples, as it is now.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        from feature_lazy.data.readers import content
+
+        return content([Path(self.path)])
 
     def problems(self, config: Config) -> Iterator[str]:
         if not config.labels.real:
             yield f"labels={config.labels.kind}: samples of dataset=signal are real numbers; use labels=regression."
         if self.n_valid:
             yield f"dataset.n_valid={self.n_valid}: a signal has samples and places between them alone; it must be 0."
-        if self.n_test > self.n_train:
-            yield f"{asked_for(self)}: there are as many places between samples as samples; ask for at most as many."
         if self.path or self.content:
             yield from self._file_problems()
         elif len(self.band) != 2 or not self.band[0] < self.band[1] <= 1:
@@ -83,15 +85,13 @@ class Signal(Data):
             yield f"dataset.band={listed(self.band)}: has no frequency of dataset.n_train={self.n_train} samples."
 
     def _file_problems(self) -> Iterator[str]:
-        from feature_lazy.data.readers import content
-
         if not self.path:
             # The science of a stored run, which is the content, wherever it lies.
             yield "dataset=signal: results do not carry the file of their samples, which would be needed again."
             return
         try:
             self.samples()
-            now = content([Path(self.path)])
+            now = self.sha256()
         except DataError as error:
             yield f"dataset.path={self.path}: {str(error).rstrip('.')}."
             return
