@@ -147,7 +147,7 @@ def _ratio(pairs: pd.DataFrame, of: Callable[[Run], float]) -> Estimate | None:
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
-    """The loss along training, for the atlas; what the kernel of the start would leave, as a dotted line."""
+    """The loss along training, for the atlas; what the flow of the kernel at the start would leave, as a dotted line."""
     for index, (perturb, band, label) in enumerate(
         (("none", HIGH, "SIREN, high band"), ("scaled", HIGH, "WINNER, high band"), ("none", LOW, "SIREN, low band"))
     ):
@@ -160,5 +160,6 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(t, np.exp(np.log(curves).mean(0)), label=label, **style)
         lazy = np.exp(np.mean([np.log(_start(run)) for run in found]))
         axes.axhline(lazy, linestyle=":", linewidth=1, color=style["color"])
+    axes.plot([], [], ":", color="black", linewidth=1, label="left by the kernel's flow")
     axes.set(yscale="log", xlabel="updates of Adam", ylabel="mean square error over that before")
     axes.legend()
