@@ -147,7 +147,7 @@ def _ratio(pairs: pd.DataFrame, of: Callable[[Run], float]) -> Estimate | None:
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
-    """The loss along training, for the atlas; what the flow of the kernel at the start would leave, as a dotted line."""
+    """The loss along training, for the atlas; what the flow of the first kernel would leave, as a dotted line."""
     for index, (perturb, band, label) in enumerate(
         (("none", HIGH, "SIREN, high band"), ("scaled", HIGH, "WINNER, high band"), ("none", LOW, "SIREN, low band"))
     ):
