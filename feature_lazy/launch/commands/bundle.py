@@ -136,7 +136,7 @@ def _data(jobs: Sequence[Mapping[str, Any]], limit: float) -> tuple[list[dict[st
     for job in jobs:
         keys = job["config"].get("dataset", {})
         made = options("dataset").get(str(keys.get("kind")))
-        if not getattr(made, "of_files", False) or keys.get("path") in said:
+        if not getattr(made, "of_files", False) or not keys.get("path") or keys["path"] in said:
             continue
         path, files = Path(keys["path"]), _data_files(keys)
         sha = made(**{k: v for k, v in keys.items() if k in ("path", "y")}).sha256()  # type: ignore[misc]
@@ -158,7 +158,7 @@ def _data_files(keys: Mapping[str, Any]) -> list[Path]:
     path = Path(keys["path"])
     if path.is_dir():
         return [one for inside in image_files(path).values() for one in inside]
-    return list(files(path, keys["y"]))
+    return list(files(path, keys["y"])) if "y" in keys else [path]
 
 
 def _files(entry: "Entry") -> Iterator[tuple[str, bytes]]:

@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, spectra, stochastic
+from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, signals, spectra, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -37,6 +37,7 @@ WAYS = (
     spectra.setol,
     spectra.loss_landscapes,
     spectra.redundant_representations,
+    signals.spectral_bottleneck,
 )
 
 if __name__ == "__main__":
