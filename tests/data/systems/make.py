@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, spectra, stochastic
+from tests.data.systems import adaptation, limits, machines, optimisers, predictors, sequences, spectra, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -32,6 +32,7 @@ WAYS = (
     stochastic.self_tuning,
     adaptation.lp_ft,
     adaptation.task_arithmetic,
+    machines.deep_kernel_machines,
     spectra.setol,
     spectra.loss_landscapes,
     spectra.redundant_representations,

@@ -1,0 +1,25 @@
+"""Means over the splits of the data: what is said of one training set has its error bar from several."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from feature_lazy.runs.reading import Run
+from feature_lazy.study.estimate import Estimate, average
+
+
+def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
+    """Mean over the runs of each split of the data, and its error over splits; None of fewer than two."""
+    return mean_of_splits(over_each(table, value))
+
+
+def over_each(table: pd.DataFrame, value: Callable[[Run], float]) -> np.ndarray:
+    """Means over the runs of each split, (splits,)."""
+    splits = [run.config.get("dataset", {}).get("seed", 0) for run in table["run"]]
+    return pd.Series([value(run) for run in table["run"]], dtype=float).groupby(splits).mean().to_numpy()
+
+
+def mean_of_splits(each: np.ndarray) -> Estimate | None:
+    """Mean of values of splits, (splits,), and its error; None of fewer than two."""
+    return average(each) if len(each) > 1 else None
