@@ -1,8 +1,8 @@
 """Deep kernel machines: Gram matrices of hidden layers that learn from the labels (Yang et al., arXiv:2108.13097).
 
 A layer of infinite width has the prior kernel K(G) = E φ(u)φ(v), (u, v) Gaussian with the covariance G of the layer
-below, and nothing is learnt: G_l = K(G_{l−1}), the NNGP. Where the labels are repeated as widths grow, N times for layers
-of νN units, something is, and the Gram matrices G_1 … G_L are those that maximise
+below, and nothing is learnt: G_l = K(G_{l−1}), the NNGP. Where the labels are repeated as widths grow, N times for
+layers of νN units, something is, and the Gram matrices G_1 … G_L are those that maximise
 
     Σ_c ln N(y_c; 0, K(G_L) + s²I) − ν Σ_l KL(N(0, G_l) ‖ N(0, K(G_{l−1}))),   G_0 = XXᵀ/d.
 """

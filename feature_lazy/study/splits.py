@@ -9,6 +9,16 @@ from feature_lazy.runs.reading import Run
 from feature_lazy.study.estimate import Estimate, average
 
 
+def splits(table: pd.DataFrame) -> pd.Series:
+    """Seed of the data of each run."""
+    return pd.Series([run.config.get("dataset", {}).get("seed", 0) for run in table["run"]], table.index, dtype=object)
+
+
+def firsts(table: pd.DataFrame) -> pd.DataFrame:
+    """One run of each split: for what α, width and seed do not matter to."""
+    return table[~splits(table).duplicated()]
+
+
 def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
     """Mean over the runs of each split of the data, and its error over splits; None of fewer than two."""
     return mean_of_splits(over_each(table, value))
@@ -16,8 +26,8 @@ def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate 
 
 def over_each(table: pd.DataFrame, value: Callable[[Run], float]) -> np.ndarray:
     """Means over the runs of each split, (splits,)."""
-    splits = [run.config.get("dataset", {}).get("seed", 0) for run in table["run"]]
-    return pd.Series([value(run) for run in table["run"]], dtype=float).groupby(splits).mean().to_numpy()
+    found = pd.Series([value(run) for run in table["run"]], table.index, dtype=float)
+    return found.groupby(splits(table)).mean().to_numpy()
 
 
 def mean_of_splits(each: np.ndarray) -> Estimate | None:

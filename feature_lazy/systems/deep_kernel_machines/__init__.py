@@ -2,6 +2,6 @@
 
 PAPER = "2108.13097"
 CLAIM = (
-    "Where labels are repeated as widths grow, the kernels of hidden layers learn from them: by 1/ν, from the kernel of "
-    "infinite width towards that of the labels."
+    "Where labels are repeated as widths grow, the kernels of hidden layers learn from them: by 1/ν, from the kernel "
+    "of infinite width towards that of the labels."
 )

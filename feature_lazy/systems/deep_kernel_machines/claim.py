@@ -21,7 +21,7 @@ from feature_lazy.study.baselines.stored import of
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
 from feature_lazy.study.law import law
-from feature_lazy.study.splits import mean_of_splits, over_each
+from feature_lazy.study.splits import firsts, mean_of_splits, over_each, splits
 from feature_lazy.study.table import X
 from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected
 from feature_lazy.systems.deep_kernel_machines import PAPER
@@ -133,8 +133,7 @@ def _alignment(run: Run, nu: float) -> float:
 
 def _over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
     """Mean of what runs of a split have in common, from one run of each."""
-    firsts = table[~_splits(table).duplicated()]
-    return _told(lambda: over_each(firsts, value))
+    return _told(lambda: over_each(firsts(table), value))
 
 
 def _lazy_to_feature(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
@@ -142,13 +141,9 @@ def _lazy_to_feature(table: pd.DataFrame, value: Callable[[Run], float]) -> Esti
     if table.empty or table[X].nunique() < 2:
         return None
     ends = [table[table[X] == edge] for edge in (table[X].max(), table[X].min())]
-    if len({tuple(sorted(_splits(end).unique())) for end in ends}) > 1:
+    if len({tuple(sorted(splits(end).unique())) for end in ends}) > 1:
         return None
     return _told(lambda: over_each(ends[0], value) - over_each(ends[1], value))
-
-
-def _splits(table: pd.DataFrame) -> pd.Series:
-    return pd.Series([run.config.get("dataset", {}).get("seed", 0) for run in table["run"]], table.index, dtype=object)
 
 
 def _told(measure: Callable[[], np.ndarray]) -> Estimate | None:
@@ -161,7 +156,7 @@ def _told(measure: Callable[[], np.ndarray]) -> Estimate | None:
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """Alignment against ν beside alignment against √h·α, for the atlas."""
-    found = [over_each(table[~_splits(table).duplicated()], lambda run, nu=nu: _alignment(run, nu)) for nu in STEPS]
+    found = [over_each(firsts(table), lambda run, nu=nu: _alignment(run, nu)) for nu in STEPS]
     _line(axes, STEPS, found, 0, "kernel that learns, against ν")
     other = axes.twiny()
     xs = sorted(table[X].unique())

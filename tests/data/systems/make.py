@@ -33,6 +33,7 @@ WAYS = (
     adaptation.lp_ft,
     adaptation.task_arithmetic,
     machines.deep_kernel_machines,
+    machines.kernel_continual,
     spectra.setol,
     spectra.loss_landscapes,
     spectra.redundant_representations,
