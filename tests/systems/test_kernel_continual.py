@@ -1,4 +1,4 @@
-"""Coresets of tasks: a value computed apart, what a mixture draws, planted verdicts, runs, the command, and refusals."""
+"""Coresets of tasks: a value computed apart, what mixtures draw, planted verdicts, runs, the command, and refusals."""
 
 from dataclasses import replace
 from types import SimpleNamespace
