@@ -9,7 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.terminal import console, say
-from feature_lazy.launch.commands.selection import folder_argument
+from feature_lazy.launch.commands.selection import data_argument, folder_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     folder_argument(parser)
+    data_argument(parser)
     parser.add_argument("--kernel", default="infinite_ntk", metavar="KERNELS", help="kernels (default: infinite_ntk)")
     parser.add_argument("--memory", default="2,5,20", help="stored patterns of a class (default: 2,5,20)")
     parser.add_argument("--generated", default="60", help="patterns of a class that are drawn (default: 60)")
@@ -70,13 +71,14 @@ def _print(
     from rich.table import Table
 
     from feature_lazy.core.errors import FeatureLazyError
+    from feature_lazy.study.baselines.compute import Bench
     from feature_lazy.study.continual import continual
     from feature_lazy.study.estimate import average
 
     found, problems = [], []
     for run in group["run"]:
         try:
-            tasks = continual(run, kernel, ridge=options.ridge)
+            tasks = continual(run, kernel, ridge=options.ridge, bench=Bench(data=options.data))
             found.append([(one.memory(tasks), one.accuracies(tasks, run, options.draws)) for one in coresets])
         except (FeatureLazyError, ValueError) as error:
             problems.append(str(error))

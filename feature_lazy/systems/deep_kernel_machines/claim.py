@@ -20,7 +20,7 @@ from feature_lazy.study.baselines.kernels import KernelSet
 from feature_lazy.study.baselines.stored import of
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
-from feature_lazy.study.law import law
+from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.splits import firsts, mean_of_splits, over_each, splits
 from feature_lazy.study.table import X
 from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected
@@ -33,7 +33,8 @@ STEPS = (1000.0, 100.0, 10.0, 1.0)
 """ν from hardly any to much that is learnt."""
 SLOPE = Expected(-1, 0.1, "finite ν")
 """First order in 1/ν; an independent calculation (digits, ten classes, P = 40) has −0.97 from 1e2 to 1e4."""
-SAYS = {"paper": PAPER, "needs": (CHANGE,), "outcomes": ("converged", "t_end", "stationary"), "quiet": True}
+ENDED = ("converged", "t_end", "stationary")
+SAYS = {"paper": PAPER, "needs": (CHANGE,), "outcomes": ENDED, "across": KINDS, "quiet": True}
 LACKS = "two splits, of fully connected networks of two hidden layers or more in whose kernel all is in closed form"
 NETWORKS = f"two values of √h·α with weights (observe.weights=ends), and {LACKS}"
 
