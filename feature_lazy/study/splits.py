@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.runs.reading import Run
+from feature_lazy.runs.series import WEIGHTS
 from feature_lazy.study.estimate import Estimate, average
 
 
@@ -19,9 +20,14 @@ def firsts(table: pd.DataFrame) -> pd.DataFrame:
     return table[~splits(table).duplicated()]
 
 
+def with_weights(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs that keep their weights: for what would take too long to be computed of any sweep."""
+    return table[pd.Series([WEIGHTS in run.kinds for run in table["run"]], table.index, dtype=bool)]
+
+
 def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
     """Mean over the runs of each split of the data, and its error over splits; None of fewer than two."""
-    return mean_of_splits(over_each(table, value))
+    return mean_of_splits(over_each(table, value)) if splits(table).nunique() > 1 else None
 
 
 def over_each(table: pd.DataFrame, value: Callable[[Run], float]) -> np.ndarray:

@@ -97,8 +97,10 @@ def planted(power=1.0, rise=0.1, networks=0.3, order=1, splits=5):
     for split in range(splits):
         for x in (0.3, 3.0, 30.0):
             science = {"dataset": {"seed": split}}
-            place = {X: x, "outcome": "t_end", claim.CHANGE: 0.1}
-            rows.append({**place, "run": SimpleNamespace(config=science, x=x, luck=random.normal(0, 0.01))})
+            place = {X: x, "P": 40, "outcome": "t_end", claim.CHANGE: 0.1}
+            rows.append(
+                {**place, "run": SimpleNamespace(config=science, kinds=("weights",), x=x, luck=random.normal(0, 0.01))}
+            )
 
     def machine(run, nu):
         level = 0.9 - rise * np.log10(nu)
@@ -159,4 +161,4 @@ def test_other_runs_hear_nothing(stored, coarse):
     for law in LAWS[2:]:
         [row] = readings(law, stored[stored[X] == stored[X].max()])
         assert row.verdict == CANNOT_TELL
-        assert "two values of √h·α with weights" in row.measured
+        assert "two values of √h·α, and two splits" in row.measured

@@ -93,7 +93,8 @@ def planted(generated, stored, splits=5):
     random = np.random.default_rng(0)
     place = {"outcome": "converged", claim.CHANGE: 0.1, X: 1.0}
     runs = [
-        SimpleNamespace(config={"dataset": {"seed": split}}, luck=random.normal(0, 0.01)) for split in range(splits)
+        SimpleNamespace(config={"dataset": {"seed": split}}, kinds=("weights",), luck=random.normal(0, 0.01))
+        for split in range(splits)
     ]
 
     def accuracy(run, coreset, tasks):
