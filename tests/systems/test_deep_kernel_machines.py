@@ -154,10 +154,11 @@ def test_refusal_of_kernels_that_do_not_fit_memory(stored):
 
 
 def test_other_runs_hear_nothing(stored, coarse):
-    """Without weights, of one split, or of one √h·α."""
+    """Of one split, of many patterns, or of one √h·α."""
     for law in LAWS:
         one = stored[[run.config.get("dataset", {}).get("seed", 0) == 0 for run in stored["run"]]]
         assert readings(law, one)[0].verdict == CANNOT_TELL
+        assert readings(law, stored.assign(P=301))[0].verdict == CANNOT_TELL
     for law in LAWS[2:]:
         [row] = readings(law, stored[stored[X] == stored[X].max()])
         assert row.verdict == CANNOT_TELL

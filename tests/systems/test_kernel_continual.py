@@ -119,6 +119,11 @@ def test_planted_agree_and_others_differ(law, monkeypatch):
         monkeypatch.setattr(claim, "continual", tasks)
         verdicts += [row.verdict for row in readings(law, table)]
     assert verdicts == [AGREES, DIFFERS]
+    for one in table["run"]:
+        one.kinds = ()
+    [row] = readings(law, table)
+    assert row.verdict == CANNOT_TELL
+    assert "and weights (observe.weights=ends)" in row.measured
 
 
 @pytest.fixture(scope="module")
