@@ -6,6 +6,6 @@ CLAIM = (
     "of infinite width towards that of the labels."
 )
 NOTE = (
-    "That alignment rises whenever ν falls by ten cannot be told with erf, whose kernel is bounded: at small ν there are "
-    "several optima, and in some splits what is found is hardly aligned with the labels."
+    "That alignment rises whenever ν falls by ten cannot be told with erf, whose kernel is bounded: at small ν there "
+    "are several optima, and in some splits what is found is hardly aligned with the labels."
 )
