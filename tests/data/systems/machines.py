@@ -14,6 +14,18 @@ def arccosine(gram):
     return np.outer(norms, norms) * (np.sin(angle) + (np.pi - angle) * cosine) / np.pi
 
 
+def conditioned(inputs, learnt):
+    """The covariance of all patterns, of which the first have learnt: the others as Gaussian variables given them."""
+    whole, n = inputs, len(learnt[0])
+    for gram in learnt:
+        prior = arccosine(whole)
+        inner, cross = np.linalg.inv(prior[:n, :n]), prior[n:, :n]
+        onto = cross @ inner @ gram
+        rest = prior[n:, n:] - cross @ inner @ cross.T + onto @ np.linalg.inv(gram) @ onto.T
+        whole = np.block([[gram, onto.T], [onto, rest]])
+    return arccosine(whole)
+
+
 def deep_kernel_machines():
     """Two layers of 5 patterns with two columns of labels, by BFGS over Cholesky factors from several starts."""
     random = np.random.default_rng(0)
@@ -49,14 +61,7 @@ def deep_kernel_machines():
         found.append(minimize(lambda free: -objective(free), np.concatenate(start), **way))
     best = min(found, key=lambda one: one.fun)
     learnt = list(grams(best.x))
-    whole = inputs
-    for gram in learnt:  # a further pattern at a time, as a Gaussian variable is conditioned
-        prior = arccosine(whole)
-        inner, cross = np.linalg.inv(prior[:n, :n]), prior[n:, :n]
-        onto = cross @ inner @ gram
-        rest = prior[n:, n:] - cross @ inner @ cross.T + onto @ np.linalg.inv(gram) @ onto.T
-        whole = np.block([[gram, onto.T], [onto, rest]])
-    kernel = arccosine(whole)
+    kernel = conditioned(inputs, learnt)
     mean = kernel[n:, :n] @ np.linalg.solve(kernel[:n, :n] + noise * np.eye(n), y)
     return {
         "made": "scipy's BFGS with differences of three points over Cholesky factors of G₁ and G₂, from three starts",
