@@ -33,6 +33,7 @@ LIGHT = {
     "learning-curve": ["learning-curve", "DIR", "--n", "2"],
     "tasks": ["tasks", "DIR", "--out", "OUT.csv"],
     "landscape": ["landscape", "DIR", "--out", "OUT"],
+    "continual": ["continual", "DIR", "--memory", "1", "--draws", "1"],
     "export --histories": ["export", "DIR", "OUT.csv", "--histories"],
 }
 HEAVY = {

@@ -17,6 +17,7 @@ JOB = (
     "dataset=file", "dataset.n_train=12", "dataset.n_test=20", "width.h=8", "architecture.depth=1", "activation=erf",
     "loss=mse", "centred=false", "dynamics.t_end=1", "observe.kernel.probe=0", "observe.weights=ends",
 )  # fmt: skip
+SMALL = "--memory=2", "--generated=3", "--components=1", "--dimensions=2", "--draws=1"
 LOST = "results do not carry the files of their data; name the place by --data PATH"
 
 
@@ -52,6 +53,7 @@ def words(command, folder):
         "learning-curve": ["learning-curve", str(folder), "--kernel", "infinite_ntk", "--n", "2", "--draws", "2"],
         "landscape": ["landscape", str(one.path), "--points", "3"],
         "tasks": ["tasks", str(folder)],
+        "continual": ["continual", str(folder), *SMALL],
     }[command]
 
 
@@ -63,6 +65,7 @@ def words(command, folder):
         ("learning-curve", "infinite_ntk"),
         ("landscape", "curvature along axis 1"),
         ("tasks", "its head W1 was trained"),  # the next thing that it asks for
+        ("continual", "generated"),
     ],
 )
 def test_data_are_read_where_one_says(moved, command, found, capsys, caplog):
@@ -88,7 +91,7 @@ def test_no_file_is_opened_because_a_run_names_it(moved, monkeypatch, capsys):
     """The file lies where the manifest says, and is left alone: results may be a stranger's."""
     os.link("here.npz", moved.parent / "mine.npz")
     monkeypatch.setattr("feature_lazy.data.readers.read", None)
-    for command in ("baselines", "figures", "learning-curve", "landscape", "tasks"):
+    for command in ("baselines", "figures", "learning-curve", "landscape", "tasks", "continual"):
         main(words(command, moved))
         capsys.readouterr()
     (moved.parent / "mine.npz").unlink()

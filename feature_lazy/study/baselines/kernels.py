@@ -14,6 +14,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.kernels.exact import tangent_kernel
+from feature_lazy.networks.base import Network
 from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.reading import Run
@@ -38,6 +39,7 @@ class KernelSet:
         outputs: C of a kernel over outputs; 1 of what all outputs have in common.
         drawn: Σ∞ where F begins as a Gaussian process of that covariance; None where it begins as it does.
         initial: F at the start on both sets, (P·C,) and (P_test·C,), where it is not 0.
+        network: of which Σ∞ is the kernel, for what goes from layer to layer; None of other kernels.
     """
 
     between: Between
@@ -48,6 +50,7 @@ class KernelSet:
     outputs: int = 1
     drawn: KernelSet | None = None
     initial: tuple[Tensor, Tensor] | None = None
+    network: Network | None = None
 
     @property
     def n(self) -> int:
@@ -152,7 +155,8 @@ def kernel_set(name: str, batch: Batch, run: Run, scratch: Path | None) -> Kerne
             return lambda x1, x2: getattr(limit_kernels(network, x1, x2), which)
 
         drawn = KernelSet(infinite("nngp"), *patterns) if batch.centred is False else None
-        return KernelSet(infinite(name.removeprefix("infinite_")), *patterns, drawn=drawn)
+        whole = network if name == "infinite_nngp" else None
+        return KernelSet(infinite(name.removeprefix("infinite_")), *patterns, drawn=drawn, network=whole)
     weights = _weights(name, batch, run)
     params = network.layout.unflatten(weights)
 

@@ -4,7 +4,7 @@ Random features are networks whose output layer alone is trained, to regularisat
 ridge regression with δ = λP on the kernel of h features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from feature_lazy.core.streams import stream
 from feature_lazy.kernels.omniscient import risk, unseen
 from feature_lazy.runs.reading import Run
-from feature_lazy.study.estimate import Estimate, estimate
+from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.learning_curve import Population, limit, stored
+from feature_lazy.study.splits import mean_of_splits, over_each, over_splits
 from feature_lazy.study.table import H
 from feature_lazy.study.verdict import ABOVE_ZERO, Expected
 from feature_lazy.systems.more_is_better import PAPER
@@ -76,7 +77,7 @@ def better(table: pd.DataFrame) -> Estimate | None:
     """Above 0: more is better."""
     runs = featured(table)
     least, most = (over_each(runs[runs[H] == h], measured) for h in (runs[H].min(), runs[H].max()))
-    return _mean(np.log(least / most)) if runs[H].nunique() > 1 else None
+    return mean_of_splits(np.log(least / most)) if runs[H].nunique() > 1 else None
 
 
 def whole(table: pd.DataFrame) -> pd.DataFrame:
@@ -98,21 +99,6 @@ def featured(table: pd.DataFrame) -> pd.DataFrame:
 
 def _trains(run: Run) -> list[str]:
     return run.config.get("dynamics", {}).get("train", ["all"])
-
-
-def over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
-    """Mean over the runs of each split of the data, and its error over splits; None of fewer than two."""
-    return _mean(over_each(table, value))
-
-
-def over_each(table: pd.DataFrame, value: Callable[[Run], float]) -> np.ndarray:
-    """Means over the runs of each split, (splits,)."""
-    splits = [run.config.get("dataset", {}).get("seed", 0) for run in table["run"]]
-    return pd.Series([value(run) for run in table["run"]], dtype=float).groupby(splits).mean().to_numpy()
-
-
-def _mean(each: np.ndarray) -> Estimate | None:
-    return estimate(lambda weights: weights @ each / weights.sum(1), len(each)) if len(each) > 1 else None
 
 
 def _ratio(run: Run, when: str) -> float:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, signals, spectra, stochastic
+from tests.data.systems import adaptation, limits, machines, optimisers, predictors, sequences, spectra, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -34,6 +35,8 @@ WAYS = (
     stochastic.self_tuning,
     adaptation.lp_ft,
     adaptation.task_arithmetic,
+    machines.deep_kernel_machines,
+    machines.kernel_continual,
     spectra.setol,
     spectra.loss_landscapes,
     spectra.redundant_representations,
