@@ -232,6 +232,8 @@ def limit(run: Run, which: str = "ntk", *, whole: bool = False, data: Path | Non
         raise ConfigError(f"{run.path}: the network's limit is not known, or its data need code of the user's own.")
     if config.parametrisation.exponents is not NTK:
         raise ConfigError(f"{run.path}: its parametrisation is not ntk, so that its limit is another one.")
+    if which == "ntk" and config.activation.by_surrogate:
+        raise ConfigError(f"{run.path}: the kernel of surrogate gradients is not symmetric, and has no such spectrum.")
     batch = build(config)
     network, patterns = batch.architecture, batch.dataset
     if patterns.n_outputs > 1:

@@ -93,5 +93,5 @@ def process(run: Run, t: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray] | 
     if drawn is None or list(GaussianProcess().problems(from_plain(run.config))):
         return None
     nngp = drawn.train, drawn.test_train[:n], drawn.between(kernels.x_test[:n], None).double()
-    mean, covariance = gp_prediction((kernels.train, kernels.test_train[:n]), nngp, y, t)
+    mean, covariance = gp_prediction((kernels.train, kernels.test_train[:n]), nngp, y, t, symmetric=kernels.symmetric)
     return mean.numpy(), float(run.columns["alpha"]) ** 2 * covariance.numpy()

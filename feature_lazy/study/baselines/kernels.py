@@ -38,6 +38,7 @@ class KernelSet:
         outputs: C of a kernel over outputs; 1 of what all outputs have in common.
         drawn: Σ∞ where F begins as a Gaussian process of that covariance; None where it begins as it does.
         initial: F at the start on both sets, (P·C,) and (P_test·C,), where it is not 0.
+        symmetric: whether K(x, x′) = K(x′, x), which it is not of surrogate gradients.
     """
 
     between: Between
@@ -48,6 +49,7 @@ class KernelSet:
     outputs: int = 1
     drawn: KernelSet | None = None
     initial: tuple[Tensor, Tensor] | None = None
+    symmetric: bool = True
 
     @property
     def n(self) -> int:

@@ -28,6 +28,7 @@ WAYS = (
     limits.infinite_feature_learning,
     limits.radial_basis,
     limits.score_estimation,
+    limits.surrogate_gradients,
     sequences.weight_sharing,
     stochastic.propagation_of_chaos,
     stochastic.self_tuning,
