@@ -170,4 +170,4 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(place, (values - found.mean)[order], linestyle="", markersize=3, label=name, **look(index))
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set(xlabel="test patterns, by the surrogate NTK's μ", ylabel="prediction less μ")
-    axes.legend()
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
