@@ -7,6 +7,7 @@ import torch
 from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.kernels import gp_prediction, kernel_regression
 from feature_lazy.networks.activations import derivative, scaled
+from feature_lazy.networks.limits import infinite
 from feature_lazy.networks.limits.dual import expectations
 from feature_lazy.networks.limits.fluctuations import layers_at_start
 from feature_lazy.networks.limits.infinite import infinite_kernels
@@ -66,6 +67,13 @@ def test_kernels_and_what_a_flow_makes_of_them(depth):
     )
     torch.testing.assert_close(means[0], known["means"][depth - 1], rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(covariances[0], known["covariances"][depth - 1], rtol=1e-7, atol=1e-9)
+
+
+def test_blocks_of_a_kernel_are_not_mirrored(monkeypatch):
+    x, phi = reference("surrogate_gradients")["x"], scaled(Sign())
+    whole = infinite_kernels(phi, 1, x).ntk
+    monkeypatch.setattr(infinite, "BLOCK_ENTRIES", 2 * len(x))
+    torch.testing.assert_close(infinite_kernels(phi, 1, x).ntk, whole)
 
 
 def test_a_straight_through_estimator_has_the_closed_form():
