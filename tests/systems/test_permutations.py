@@ -116,9 +116,9 @@ def test_planted_growth(power, verdict, monkeypatch, networks):
 def test_ensembles_by_hand():
     """Two networks, each wrong where the other is right, are right together."""
     one = drawn(8)
-    outputs = np.where(one.wanted, 1.0, -1.0) * np.array([3.0, -1.0] * 4)[:, None, None]
+    outputs = np.where(one.wanted, 1.0, -1.0) * np.array([-1.0, 3.0] * 4)[:, None, None]
     both = replace(one, outputs=outputs)
-    np.testing.assert_array_equal(both.measured(1), [0, 1] * 4)
+    np.testing.assert_array_equal(both.measured(1), [1, 0] * 4)
     np.testing.assert_array_equal(both.measured(2), [0] * 4)
     assert one.wrong(10**9) == 0
     assert one.beside.values.shape == (8, 1, 11 * 4)
