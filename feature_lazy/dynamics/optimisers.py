@@ -134,6 +134,8 @@ class Sgd(Optimiser):
     With momentum v ← μv + ∇𝓛 and w ← w − lr·v, or, with Nesterov's, w ← w − lr·(∇𝓛 + μv): as PyTorch has them.
     """
 
+    by_surrogate = True
+
     momentum: float = key(0.0, "μ of v ← μv + ∇𝓛, which the weights follow", ge=0, later=True)
     nesterov: bool = key(False, "whether the weights follow ∇𝓛 + μv", later=True)
     lr_width: float = key(1.0, "β of lr·h^(β − 1), the learning rate at width h; 1: lr", ge=0, later=True)
@@ -217,6 +219,8 @@ class Sgd(Optimiser):
 class Adam(Optimiser):
     """Adam (Kingma and Ba 2015, algorithm 1); t = updates; lr has no units, ε in the authors' units is ε·α/√h."""
 
+    by_surrogate = True
+
     lr: float = key(1e-3, "learning rate: the size of a change of one weight", gt=0)
     eps: float = key(1e-8, "ε", gt=0)
     betas: list[float] = key([0.9, 0.999], "β₁ and β₂, decay of the means of ∇𝓛 and of its square", ge=0, later=True)
@@ -252,6 +256,8 @@ preset(
 @option("dynamics", "lion")
 class Lion(Optimiser):
     """Lion (Chen et al. 2023): w ← w − lr·sign(β₁m + (1 − β₁)∇𝓛), m ← β₂m + (1 − β₂)∇𝓛; t = updates."""
+
+    by_surrogate = True
 
     lr: float = key(1e-4, "learning rate: the size of a change of one weight", gt=0)
     betas: list[float] = key([0.9, 0.99], "β₁ and β₂", ge=0)

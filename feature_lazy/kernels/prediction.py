@@ -1,6 +1,7 @@
 """What a network with a fixed kernel predicts at any time, for the mse loss: gradient flow solved by eigenvectors."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,6 +59,7 @@ def gp_prediction(
     times: Tensor | Sequence[float],
     *,
     cutoff: float | None = None,
+    symmetric: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Mean and covariance over initial weights of infinitely wide networks F = f at time t (arXiv:1902.06720).
 
@@ -71,16 +73,19 @@ def gp_prediction(
         labels: any real y, (P,), or C columns of them, (P, C), each output's.
         times: T times t ≥ 0, as for ``mse_prediction``.
         cutoff: as for ``mse_prediction``.
+        symmetric: False for a Θ that need not be, such as that of surrogate gradients, whose eigenvalues have positive
+            real parts.
 
     Returns:
         The mean (T, P_test) or (T, P_test, C), and the covariance of one output (T, P_test, P_test), or the variances
         (T, P_test) if Σ is given by its diagonal; in float64.
 
     Raises:
-        ValueError: as for ``mse_prediction``, of both kernels.
+        ValueError: as for ``mse_prediction``, of both kernels; of a Θ that is not symmetric an eigenvalue whose real
+            part is not positive, or a cutoff, which is of symmetric ones.
     """
     t = torch.as_tensor(times, dtype=torch.float64, device=theta[0].device).reshape(-1)
-    _check(*theta, labels, t)
+    _check(*theta, labels, t, symmetric=symmetric)
     _check(*nngp[:2], labels, t)
     on_train, with_train, on_test = (part.double() for part in nngp)
     if on_test.shape not in {(len(theta[1]),), (len(theta[1]),) * 2} or not on_test.isfinite().all():
@@ -88,11 +93,8 @@ def gp_prediction(
             f"Σ on the test set has the shape {tuple(on_test.shape)} or is not finite; it must be (P_test, P_test) or "
             "its diagonal, (P_test,)."
         )
-    modes = _Modes.of(theta[0], cutoff)
-    onto = theta[1].double() @ modes.vectors
     means, covariances = [], []
-    for shares in modes.fitted(t):
-        b = (onto * (shares / modes.rates)) @ modes.vectors.mT
+    for b in _learnt(*theta, t, cutoff) if symmetric else _learnt_unevenly(*theta, t, cutoff):
         means.append(b @ labels.double())
         moved = b @ on_train
         if on_test.dim() == 1:
@@ -101,6 +103,35 @@ def gp_prediction(
             cross = b @ with_train.mT
             covariances.append(on_test + moved @ b.mT - cross - cross.mT)
     return torch.stack(means), torch.stack(covariances)
+
+
+def _learnt(theta: Tensor, onto_tests: Tensor, t: Tensor, cutoff: float | None) -> Iterator[Tensor]:
+    """B at each of the times, (P_test, P)."""
+    modes = _Modes.of(theta, cutoff)
+    onto = onto_tests.double() @ modes.vectors
+    for shares in modes.fitted(t):
+        yield (onto * (shares / modes.rates)) @ modes.vectors.mT
+
+
+def _learnt_unevenly(theta: Tensor, onto_tests: Tensor, t: Tensor, cutoff: float | None) -> Iterator[Tensor]:
+    """The same of a Θ that is not symmetric: by the exponential of the matrix, and a solution by LU.
+
+    Raises:
+        ValueError: a cutoff, or a flow that does not come to rest.
+    """
+    if cutoff is not None:
+        raise ValueError("cutoff: is of eigenvalues of a symmetric kernel; leave it out.")
+    theta = theta.double()
+    slowest = torch.linalg.eigvals(theta).real.amin()
+    if not slowest > 0:
+        raise ValueError(
+            f"the kernel, which is not symmetric, has an eigenvalue of real part {slowest:.3g}; the flow under it does "
+            "not come to rest."
+        )
+    one = torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
+    for time in t.tolist():
+        left = 0 * one if time == math.inf else torch.linalg.matrix_exp(-theta * time / len(theta))
+        yield onto_tests.double() @ torch.linalg.solve(theta, one - left)
 
 
 @dataclass(frozen=True)
@@ -131,7 +162,7 @@ class _Modes:
         return -torch.expm1(-torch.outer(t, self.rates) / len(self.vectors))
 
 
-def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Tensor) -> None:
+def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Tensor, *, symmetric: bool = True) -> None:
     """Refuse what would give numbers that mean nothing.
 
     Raises:
@@ -150,5 +181,5 @@ def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Ten
     if not (t >= 0).all():
         raise ValueError("times must be 0 or more.")
     asymmetry = (theta_train - theta_train.mT).abs().max()
-    if asymmetry > torch.finfo(theta_train.dtype).eps ** 0.5 * theta_train.abs().max():
+    if symmetric and asymmetry > torch.finfo(theta_train.dtype).eps ** 0.5 * theta_train.abs().max():
         raise ValueError("the kernel of the training set is not symmetric.")

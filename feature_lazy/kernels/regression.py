@@ -39,6 +39,9 @@ def kernel_regression(
             f"they must be (M, P_test, {n}), and ({n},) or ({n}, C)."
         )
     columns = y if y.dim() == 2 else y[:, None]
+    asymmetry, size = (k_train - k_train.mT).abs().max(), k_train.abs().max()
+    if asymmetry > torch.finfo(k_train.dtype).eps ** 0.5 * size:
+        raise ValueError(f"the kernel of the training set is not symmetric, by {float(asymmetry / size):.2g} of it.")
     factor = _cholesky(k_train, ridge)
     weights = torch.cholesky_solve(columns.expand(*factor.shape[:-2], -1, -1), factor)
     predictions = k_test @ weights

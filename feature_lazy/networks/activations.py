@@ -90,12 +90,14 @@ class Scaled:
         dual: closed forms of the two expectations that kernels of infinite width need; without them they are summed
             as series.
         steepest: sup |φ₀′|; without it the largest slope of a grid is taken.
+        by_surrogate: see ``Activation``.
     """
 
     shape: Callable[[Tensor], Tensor]
     factor: float
     dual: Dual | None = None
     steepest: float | None = None
+    by_surrogate: bool = False
 
     def __call__(self, z: Tensor) -> Tensor:
         """Apply φ elementwise."""
@@ -166,7 +168,7 @@ def scaled(option: Activation) -> Scaled:
         factor = option.moment**-0.5
     else:
         return Scaled.normalised(option.shape, option.dual, option.steepest)
-    return Scaled(option.shape, factor, option.dual, option.steepest)
+    return Scaled(option.shape, factor, option.dual, option.steepest, option.by_surrogate)
 
 
 @option("activation", "softplus")

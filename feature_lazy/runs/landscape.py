@@ -41,6 +41,10 @@ def stored_curvature(
         raise ConfigError(f"{path}: its F goes on from a parent's (centred=parent), whose weights are not with it.")
     stored = stored_network(run, place)
     config, data, network = stored.config, stored.data, stored.architecture
+    if config.activation.by_surrogate:
+        raise ConfigError(
+            f"{path}: its loss is piecewise constant in the weights, and surrogates have no Hessian of it."
+        )
     x, y = (data.x_train, data.y_train) if of == "train" else (data.x_test, data.y_test)
     if patterns is not None and not 0 < patterns <= len(x):
         raise ConfigError(f"--patterns {patterns}: the {of} set of {path} has {len(x)}; take from 1 to that many.")

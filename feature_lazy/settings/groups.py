@@ -270,6 +270,9 @@ class Activation(Option):
     """Whether φ₀ has no kink: patterns that flip over one keep the kernel from its limit far into the lazy regime."""
     dual = None
     """Closed forms of E φ₀(u)φ₀(v) and E φ₀′(u)φ₀′(v), for kernels of infinite width; see ``networks.activations``."""
+    by_surrogate = False
+    """Whether what passes back is the slope of a surrogate, and not φ₀′: no gradient, and in ``dual`` u has φ₀′ and v
+    the surrogate's slope, so that the kernel of infinite width is not symmetric."""
     critical: ClassVar[Critical | None] = None
     """What ``scale=critical`` means; None where there is no critical point, or none is known."""
     steepest: ClassVar[float | None] = None
@@ -363,6 +366,8 @@ class Dynamics(Option):
     """Where training ends at the latest, over min(1, √h·α); 0: nowhere."""
     validates = False
     """Whether the validation set plays a part in it: its flow then has one of the validation loss."""
+    by_surrogate = False
+    """Whether it takes a step along what passes back, be it a gradient or not, and needs nothing else of it."""
 
     @abstractmethod
     def prepare(self, flow: "NetworkFlow", w0: "Tensor") -> "Training":
@@ -416,6 +421,8 @@ class Observable(Option):
 
     every: int = key(1, "at every how many observations, the first and the last always", ge=1)
 
+    by_surrogate = True
+    """Whether it says something where what passes back is no gradient; a curvature or the limit of Θ does not."""
     quantities: ClassVar[Any] = {}
     """``Quantity`` of each column by its name, or by a pattern such as ``spectrum/eigenvalue_*``."""
 

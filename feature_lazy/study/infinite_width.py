@@ -174,6 +174,8 @@ def _computed(config: Config, memory_limit: float | None) -> dict[str, float]:
         raise ConfigError("the network's limit is not known, or its data need code of the user's own")
     if config.parametrisation.exponents is not NTK:
         raise ConfigError("the parametrisation is not ntk")
+    if config.activation.by_surrogate:
+        raise ConfigError("the kernel of surrogate gradients is not symmetric")
     batch = build(config)
     network, data = batch.architecture, batch.dataset
     limit = lazy_limit(network, data, batch.loss, memory_limit=memory_limit or batch.memory_limit)

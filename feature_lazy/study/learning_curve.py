@@ -234,6 +234,8 @@ def limit(run: Run, which: str = "ntk", *, whole: bool = False, data: Path | Non
         raise ConfigError(f"{run.path}: its parametrisation is not ntk, so that its limit is another one.")
     if which == "ntk" and not config.leaves("prior"):
         raise ConfigError(f"{run.path}: its prior gives each network a kernel of its own.")
+    if which == "ntk" and config.activation.by_surrogate:
+        raise ConfigError(f"{run.path}: the kernel of surrogate gradients is not symmetric, and has no such spectrum.")
     batch = build(config)
     network, patterns = batch.architecture, batch.dataset
     if patterns.n_outputs > 1:

@@ -40,7 +40,7 @@ class Beside:
 
     @classmethod
     def of(cls, table: pd.DataFrame) -> Self | None:
-        """The widest networks that are not centred; None where they are too few, or of several α or times."""
+        """The widest networks of one output that are not centred; None: too few, or of several α or times."""
         runs = [run for run in table[table[H] == table[H].max()].get("run", ()) if isinstance(run, Run)]
         runs = [run for run in runs if "F_test" in run.arrays and run.config.get("centred") is False]
         if len(runs) < MEMBERS or table["alpha"].nunique() > 1:
@@ -50,8 +50,8 @@ class Beside:
         if any(len(other) != len(t) or not np.allclose(other, t) for other, _ in times):
             return None
         values = np.stack([f[1:] for _, f in times])
-        found = _process(runs[0], t[1:], values.shape[2])
-        if found is None:
+        found = process(runs[0], t[1:], values.shape[2])
+        if found is None or found[0].ndim > 2:
             return None
         mean, covariance = found
         scale = np.sqrt(covariance.diagonal(axis1=1, axis2=2))
@@ -79,16 +79,19 @@ class Beside:
         return average(squares)
 
 
-def _process(run: Run, t: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean (T, n) and covariance (T, n, n) of F at times t on the first n test patterns; None where it is not known."""
+def process(run: Run, t: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean of F at times t on the first n test patterns, and the covariance of each output; None: it is not known.
+
+    Returns:
+        The mean, (T, n), or (T, n, C) of a network with C outputs, and the covariance, (T, n, n).
+    """
     try:
         kernels, task, _ = Bench().ready(run, "infinite_ntk")
     except FeatureLazyError:
         return None
     drawn, y = kernels.drawn, task.targets
-    several = kernels.outputs > 1 or y.dim() > 1
-    if drawn is None or several or list(GaussianProcess().problems(from_plain(run.config))):
+    if drawn is None or list(GaussianProcess().problems(from_plain(run.config))):
         return None
     nngp = drawn.train, drawn.test_train[:n], drawn.between(kernels.x_test[:n], None).double()
-    mean, covariance = gp_prediction((kernels.train, kernels.test_train[:n]), nngp, y, t)
+    mean, covariance = gp_prediction((kernels.train, kernels.test_train[:n]), nngp, y, t, symmetric=kernels.symmetric)
     return mean.numpy(), float(run.columns["alpha"]) ** 2 * covariance.numpy()

@@ -37,6 +37,7 @@ QUICK_DATA = (
     "circle",
     "score",
     "signal",
+    "permutation",
 )
 """Data that need no download and are there at once: of a run they decide no more than its numbers."""
 SMALL = (

@@ -57,6 +57,7 @@ class CurvatureOverTime(Observable):
     batches: list[int] = key([], "sizes B of random batches of the patterns, of which λ₁ of G is recorded", gt=0)
     draws: int = key(100, "batches of each size", ge=2)
 
+    by_surrogate = False
     quantities: ClassVar[Any] = {
         "hessian/eigenvalue_*": Quantity("eigenvalue of the Hessian", theme=CURVATURE),
         "hessian/lambda_min": Quantity("smallest eigenvalue of the Hessian", scale="linear", theme=CURVATURE),

@@ -43,6 +43,7 @@ class FisherOfOutputs(Observable):
         ["none", "last_mean", "last_batch_norm"], f"of the outputs: some of {', '.join(KNOWN)}"
     )
 
+    by_surrogate = False
     quantities: ClassVar[Any] = {
         "fim/lambda_max": Quantity(LABEL, where=WHERE, theme=CURVATURE),
         **{

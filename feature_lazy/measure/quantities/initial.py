@@ -31,6 +31,7 @@ class Initial(Observable):
     kernel: bool = key(True, "the kernel too")
     drift: bool = key(False, "and how fast it begins to move, of an activation without kinks")
 
+    by_surrogate = False
     quantities: ClassVar[Any] = {
         "init/variance": Quantity("variance of f over initialisations", where=WHERE, theme=THEME),
         "init/kurtosis": Quantity("excess kurtosis of f over initialisations", where=WHERE, theme=THEME),

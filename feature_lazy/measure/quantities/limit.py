@@ -28,6 +28,7 @@ class Limit(Observable):
 
     probe: int = key(128, "test patterns of the probe set: the first ones", ge=1, at_most="dataset.n_test")
 
+    by_surrogate = False
     quantities: ClassVar[Any] = {
         "kernel/limit_deviation": Quantity(
             "distance of the kernel from its limit ‖Θ − Θ∞‖/‖Θ∞‖", where="arXiv:1806.07572", theme=KERNEL

@@ -77,8 +77,18 @@ def correlation(covariance: Tensor, rows: Marginals, columns: Marginals, same: T
     return rho if same is None else rho.masked_fill_(same, 1.0)
 
 
-def expectations(activation: Scaled, tolerance: float) -> Expectations:
-    """Closed forms where the activation has them, else series of relative error ``tolerance``."""
+def expectations(activation: Scaled, tolerance: float, *, surrogates: bool = False) -> Expectations:
+    """Closed forms where the activation has them, else series of relative error ``tolerance``.
+
+    Raises:
+        NumericalError: an activation with surrogate gradients, unless ``surrogates`` says that the second expectation,
+            of φ′(u) with the surrogate's slope at v, is used as such.
+    """
+    if activation.by_surrogate and not surrogates:
+        raise NumericalError(
+            "this limit takes derivatives of φ for what passes back, and those of surrogate gradients are two things; "
+            "their kernel is known of the fully connected network."
+        )
     return HermiteSeries(activation, tolerance) if activation.dual is None else ClosedForm(activation)
 
 

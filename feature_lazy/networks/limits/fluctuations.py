@@ -137,8 +137,10 @@ class _Rule:
         """The rule, once it was seen to resolve φ.
 
         Raises:
-            NumericalError: it does not.
+            NumericalError: it does not, or φ has surrogate gradients.
         """
+        if activation.by_surrogate:
+            raise NumericalError("moments of the kernel are of derivatives of φ, and this one has surrogates for them.")
         nodes, table = hermite_rule(TERMS, torch.zeros(1, dtype=torch.float64))
         found = cls(activation, nodes, table)
         there, known = found.moments(1.0), activation.moments()

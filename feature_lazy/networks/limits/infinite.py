@@ -26,7 +26,7 @@ class InfiniteKernels:
     """Kernels of the infinitely wide network, in float64.
 
     Attributes:
-        ntk: Θ∞(x, x′), (P1, P2).
+        ntk: Θ∞(x, x′), (P1, P2); of surrogate gradients not symmetric, with f at x and what updates at x′.
         nngp: Σ∞(x, x′) = E f(x)f(x′) at initialisation, (P1, P2).
         error: bound on the relative error of E φ(u)φ(v) and E φ′(u)φ′(v) in every layer; 0 for closed forms. It is met
             where two patterns (nearly) coincide; there Θ is off by 1.2 times as much at depth 3 and 3 times at depth 9,
@@ -61,7 +61,7 @@ class _Network:
     @classmethod
     def on(cls, x: Tensor, activation: Scaled, depth: int, tolerance: float, *, bias: float, std: float) -> Self:
         """Carry the variance of each pattern alone through the layers."""
-        rule = expectations(activation, tolerance)
+        rule = expectations(activation, tolerance, surrogates=True)
         variance = (bias * std) ** 2
         layers: list[Marginals] = []
         q = x.square().mean(1) + variance
@@ -120,14 +120,15 @@ def infinite_kernels(
     # Rows and columns in one set, since a series must have as many terms for both.
     x = torch.cat(sets)
     first = 0 if symmetric else len(x1)
+    mirrored = symmetric and not activation.by_surrogate
     network = _Network.on(x, activation, depth, tolerance, bias=bias, std=bias_std)
     ntk, nngp = x.new_empty(2, len(x1), len(x) - first)
     for rows in chunks(len(x1), chunk_size(len(x1), ntk.shape[1], BLOCK_ENTRIES)):
         # A symmetric kernel is done from the diagonal on, and mirrored.
-        columns = slice(rows.start if symmetric else first, len(x))
+        columns = slice(rows.start if mirrored else first, len(x))
         for kernel, block in zip((ntk, nngp), network.block(rows, columns), strict=True):
             kernel[rows, columns.start - first :] = block
-            if symmetric:
+            if mirrored:
                 kernel[rows.stop :, rows] = kernel[rows, rows.stop :].mT
     return finite_kernels(InfiniteKernels(ntk, nngp, max(layer.error for layer in network.layers)))
 

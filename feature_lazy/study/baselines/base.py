@@ -82,6 +82,9 @@ class Baseline(Option):
     it says nothing of. What ``version`` counts is part of what a stored prediction is known by.
     """
 
+    asymmetric = False
+    """Whether it takes a kernel whose K(x, x′), of x that is asked and x′ that is learnt from, is not K(x′, x)."""
+
     def settled(self, config: Config, t: float) -> Self:
         """The same with values that follow a run, such as ``auto``, replaced by the run's own.
 

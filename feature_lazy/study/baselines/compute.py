@@ -118,9 +118,12 @@ class Bench:
         Raises:
             FeatureLazyError: a run or a kernel that is refused.
         """
-        batch = build(_config(run, kernel, self.data))
+        config = _config(run, kernel, self.data)
+        batch = build(config)
         batch = replace(batch, memory_limit=self.memory_limit or batch.memory_limit)
-        return kernel_set(kernel, batch, run, self.folder), task(batch), batch.dataset
+        kernels = kernel_set(kernel, batch, run, self.folder)
+        kernels = replace(kernels, symmetric=not (kernel == "infinite_ntk" and config.activation.by_surrogate))
+        return kernels, task(batch), batch.dataset
 
     def _keep(self, name: str, baseline: Baseline, kernel: str, run: Run, one: Stored) -> None:
         if self.folder is None:
@@ -189,6 +192,8 @@ def least_squares(loss: Loss, y: Tensor, n_outputs: int) -> Tensor:
 
 
 def _fitted(baseline: Baseline, kernels: KernelSet, task: Task, data: Dataset) -> Stored:
+    if not (kernels.symmetric or baseline.asymmetric):
+        raise ConfigError("the kernel of surrogate gradients is not symmetric, which it asks for; take gp")
     made = baseline.fit(kernels, task)
     arrays, scalars = {"F_test": made.F_test.numpy()}, dict(made.scalars)
     if made.variance is not None:

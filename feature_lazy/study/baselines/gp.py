@@ -25,6 +25,8 @@ class GaussianProcess(Baseline):
     that over initial weights, of F = αf at α = 1; F = α(f − f₀) and the kernel of one network have none.
     """
 
+    asymmetric = True
+
     time: str = key("end", "training time t; end: ∞; run: where each run ended")
 
     def problems(self, config: Config) -> Iterator[str]:
@@ -54,8 +56,10 @@ class GaussianProcess(Baseline):
 
         y, theta = kernels.flat(task.targets), (kernels.train, kernels.test_train)
         at = [self.t * kernels.outputs]  # rows of the kernel are patterns × outputs, and P counts patterns
+        if kernels.drawn is None and not kernels.symmetric:
+            raise ConfigError("gp: of surrogate gradients it is that of F = αf; take runs with centred=false.")
         if kernels.drawn is None:
             return Prediction(kernels.unflat(mse_prediction(*theta, y, at)[1][0]))
         nngp = kernels.drawn.train, kernels.drawn.test_train, kernels.drawn.test_diagonal
-        means, variances = gp_prediction(theta, nngp, y, at)
+        means, variances = gp_prediction(theta, nngp, y, at, symmetric=kernels.symmetric)
         return Prediction(means[0], variances[0])

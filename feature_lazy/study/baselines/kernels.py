@@ -40,6 +40,7 @@ class KernelSet:
         drawn: Σ∞ where F begins as a Gaussian process of that covariance; None where it begins as it does.
         initial: F at the start on both sets, (P·C,) and (P_test·C,), where it is not 0.
         network: of which Σ∞ is the kernel, for what goes from layer to layer; None of other kernels.
+        symmetric: whether K(x, x′) = K(x′, x), which it is not of surrogate gradients.
     """
 
     between: Between
@@ -51,6 +52,7 @@ class KernelSet:
     drawn: KernelSet | None = None
     initial: tuple[Tensor, Tensor] | None = None
     network: Network | None = None
+    symmetric: bool = True
 
     @property
     def n(self) -> int:

@@ -40,6 +40,7 @@ class InverseFisher(Observable):
     gradients: int = key(32, "m, patterns of which E is made: the first ones", ge=1, at_most="dataset.n_train")
     damping: float = key(1e-3, "λ, over the mean of |g|²", gt=0)
 
+    by_surrogate = False
     quantities: ClassVar[Any] = {
         ERROR: Quantity("error of a product with the inverse Fisher matrix", where=SOURCE, theme=THEME),
         FLOPS: Quantity("operations of a product with the inverse Fisher matrix", where=SOURCE, theme=THEME),
@@ -88,6 +89,7 @@ class Pruning(Observable):
     gradients: int = key(200, "m, patterns of which F is made: the first ones", ge=1, at_most="dataset.n_train")
     damping: float = key(1e-4, "λ, over the mean of |g|²", gt=0)
 
+    by_surrogate = False
     quantities: ClassVar[Any] = {
         f"{MAGNITUDE}*": Quantity("test error, pruned by magnitude", scale="percent", where=SOURCE, theme=THEME),
         f"{OBS}*": Quantity("test error, pruned by OBS", scale="percent", where=SOURCE, theme=THEME),

@@ -147,3 +147,53 @@ def score_estimation():
             expected.append(float(np.trapezoid(weight * x0, x0) / np.trapezoid(weight, x0)))
         cases[f"{len(means)} components"] = {"means": means, "sigma": sigma, "x": x, "t": t, "expected": expected}
     return {"made": "trapezoidal rule on 200001 points of X₀", "cases": cases}
+
+
+def surrogate_gradients():
+    """Kernels of sign networks with the slope of erf(mz) for 2δ at one side, and what a flow makes of them."""
+    random = np.random.default_rng(7)
+    x, y, m, b, time = random.standard_normal((6, 2)), np.array([1.0, -0.5, 0.3, 0.8]), 1.5, 0.3, 7.0
+    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
+    weights = weights / weights.sum()
+
+    def signs(p, q, c):
+        """E sign u sign v = 1 − 2 P(signs differ), from the angle between two random half planes."""
+        return 1 - 2 * np.arccos(np.clip(c / np.sqrt(p * q), -1, 1)) / np.pi
+
+    def jump(p, q, c):
+        """E 2δ(u)σ′(v): the density of u at 0, and v given that, by quadrature."""
+        v = np.sqrt(max(q - c**2 / p, 0)) * nodes
+        return 2 / np.sqrt(2 * np.pi * p) * weights @ (2 * m / np.sqrt(np.pi) * np.exp(-((m * v) ** 2)))
+
+    def layer(k, rule):
+        return np.array([[rule(k[i, i], k[j, j], k[i, j]) for j in range(len(k))] for i in range(len(k))])
+
+    start = x @ x.T / 2 + b**2
+    nngp, ntk, kernels, means, covariances = start, start, [], [], []
+    for _ in range(2):
+        values = layer(nngp, signs) + b**2
+        ntk, nngp = values + ntk * layer(nngp, jump), values
+        train = ntk[:4, :4]
+
+        def flow(_, state, ntk=ntk, train=train):
+            """Outputs of six starts and of the labels, all that F at a time is linear in: F = A f₀ + B y."""
+            f = state.reshape(6, 7)
+            error = np.c_[f[:4, :6], f[:4, 6] - y]
+            return -np.concatenate([train @ error, ntk[4:, :4] @ error]).ravel() / 4
+
+        first = np.c_[np.eye(6), np.zeros(6)].ravel()
+        end = solve_ivp(flow, (0, time), first, method="DOP853", rtol=1e-11, atol=1e-13).y[:, -1].reshape(6, 7)
+        kernels.append([ntk.tolist(), nngp.tolist()])
+        means.append(end[4:, 6].tolist())
+        covariances.append((end[4:, :6] @ nngp @ end[4:, :6].T).tolist())
+    return {
+        "made": "orthants' angles; E 2δ(u)σ′(v) by the density of u at 0 and 200 nodes; the flow by DOP853 to 1e-11",
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "slope": m,
+        "bias": b,
+        "time": time,
+        "kernels": kernels,
+        "means": means,
+        "covariances": covariances,
+    }

@@ -178,3 +178,49 @@ def distillation():
         "logits": logits,
         "slopes": slopes,
     }
+
+
+def permutations():
+    """Mean and covariance of the process that learns 4 bits from unit vectors; the largest σ²/μ² of 6 and 24 bits."""
+
+    def spread(x, k):
+        """Covariance of inputs that 0s and 1s are given for, by arc-cosine kernels of √2·max(0, w·x/√k)."""
+        patterns = np.concatenate([np.eye(k), x])
+        kernels = [np.empty((len(patterns), len(patterns))) for _ in range(2)]
+        for i, one in enumerate(patterns):
+            for j, other in enumerate(patterns):
+                lengths = np.sqrt(one.sum() * other.sum())
+                cosine = min(1.0, one @ other / lengths)
+                angle = np.arccos(cosine)
+                kernels[0][i, j] = lengths * (np.sin(angle) + (np.pi - angle) * cosine) / np.pi / k
+                kernels[1][i, j] = kernels[0][i, j] + (np.pi - angle) * one @ other / np.pi / k
+        nngp, ntk = kernels
+        b = ntk[k:, :k] @ np.linalg.inv(ntk[:k, :k])
+        cross = b @ nngp[:k, k:]
+        return nngp[k:, k:] + b @ nngp[:k, :k] @ b.T - cross - cross.T
+
+    def means(ones, k):
+        """At bits that are 1 and that are 0, of inputs with so many ones: Sherman and Morrison's formula by hand."""
+        c, angle = 1 / (2 * np.pi), np.arccos(1 / np.sqrt(ones))
+        on = np.sqrt(ones - 1) / (2 * np.pi) + (np.pi - angle) / np.pi
+        off = np.sqrt(ones) / (2 * np.pi)
+        shared = c * (ones * on + (k - ones) * off) / (1 - c + k * c)
+        return (on - shared) / (1 - c), (off - shared) / (1 - c)
+
+    every = np.array([[number >> place & 1 for place in range(4)] for number in range(1, 16)], float)
+    both = np.array([means(x.sum(), 4) for x in every])
+    hardest = []
+    for k in (6, 24):
+        x = np.array([[float(i < ones) for i in range(k)] for ones in range(2, k + 1)])
+        smallest = [
+            min(means(ones, k)[0] ** 2, means(ones, k)[1] ** 2 if ones < k else 9.0) for ones in range(2, k + 1)
+        ]
+        hardest.append(float(np.max(np.diag(spread(x, k)) / smallest)))
+    return {
+        "made": "arc-cosine kernels entry by entry; means by the inverse of a multiple of 1 and a matrix of ones",
+        "inputs": every.tolist(),
+        "mean": np.where(every > 0, both[:, :1], both[:, 1:]).tolist(),
+        "covariance": spread(every, 4).tolist(),
+        "bits": [6, 24],
+        "hardest": hardest,
+    }
