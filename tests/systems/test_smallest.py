@@ -34,6 +34,7 @@ QUICK_DATA = (
     "shortcut",
     "circle",
     "score",
+    "multicircle",
 )
 """Data that need no download and are there at once: of a run they decide no more than its numbers."""
 SMALL = (

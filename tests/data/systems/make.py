@@ -6,7 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, spectra, stochastic
+from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, spectra, stochastic, trees
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -35,6 +35,7 @@ WAYS = (
     spectra.setol,
     spectra.loss_landscapes,
     spectra.redundant_representations,
+    trees.wide_cnn,
 )
 
 if __name__ == "__main__":
