@@ -35,6 +35,17 @@ JOB = ("dataset=multicircle", "labels=regression", "loss=mse", "architecture=pat
 RELU, ERF = scaled(Relu()), scaled(Erf())
 
 
+@pytest.fixture
+def few_modes(monkeypatch):
+    """Targets of 31 wave numbers on each of two circles, which are drawn at once."""
+    monkeypatch.setattr(data, "MODES", 31**2)
+    modes.cache_clear()
+    data._median.cache_clear()
+    yield
+    modes.cache_clear()
+    data._median.cache_clear()
+
+
 def begun(net, *seeds):
     return {name: torch.stack([net.init(seed)[name] for seed in seeds]) for name in net.layout.shapes}
 
@@ -95,6 +106,7 @@ def test_one_patch_is_one_hidden_layer():
     assert net.forward_flops == other.forward_flops
 
 
+@pytest.mark.usefixtures("few_modes")
 def test_patterns_are_uniform_on_circles_and_more_are_the_same_ones():
     law = Multicircle(n_train=4000, n_test=100, patches=3, local=[2, 0])
     made = law.build(Regression())
@@ -116,12 +128,12 @@ def test_patterns_are_uniform_on_circles_and_more_are_the_same_ones():
     assert law.directions(0).tolist() == np.eye(6)[[4, 5, 0, 1]].tolist()
 
 
+@pytest.mark.usefixtures("few_modes")
 @pytest.mark.parametrize("teacher", ["laplace", "matern"])
-def test_targets_have_the_covariance_of_their_process(teacher, monkeypatch):
+def test_targets_have_the_covariance_of_their_process(teacher):
     """e^{−r} and its smoother kin, over seeds; modes that are left out are a few percent of it."""
-    monkeypatch.setattr(data, "MODES", 31**2)
     angles = np.array([[0.0, 0.0], [0.7, 0.0], [0.7, -1.5], [3.0, 2.0]])
-    f = np.array([at(modes.__wrapped__(teacher, 2, seed), angles) for seed in range(600)])
+    f = np.array([at(modes(teacher, 2, seed), angles) for seed in range(600)])
     r = np.sqrt((2 - 2 * np.cos(angles)).sum(1))
     wanted = np.exp(-r) if teacher == "laplace" else (1 + math.sqrt(3) * r) * np.exp(-math.sqrt(3) * r)
     products = f * f[:, :1]
@@ -240,6 +252,7 @@ def test_planted_networks(ratio, verdict, monkeypatch):
     assert row.estimate.value == pytest.approx(ratio)
 
 
+@pytest.mark.usefixtures("few_modes")
 def test_curves_and_networks_of_a_sweep(tmp_path, monkeypatch):
     """A network that interpolates is regression with its own kernel; the curve's first n are of its own patterns."""
     monkeypatch.setattr(claim, "SIZES", (8, 16))

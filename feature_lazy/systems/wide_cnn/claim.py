@@ -133,7 +133,7 @@ def of_trees(table: pd.DataFrame) -> pd.DataFrame:
         and not run.config["dataset"].get("noise", 0)
         for run in table["run"]
     ]
-    return table[mine]
+    return table[np.array(mine, dtype=bool)]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def wide_cnn():
     random = np.random.default_rng(0)
     joins, h, s = [2, 2], 3, 3
     x = random.standard_normal((3, 4, s))
+    x[2, 1] = x[0, 1]  # a patch in common, beside one that is not
     kernels = np.array([[tree_kernels(a, b, joins) for b in x] for a in x])
     weights = [random.standard_normal(shape) for shape in ((h, s), (h, 2 * h), (h, 2 * h), (1, h))]
     outputs = []
