@@ -104,10 +104,12 @@ def networks(table: pd.DataFrame) -> Estimate | None:
     """1: geometric mean over targets and P, of the widest linearised networks with more channels than patterns."""
     runs = of_trees(table)
     runs = runs[(runs["P"] < runs[H]) & (runs[H] == runs[H].max())]
-    ratios = [np.log(_error(run) / _of_limit(run)) for run in runs["run"]]
-    splits = [run.config["dataset"].get("seed", 0) for run in runs["run"]]
-    logs = pd.Series(ratios, dtype=float).groupby(splits).mean()
-    found = _over_splits(logs)
+    logs: dict[int, list[float]] = {}
+    for _, part in runs.groupby([repr(run.config["dataset"]) for run in runs["run"]]):
+        expected = _of_limit(part["run"].iloc[0])
+        split = part["run"].iloc[0].config["dataset"].get("seed", 0)
+        logs.setdefault(split, []).append(float(np.mean([np.log(_error(run) / expected) for run in part["run"]])))
+    found = _over_splits(np.mean(of_split) for of_split in logs.values())
     return found and Estimate(float(np.exp(found.value)), float(np.exp(found.value) * found.error), found.seeds)
 
 
