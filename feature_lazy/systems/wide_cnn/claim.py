@@ -105,7 +105,7 @@ def networks(table: pd.DataFrame) -> Estimate | None:
     runs = of_trees(table)
     runs = runs[(runs["P"] < runs[H]) & (runs[H] == runs[H].max())]
     logs: dict[int, list[float]] = {}
-    for _, part in runs.groupby([repr(run.config["dataset"]) for run in runs["run"]]):
+    for _, part in runs.assign(target=[repr(run.config["dataset"]) for run in runs["run"]]).groupby("target"):
         expected = _of_limit(part["run"].iloc[0])
         split = part["run"].iloc[0].config["dataset"].get("seed", 0)
         logs.setdefault(split, []).append(float(np.mean([np.log(_error(run) / expected) for run in part["run"]])))
