@@ -13,11 +13,11 @@ from feature_lazy.data.synthetic import NoisyTargets
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
-MODES, HIGHEST, MOST = 2**17, 512, 4
+MODES, HIGHEST, MOST = 2**16, 256, 4
 """Modes of a teacher at most, its highest wave number, and the patches that so many modes are enough for."""
 BLOCK = 2**22
 """Complex numbers that are held at a time while a teacher is asked: 64 MB."""
-TYPICAL = 4096
+TYPICAL = 1024
 """Angles at which a teacher is asked for its median."""
 
 

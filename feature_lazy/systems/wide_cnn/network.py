@@ -136,7 +136,9 @@ class PatchTree(GaussianNetwork):
         inputs = self.tokens.of(x)
         for (name, shape), s in zip(self.layout.shapes.items(), (*self.joins, 1, 1), strict=True):
             scale = self.gain(name) / math.sqrt(shape[1])
-            z = (inputs @ (params[name] * scale).mT[:, None]).mT[..., None]
+            # All places of all patterns at once: a product for each pattern would read the weight as many times.
+            z = inputs.flatten(-3, -2) @ (params[name] * scale).mT
+            z = z.unflatten(1, inputs.shape[-3:-1]).mT[..., None]
             taps.append(Tap(name, inputs.mT[..., None], z, scale, Window(1)))
             f = z[..., 0].mT
             inputs = self.activation(f).unflatten(2, (-1, s)).flatten(3)
