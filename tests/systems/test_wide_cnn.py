@@ -15,6 +15,7 @@ from feature_lazy.kernels import kernel_regression, limit_kernels, tangent_kerne
 from feature_lazy.networks.activations import Erf, Relu, Scaled, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.limits import fields
+from feature_lazy.networks.limits.limit import output_covariance
 from feature_lazy.networks.sequences import Tokens
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.sweep import load_sweep
@@ -70,11 +71,15 @@ def test_outputs_limits_and_eigenvalues_were_written_out(monkeypatch):
 
 def test_the_mean_over_seeds_is_the_limit():
     net, x, seeds = PatchTree(Tokens(4, 3), [2, 2], 128, ERF), normal(3, 12), 20
-    found, expected = tangent_kernel(net, begun(net, *range(seeds)), x), limit_kernels(net, x).ntk
-    error = found.std(0) / math.sqrt(seeds)
-    # What is of order 1/h in the mean is some percent of the fluctuations' h^{−½}, and within their error.
-    assert ((found.mean(0) - expected) / error).abs().max() < 4.5
-    assert error.max() < 0.1 * expected.max()
+    params, limit = begun(net, *range(seeds)), limit_kernels(net, x)
+    for found, expected in (
+        (tangent_kernel(net, params, x), limit.ntk),
+        (output_covariance(net, params, x), limit.nngp),
+    ):
+        error = found.std(0) / math.sqrt(seeds)
+        # What is of order 1/h in the mean is some percent of the fluctuations' h^{−½}, and within their error.
+        assert ((found.mean(0) - expected) / error).abs().max() < 4.5
+        assert error.max() < 0.1 * expected.max()
 
 
 def test_rows_and_columns_are_parts_of_the_whole(monkeypatch):

@@ -134,12 +134,18 @@ class PatchTree(GaussianNetwork):
         """f(w, x) of shape (M, P·C), and the weight of each level, over all of its places."""
         taps: list[Tap] = []
         inputs = self.tokens.of(x)
-        for (name, shape), s in zip(self.layout.shapes.items(), (*self.joins, 1, 1), strict=True):
-            scale = self.gain(name) / math.sqrt(shape[1])
+        *levels, last = self.layout.shapes
+        for name, s in zip(levels, (*self.joins, 1), strict=True):
+            scale = self.scale(name)
             # All places of all patterns at once: a product for each pattern would read the weight as many times.
             z = inputs.flatten(-3, -2) @ (params[name] * scale).mT
             z = z.unflatten(1, inputs.shape[-3:-1]).mT[..., None]
             taps.append(Tap(name, inputs.mT[..., None], z, scale, Window(1)))
-            f = z[..., 0].mT
-            inputs = self.activation(f).unflatten(2, (-1, s)).flatten(3)
-        return f.flatten(1), taps
+            inputs = self.activation(z[..., 0].mT).unflatten(2, (-1, s)).flatten(3)
+        read, scale = inputs[:, :, 0], self.scale(last)
+        f = read @ (params[last] * scale).mT
+        return f.flatten(1), [*taps, Tap(last, read, f, scale)]
+
+    def scale(self, name: str) -> float:
+        """Of a weight in what it makes, 1/√fan-in times the parametrisation's gain."""
+        return self.gain(name) / math.sqrt(self.layout.shapes[name][1])

@@ -13,7 +13,6 @@ from tests.data.systems import (
     predictors,
     sequences,
     spectra,
-    splines,
     stochastic,
     trees,
 )
