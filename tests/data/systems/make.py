@@ -6,16 +6,7 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import (
-    adaptation,
-    limits,
-    optimisers,
-    predictors,
-    sequences,
-    spectra,
-    stochastic,
-    trees,
-)
+from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, spectra, stochastic, trees
 
 HERE = Path(__file__).parent
 WAYS = (
