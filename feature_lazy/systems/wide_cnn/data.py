@@ -103,7 +103,7 @@ def at(series: np.ndarray, angles: np.ndarray) -> np.ndarray:
         left = np.tensordot(waves[:, 0], series, 1)
         for circle in range(1, angles.shape[1]):
             left = np.einsum("nk,nk...->n...", waves[:, circle], left)
-        found.append(left.real)
+        found.append(np.real(left))
     return np.concatenate(found)
 
 
