@@ -38,6 +38,7 @@ QUICK_DATA = (
     "score",
     "signal",
     "permutation",
+    "multicircle",
 )
 """Data that need no download and are there at once: of a run they decide no more than its numbers."""
 SMALL = (

@@ -6,8 +6,18 @@ Nothing of the package is used: networks, gradients, kernels and their limits ar
 import json
 from pathlib import Path
 
-from tests.data.systems import adaptation, limits, optimisers, predictors, sequences, signals, spectra, stochastic
-from tests.data.systems import adaptation, limits, machines, optimisers, predictors, sequences, spectra, stochastic
+from tests.data.systems import (
+    adaptation,
+    limits,
+    machines,
+    optimisers,
+    predictors,
+    sequences,
+    signals,
+    spectra,
+    stochastic,
+    trees,
+)
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -43,6 +53,7 @@ WAYS = (
     spectra.loss_landscapes,
     spectra.redundant_representations,
     signals.spectral_bottleneck,
+    trees.wide_cnn,
 )
 
 if __name__ == "__main__":
