@@ -71,12 +71,14 @@ class Bench:
         memory_limit: bytes; that of a run, by default, if None.
         data: where the files of their data lie, of runs that have any.
         problems: sentences on what could not be computed, each with for how many runs.
+        remarks: sentences on what predictions are not, likewise.
     """
 
     folder: Path | None = None
     memory_limit: float | None = None
     data: Path | None = None
     problems: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
 
     def beside(self, runs: Sequence[Run], baselines: Sequence[Baseline], kernels: Sequence[str]) -> list[Beside]:
         """Every baseline on every kernel beside every run that it says something of."""
@@ -108,6 +110,7 @@ class Bench:
                         one = _fitted(settled, *ready)
                         self._keep(name, settled, kernel, run, one)
                     made[name] = one
+                    self.remarks.update(settled.remarks(config, kernel))
                     yield _beside(run, baseline, kernel, one)
                 except (FeatureLazyError, ValueError) as error:
                     self.problems[f"{baseline.option_name} on {kernel}: {str(error).rstrip('.')}."] += 1
@@ -151,7 +154,8 @@ def _config(run: Run, kernel: str, data: Path | None) -> Config:
     config = stored_config(run.config, data)
     if why := refusal(config):
         raise ConfigError(why)
-    if kernel in {"infinite_ntk", "infinite_nngp"}:
+    name, _, depth = kernel.partition("@")
+    if name in stored.INFINITE:
         if not config.architecture.infinite:
             raise ConfigError(f"the limit of architecture={config.architecture.kind} is not known; take start or end")
         if config.parametrisation.exponents is not NTK:
@@ -160,6 +164,10 @@ def _config(run: Run, kernel: str, data: Path | None) -> Config:
             raise ConfigError("only some of the weights are trained; take start or end")
         if config.seed.kind == "from_run":
             raise ConfigError("the runs start from stored ones; take start or end")
+    if depth:
+        if not hasattr(config.architecture, "depth"):
+            raise ConfigError(f"architecture={config.architecture.kind} has no depth; take {name}")
+        return replace(config, architecture=replace(config.architecture, depth=int(depth)))
     return config
 
 
@@ -176,15 +184,21 @@ def _settled(baseline: Baseline, config: Config, run: Run) -> Baseline:
 
 def task(batch: Batch) -> Task:
     """What the runs of a batch learn."""
-    return Task(least_squares(batch.loss, batch.dataset), batch.dataset.y_train, batch.loss)
+    data, loss = batch.dataset, batch.loss
+    held_out = None
+    if data.x_valid is not None and data.y_valid is not None:
+        held_out = data.x_valid, _targets(loss, data.y_valid, data.n_outputs)
+    return Task(least_squares(loss, data), data.y_train, loss, held_out)
 
 
 def least_squares(loss: Loss, data: Dataset) -> Tensor:
     """Targets of a least squares fit: c·y of mse, else y; a column for each class."""
+    return _targets(loss, data.y_train, data.n_outputs)
+
+
+def _targets(loss: Loss, y: Tensor, outputs: int) -> Tensor:
     scale = getattr(loss, "target", 1.0)
-    if data.n_outputs == 1:
-        return scale * data.y_train.double()
-    return scale * torch.nn.functional.one_hot(data.y_train, data.n_outputs).double()
+    return scale * (y if outputs == 1 else torch.nn.functional.one_hot(y, outputs)).double()
 
 
 def _fitted(baseline: Baseline, kernels: KernelSet, task: Task, data: Dataset) -> Stored:
