@@ -22,6 +22,7 @@ WAYS = (
     predictors.more_is_better,
     predictors.shortcuts,
     predictors.spiky_smooth,
+    predictors.deep_classifiers,
     limits.ntk,
     limits.deep_equilibrium,
     limits.infinite_feature_learning,
