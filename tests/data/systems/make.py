@@ -23,6 +23,7 @@ WAYS = (
     predictors.shortcuts,
     predictors.spiky_smooth,
     predictors.deep_classifiers,
+    predictors.private_similarities,
     limits.ntk,
     limits.deep_equilibrium,
     limits.infinite_feature_learning,

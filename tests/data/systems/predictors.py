@@ -171,3 +171,29 @@ def deep_classifiers():
         "hilbert": (near @ y / near.sum(1)).tolist(),
         "bayes": [int(odd > 0) for odd in odds],
     }
+
+
+def private_similarities():
+    """Noise of the Gaussian mechanism by bisection of the trade-off's supremum, and sums over all pairs."""
+    random = np.random.default_rng(0)
+    rows = []
+    for epsilon, delta, sensitivity in ((1.0, 1e-5, 1.0), (0.1, 1e-5, 1.0), (3.0, 1e-6, 2**0.5)):
+        low, high = 0.0, 200.0
+        for _ in range(100):
+            s = (low + high) / 2
+            # Where one density is e^ε times the other, P(M(X) > t) − e^ε P(M(X′) > t) is largest.
+            t = sensitivity / 2 + epsilon * s**2 / sensitivity
+            most = norm.sf(t, sensitivity, s) - np.exp(epsilon) * norm.sf(t, 0, s)
+            low, high = (low, s) if most < delta else (s, high)
+        rows.append([epsilon, delta, sensitivity, s])
+    z, y = random.standard_normal((9, 4)), random.standard_normal((5, 4))
+    z, y = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (z, y))
+    squares = np.array([[np.sum((a - b) ** 2) for a in z] for b in y])
+    return {
+        "made": "bisection of sup_t P(M(X) > t) − e^ε P(M(X′) > t) = δ over s; all pairs",
+        "noise": rows,
+        "z": z.tolist(),
+        "y": y.tolist(),
+        "distances": squares.mean(1).tolist(),
+        "density": np.exp(-squares).mean(1).tolist(),
+    }
