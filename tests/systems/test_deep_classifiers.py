@@ -19,12 +19,13 @@ from feature_lazy.runs.batch import build
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
+from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.baselines.base import Task
 from feature_lazy.study.baselines.hilbert import Hilbert
 from feature_lazy.study.baselines.kernels import KernelSet, linear
 from feature_lazy.study.baselines.krr import RidgeRegression
 from feature_lazy.study.baselines.majority import Majority
-from feature_lazy.study.baselines.stored import FILE
+from feature_lazy.study.baselines.stored import FILE, of
 from feature_lazy.study.laws import laws, readings
 from feature_lazy.study.table import with_runs
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
@@ -156,19 +157,26 @@ def test_laws_on_runs(stored):
     runs = claim.deep(table)
     assert sorted((one.m, one.consistent) for one in runs) == [(2, False)] * 2 + [(2, True)] * 2
     part = runs[0].network("infinite_nngp@3", slice(0, 20), slice(7))
-    kernels, task, _ = claim.Bench().ready(runs[0].run, "infinite_nngp@3")
-    k = kernels.train[:20, :20] + 1e-10 * torch.eye(20)  # the diagonal is 1
-    expected = kernels.test_train[:7, :20] @ torch.linalg.solve(k, task.targets[:20])
+    data = build(from_plain(runs[0].run.config)).dataset
+    x, tests = data.x_train[:20], data.x_test[:7]
+    phi = scaled(CUBIC if runs[0].consistent else Sine(1.0))
+    k = infinite_kernels(phi, 3, x).nngp + 1e-10 * torch.eye(20)  # the diagonal is 1
+    expected = infinite_kernels(phi, 3, tests, x).nngp @ torch.linalg.solve(k, data.y_train[:20])
     np.testing.assert_allclose(part, expected, rtol=1e-7)  # rounding times the condition number, 1e6
 
 
 def test_kernels_of_other_depths_by_the_command(stored, capsys):
-    words = ["baselines", str(stored), "--names", "krr", "--kernel", "infinite_nngp,linear", "--depth", "1,60"]
+    words = ["baselines", str(stored), "--names", "krr", "--kernel", "infinite_nngp,linear", "--depth", "1,5"]
     assert main(words) == 0
-    print(capsys.readouterr().out)
+    assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
     kernels = Counter(entry["kernel"] for entry in json.loads((stored / FILE).read_text()).values())
     # Each of two splits and, of those of infinite width, of two activations.
-    assert kernels == {"infinite_nngp@1": 4, "infinite_nngp@60": 4, "linear": 4}
+    assert kernels == {"infinite_nngp@1": 4, "infinite_nngp@5": 4, "linear": 4}
+    # Runs of other depths have the same kernels.
+    science = load_sweep(stored).runs[0].config
+    deeper = {**science, "architecture": {**science["architecture"], "depth": 2}}
+    assert of(science, "infinite_nngp@5") == of(deeper, "infinite_nngp@5")
+    assert of(science, "infinite_nngp") != of(deeper, "infinite_nngp")
     assert main([*words[:-1], "0"]) == 1
     assert "kernel infinite_nngp@0: there is none" in capsys.readouterr().err
 

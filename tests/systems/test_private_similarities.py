@@ -127,7 +127,8 @@ def test_what_is_no_guarantee_is_said(stored, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "the network has seen the records; take --records valid" in said
     assert "centres patterns by the mean of all" in said
-    assert "no privacy guarantee, without noise" in said
+    assert "no privacy guarantee, without noise. (4 runs)" in said
+    assert "(8 runs)" not in said  # of two ε
     assert main([*words, "1", "--records", "valid"]) == 0
     assert "has seen the records" not in capsys.readouterr().out
     # Of drawn patterns that the network has not seen nothing is left to say.

@@ -71,10 +71,10 @@ def call(options: argparse.Namespace) -> int:
     rows = over_seeds(frame(bench.beside(load_sweep(options.folder).runs, chosen, kernels)))
     if len(rows):
         console().print(_table(rows))
-    for remark, count in bench.remarks.items():
-        say(f"{remark} ({count} run{'s' if count > 1 else ''})")
+    for remark, runs in bench.remarks.items():
+        say(f"{remark} ({_counted(len(runs))})")
     for problem, count in bench.problems.items():
-        say(f"{problem} ({count} run{'s' if count > 1 else ''})", error=True)
+        say(f"{problem} ({_counted(count)})", error=True)
     return 1 if bench.problems else 0
 
 
@@ -121,6 +121,10 @@ def _value(name: str, kind: Any, word: str) -> Any:
         return kind(word)
     except ValueError as error:
         raise ConfigError(f"--{name} {word}: must be of {kind.__name__}.") from error
+
+
+def _counted(runs: int) -> str:
+    return f"{runs} run{'s' if runs > 1 else ''}"
 
 
 def _table(rows: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,14 +71,14 @@ class Bench:
         memory_limit: bytes; that of a run, by default, if None.
         data: where the files of their data lie, of runs that have any.
         problems: sentences on what could not be computed, each with for how many runs.
-        remarks: sentences on what predictions are not, likewise.
+        remarks: sentences on what predictions are not, each with the ids of the runs.
     """
 
     folder: Path | None = None
     memory_limit: float | None = None
     data: Path | None = None
     problems: Counter[str] = field(default_factory=Counter)
-    remarks: Counter[str] = field(default_factory=Counter)
+    remarks: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def beside(self, runs: Sequence[Run], baselines: Sequence[Baseline], kernels: Sequence[str]) -> list[Beside]:
         """Every baseline on every kernel beside every run that it says something of."""
@@ -110,7 +110,8 @@ class Bench:
                         one = _fitted(settled, *ready)
                         self._keep(name, settled, kernel, run, one)
                     made[name] = one
-                    self.remarks.update(settled.remarks(config, kernel))
+                    for remark in settled.remarks(config, kernel):
+                        self.remarks[remark].add(run.run_id)
                     yield _beside(run, baseline, kernel, one)
                 except (FeatureLazyError, ValueError) as error:
                     self.problems[f"{baseline.option_name} on {kernel}: {str(error).rstrip('.')}."] += 1

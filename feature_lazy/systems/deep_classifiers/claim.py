@@ -16,9 +16,10 @@ from feature_lazy.networks.activations import Scaled, scaled
 from feature_lazy.networks.limits.dual import expectations
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
-from feature_lazy.study.baselines.base import Baseline
+from feature_lazy.study.baselines.base import Baseline, Task
 from feature_lazy.study.baselines.compute import Bench
 from feature_lazy.study.baselines.hilbert import Hilbert
+from feature_lazy.study.baselines.kernels import KernelSet
 from feature_lazy.study.baselines.krr import RidgeRegression
 from feature_lazy.study.baselines.majority import Majority
 from feature_lazy.study.baselines.nearest import Nearest
@@ -64,6 +65,7 @@ SAYS = {"paper": PAPER, "across": KINDS, "outcomes": ("converged", "t_end"), "qu
 LACKS = "runs of two splits on dataset=dirichlet with labels=parity, loss=mse, no biases, and"
 
 
+_ready: dict[tuple[Path, str], tuple[KernelSet, Task]] = {}
 _predicted: dict[tuple[Path, str, str, str, str], np.ndarray] = {}
 """What laws ask for more than once."""
 
@@ -139,11 +141,17 @@ class Deep:
         """Whether the deep network is Bayes optimal: singular, and o = m/2."""
         return abs(2 * self.taxonomy.exponent - self.m) < EQUAL
 
+    def ready(self, kernel: str) -> tuple[KernelSet, Task]:
+        """A kernel on the data of the run, and what is learnt."""
+        if (self.run.path, kernel) not in _ready:
+            _ready[self.run.path, kernel] = Bench().ready(self.run, kernel)[:2]
+        return _ready[self.run.path, kernel]
+
     def predicted(self, baseline: Baseline, kernel: str, part: slice = ALL, tests: slice = ALL) -> np.ndarray:
         """F of a baseline on a kernel, learnt from a part of the training set, on a part of the test set."""
         key = (self.run.path, repr(baseline), kernel, repr(part), repr(tests))
         if key not in _predicted:
-            kernels, task, _ = Bench().ready(self.run, kernel)
+            kernels, task = self.ready(kernel)
             kernels = replace(kernels, x_train=kernels.x_train[part], x_test=kernels.x_test[tests])
             task = replace(task, targets=task.targets[part], labels=task.labels[part])
             _predicted[key] = baseline.fit(kernels, task).F_test.numpy()
@@ -165,7 +173,7 @@ class Deep:
         x[:, 0], x[:, 1] = near.cos(), near.sin()
         x = x * self.data.dim**0.5
         pole = torch.eye(self.data.dim, dtype=torch.float64)[:1] * self.data.dim**0.5
-        kernels = Bench().ready(self.run, f"infinite_nngp@{POWER}")[0]
+        kernels = self.ready(f"infinite_nngp@{POWER}")[0]
         psi = kernels.between(pole, x)[0]
         slope = np.polyfit((2 * (near / 2).sin()).log().numpy(), psi.log().numpy(), 1)[0]
         return float(slope / (-2 * self.taxonomy.exponent))
