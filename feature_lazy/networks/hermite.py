@@ -69,23 +69,23 @@ class Hermite(Activation):
 
 def _correlated(b: Sequence[float], q1: Tensor, q2: Tensor, rho: Tensor) -> Tensor:
     """E g(u)g(v) for g = Σ b_n h_n, by Horner's rule in ρ."""
-    left, right = _at_variance(b, q1), _at_variance(b, q2)
-    total = rho * 0
-    for one, other in zip(reversed(left), reversed(right), strict=True):
-        total = total * rho + one * other
+    total = (q1 * q2 * rho).zero_()
+    for m in reversed(range(len(b))):
+        total.mul_(rho)
+        if any(b[m::2]):
+            total.addcmul_(_at_variance(b, m, q1), _at_variance(b, m, q2))
     return total
 
 
-def _at_variance(b: Sequence[float], q: Tensor) -> list[Tensor]:
-    """Coefficients a_m of g(√q z) = Σ a_m h_m(z) for g = Σ b_n h_n: the multiplication theorem.
+def _at_variance(b: Sequence[float], m: int, q: Tensor) -> Tensor:
+    """Coefficient of h_m(z) in g(√q z) for g = Σ b_n h_n: the multiplication theorem.
 
     h_n(√q z) = Σ_k √(n!/m!) √q^m ((q − 1)/2)^k/k! h_m(z) with m = n − 2k.
     """
-    found = []
-    for m in range(len(b)):
-        terms = [
-            b[m + 2 * k] * math.sqrt(math.perm(m + 2 * k, 2 * k)) / math.factorial(k) * ((q - 1) / 2) ** k
-            for k in range((len(b) - m + 1) // 2)
-        ]
-        found.append(q.sqrt() ** m * sum(terms))
-    return found
+    terms = [
+        b[m + 2 * k] * math.sqrt(math.perm(m + 2 * k, 2 * k)) / math.factorial(k) * ((q - 1) / 2) ** k
+        for k in range((len(b) - m + 1) // 2)
+    ]
+    import torch
+
+    return q.sqrt() ** m * sum(terms, torch.zeros_like(q))
