@@ -39,7 +39,7 @@ falls as Ǎ′(0)^L; the vote is neared slowly, as kernels of ReLU are; and of �
 FEW, PARTS, VOTES, TESTS = 51, 4, 2, 100
 """Patterns of a part, an odd number so that no vote is tied; parts of a training set, fewer where there are thousands
 of layers; and test patterns beside those."""
-RIDGE = 1e-10
+RIDGE = 1e-8
 """Over the mean diagonal: near the corners of a simplex patterns are equal up to rounding, and kernels singular."""
 SHARE = 8
 """What part of the training set few patterns are."""
