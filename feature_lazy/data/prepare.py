@@ -284,7 +284,7 @@ def _on_sphere(images: np.ndarray, order: np.ndarray, mean: np.ndarray) -> Itera
 
 
 def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
-    """Draw patterns of a law until there are n in the order of a cycle of classes.
+    """Draw patterns of a law until there are n in the order of a cycle of classes, or of the law's own.
 
     Each class keeps the order in which its patterns were drawn, so a larger n only adds patterns.
 
@@ -301,7 +301,7 @@ def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
         DataError: a class that hardly ever occurs.
     """
     rng = stream(seed, "synthetic", "patterns")
-    wanted = np.resize(np.asarray(cycle), n)
+    wanted = law.order(cycle, seed, n)
     free = {name: np.flatnonzero(wanted == name) for name in set(cycle)}
     x, target = np.empty((n, *law.shape)), None
     seen: set[bytes] = set()

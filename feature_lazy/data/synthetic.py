@@ -33,7 +33,7 @@ QUADRATIC_MEDIAN = 0.22746821155978644
 class Law(Data):
     """Patterns drawn from a law with the data seed, E |x|² = d.
 
-    You write these: ``sample``; ``n_classes``, ``once``, ``probes`` and ``directions`` where they differ.
+    You write these: ``sample``; ``n_classes``, ``once``, ``order``, ``probes`` and ``directions`` where they differ.
     """
 
     dim: int = key(30, "d, numbers in one pattern", ge=1)
@@ -50,6 +50,10 @@ class Law(Data):
     def noise_sd(self) -> float:
         """Standard deviation of the noise on the real targets that are learnt from; those of the test set have none."""
         return 0.0
+
+    def order(self, cycle: Sequence[int], seed: int, n: int) -> np.ndarray:
+        """Classes of the first n patterns, (n,): those of the labels' cycle after each other, so that they balance."""
+        return np.resize(np.asarray(cycle), n)
 
     def expected(self, x: np.ndarray) -> np.ndarray | None:
         """Expectation of the targets of patterns x (n, d), (n,), where the law draws them; None: it does not."""

@@ -1,8 +1,10 @@
 """What kernels predict beside a sweep: ridge regression, Gaussian process, SVM and others, held against every run.
 
 Kernels: infinite_ntk and infinite_nngp of infinite width, linear, and of each network: start, end and t=TIME, of which
-the last two need weights (observe.weights=ends or all). Keys of baselines take several values, such as
---ridge 1e-6,1e-2. Predictions are computed once and kept in DIR/baselines.json and DIR/baselines/.
+the last two need weights (observe.weights=ends or all), or of its last hidden layer alone: hidden_start, hidden_end.
+Those of infinite width are of the runs' own depth, or of others with --depth 1,60 (infinite_ntk@60). Keys of baselines
+take several values, such as --ridge 1e-6,1e-2. Predictions are computed once and kept in DIR/baselines.json and
+DIR/baselines/.
 """
 
 import argparse
@@ -32,6 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(options(GROUP))
     parser.add_argument("--names", default="krr", metavar="NAMES", help=f"baselines, of {names} (default: krr)")
     parser.add_argument("--kernel", default="infinite_ntk", metavar="KERNELS", help="kernels (default: infinite_ntk)")
+    depth = "hidden layers of kernels of infinite width (default: those of the runs)"
+    parser.add_argument("--depth", metavar="DEPTHS", help=depth)
     parser.add_argument("--memory-limit", metavar="SIZE", help="such as 4GB (default: that of a run)")
     for name, users in _keys().items():
         what = "; ".join(f"{user}: {f.metadata['doc']} (default: {f.default})" for user, f in users.items())
@@ -56,7 +60,7 @@ def call(options: argparse.Namespace) -> int:
         StoreError: no complete run, or a damaged one.
     """
     chosen = list(_chosen(options))
-    kernels = options.kernel.split(",")
+    kernels = list(_kernels(options.kernel.split(","), options.depth))
 
     from feature_lazy.runs.sweep import load_sweep
     from feature_lazy.study.baselines.compute import Bench
@@ -67,9 +71,18 @@ def call(options: argparse.Namespace) -> int:
     rows = over_seeds(frame(bench.beside(load_sweep(options.folder).runs, chosen, kernels)))
     if len(rows):
         console().print(_table(rows))
+    for remark, runs in bench.remarks.items():
+        say(f"{remark} ({_counted(len(runs))})")
     for problem, count in bench.problems.items():
-        say(f"{problem} ({count} run{'s' if count > 1 else ''})", error=True)
+        say(f"{problem} ({_counted(count)})", error=True)
     return 1 if bench.problems else 0
+
+
+def _kernels(names: "list[str]", depths: str | None) -> Iterator[str]:
+    """Every kernel, those of infinite width at every depth that is given."""
+    for name in names:
+        of_any_depth = depths and name.startswith("infinite_")
+        yield from (f"{name}@{depth}" for depth in depths.split(",")) if of_any_depth else [name]
 
 
 def _chosen(options: argparse.Namespace) -> "Iterator[Baseline]":
@@ -108,6 +121,10 @@ def _value(name: str, kind: Any, word: str) -> Any:
         return kind(word)
     except ValueError as error:
         raise ConfigError(f"--{name} {word}: must be of {kind.__name__}.") from error
+
+
+def _counted(runs: int) -> str:
+    return f"{runs} run{'s' if runs > 1 else ''}"
 
 
 def _table(rows: Any) -> Any:

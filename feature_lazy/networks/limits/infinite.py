@@ -19,6 +19,8 @@ from feature_lazy.networks.limits.dual import Expectations, Marginals, correlati
 
 # Entries of a kernel done at once: a few temporaries of 2 MB, which stay in the cache.
 BLOCK_ENTRIES = 2**18
+UNIT = 1e-12
+"""How far from 1 a variance is 1: what rounding and quadrature of E φ² leave."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ class _Network:
         rule = expectations(activation, tolerance, surrogates=True)
         variance = (bias * std) ** 2
         layers: list[Marginals] = []
-        q = x.square().mean(1) + variance
+        q = _at_rest(x.square().mean(1) + variance)
         for _ in range(depth):
             layers.append(rule.marginals(q))
-            q = layers[-1].moment + variance
+            q = _at_rest(layers[-1].moment + variance)
         return cls(x, rule, x.unique(dim=0, return_inverse=True)[1], layers, bias**2, variance)
 
     def block(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
@@ -81,6 +83,11 @@ class _Network:
             values, slopes = self.expectations.joint(left, right, rho)
             ntk = values + self.bias_slope + ntk * slopes
         return ntk, values + self.bias_variance
+
+
+def _at_rest(q: Tensor) -> Tensor:
+    """The same variances, 1 where they are that but for rounding, which layers multiply where φ is chaotic."""
+    return torch.where((q - 1).abs() <= UNIT, 1.0, q)
 
 
 def infinite_kernels(

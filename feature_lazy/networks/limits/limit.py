@@ -36,13 +36,22 @@ def limit_kernels(network: Network, x1: Tensor, x2: Tensor | None = None) -> Inf
     return network.limit(reals(x1, "patterns"), None if x2 is None else reals(x2, "patterns"))
 
 
-@torch.no_grad()
 def output_covariance(
     network: GaussianNetwork, params: Params, x: Tensor, memory_limit: float = float("inf")
 ) -> Tensor:
     """E f(x)f(x′) of one output over the weights of the last layer as they begin, all others given: (M, P, P).
 
-    It tends to Σ∞ with the width.
+    It tends to Σ∞ with the width. Arguments are those of ``last_features``.
+    """
+    features = last_features(network, params, x, memory_limit)
+    return features @ features.mT
+
+
+@torch.no_grad()
+def last_features(network: GaussianNetwork, params: Params, x: Tensor, memory_limit: float = float("inf")) -> Tensor:
+    """What the last layer sees, (M, P, D), scaled so that its inner products are ``output_covariance``.
+
+    They are the last hidden layer over √h, and a column b·bias_std where the output has a bias.
 
     Args:
         network: a network whose last tap is of its output layer.
@@ -58,7 +67,5 @@ def output_covariance(
         # Weights of one layer, its bias among them, share their preactivations.
         last = [tap for tap in taps if tap.preactivations is taps[-1].preactivations]
         parts.append([tap.inputs * tap.scale * (network.bias_std if tap.name[0] == "B" else 1.0) for tap in last])
-    features = [torch.cat(one, dim=-2) for one in zip(*parts, strict=True)]
-    covariance = sum(one @ one.mT for one in features)
-    assert isinstance(covariance, Tensor)
-    return covariance.expand(len(some), -1, -1)
+    together = [torch.cat(one, dim=-2).expand(len(some), -1, -1) for one in zip(*parts, strict=True)]
+    return torch.cat(together, dim=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -26,11 +27,13 @@ class Task:
         targets: what a least squares fit aims at, c·y of loss=mse, else y: (P,), or a column for each class, (P, C).
         labels: y as the data have it, (P,).
         loss: of the runs.
+        held_out: validation patterns, (P_valid, d), and what least squares would aim at there; None: there are none.
     """
 
     targets: Tensor
     labels: Tensor
     loss: Loss
+    held_out: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class Baseline(Option):
             t: where its training ended.
         """
         return self
+
+    def remarks(self, config: Config, kernel: str) -> Iterator[str]:
+        """Sentences on what its predictions beside a run are not, for who reads them."""
+        return iter(())
 
     @abstractmethod
     def fit(self, kernels: KernelSet, task: Task) -> Prediction:

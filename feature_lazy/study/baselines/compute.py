@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,12 +71,14 @@ class Bench:
         memory_limit: bytes; that of a run, by default, if None.
         data: where the files of their data lie, of runs that have any.
         problems: sentences on what could not be computed, each with for how many runs.
+        remarks: sentences on what predictions are not, each with the ids of the runs.
     """
 
     folder: Path | None = None
     memory_limit: float | None = None
     data: Path | None = None
     problems: Counter[str] = field(default_factory=Counter)
+    remarks: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def beside(self, runs: Sequence[Run], baselines: Sequence[Baseline], kernels: Sequence[str]) -> list[Beside]:
         """Every baseline on every kernel beside every run that it says something of."""
@@ -108,6 +110,8 @@ class Bench:
                         one = _fitted(settled, *ready)
                         self._keep(name, settled, kernel, run, one)
                     made[name] = one
+                    for remark in settled.remarks(config, kernel):
+                        self.remarks[remark].add(run.run_id)
                     yield _beside(run, baseline, kernel, one)
                 except (FeatureLazyError, ValueError) as error:
                     self.problems[f"{baseline.option_name} on {kernel}: {str(error).rstrip('.')}."] += 1
@@ -122,7 +126,7 @@ class Bench:
         batch = build(config)
         batch = replace(batch, memory_limit=self.memory_limit or batch.memory_limit)
         kernels = kernel_set(kernel, batch, run, self.folder)
-        kernels = replace(kernels, symmetric=not (kernel == "infinite_ntk" and config.activation.by_surrogate))
+        kernels = replace(kernels, symmetric=not (kernel.startswith("infinite_ntk") and config.activation.by_surrogate))
         return kernels, task(batch), batch.dataset
 
     def _keep(self, name: str, baseline: Baseline, kernel: str, run: Run, one: Stored) -> None:
@@ -154,7 +158,8 @@ def _config(run: Run, kernel: str, data: Path | None) -> Config:
     config = stored_config(run.config, data)
     if why := refusal(config):
         raise ConfigError(why)
-    if kernel in {"infinite_ntk", "infinite_nngp"}:
+    name, _, depth = kernel.partition("@")
+    if name in stored.INFINITE:
         if not config.architecture.infinite:
             raise ConfigError(f"the limit of architecture={config.architecture.kind} is not known; take start or end")
         if config.parametrisation.exponents is not NTK:
@@ -163,8 +168,12 @@ def _config(run: Run, kernel: str, data: Path | None) -> Config:
             raise ConfigError("only some of the weights are trained; take start or end")
         if config.seed.kind == "from_run":
             raise ConfigError("the runs start from stored ones; take start or end")
-        if kernel == "infinite_ntk" and not config.leaves("prior"):
+        if name == "infinite_ntk" and not config.leaves("prior"):
             raise ConfigError("the prior gives each network a kernel of its own; take infinite_nngp, start or end")
+    if depth:
+        if not hasattr(config.architecture, "depth"):
+            raise ConfigError(f"architecture={config.architecture.kind} has no depth; take {name}")
+        return replace(config, architecture=replace(config.architecture, depth=int(depth)))
     return config
 
 
@@ -181,8 +190,10 @@ def _settled(baseline: Baseline, config: Config, run: Run) -> Baseline:
 
 def task(batch: Batch) -> Task:
     """What the runs of a batch learn."""
-    data = batch.dataset
-    return Task(least_squares(batch.loss, data.y_train, data.n_outputs), data.y_train, batch.loss)
+    data, loss, held_out = batch.dataset, batch.loss, None
+    if data.x_valid is not None and data.y_valid is not None:
+        held_out = data.x_valid, least_squares(loss, data.y_valid, data.n_outputs)
+    return Task(least_squares(loss, data.y_train, data.n_outputs), data.y_train, loss, held_out)
 
 
 def least_squares(loss: Loss, y: Tensor, n_outputs: int) -> Tensor:

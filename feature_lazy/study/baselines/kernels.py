@@ -14,11 +14,13 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.dynamics.flow import outputs_in_chunks
 from feature_lazy.kernels.exact import tangent_kernel
-from feature_lazy.networks.base import Network
-from feature_lazy.networks.limits.limit import limit_kernels
+from feature_lazy.networks.base import GaussianNetwork, Network
+from feature_lazy.networks.layout import Params
+from feature_lazy.networks.limits.limit import last_features, limit_kernels
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.resumption import check_inputs, inputs
+from feature_lazy.study.baselines.stored import HIDDEN
 
 MATRICES = 5
 """P × P numbers held at a time: a kernel, another or its eigenvectors, and what a block of them is made of."""
@@ -41,6 +43,7 @@ class KernelSet:
         initial: F at the start on both sets, (P·C,) and (P_test·C,), where it is not 0.
         network: of which Σ∞ is the kernel, for what goes from layer to layer; None of other kernels.
         symmetric: whether K(x, x′) = K(x′, x), which it is not of surrogate gradients.
+        features: of patterns (n, d), (n, D), whose inner products are K, where they are as few as hidden units.
     """
 
     between: Between
@@ -53,6 +56,7 @@ class KernelSet:
     initial: tuple[Tensor, Tensor] | None = None
     network: Network | None = None
     symmetric: bool = True
+    features: Callable[[Tensor], Tensor] | None = None
 
     @property
     def n(self) -> int:
@@ -150,17 +154,20 @@ def kernel_set(name: str, batch: Batch, run: Run, scratch: Path | None) -> Kerne
     data, network, limit = batch.dataset, batch.architecture, batch.memory_limit
     patterns = (data.x_train, data.x_test, limit, scratch)
     if name == "linear":
-        return KernelSet(linear, *patterns)
+        return KernelSet(linear, *patterns, features=lambda x: x.double() / x.shape[1] ** 0.5)
     if name.startswith("infinite_"):
 
         def infinite(which: str) -> Callable[[Tensor, Tensor | None], Tensor]:
             return lambda x1, x2: getattr(limit_kernels(network, x1, x2), which)
 
         drawn = KernelSet(infinite("nngp"), *patterns) if batch.centred is False else None
-        whole = network if name == "infinite_nngp" else None
-        return KernelSet(infinite(name.removeprefix("infinite_")), *patterns, drawn=drawn, network=whole)
+        which = name.partition("@")[0].removeprefix("infinite_")
+        return KernelSet(infinite(which), *patterns, drawn=drawn, network=network if which == "nngp" else None)
+    hidden, name = name.startswith(HIDDEN), name.removeprefix(HIDDEN)
     weights = _weights(name, batch, run)
     params = network.layout.unflatten(weights)
+    if hidden:
+        return _of_hidden_layer(network, params, patterns)
 
     def between(x1: Tensor, x2: Tensor | None) -> Tensor:
         return tangent_kernel(network, params, x1, x2, memory_limit=limit)[0]
@@ -170,6 +177,27 @@ def kernel_set(name: str, batch: Batch, run: Run, scratch: Path | None) -> Kerne
         f = [batch.alpha * outputs_in_chunks(network, weights, x, limit)[0].double() for x in patterns[:2]]
         initial = (f[0], f[1])
     return KernelSet(between, *patterns, outputs=network.n_outputs, initial=initial)
+
+
+def _of_hidden_layer(
+    network: Network, params: Params, patterns: tuple[Tensor, Tensor, float, Path | None]
+) -> KernelSet:
+    """Inner products of what the output layer sees.
+
+    Raises:
+        ConfigError: a network whose layers are not known.
+    """
+    if not isinstance(network, GaussianNetwork):
+        raise ConfigError(f"{type(network).__name__}: what its output layer sees is not known; take start or end")
+
+    def features(x: Tensor) -> Tensor:
+        return last_features(network, params, x, patterns[2])[0].double()
+
+    def between(x1: Tensor, x2: Tensor | None) -> Tensor:
+        own = features(x1)
+        return own @ (own if x2 is None else features(x2)).mT
+
+    return KernelSet(between, *patterns, features=features)
 
 
 def _weights(name: str, batch: Batch, run: Run) -> Tensor:

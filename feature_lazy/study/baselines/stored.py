@@ -26,10 +26,13 @@ ENTRY = Record(
     ANYTHING,
 )
 KNOWN = Record(rest=ENTRY)
-COMMON = ("infinite_ntk", "infinite_nngp", "linear")
-"""Kernels that all α, widths and seeds share."""
+INFINITE = ("infinite_ntk", "infinite_nngp")
+COMMON = (*INFINITE, "linear")
+"""Kernels that all α, widths and seeds share; those of infinite width also as ``NAME@L``, of L hidden layers."""
 OF_A_RUN = ("start", "end")
 """Kernels of one network; also ``t=…``."""
+HIDDEN = "hidden_"
+"""Before one of those: of the last hidden layer alone, what the output layer sees."""
 NOT_ITS_OWN = ("alpha", "width", "seed", "dynamics", "observe", "dtype", "regulariser")
 """Keys of a run's configuration on which a common kernel, and what is learnt with it, does not depend."""
 Arrays = dict[str, np.ndarray]
@@ -56,16 +59,28 @@ def check_kernel(name: str) -> str:
     Raises:
         ConfigError: there is no such kernel.
     """
-    if name.startswith("t="):
+    plain, at, depth = name.partition("@")
+    when = name.removeprefix(HIDDEN)
+    if at:
+        known = plain in INFINITE and depth.isdecimal() and int(depth) > 0
+    elif when.startswith("t="):
         try:
-            known = float(name[2:]) >= 0
+            known = float(when[2:]) >= 0
         except ValueError:
             known = False
     else:
-        known = name in {*COMMON, *OF_A_RUN}
+        known = name in COMMON or when in OF_A_RUN
     if not known:
-        raise ConfigError(f"kernel {name}: there is none; choose of {', '.join((*COMMON, *OF_A_RUN))} and t=TIME.")
+        raise ConfigError(
+            f"kernel {name}: there is none; choose of {', '.join((*COMMON, *OF_A_RUN))} and t=TIME; of the last hidden "
+            "layer, such as hidden_end; and of infinite width and a number of layers, such as infinite_ntk@60."
+        )
     return name
+
+
+def is_common(kernel: str) -> bool:
+    """Whether a kernel is one that all α, widths and seeds share."""
+    return kernel.partition("@")[0] in COMMON
 
 
 def label(baseline: Baseline) -> str:
@@ -77,9 +92,12 @@ def label(baseline: Baseline) -> str:
 
 def own_science(science: Mapping[str, Any], kernel: str) -> dict[str, Any]:
     """The part of a run's configuration on which a prediction with that kernel depends."""
-    if kernel in COMMON:
-        return {name: value for name, value in science.items() if name not in NOT_ITS_OWN}
-    if kernel != "start":
+    if is_common(kernel):
+        own = {name: value for name, value in science.items() if name not in NOT_ITS_OWN}
+        if "@" in kernel:
+            own["architecture"] = {name: v for name, v in own["architecture"].items() if name != "depth"}
+        return own
+    if kernel.removeprefix(HIDDEN) != "start":
         return dict(science)
     free = {"dynamics", "observe", "regulariser"} | ({"alpha"} if science.get("centred", True) is True else set())
     trained = science.get("dynamics", {}).get("train")

@@ -71,7 +71,7 @@ def lines(table: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "name": f"{entry['label']}, {kernel}",
-            H: np.nan if kernel in stored.COMMON else h,
+            H: np.nan if stored.is_common(kernel) else h,
             X: x,
             "error": entry["error"],
         }

@@ -36,6 +36,8 @@ WAYS = (
     predictors.scale_mixtures,
     predictors.distillation,
     predictors.permutations,
+    predictors.deep_classifiers,
+    predictors.private_similarities,
     limits.ntk,
     limits.deep_equilibrium,
     limits.infinite_feature_learning,

@@ -1,10 +1,13 @@
 """Reference values: what kernels predict, and data."""
 
+from math import factorial
+
 import numpy as np
+from numpy.polynomial.hermite_e import HermiteE, hermegauss
 from scipy.integrate import cumulative_trapezoid, solve_ivp, trapezoid
 from scipy.optimize import brentq
 from scipy.special import erf, expit
-from scipy.stats import multivariate_t
+from scipy.stats import dirichlet, multivariate_t, norm
 
 from tests.data.systems.toy import network, start
 
@@ -223,4 +226,81 @@ def permutations():
         "covariance": spread(every, 4).tolist(),
         "bits": [6, 24],
         "hardest": hardest,
+    }
+
+
+def deep_classifiers():
+    """Deep kernels on the sphere by the recursion in x·x′, Hilbert's estimate, duals by quadrature, Bayes classes."""
+    random, nodes = np.random.default_rng(0), hermegauss(40)
+    z, weight = nodes[0], nodes[1] / np.sqrt(2 * np.pi)
+    duals = []
+    for c, p, q, rho in (([0, 0.5, 0, 0.5], 1, 1, 0.3), ([0.2, 0.3, 0.4, 0.1], 0.5, 2, -0.6), ([0, 0, 1], 1.7, 1, 0.9)):
+        phi = HermiteE([np.sqrt(value / factorial(n)) for n, value in enumerate(c)])
+        u = np.sqrt(p) * z[:, None] + 0 * z
+        v = np.sqrt(q) * (rho * z[:, None] + np.sqrt(1 - rho**2) * z)
+        means = [float(weight @ (one(u) * one(v)) @ weight) for one in (phi, phi.deriv())]
+        duals.append([p, q, rho, *means, *c, *[0] * (4 - len(c))])
+    # Patterns of two laws; the second is more likely.
+    first, second, prior, d = [0.5, 0.5, 2.5], [2.5, 0.1, 0.5], 0.4, 3
+    s = np.concatenate([random.dirichlet(first, 12), random.dirichlet(second, 18)])
+    y = np.repeat([-1.0, 1.0], [12, 18])
+    tests = random.dirichlet([1, 1, 1], 20)
+    odds = [np.log(1 - prior) - np.log(prior) + dirichlet.logpdf(t, second) - dirichlet.logpdf(t, first) for t in tests]
+    x, onto = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (s, tests))
+
+    def network(layers, dual, slope):
+        both = np.concatenate([x, onto])
+        xi = both @ x.T
+        np.fill_diagonal(xi, 1.0)
+        ntk = xi
+        for _ in range(layers):
+            xi, ntk = dual(xi), dual(xi) + ntk * slope(xi)
+        return [k[30:] @ np.linalg.solve(k[:30], y) for k in (xi, ntk)]
+
+    def angle(xi):
+        return np.arccos(np.clip(xi, -1, 1))
+
+    cubic = network(60, lambda xi: (xi**3 + xi) / 2, lambda xi: (3 * xi**2 + 1) / 2)
+    relu = network(
+        20,
+        lambda xi: (np.sin(angle(xi)) + (np.pi - angle(xi)) * xi) / np.pi,
+        lambda xi: (np.pi - angle(xi)) / np.pi,
+    )
+    near = 1 / np.linalg.norm(onto[:, None] - x[None], axis=2) ** 2
+    return {
+        "made": "recursion of 60 and of 20 layers, solve; sums; Gauss–Hermite quadrature of 40 nodes; scipy.stats",
+        "duals": duals,
+        "x_train": (np.sqrt(d) * x).tolist(),
+        "x_test": (np.sqrt(d) * onto).tolist(),
+        "y": y.tolist(),
+        "cubic": cubic[0].tolist(),
+        "relu": relu[1].tolist(),
+        "hilbert": (near @ y / near.sum(1)).tolist(),
+        "bayes": [int(odd > 0) for odd in odds],
+    }
+
+
+def private_similarities():
+    """Noise of the Gaussian mechanism by bisection of the trade-off's supremum, and sums over all pairs."""
+    random = np.random.default_rng(0)
+    rows = []
+    for epsilon, delta, sensitivity in ((1.0, 1e-5, 1.0), (0.1, 1e-5, 1.0), (3.0, 1e-6, 2**0.5)):
+        low, high = 0.0, 200.0
+        for _ in range(100):
+            s = (low + high) / 2
+            # Where one density is e^ε times the other, P(M(X) > t) − e^ε P(M(X′) > t) is largest.
+            t = sensitivity / 2 + epsilon * s**2 / sensitivity
+            most = norm.sf(t, sensitivity, s) - np.exp(epsilon) * norm.sf(t, 0, s)
+            low, high = (low, s) if most < delta else (s, high)
+        rows.append([epsilon, delta, sensitivity, s])
+    z, y = random.standard_normal((9, 4)), random.standard_normal((5, 4))
+    z, y = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (z, y))
+    squares = np.array([[np.sum((a - b) ** 2) for a in z] for b in y])
+    return {
+        "made": "bisection of sup_t P(M(X) > t) − e^ε P(M(X′) > t) = δ over s; all pairs",
+        "noise": rows,
+        "z": z.tolist(),
+        "y": y.tolist(),
+        "distances": squares.mean(1).tolist(),
+        "density": np.exp(-squares).mean(1).tolist(),
     }
