@@ -232,7 +232,8 @@ def load_sweep(root: Path | str) -> Sweep:
         except MisnamedRunError as error:
             log.warning("%s", error)
     if not runs:
-        raise StoreError(f"There is no complete run in {root}.")
+        where = "There is no complete run in" if Path(root).is_dir() else "There is no folder"
+        raise StoreError(f"{where} {root}.")
     return Sweep(Path(root), sorted(runs, key=lambda run: tuple(run.columns.get(key, 0) for key in KEYS)))
 
 

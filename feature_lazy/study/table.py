@@ -64,7 +64,8 @@ def read(folder: Path | str, *, mixed: Sequence[str] = (), where: Sequence[str] 
     table = filtered(_read(folder), where)
     for name, values in differences(table).items():
         if name not in mixed:
-            raise StoreError(f"{folder} mixes runs with {name} = {', '.join(map(str, values))}; figures need one.")
+            few = ", ".join(map(str, values))
+            raise StoreError(f"{folder} mixes runs with {name} = {few}; figures need one: --where {name}={values[0]}.")
     return table
 
 

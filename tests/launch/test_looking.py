@@ -18,8 +18,8 @@ from feature_lazy.settings.cells import COLUMNS
 from feature_lazy.settings.overrides import checked
 from feature_lazy.settings.shortest import shortest
 from feature_lazy.study.figures import pgf
-from feature_lazy.study.figures.plot import Wanted, draw, rows, save
-from feature_lazy.study.figures.style import inches
+from feature_lazy.study.figures.plot import MARKERS, Wanted, draw, rows, save
+from feature_lazy.study.figures.style import SQRT_H_ALPHA, inches
 from tests.conftest import QUICK, ROOT, composed
 from tests.study.stored_sweeps import plant
 
@@ -86,6 +86,20 @@ def test_curves_over_time_and_every_run(folder):
     figure = draw(found, known, wanted)
     assert figure.axes[0].get_yscale() == "log"
     assert figure.axes[0].get_ylabel() == r"training loss α²$\mathcal{L}$"
+    plt.close(figure)
+
+
+def test_a_line_over_time_is_seen_below_its_markers(folder):
+    wanted = Wanted.reduced("mean,sem", x="t", y="train/loss", by=("sqrt_h_alpha",), where=("h=30", "seed=0"))
+    found, known = rows({"a": folder}, wanted)
+    points = found.loc[found.index.repeat(40)].assign(x=range(40 * len(found)))
+    figure = draw(points, known, wanted)
+    [axes] = figure.axes
+    for bars in axes.containers:
+        line = bars.lines[0]
+        assert len(line.get_xdata()) / line.get_markevery() <= MARKERS
+        assert not bars.has_yerr  # of one run there is no spread
+        assert bars.get_label().startswith(SQRT_H_ALPHA)
     plt.close(figure)
 
 

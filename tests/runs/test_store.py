@@ -223,3 +223,5 @@ def test_sweep_without_complete_run_is_refused(store):
     save(store, done=False)
     with pytest.raises(StoreError, match="There is no complete run in"):
         load_sweep(store.root)
+    with pytest.raises(StoreError, match=r"There is no folder .*elsewhere"):
+        load_sweep(store.root / "elsewhere")

@@ -184,7 +184,7 @@ def test_run_that_did_not_converge_spoils_no_figure(tmp_path):
 def test_mixed_sweep_is_refused(tmp_path):
     plant(tmp_path, xs=(1.0,))
     plant(tmp_path, xs=(1.0,), columns={"P": 40}.items())
-    with pytest.raises(StoreError, match="mixes runs with P = 20, 40; figures need one"):
+    with pytest.raises(StoreError, match="mixes runs with P = 20, 40; figures need one: --where P=20"):
         read(tmp_path)
 
 
@@ -222,7 +222,7 @@ def test_key_that_only_some_runs_have_makes_a_mixture(tmp_path):
     """F = αf is stored as centred = false, and F = α(f − f₀) as nothing, as it was before there was a choice."""
     plant(tmp_path, xs=(1.0,), config={"dtype": "float64"})
     plant(tmp_path, xs=(2.0,), config={"dtype": "float64", "centred": False})
-    with pytest.raises(StoreError, match="mixes runs with centred = False, not set; figures need one"):
+    with pytest.raises(StoreError, match="centred = False, not set; figures need one: --where centred=False"):
         read(tmp_path)
     assert sorted(parts(tmp_path)) == ["centred = False", "otherwise"]
 

@@ -81,8 +81,8 @@ def call(options: argparse.Namespace) -> int:
 def _kernels(names: "list[str]", depths: str | None) -> Iterator[str]:
     """Every kernel, those of infinite width at every depth that is given."""
     for name in names:
-        of_any_depth = depths and name.startswith("infinite_")
-        yield from (f"{name}@{depth}" for depth in depths.split(",")) if of_any_depth else [name]
+        several = depths.split(",") if depths and name.startswith("infinite_") else []
+        yield from [f"{name}@{depth}" for depth in several] or [name]
 
 
 def _chosen(options: argparse.Namespace) -> "Iterator[Baseline]":

@@ -24,6 +24,10 @@ from feature_lazy.study.table import differences, with_runs
 T, FOLDER, SEED = "t", "folder", "seed"
 AXES = {"sqrt_h_alpha": SQRT_H_ALPHA, "h": "width h", "alpha": "output scale α", T: "training time t"}
 """Labels of columns that are no quantities; all of them are drawn in logarithms."""
+SYMBOLS = {"sqrt_h_alpha": SQRT_H_ALPHA, "alpha": "α"}
+"""Of columns that tell lines apart."""
+MARKERS = 12
+"""Most markers of a line: one at each of a hundred observations hides it."""
 SCALES = ("h", "alpha", "sqrt_h_alpha")
 CENTRES = ("mean", "median")
 SPREADS = ("sem", "sd", "quartiles")
@@ -184,8 +188,9 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
         for index, (values, part) in enumerate(groups):
             label = ", ".join(_named(name, value) for name, value in zip(by, values, strict=True))
             error = (part["y"] - part["low"], part["high"] - part["y"])
-            line = {"ls": "none"} if wanted.centre == EACH else {}
-            bars = error if wanted.centre != EACH and wanted.spread else None
+            line: dict[str, Any] = {"ls": "none"} if wanted.centre == EACH else {}
+            bars = error if wanted.centre != EACH and wanted.spread and (part["n"] > 1).any() else None
+            line["markevery"] = 1 if wanted.centre == EACH else -(-len(part) // MARKERS)
             axes.errorbar(part["x"], part["y"], bars, label=label, ms=4, capsize=2, **line, **look(index))
         log = _logarithmic(points, wanted, y)
         for name in log:
@@ -207,7 +212,8 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
 def _named(name: str, value: Any) -> str:
     if name == FOLDER:
         return str(value)
-    return f"{name} = {value:g}" if isinstance(value, int | float | np.number) else f"{name} = {value}"
+    shown = SYMBOLS.get(name, name)
+    return f"{shown} = {value:g}" if isinstance(value, int | float | np.number) else f"{shown} = {value}"
 
 
 def _logarithmic(points: pd.DataFrame, wanted: Wanted, y: Quantity) -> str:

@@ -36,7 +36,8 @@ def gaussian_noise(epsilon: float, delta: float, sensitivity: float = 1.0) -> fl
         near, far = 1 / (2 * s) - epsilon * s, -1 / (2 * s) - epsilon * s
         return float(ndtr(near) - np.exp(epsilon + log_ndtr(far)) - delta)
 
-    return sensitivity * math.exp(brentq(excess, *RANGE, xtol=1e-14, rtol=1e-14))
+    log = brentq(excess, *RANGE, xtol=1e-14, rtol=1e-14)  # type: ignore[arg-type] - SciPy takes any number
+    return sensitivity * math.exp(log)  # type: ignore[arg-type] - no full output is asked for
 
 
 def unit(z: np.ndarray) -> np.ndarray:
