@@ -119,8 +119,8 @@ def test_ensemble_is_the_gaussian_process(networks):
 
 @pytest.mark.parametrize(("shift", "factor"), [(0.0, 1.5), (3.0, 1.0)])
 def test_planted_mean_and_variance_that_are_others(networks, monkeypatch, shift, factor):
-    def moved(theta, nngp, y, t):
-        mean, covariance = gp_prediction(theta, nngp, y, t)
+    def moved(*given, **how):
+        mean, covariance = gp_prediction(*given, **how)
         sd = covariance.diagonal(dim1=1, dim2=2).sqrt()
         return mean + shift * sd, covariance * factor**2
 
