@@ -256,7 +256,7 @@ def test_the_command_prints_every_row_and_what_is_refused(sweep, capsys):
     entries = json.loads((sweep / FILE).read_text()).values()
     assert len(entries) == 3 + 3 * 2  # one of infinite width, and the start of each of two seeds
     assert main([*words[:2], "--names", "gp", "--ridge", "1"]) == 1
-    assert "--ridge: none of gp has it; it is of krr" in capsys.readouterr().err
+    assert "--ridge: none of gp has it; it is of dkm, krr, student_t" in capsys.readouterr().err
     assert main([*words[:2], "--names", "krr", "--ridge", "-1"]) == 1
     assert "krr.ridge=-1.0: must be at least 0" in capsys.readouterr().err
     assert main([*words[:2], "--names", "svm", "--strength", "1"]) == 1
