@@ -251,7 +251,7 @@ def test_planted_spectrum(one, two, verdicts, monkeypatch):
 def test_planted_networks(ratio, verdict, monkeypatch):
     monkeypatch.setattr(claim, "_of_limit", lambda run: 1 / ratio)
     runs = table()
-    narrow = runs.assign(**{H: 32, "run": [SimpleNamespace(config=run.config) for run in runs["run"]]})
+    narrow = runs.assign(**{H: 128, "run": [SimpleNamespace(config=run.config) for run in runs["run"]]})
     row = said(claim.networks, pd.concat([runs, narrow], ignore_index=True))
     assert row.verdict == verdict
     assert row.estimate.value == pytest.approx(ratio)
