@@ -21,7 +21,9 @@ def firsts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_weights(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs that keep their weights: for what would take too long to be computed of any sweep."""
+    """The runs of several splits that keep their weights, or none: for what takes too long to be said of any sweep."""
+    if splits(table).nunique() < 2:
+        return table[:0]
     return table[pd.Series([WEIGHTS in run.kinds for run in table["run"]], table.index, dtype=bool)]
 
 
