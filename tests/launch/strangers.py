@@ -33,7 +33,6 @@ LIGHT = {
     "learning-curve": ["learning-curve", "DIR", "--n", "2"],
     "tasks": ["tasks", "DIR", "--out", "OUT.csv"],
     "landscape": ["landscape", "DIR", "--out", "OUT"],
-    "continual": ["continual", "DIR", "--memory", "1", "--draws", "1"],
     "export --histories": ["export", "DIR", "OUT.csv", "--histories"],
 }
 HEAVY = {
@@ -41,6 +40,7 @@ HEAVY = {
     "figures": ["figures", "DIR"],
     "report": ["report", "DIR"],
     "baselines": ["baselines", "DIR", "--kernel", "infinite_ntk,start,end"],
+    "continual": ["continual", "DIR", "--memory", "1", "--draws", "1"],
     "plot": ["plot", "DIR", "--out", "OUT.pdf"],
     "dashboard": ["dashboard", "p", "--results", "DIR", "--dry-run", "OUT.json"],
 }
