@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import log_ndtr, ndtr
 
 WITH_COUNT = math.sqrt(2)
@@ -36,8 +36,8 @@ def gaussian_noise(epsilon: float, delta: float, sensitivity: float = 1.0) -> fl
         near, far = 1 / (2 * s) - epsilon * s, -1 / (2 * s) - epsilon * s
         return float(ndtr(near) - np.exp(epsilon + log_ndtr(far)) - delta)
 
-    log = brentq(excess, *RANGE, xtol=1e-14, rtol=1e-14)  # type: ignore[arg-type] - SciPy takes any number
-    return sensitivity * math.exp(log)  # type: ignore[arg-type] - no full output is asked for
+    found = root_scalar(excess, bracket=RANGE, method="brentq", xtol=1e-14, rtol=1e-14)
+    return sensitivity * math.exp(found.root)
 
 
 def unit(z: np.ndarray) -> np.ndarray:
