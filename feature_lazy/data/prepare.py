@@ -301,7 +301,7 @@ def draw(law: Law, seed: int, cycle: Sequence[int], n: int) -> Drawn:
         DataError: a class that hardly ever occurs.
     """
     rng = stream(seed, "synthetic", "patterns")
-    wanted = law.order(cycle, seed, n)
+    wanted = law.in_turn(cycle, seed, n)
     free = {name: np.flatnonzero(wanted == name) for name in set(cycle)}
     x, target = np.empty((n, *law.shape)), None
     seen: set[bytes] = set()

@@ -51,7 +51,7 @@ class Law(Data):
         """Standard deviation of the noise on the real targets that are learnt from; those of the test set have none."""
         return 0.0
 
-    def order(self, cycle: Sequence[int], seed: int, n: int) -> np.ndarray:
+    def in_turn(self, cycle: Sequence[int], seed: int, n: int) -> np.ndarray:
         """Classes of the first n patterns, (n,): those of the labels' cycle after each other, so that they balance."""
         return np.resize(np.asarray(cycle), n)
 

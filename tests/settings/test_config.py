@@ -356,6 +356,7 @@ def test_a_misspelt_stepper_is_refused():
 NEEDS_A_TARGET = {
     (g, "custom") for g in ("architecture", "dataset", "tracking", "activation", "loss", "dynamics", "labels")
 }
+NEEDS_A_TEACHER = {("labels", "distilled"), ("loss", "distillation")}
 NEEDS_A_PATH = {("dataset", "file"), ("dataset", "folder")}
 
 
@@ -367,6 +368,9 @@ def test_every_option_composes_into_a_job_that_can_be_trained(configure, group, 
     config = configure(f"{group}={option}", *needed)
     if (group, option) == ("seed", "from_run"):
         with pytest.raises(ConfigError, match=r"seed.run: name a stored run to start from"):
+            validate(config)
+    elif (group, option) in NEEDS_A_TEACHER:
+        with pytest.raises(ConfigError, match=r"labels\.teacher: name a stored run"):
             validate(config)
     elif (group, option) in NEEDS_A_TARGET:
         with pytest.raises(ConfigError, match="a target of your own is needed"):

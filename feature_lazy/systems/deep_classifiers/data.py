@@ -38,7 +38,7 @@ class Dirichlet(Law):
         if not self.prior < 1:
             yield f"dataset.prior={self.prior:g}: must be below 1, for the second class to occur."
 
-    def order(self, cycle: Sequence[int], seed: int, n: int) -> np.ndarray:
+    def in_turn(self, cycle: Sequence[int], seed: int, n: int) -> np.ndarray:
         return (stream(seed, "dirichlet", "classes").random(n) >= self.prior).astype(np.int64)
 
     def sample(self, rng: np.random.Generator, n: int, seed: int) -> Drawn:
