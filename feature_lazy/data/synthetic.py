@@ -33,7 +33,7 @@ QUADRATIC_MEDIAN = 0.22746821155978644
 class Law(Data):
     """Patterns drawn from a law with the data seed, E |x|² = d.
 
-    You write these: ``sample``; ``n_classes``, ``once``, ``order``, ``probes`` and ``directions`` where they differ.
+    You write these: ``sample``; ``n_classes``, ``once``, ``in_turn``, ``probes`` and ``directions`` where they differ.
     """
 
     dim: int = key(30, "d, numbers in one pattern", ge=1)
