@@ -1,6 +1,7 @@
 """Students of a stored teacher: effective logits, the loss, identity, the laws, and what is refused."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from feature_lazy.settings.checks import validate
 from feature_lazy.settings.schema import from_plain
 from feature_lazy.study.laws import readings
 from feature_lazy.study.table import with_runs
-from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, judged
 from feature_lazy.systems.distillation import claim
 from feature_lazy.systems.distillation.logits import effective_logits
 from feature_lazy.systems.distillation.option import Distillation, Distilled, Divergence
@@ -112,8 +113,7 @@ def test_weight_change_of_a_lazy_student_is_the_kernel_norm_of_its_labels(studen
     kernels = tangent_kernel(network, network.layout.unflatten(batch.w0(batch.cells)), x)[0]
     f = torch.tensor(student.outputs["F_train"])
     expected = float((f @ torch.linalg.solve(kernels, f)).sqrt())
-    change = student.summary["weights/change"] * student.history["weights/norm"][0]
-    assert change * student.columns["alpha"] == pytest.approx(expected, rel=0.02)
+    assert claim.moved(student) * student.columns["alpha"] == pytest.approx(expected, rel=0.02)
 
 
 def test_a_student_is_known_by_its_teacher_and_not_by_where_it_lies(teacher, student, tmp_path):
@@ -187,7 +187,7 @@ def planted(inefficiency, errors):
     random, runs = np.random.default_rng(0), []
 
     def one(seed, p, labels, summary, y):
-        columns = {"h": 64, "sqrt_h_alpha": 80.0, "alpha": 10.0, "seed": seed, "P": p}
+        columns = {"h": 64, "sqrt_h_alpha": 80.0, "alpha": 10.0, "seed": seed, "P": p, "loss": "mse"}
         config = {"labels": labels or {"kind": "parity"}}
         made = Run(None, {"run_id": "", "config": config, "columns": columns, "summary": summary}, False)
         made.__dict__.update(history={"weights/norm": np.array([8.0])}, outputs={"y_train": y})
@@ -229,6 +229,18 @@ def test_planted_students(inefficiency, errors, verdict):
         if one.config["labels"].get("corrupt"):
             one.outputs["y_train"] = -one.outputs["y_train"]
     assert readings(claim.corrected, late)[0].verdict == DIFFERS
+
+
+@pytest.mark.parametrize(("apart", "verdict"), [(0.01, AGREES), (0.5, DIFFERS)])
+def test_planted_pairs(apart, verdict):
+    """Outputs that differ by so much of their size, with the same seeds."""
+    random = np.random.default_rng(0)
+    outputs = random.normal(size=(5, 30))
+    others = [SimpleNamespace(outputs={"F_test": f}) for f in outputs]
+    runs = [SimpleNamespace(outputs={"F_test": f * (1 + apart * random.choice([-1, 1], 30))}) for f in outputs]
+    found = claim.same_end(pd.DataFrame({"run": runs, "run_other": others}))
+    assert found.value == pytest.approx(apart, rel=1e-9)
+    assert judged(claim.same_end.expected, found).verdict == verdict
 
 
 def test_runs_without_a_teacher_have_no_students(teacher):

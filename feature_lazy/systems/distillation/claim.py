@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from feature_lazy.runs.reading import Run
-from feature_lazy.study.estimate import Estimate, estimate
+from feature_lazy.study.estimate import Estimate, average, estimate
 from feature_lazy.study.figures.axes import tidy
 from feature_lazy.study.figures.style import look
-from feature_lazy.study.law import KINDS, law
+from feature_lazy.study.law import KINDS, Joined, law
 from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected
 from feature_lazy.systems.distillation import PAPER
 
@@ -22,6 +22,7 @@ and 0.33 at ρ = 0.1, 0.5 and 0.9 (digits, T = 2, a teacher of 320 patterns at t
 one on other data has 0.54 and 0.50, 0.46, 0.42: 0.08 between the first and the last at least."""
 RIGHT = Expected(0, 0, "a wrong teacher's q > 0")
 """At z = 0 the pull of teacher and truth is (1−ρ) − ρ/2T − (1−ρ)/2 + ρq/T > 0 for all q ≥ 0 where ρ < T/(1+T)."""
+SAME = Expected(0, 0.05, "patterns are fit to a hundredth")
 SAYS = {"paper": PAPER, "across": KINDS, "outcomes": ("converged", "t_end"), "quiet": True}
 SWEEP = f"students of {LEAST} numbers of patterns at one width and α, with labels.soft"
 
@@ -54,6 +55,26 @@ def monotone(table: pd.DataFrame) -> Estimate | None:
     lines = students(table)
     soft = [rho for rho in lines if 0 < rho < 1]
     return _difference(lines[min(soft)], lines[max(soft)]) if len(soft) > 1 else None
+
+
+@law(
+    "students of loss=distillation and of loss=mse on effective logits, rms of what they differ by over F",
+    where="effective logit",
+    needs=(CHANGE,),
+    expected=SAME,
+    lacks="students of both losses at one α",
+    across=Joined("loss", "distillation", "mse"),
+    paper=PAPER,
+    outcomes=("converged",),
+    quiet=True,
+)
+def same_end(pairs: pd.DataFrame) -> Estimate | None:
+    """0 on the test set: a lazy student ends where every pattern has its effective logit, whatever pulls it there."""
+    gaps = [
+        np.linalg.norm(one.outputs["F_test"] - other.outputs["F_test"]) / np.linalg.norm(other.outputs["F_test"])
+        for one, other in zip(pairs["run"], pairs["run_other"], strict=True)
+    ]
+    return average(np.array(gaps))
 
 
 @law(
@@ -91,17 +112,22 @@ def imperfect(table: pd.DataFrame) -> Estimate | None:
 
 def students(table: pd.DataFrame) -> dict[float, np.ndarray]:
     """I of each seed, by ρ: 0 where labels are ±1; of teachers that are right, where there are several P."""
-    found: dict[float, dict[int, dict[int, float]]] = {}
+    found: dict[tuple[float, str], dict[int, dict[int, float]]] = {}
     for run in _runs(table):
         rho, corrupt = _soft(run)
         if not corrupt:
-            change = run.summary[CHANGE] * run.history["weights/norm"][0]
-            found.setdefault(rho, {}).setdefault(run.columns["seed"], {})[run.columns["P"]] = change
+            kind = rho, run.columns["loss"]
+            found.setdefault(kind, {}).setdefault(run.columns["seed"], {})[run.columns["P"]] = moved(run)
     return {
         rho: np.array([_slope(points) for _, points in sorted(seeds.items())])
-        for rho, seeds in found.items()
+        for (rho, _), seeds in found.items()
         if all(len(points) >= LEAST for points in seeds.values())
     }
+
+
+def moved(run: Run) -> float:
+    """‖Δw‖."""
+    return float(run.summary[CHANGE] * run.history["weights/norm"][0])
 
 
 def _slope(points: dict[int, float]) -> float:
@@ -148,9 +174,9 @@ def _wrong(run: Run, table: pd.DataFrame) -> float | None:
 def draw(axes: Axes, table: pd.DataFrame) -> None:
     """Weight change against the number of patterns, for the atlas."""
     rows = [
-        (_soft(run)[0], run.columns["P"], run.summary[CHANGE] * run.history["weights/norm"][0])
+        (_soft(run)[0], run.columns["P"], moved(run))
         for run in _runs(table)
-        if not _soft(run)[1]
+        if not _soft(run)[1] and run.columns["loss"] != "distillation"
     ]
     frame = pd.DataFrame(rows, columns=["rho", "P", "change"])
     for index, (rho, part) in enumerate(frame.groupby("rho")):
