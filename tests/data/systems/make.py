@@ -18,6 +18,7 @@ from tests.data.systems import (
     stochastic,
     trees,
 )
+from tests.data.systems import adaptation, limits, optimisers, patches, predictors, sequences, spectra, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
@@ -44,6 +45,7 @@ WAYS = (
     limits.radial_basis,
     limits.score_estimation,
     limits.surrogate_gradients,
+    patches.generalised_convolution,
     sequences.weight_sharing,
     stochastic.propagation_of_chaos,
     stochastic.self_tuning,
