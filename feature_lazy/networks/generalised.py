@@ -114,10 +114,11 @@ def _squares(images: Tensor, v: Tensor, w: Tensor, window: Window) -> Tensor:
 
 
 def _rounded(images: Tensor, v: Tensor, w: Tensor, window: Window) -> Tensor:
-    """Σ v |p − w|_ε at each position."""
+    """Σ v |p − w|_ε at each position; the sum is a product of matrices, whose columns are positions of all patterns."""
     flat = torch.nn.functional.unfold(images.flatten(0, -4), window.size, 1, window.padding, window.stride)
-    patches = flat.unflatten(0, images.shape[:-3])[..., None, :, :]
-    apart = (patches - w.flatten(2)[:, None, :, :, None]).square()
-    distances = (apart + ROUND**2).sqrt() - ROUND
-    summed = torch.einsum("mpcnx,mcn->mpcx", distances, v.flatten(2))
-    return summed.unflatten(-1, (window.positions(images.shape[-2]), window.positions(images.shape[-1])))
+    patches = flat.unflatten(0, images.shape[:-3]).transpose(-3, -2).flatten(-2)[..., None, :, :]
+    apart = ((patches - w.flatten(2)[..., None]).square() + ROUND**2).sqrt()
+    v = v.flatten(2)[:, :, None]
+    summed = (v @ apart - ROUND * v.sum(dim=-1, keepdim=True)).squeeze(-2)
+    after = [window.positions(side) for side in images.shape[-2:]]
+    return summed.unflatten(-1, (images.shape[-4], *after)).transpose(1, 2)
