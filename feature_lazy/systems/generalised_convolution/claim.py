@@ -3,9 +3,10 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from feature_lazy.networks.convolutional import DOT
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import mean
-from feature_lazy.study.figures.style import look
+from feature_lazy.study.figures.scaling import scatter
 from feature_lazy.study.law import Joined, law
 from feature_lazy.study.verdict import Bound
 from feature_lazy.systems.generalised_convolution import PAPER
@@ -46,10 +47,7 @@ def gap(pairs: pd.DataFrame) -> Estimate | None:
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
-    """Test error over training for each operator, mean and error over seeds, for the atlas."""
-    names = [run.config["architecture"].get("operator", "dot") for run in table["run"]]
-    for index, (name, runs) in enumerate(table.groupby(pd.Series(names, table.index))["run"]):
-        curves = pd.DataFrame([pd.Series(run.history[ERROR], run.history["t"]) for run in runs])
-        axes.errorbar(curves.columns, 100 * curves.mean(), 100 * curves.sem(), capsize=2, label=name, **look(index))
-    axes.set(xlabel="updates", ylabel="test error, %", ylim=(0, None))
-    axes.legend()
+    """Test error of each network at the end by operator, and their mean with its error, for the atlas."""
+    kinds = pd.Series([run.config["architecture"].get("operator", DOT) for run in table["run"]], table.index)
+    scatter(axes, {name: 100 * table[ERROR][kinds == name] for name in (DOT, "l2", "l1", "gaussian")})
+    axes.set(ylabel="test error, %")
