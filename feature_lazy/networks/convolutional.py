@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
-from feature_lazy.networks.geometry import ImageShape, Window, article_sides, article_windows
+from feature_lazy.networks.geometry import ImageShape, Window, article_sides, article_windows, convolve
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 from feature_lazy.settings.groups import Architecture
@@ -225,16 +225,3 @@ class Convolutional(GaussianNetwork):
         scale, inputs = factor * self.gain(last) / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
         z = inputs @ (params[last] * scale).mT
         return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
-
-
-def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
-    """Images (P, C, H, W) or (M, P, C, H, W) with each member's filters (M, C', C, s, s): (M, P, C', H', W')."""
-    import torch
-
-    own = images.dim() == 5
-    return torch.stack(
-        [
-            torch.nn.functional.conv2d(images[e] if own else images, filters[e], None, window.stride, window.padding)
-            for e in range(len(filters))
-        ]
-    )

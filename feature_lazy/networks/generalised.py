@@ -1,16 +1,21 @@
 """Convolutions whose filters are templates: patches meet them by a weighted distance or a kernel, and no product."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from feature_lazy.core.streams import stream
-from feature_lazy.networks.convolutional import Convolutional, convolve
-from feature_lazy.networks.geometry import Window
+from feature_lazy.networks.geometry import Window, convolve
 from feature_lazy.networks.layout import Layout, Params
+
+if TYPE_CHECKING:
+    from feature_lazy.networks.convolutional import Convolutional
 
 ROUND = 0.1
 """ε of |u|_ε = √(u² + ε²) − ε: an ordinary |u| has a kink in weights and patterns, at which a flow's steps end."""

@@ -1,9 +1,15 @@
-"""What convolutions leave of an image; without PyTorch, so that a command line can be checked at once."""
+"""What convolutions see and leave of an image; without PyTorch, so that a command line can be checked at once."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ImageShape = tuple[int, int, int]
 """(C, H, W): channels, rows and columns of an image, which is a flat pattern of C·H·W numbers everywhere else."""
@@ -71,3 +77,16 @@ def article_sides(image: ImageShape, blocks: int, per_block: int = 2, size: int 
             "even; add a row and a column, or leave one out."
         )
     return found
+
+
+def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
+    """Images (P, C, H, W) or (M, P, C, H, W) with each member's filters (M, C', C, s, s): (M, P, C', H', W')."""
+    import torch
+
+    own = images.dim() == 5
+    return torch.stack(
+        [
+            torch.nn.functional.conv2d(images[e] if own else images, filters[e], None, window.stride, window.padding)
+            for e in range(len(filters))
+        ]
+    )
