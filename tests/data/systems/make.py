@@ -46,6 +46,7 @@ WAYS = (
     limits.score_estimation,
     limits.surrogate_gradients,
     patches.generalised_convolution,
+    patches.hyper_zzw,
     sequences.weight_sharing,
     stochastic.propagation_of_chaos,
     stochastic.self_tuning,
