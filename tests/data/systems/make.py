@@ -11,6 +11,7 @@ from tests.data.systems import (
     limits,
     machines,
     optimisers,
+    patches,
     predictors,
     sequences,
     signals,
@@ -18,7 +19,6 @@ from tests.data.systems import (
     stochastic,
     trees,
 )
-from tests.data.systems import adaptation, limits, optimisers, patches, predictors, sequences, spectra, stochastic
 
 HERE = Path(__file__).parent
 WAYS = (
