@@ -3,8 +3,8 @@
 PAPER = "2401.17948"
 CLAIM = "Kernels that a slow network makes of coordinates, times the image itself, give each image weights of its own."
 NOTE = (
-    "An example: on 8 × 8 digits weights that vary with the image do not help. An independent calculation, of 800 "
-    "patterns and 8 channels, has test errors of 17.8 ± 1.4 % with the slow network, 7.9 ± 0.4 % with a table in its "
-    "place, and 7.3 ± 0.7 % with a table that does not see the image. The paper's own results are of larger images, "
-    "where a slow network saves weights."
+    "An example: with standard errors over networks, test errors in the two sweeps are 11.9 ± 0.5 % and 11.6 ± 0.7 % with "
+    "the slow network, 6.0 ± 0.1 % and 6.7 ± 0.3 % with a table in its place, and 8.4 ± 0.4 % and 8.1 ± 0.3 % with a "
+    "table that does not see the image. That weights vary with the image helps; that a slow network makes them, 160 "
+    "weights for 512, does not on 8 × 8 digits. The paper has larger images, many blocks, and statistics of batches."
 )

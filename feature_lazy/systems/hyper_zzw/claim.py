@@ -1,4 +1,4 @@
-"""No law: that kernels which vary with the image help does not come out on 8 × 8 digits; what is seen is drawn."""
+"""No law: a slow network in the place of a table does not help on 8 × 8 digits; what is seen is drawn."""
 
 import pandas as pd
 from matplotlib.axes import Axes
