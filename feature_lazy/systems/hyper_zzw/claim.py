@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from feature_lazy.study.figures.scaling import scatter
 
 NAMES = {
-    ("slow", True): "slow network, times image",
-    ("table", True): "table, times image",
-    ("table", False): "table alone",
+    ("slow", True): "slow network × image",
+    ("table", True): "table × image",
+    ("table", False): "table",
 }
 
 
