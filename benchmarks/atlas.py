@@ -91,7 +91,12 @@ def table(record: dict[str, Any]) -> str:
     lines = ["| system | paper | claim | measured here |", "|---|---|---|---|"]
     for one in systems():
         paper = f"[{one.paper}](https://arxiv.org/abs/{one.paper})"
-        words = [f"[{one.folder}](#{one.folder})", paper, one.claim, verdict(record.get(one.folder))]
+        words = [
+            f"[{one.folder}](#{one.folder})",
+            paper,
+            one.claim,
+            verdict(record.get(one.folder)) if one.laws else one.state,
+        ]
         lines.append("| " + " | ".join(word.replace("|", "\\|") for word in words) + " |")
     return "\n".join(lines) + "\n"
 
@@ -106,7 +111,7 @@ def page(record: dict[str, Any]) -> str:
         ]
         if one.folder in record:
             lines.append(f"![{one.claim}](atlas/{one.folder}.png)")
-            for name, rows in record[one.folder].items():
+            for name, rows in record[one.folder].items() if one.laws else ():
                 lines += [f"*{name.capitalize()}*", law_table(rows)]
         lines += [one.note] if one.note else []
         lines.append(f"```sh\n{one.command}  # {one.seconds:.0f} s of one core\n```")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
-from feature_lazy.networks.geometry import ImageShape, Window, article_sides, article_windows
+from feature_lazy.networks.geometry import ImageShape, Window, article_sides, article_windows, convolve
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 from feature_lazy.settings.groups import Architecture
@@ -21,11 +21,14 @@ from feature_lazy.settings.registry import option
 
 PER_BLOCK = 2
 """Convolutions in a block of the article's network."""
+DOT = "dot"
+"""The product of a patch and a filter: what a convolution is."""
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from feature_lazy.data.prepare import Dataset
+    from feature_lazy.networks.generalised import Generalised
     from feature_lazy.networks.limits.fields import Field, Images
     from feature_lazy.networks.limits.infinite import InfiniteKernels
     from feature_lazy.settings.config import Config
@@ -77,7 +80,15 @@ class ImageArchitecture(Architecture):
 class CnnOption(ImageArchitecture):
     """The convolutional network of section 7: blocks of two 5 × 5 convolutions, for images of 20 × 20 or more."""
 
-    blocks: int = key(2, "of two convolutions of 5 × 5 each; block i has round(h·growth^i) channels", ge=1)
+    blocks: int = key(2, "of two convolutions each; block i has round(h·growth^i) channels", ge=1)
+    window: int = key(5, "side of a filter, whose input is padded by 1; 3: for images of 8 × 8 too", ge=1, later=True)
+    stride: int = key(2, "of the first convolution of a block; that of the second is 1", ge=1, later=True)
+    operator: str = key(
+        "dot",
+        "how a patch meets a filter; l1 and l2: by a weighted distance, gaussian: by a kernel (arXiv:1707.09864)",
+        choices=("dot", "l1", "l2", "gaussian"),
+        later=True,
+    )
 
     check_widths = (16, 32, 64, 128)
 
@@ -86,18 +97,31 @@ class CnnOption(ImageArchitecture):
         return self.blocks
 
     @property
-    def hidden_layers(self) -> int:
-        return PER_BLOCK * self.blocks
+    def hidden_layers(self) -> int | None:
+        return PER_BLOCK * self.blocks if self.operator == DOT else None
 
     @property
     def no_limit(self) -> str:
-        return ""
+        return "" if self.operator == DOT else f"those of operator={self.operator} are not known; use operator={DOT}"
+
+    def problems(self, config: Config) -> Iterator[str]:
+        yield from super().problems(config)
+        if self.operator != DOT and config.parametrisation.exponents is not NTK:
+            yield (
+                f"parametrisation={config.parametrisation.kind}: architecture.operator={self.operator} is scaled as "
+                "ntk alone; use ntk."
+            )
 
     def check_image(self, shape: ImageShape) -> None:
-        article_sides(shape, self.blocks)
+        article_sides(shape, self.blocks, size=self.window, stride=self.stride)
 
-    def build(self, config: Config, data: Dataset) -> Convolutional:
-        return Convolutional(self.image_shape(config, data), config.width.of(self.growing), **shared(config, data))
+    def build(self, config: Config, data: Dataset) -> Convolutional | Generalised:
+        from feature_lazy.networks.generalised import Generalised
+
+        keys = {"window": self.window, "stride": self.stride}
+        widths = config.width.of(self.growing)
+        plain = Convolutional(self.image_shape(config, data), widths, **keys, **shared(config, data))
+        return plain if self.operator == DOT else Generalised(plain, self.operator)
 
     @classmethod
     def smallest(cls) -> list[str]:
@@ -106,10 +130,10 @@ class CnnOption(ImageArchitecture):
 
 @dataclass(frozen=True)
 class Convolutional(GaussianNetwork):
-    """Blocks of convolutions with 5 × 5 filters, the first of stride 2, then the spatial mean and a dense layer.
+    """Blocks of convolutions with s × s filters, the first of stride 2, then the spatial mean and a dense layer.
 
-    zˡ⁺¹ = Wˡ * xˡ/√(25 C), xˡ = φ(zˡ) with C channels, f = W·⟨x^L⟩/√C, ⟨⟩ the mean over positions; every weight
-    ~ N(0, 1), no bias (section 7).
+    zˡ⁺¹ = Wˡ * xˡ/√(s² C), xˡ = φ(zˡ) with C channels, f = W·⟨x^L⟩/√C, ⟨⟩ the mean over positions; every weight
+    ~ N(0, 1), no bias (section 7, where s = 5).
 
     Attributes:
         image_shape: (C, H, W) of a pattern, which is flat everywhere else; H = W, even.
@@ -118,6 +142,8 @@ class Convolutional(GaussianNetwork):
         per_block: convolutions in a block.
         parametrisation: how weights are scaled with the width.
         n_outputs: of the dense layer.
+        window: s.
+        stride: of the first convolution of a block.
     """
 
     image_shape: ImageShape
@@ -126,19 +152,22 @@ class Convolutional(GaussianNetwork):
     per_block: int = PER_BLOCK
     parametrisation: Exponents = NTK
     n_outputs: int = 1
+    window: int = 5
+    stride: int = 2
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
     windows: list[Window] = field(init=False)
     sides: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Lay out the filters W0 … , each (C_out, C_in, 5, 5), and the dense layer, (n_outputs, C).
+        """Lay out the filters W0 … , each (C_out, C_in, s, s), and the dense layer, (n_outputs, C).
 
         Raises:
-            ConfigError: images that are not square, have an odd side, or are too small for the network's depth.
+            ConfigError: images that are not square, have an odd side to be halved, or are too small for the network's
+                depth.
         """
-        sides = article_sides(self.image_shape, len(self.widths), self.per_block)
-        windows = article_windows(len(self.widths), self.per_block)
+        chain = (len(self.widths), self.per_block, self.window, self.stride)
+        sides, windows = article_sides(self.image_shape, *chain), article_windows(*chain)
         channels = [self.image_shape[0], *(c for c in self.widths for _ in range(self.per_block))]
         shapes: dict[str, tuple[int, ...]] = {
             f"W{layer}": (after, before, windows[layer].size, windows[layer].size)
@@ -196,16 +225,3 @@ class Convolutional(GaussianNetwork):
         scale, inputs = factor * self.gain(last) / math.sqrt(self.last_fan_in), inputs.mean(dim=(-2, -1))
         z = inputs @ (params[last] * scale).mT
         return z.flatten(1), [*taps, Tap(last, inputs, z, scale)]
-
-
-def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
-    """Images (P, C, H, W) or (M, P, C, H, W) with each member's filters (M, C', C, s, s): (M, P, C', H', W')."""
-    import torch
-
-    own = images.dim() == 5
-    return torch.stack(
-        [
-            torch.nn.functional.conv2d(images[e] if own else images, filters[e], None, window.stride, window.padding)
-            for e in range(len(filters))
-        ]
-    )

@@ -1,9 +1,15 @@
-"""What convolutions leave of an image; without PyTorch, so that a command line can be checked at once."""
+"""What convolutions see and leave of an image; without PyTorch, so that a command line can be checked at once."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ImageShape = tuple[int, int, int]
 """(C, H, W): channels, rows and columns of an image, which is a flat pattern of C·H·W numbers everywhere else."""
@@ -28,9 +34,9 @@ class Window:
         return (side + 2 * self.padding - self.size) // self.stride + 1
 
 
-def article_windows(blocks: int, per_block: int) -> list[Window]:
+def article_windows(blocks: int, per_block: int, size: int = 5, stride: int = 2) -> list[Window]:
     """Windows of the article's network: 5 × 5, padding 1, stride 2 on each block's first convolution (section 7)."""
-    return [Window(5, 1 if layer % per_block else 2, 1) for layer in range(blocks * per_block)]
+    return [Window(size, 1 if layer % per_block else stride, 1) for layer in range(blocks * per_block)]
 
 
 def sides(image: ImageShape, windows: Sequence[Window]) -> list[int]:
@@ -52,22 +58,35 @@ def sides(image: ImageShape, windows: Sequence[Window]) -> list[int]:
         if result[-1] < 1:
             raise ConfigError(
                 f"images of {height} × {width} pixels have nothing left for convolution {layer + 1} of {len(windows)}: "
-                "use fewer blocks or larger images."
+                "use fewer blocks, smaller windows or larger images."
             )
     return result
 
 
-def article_sides(image: ImageShape, blocks: int, per_block: int = 2) -> list[int]:
+def article_sides(image: ImageShape, blocks: int, per_block: int = 2, size: int = 5, stride: int = 2) -> list[int]:
     """Side of an image in the article's network, before the first and after each of its convolutions.
 
     Raises:
-        ConfigError: what ``sides`` refuses, and an odd side.
+        ConfigError: what ``sides`` refuses, and an odd side where images are halved.
     """
-    found = sides(image, article_windows(blocks, per_block))
-    if found[0] % 2:
+    found = sides(image, article_windows(blocks, per_block, size, stride))
+    if stride == 2 and found[0] % 2:
         # An even side loses only padding to the first stride; the article's images, 28 and 32 wide, are such.
         raise ConfigError(
             f"images of {found[0]} × {found[0]} pixels: the article's network halves its images, so the side must be "
             "even; add a row and a column, or leave one out."
         )
     return found
+
+
+def convolve(images: Tensor, filters: Tensor, window: Window) -> Tensor:
+    """Images (P, C, H, W) or (M, P, C, H, W) with each member's filters (M, C', C, s, s): (M, P, C', H', W')."""
+    import torch
+
+    own = images.dim() == 5
+    return torch.stack(
+        [
+            torch.nn.functional.conv2d(images[e] if own else images, filters[e], None, window.stride, window.padding)
+            for e in range(len(filters))
+        ]
+    )

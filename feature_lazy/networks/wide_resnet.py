@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
-from feature_lazy.networks.convolutional import ImageArchitecture, convolve
-from feature_lazy.networks.geometry import ImageShape, Window, sides
+from feature_lazy.networks.convolutional import ImageArchitecture
+from feature_lazy.networks.geometry import ImageShape, Window, convolve, sides
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 from feature_lazy.settings.key import key

@@ -11,10 +11,10 @@ from feature_lazy.kernels import exact, factors, joint_kernel, layer_kernels, re
 from feature_lazy.kernels.layerwise import Linearisation
 from feature_lazy.networks.activations import Softplus, scaled
 from feature_lazy.networks.base import LayerShape, Tap
-from feature_lazy.networks.convolutional import Convolutional, convolve
+from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.generic import Generic
-from feature_lazy.networks.geometry import Window
+from feature_lazy.networks.geometry import Window, convolve
 from feature_lazy.networks.layout import Layout
 from feature_lazy.networks.wide_resnet import WideResnet
 from tests.arrays import normal

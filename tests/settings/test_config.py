@@ -134,7 +134,7 @@ REFUSED = {
     "architecture=cnn dataset=mnist5k width=geometric width.h=3 width.growth=0.1": "width.growth=0.1: the last layer's "
     "width 0.3 rounds to 0.",
     "architecture=cnn": "architecture=cnn with dataset=digits: images of 8 × 8 pixels have nothing left for "
-    "convolution 3 of 4: use fewer blocks or larger images.",
+    "convolution 3 of 4: use fewer blocks, smaller windows or larger images.",
     "architecture=wide_resnet architecture.depth=12": "architecture.depth=12: a wide ResNet has 6n + 4 = 10, 16, 22, "
     "28, … convolutions.",
     "architecture=wide_resnet width=geometric": "width=geometric: architecture=wide_resnet has one width; use "

@@ -41,7 +41,7 @@ def call(options: argparse.Namespace) -> int:
     config = composed(options.overrides)
     kind = config.architecture.kind
     usual = config.architecture.check_widths
-    if not usual:
+    if not usual or config.architecture.hidden_layers is None:
         raise ConfigError(f"architecture={kind}: its layers are not known, so there is nothing to compare with theory.")
     widths = sorted(set(options.widths or usual))
     wide = [replace(config, width=replace(config.width, h=h)) for h in widths]

@@ -1,4 +1,6 @@
-"""A quantity against the width, with the exponent that a law has for it."""
+"""A quantity against the width, with the exponent that a law has for it, or of several kinds of runs side by side."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -39,3 +41,13 @@ def against_width(
     axes.legend()
     tidy(axes.xaxis)
     tidy(axes.yaxis)
+
+
+def scatter(axes: Axes, groups: Mapping[str, pd.Series]) -> None:
+    """Values of each group above its name, and their mean with its standard error."""
+    for index, values in enumerate(groups.values()):
+        style = {**look(index), "linestyle": ""}
+        axes.plot([index - 0.15] * len(values), values, **style, alpha=0.4)
+        axes.errorbar([index + 0.15], [values.mean()], [values.sem()], capsize=4, **style)
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set(xlim=(-0.5, len(groups) - 0.5), ylim=(0, None))
