@@ -64,6 +64,17 @@ def of_network(architecture: Network, params: Params, x1: Tensor, x2: Tensor | N
     return found
 
 
+def check_symmetric(kernel: Tensor) -> None:
+    """Refuse a kernel on a training set, (…, P, P), that is not symmetric.
+
+    Raises:
+        ValueError: it is not symmetric, beyond what rounding does.
+    """
+    asymmetry, size = (kernel - kernel.mT).abs().max(), kernel.abs().max()
+    if asymmetry > torch.finfo(kernel.dtype).eps ** 0.5 * size:
+        raise ValueError(f"the kernel of the training set is not symmetric, by {float(asymmetry / size):.2g} of it.")
+
+
 def finite(values: Tensor, what: str) -> Tensor:
     """The same values.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from feature_lazy.kernels.checks import takes_arrays
+from feature_lazy.kernels.checks import check_symmetric, takes_arrays
 
 
 @takes_arrays("theta_train", "theta_test_train", "labels")
@@ -180,6 +180,5 @@ def _check(theta_train: Tensor, theta_test_train: Tensor, labels: Tensor, t: Ten
         raise ValueError("labels must be finite.")
     if not (t >= 0).all():
         raise ValueError("times must be 0 or more.")
-    asymmetry = (theta_train - theta_train.mT).abs().max()
-    if symmetric and asymmetry > torch.finfo(theta_train.dtype).eps ** 0.5 * theta_train.abs().max():
-        raise ValueError("the kernel of the training set is not symmetric.")
+    if symmetric:
+        check_symmetric(theta_train)

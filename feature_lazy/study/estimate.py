@@ -1,17 +1,20 @@
 """A number and its error bar from seeds: the one place where errors are made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 
+from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.statistics import LEVEL, student
 
 MANY = 8
 """Seeds from which on they are resampled; below, one is left out at a time."""
 RESAMPLES = 1000
 
+T = TypeVar("T")
 Statistic = Callable[[np.ndarray], np.ndarray]
 """Function of weights of seeds, (B, n), with one value for each row, (B,); NaN where a row has none."""
 
@@ -62,6 +65,19 @@ def estimate(statistic: Statistic, seeds: int) -> Estimate:
 def average(values: np.ndarray) -> Estimate:
     """Mean of independent values, (n,), such as those of seeds, and its error over them; NaN: missing."""
     return estimate(lambda weights: weighted_mean(weights, values), len(values))
+
+
+def average_over(members: Sequence[T], value: Callable[[T], float]) -> Estimate | None:
+    """Mean of what is computed of each member, and its error over them; None of fewer than two, or of one refused."""
+    return None if len(members) < 2 else unless_refused(lambda: average(np.array([value(one) for one in members])))
+
+
+def unless_refused(measure: Callable[[], Estimate | None]) -> Estimate | None:
+    """An estimate; None of runs of which what it needs cannot be computed."""
+    try:
+        return measure()
+    except (FeatureLazyError, ValueError):
+        return None
 
 
 def jackknife(statistic: Statistic, seeds: int) -> Estimate:

@@ -1,6 +1,6 @@
 """Means over the splits of the data: what is said of one training set has its error bar from several."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,7 @@ def over_each(table: pd.DataFrame, value: Callable[[Run], float]) -> np.ndarray:
     return found.groupby(splits(table)).mean().to_numpy()
 
 
-def mean_of_splits(each: np.ndarray) -> Estimate | None:
-    """Mean of values of splits, (splits,), and its error; None of fewer than two."""
+def mean_of_splits(values: Iterable[float]) -> Estimate | None:
+    """Mean of values of splits, and its error; None of fewer than two."""
+    each = np.array(list(values), dtype=float)
     return average(each) if len(each) > 1 else None

@@ -1,6 +1,6 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,14 @@ def with_runs(sweep: Sweep) -> pd.DataFrame:
     table = sweep.table.assign(run=list(sweep.runs))
     table = table.assign(kernel_change=_best_kernel_change(table))
     return table.assign(**dict.fromkeys((name for name in ASKED if name not in table), np.nan))
+
+
+def by_seed(sweep: Sweep) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Runs of a sweep that differ in their seed alone, with what a person calls them."""
+    for kind, part in kinds(with_runs(sweep)).items():
+        for _, group in part.groupby([H, X]):
+            h, x = group[[H, X]].iloc[0]
+            yield ", ".join(filter(None, [kind, f"h = {h:g}", f"√h·α = {x:.3g}"])), group
 
 
 def _best_kernel_change(table: pd.DataFrame) -> pd.Series:

@@ -169,10 +169,8 @@ def arithmetic(runs: Sequence[Run], data: Path | None = None) -> dict[str, dict[
     """
     found: dict[tuple[bool, int], dict[str, Task]] = {}
     for run in runs:
-        task, key = (
-            _task(run, data),
-            json.dumps([run.config.get(name) for name in ("dataset", "labels")], sort_keys=True),
-        )
+        task = _task(run, data)
+        key = json.dumps([run.config.get(name) for name in ("dataset", "labels")], sort_keys=True)
         own = found.setdefault((task.linear, run.columns.get("seed", 0)), {})
         if key in own:
             raise ConfigError(

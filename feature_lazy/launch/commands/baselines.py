@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.memory import parse_bytes
 from feature_lazy.core.terminal import console, say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import data_argument, folder_argument
 from feature_lazy.settings.checks import check_option
 from feature_lazy.settings.registry import find, options
@@ -72,9 +73,9 @@ def call(options: argparse.Namespace) -> int:
     if len(rows):
         console().print(_table(rows))
     for remark, runs in bench.remarks.items():
-        say(f"{remark} ({_counted(len(runs))})")
+        say(f"{remark} ({counted(len(runs), 'run')})")
     for problem, count in bench.problems.items():
-        say(f"{problem} ({_counted(count)})", error=True)
+        say(f"{problem} ({counted(count, 'run')})", error=True)
     return 1 if bench.problems else 0
 
 
@@ -121,10 +122,6 @@ def _value(name: str, kind: Any, word: str) -> Any:
         return kind(word)
     except ValueError as error:
         raise ConfigError(f"--{name} {word}: must be of {kind.__name__}.") from error
-
-
-def _counted(runs: int) -> str:
-    return f"{runs} run{'s' if runs > 1 else ''}"
 
 
 def _table(rows: Any) -> Any:

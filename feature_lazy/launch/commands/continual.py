@@ -9,6 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.terminal import console, say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import data_argument, folder_argument
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def call(options: argparse.Namespace) -> int:
     from feature_lazy.runs.sweep import load_sweep
     from feature_lazy.study.baselines.stored import check_kernel
     from feature_lazy.study.continual import Coreset
-    from feature_lazy.study.table import H, X, kinds, with_runs
+    from feature_lazy.study.table import by_seed
 
     for name in ("components", "dimensions", "draws"):
         _numbers(f"--{name}", str(getattr(options, name)))
@@ -51,15 +52,11 @@ def call(options: argparse.Namespace) -> int:
     coresets = [Coreset(size) for size in _numbers("--memory", options.memory)]
     coresets += [Coreset(size, mixture) for size in _numbers("--generated", options.generated)]
     kernels, problems = [check_kernel(name) for name in options.kernel.split(",")], []
-    for kind, part in kinds(with_runs(load_sweep(options.folder))).items():
-        for _, group in part.groupby([H, X]):
-            h, x = group[[H, X]].iloc[0]
-            for kernel in kernels:
-                title = ", ".join(filter(None, [kind, f"h = {h:g}", f"√h·α = {x:.3g}", kernel]))
-                problems += _print(title, group, kernel, coresets, options)
+    for title, group in by_seed(load_sweep(options.folder)):
+        for kernel in kernels:
+            problems += _print(f"{title}, {kernel}", group, kernel, coresets, options)
     for problem in dict.fromkeys(problems):
-        count = problems.count(problem)
-        say(f"{problem.rstrip('.')}. ({count} run{'s' if count > 1 else ''})", error=True)
+        say(f"{problem.rstrip('.')}. ({counted(problems.count(problem), 'run')})", error=True)
     return 1 if problems else 0
 
 

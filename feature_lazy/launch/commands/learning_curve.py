@@ -39,17 +39,14 @@ def call(options: argparse.Namespace) -> int:
     """
     from feature_lazy.runs.sweep import load_sweep
     from feature_lazy.study.learning_curve import populations
-    from feature_lazy.study.table import H, X, kinds, with_runs
+    from feature_lazy.study.table import by_seed
 
     sizes, draws = [int(n) for n in _numbers("--n", options.n, 1)], options.draws
     ridges, features = _numbers("--ridge", options.ridge, 0), _numbers("--k", options.k, 1)
     _numbers("--draws", str(draws), 1)
-    for kind, part in kinds(with_runs(load_sweep(options.folder))).items():
-        for _, group in part.groupby([H, X]):
-            h, x = group[[H, X]].iloc[0]
-            title = ", ".join(filter(None, [kind, f"h = {h:g}", f"√h·α = {x:.3g}"]))
-            found = {name: populations(list(group["run"]), name, options.data) for name in options.kernel.split(",")}
-            _print(title, found, (sizes, ridges, features), draws, options.seed)
+    for title, group in by_seed(load_sweep(options.folder)):
+        found = {name: populations(list(group["run"]), name, options.data) for name in options.kernel.split(",")}
+        _print(title, found, (sizes, ridges, features), draws, options.seed)
     return 0
 
 

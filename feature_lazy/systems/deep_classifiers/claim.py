@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.networks.activations import Scaled, scaled
 from feature_lazy.networks.limits.dual import expectations
 from feature_lazy.runs.reading import Run
@@ -23,7 +22,7 @@ from feature_lazy.study.baselines.kernels import KernelSet
 from feature_lazy.study.baselines.krr import RidgeRegression
 from feature_lazy.study.baselines.majority import Majority
 from feature_lazy.study.baselines.nearest import Nearest
-from feature_lazy.study.estimate import Estimate, average
+from feature_lazy.study.estimate import Estimate, average_over
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected
@@ -197,16 +196,6 @@ def deep(table: pd.DataFrame) -> list[Deep]:
     return list(found.values())
 
 
-def _over(members: list[Deep], value: Callable[[Deep], float]) -> Estimate | None:
-    """Mean over splits, ± 95 %; None of fewer than two, or of runs whose kernels are refused."""
-    if len(members) < 2:
-        return None
-    try:
-        return average(np.array([value(one) for one in members]))
-    except (FeatureLazyError, ValueError):
-        return None
-
-
 @law(
     "exponent of a deep kernel in ‖x − x′‖ over −2o",
     where="Theorem 2",
@@ -217,7 +206,7 @@ def _over(members: list[Deep], value: Callable[[Deep], float]) -> Estimate | Non
 def singular(table: pd.DataFrame) -> Estimate | None:
     """1, over activations, with o = −ln Ǎ′(0)/ln Ǎ′(1)."""
     kinds = {repr(one.run.config["activation"]): one for one in deep(table) if one.taxonomy.kind == SINGULAR}
-    return _over(list(kinds.values()), lambda one: one.swing)
+    return average_over(list(kinds.values()), lambda one: one.swing)
 
 
 @law(
@@ -229,7 +218,7 @@ def singular(table: pd.DataFrame) -> Estimate | None:
 )
 def like_hilbert(table: pd.DataFrame) -> Estimate | None:
     """Above 0.99 of test patterns."""
-    return _over([one for one in deep(table) if one.consistent], hilbert)
+    return average_over([one for one in deep(table) if one.consistent], hilbert)
 
 
 @law(
@@ -245,7 +234,7 @@ def unlike_hilbert(table: pd.DataFrame) -> Estimate | None:
     right = {repr(one.run.config["dataset"]): one for one in runs if one.consistent}
     wrong = [one for one in runs if one.taxonomy.kind == SINGULAR and not one.consistent]
     paired = [one for one in wrong if repr(one.run.config["dataset"]) in right]
-    return _over(paired, lambda one: hilbert(right[repr(one.run.config["dataset"])]) - hilbert(one))
+    return average_over(paired, lambda one: hilbert(right[repr(one.run.config["dataset"])]) - hilbert(one))
 
 
 @law(
@@ -261,7 +250,7 @@ def ahead_of_nearest(table: pd.DataFrame) -> Estimate | None:
     def gain(one: Deep) -> float:
         return one.error(one.predicted(Nearest(), "linear")) - one.error(one.network())
 
-    return _over([one for one in deep(table) if one.consistent], gain)
+    return average_over([one for one in deep(table) if one.consistent], gain)
 
 
 @law(
@@ -278,7 +267,7 @@ def learns(table: pd.DataFrame) -> Estimate | None:
         size = one.data.n_train // SHARE
         return one.over_parts(size, lambda part: one.error(one.network(part=part))) - one.error(one.network())
 
-    return _over([one for one in deep(table) if one.consistent], gain)
+    return average_over([one for one in deep(table) if one.consistent], gain)
 
 
 @law(
@@ -290,7 +279,7 @@ def learns(table: pd.DataFrame) -> Estimate | None:
 )
 def vote(table: pd.DataFrame) -> Estimate | None:
     """Above 0.99, of the tangent kernel, for parts of 51 patterns."""
-    return _over([one for one in deep(table) if one.taxonomy.kind == VOTE], lambda one: voted(one, DEEPEST))
+    return average_over([one for one in deep(table) if one.taxonomy.kind == VOTE], lambda one: voted(one, DEEPEST))
 
 
 @law(
@@ -302,7 +291,9 @@ def vote(table: pd.DataFrame) -> Estimate | None:
 )
 def neighbour(table: pd.DataFrame) -> Estimate | None:
     """Above 0.98, for parts of 51 patterns."""
-    return _over([one for one in deep(table) if one.taxonomy.kind == NEIGHBOUR], lambda one: nearest(one, SQUARED))
+    return average_over(
+        [one for one in deep(table) if one.taxonomy.kind == NEIGHBOUR], lambda one: nearest(one, SQUARED)
+    )
 
 
 def hilbert(one: Deep, layers: int = DEEP) -> float:

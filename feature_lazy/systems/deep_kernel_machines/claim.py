@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.kernels import cka
 from feature_lazy.kernels.deep_machine import Machine
 from feature_lazy.networks.limits.limit import output_covariance
@@ -18,7 +17,7 @@ from feature_lazy.study.baselines.compute import Bench
 from feature_lazy.study.baselines.dkm import DeepKernelMachine
 from feature_lazy.study.baselines.kernels import KernelSet
 from feature_lazy.study.baselines.stored import of
-from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.estimate import Estimate, unless_refused
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.splits import firsts, mean_of_splits, over_each, over_splits, splits, with_weights
@@ -139,7 +138,7 @@ def _alignment(run: Run, nu: float) -> float:
 
 def _over_splits(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
     """Mean of what runs of a split have in common, from one run of each."""
-    return _told(lambda: over_splits(firsts(_mine(table)), value))
+    return unless_refused(lambda: over_splits(firsts(_mine(table)), value))
 
 
 def _lazy_to_feature(table: pd.DataFrame, value: Callable[[Run], float]) -> Estimate | None:
@@ -150,20 +149,12 @@ def _lazy_to_feature(table: pd.DataFrame, value: Callable[[Run], float]) -> Esti
     ends = [table[table[X] == edge] for edge in (table[X].max(), table[X].min())]
     if len({tuple(sorted(splits(end).unique())) for end in ends}) > 1:
         return None
-    return _told(lambda: mean_of_splits(over_each(ends[0], value) - over_each(ends[1], value)))
+    return unless_refused(lambda: mean_of_splits(over_each(ends[0], value) - over_each(ends[1], value)))
 
 
 def _mine(table: pd.DataFrame) -> pd.DataFrame:
     """Runs with weights, and few enough patterns that a machine takes seconds: of other sweeps nothing is computed."""
     return with_weights(table[table["P"] <= MOST])
-
-
-def _told(measure: Callable[[], Estimate | None]) -> Estimate | None:
-    """An estimate; None of runs that it cannot be measured for."""
-    try:
-        return measure()
-    except (FeatureLazyError, ValueError):
-        return None
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:

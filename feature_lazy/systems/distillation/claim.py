@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from feature_lazy.runs.reading import Run
-from feature_lazy.study.estimate import Estimate, average, estimate
+from feature_lazy.study.estimate import Estimate, average
 from feature_lazy.study.figures.axes import tidy
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, Joined, law
@@ -106,8 +106,7 @@ def imperfect(table: pd.DataFrame) -> Estimate | None:
     alone = {run.columns["seed"]: run.summary[ERROR] for run in runs if _soft(run)[0] == 1}
     mixed = {run.columns["seed"]: run.summary[ERROR] for run in runs if _soft(run)[0] < _limit(run)}
     seeds = sorted({*alone} & {*mixed})
-    gaps = np.array([alone[seed] - mixed[seed] for seed in seeds])
-    return estimate(lambda weights: (weights @ gaps) / weights.sum(1), len(seeds)) if seeds else None
+    return average(np.array([alone[seed] - mixed[seed] for seed in seeds])) if seeds else None
 
 
 def students(table: pd.DataFrame) -> dict[float, np.ndarray]:
@@ -136,9 +135,7 @@ def _slope(points: dict[int, float]) -> float:
 
 def _difference(one: np.ndarray, other: np.ndarray) -> Estimate | None:
     """Mean over seeds of one less the other."""
-    if len(one) != len(other):
-        return None
-    return estimate(lambda weights: (weights @ (one - other)) / weights.sum(1), len(one))
+    return average(one - other) if len(one) == len(other) else None
 
 
 def _runs(table: pd.DataFrame) -> list[Run]:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.axes import Axes
 
-from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.continual import Continual, Coreset, continual
-from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.estimate import Estimate, unless_refused
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.splits import firsts, over_each, over_splits, with_weights
@@ -68,10 +67,7 @@ def _gain(table: pd.DataFrame, kernel: str, size: Callable[[Continual], int]) ->
         tasks = continual(run, kernel)
         return accuracy(run, GENERATED, tasks) - accuracy(run, Coreset(size(tasks)), tasks)
 
-    try:
-        return over_splits(table, gain)
-    except (FeatureLazyError, ValueError):
-        return None
+    return unless_refused(lambda: over_splits(table, gain))
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.streams import stream
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.baselines.compute import Bench
-from feature_lazy.study.estimate import Estimate, average
+from feature_lazy.study.estimate import Estimate, average_over
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.table import X
@@ -84,38 +83,30 @@ def _has_records(run: Run) -> bool:
     return bool(data.get("n_valid")) and labels.get("kind") == "parity" and bool(run.weight_numbers)
 
 
-def _over(runs: list[Run], value: Callable[[Run], float]) -> Estimate | None:
-    """Mean over runs, ± 95 %; None of fewer than two, or where one is refused."""
-    if len(runs) < 2:
-        return None
-    try:
-        return average(np.array([value(run) for run in runs]))
-    except FeatureLazyError:
-        return None
-
-
 @law("accuracy at ε = 1 less that at ε = ∞, features that were learnt", expected=NEARLY, where="Table 3", **SAYS)
 def cost(table: pd.DataFrame) -> Estimate | None:
     """Above −0.02."""
-    return _over(learnt(table), lambda run: accuracy(run, "hidden_end", USUAL) - accuracy(run, "hidden_end", NONE))
+    return average_over(
+        learnt(table), lambda run: accuracy(run, "hidden_end", USUAL) - accuracy(run, "hidden_end", NONE)
+    )
 
 
 @law("accuracy at ε = 1, features after learning less before", expected=ABOVE_ZERO, where="public features", **SAYS)
 def gain(table: pd.DataFrame) -> Estimate | None:
     """Above 0."""
-    return _over(learnt(table), lambda run: _gain(run, USUAL))
+    return average_over(learnt(table), lambda run: _gain(run, USUAL))
 
 
 @law("accuracy at ε = 1, features of lazy networks after less before", expected=STAYS, where="public features", **SAYS)
 def lazy_gain(table: pd.DataFrame) -> Estimate | None:
     """0 ± 0.02."""
-    return _over(lazy(table), lambda run: _gain(run, USUAL))
+    return average_over(lazy(table), lambda run: _gain(run, USUAL))
 
 
 @law("what ε = 0.1 costs in accuracy, before learning less after", expected=ABOVE_ZERO, where="public features", **SAYS)
 def strong(table: pd.DataFrame) -> Estimate | None:
     """Above 0: classes that are further apart stand more noise."""
-    return _over(learnt(table), lambda run: _gain(run, STRONG) - _gain(run, NONE))
+    return average_over(learnt(table), lambda run: _gain(run, STRONG) - _gain(run, NONE))
 
 
 def _gain(run: Run, epsilon: float) -> float:
@@ -125,7 +116,7 @@ def _gain(run: Run, epsilon: float) -> float:
 @law("error of the private Gaussian density over √(1/2D) + s/n", expected=WITHIN, where="Theorem 3.1", **SAYS)
 def density(table: pd.DataFrame) -> Estimate | None:
     """Below 1: the largest over D and ε, on patterns as they are."""
-    return _over(lazy(table), lambda run: max(rms / bound for rms, bound in densities(run)))
+    return average_over(lazy(table), lambda run: max(rms / bound for rms, bound in densities(run)))
 
 
 def densities(run: Run) -> list[tuple[float, float]]:

@@ -1,6 +1,6 @@
 """Learning curves of the kernel of a tree of patches beside theory, for targets of few patches and of all of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,11 +15,12 @@ from feature_lazy.networks.base import Network
 from feature_lazy.networks.limits.limit import limit_kernels
 from feature_lazy.runs.reading import Run
 from feature_lazy.settings.schema import from_plain
-from feature_lazy.study.estimate import Estimate, average
+from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import start_slope
 from feature_lazy.study.figures.style import look
 from feature_lazy.study.law import KINDS, law
 from feature_lazy.study.limit_laws import AT_START, KERNEL
+from feature_lazy.study.splits import mean_of_splits
 from feature_lazy.study.table import H
 from feature_lazy.study.verdict import ABOVE_ZERO, Expected
 from feature_lazy.systems.wide_cnn import PAPER
@@ -62,19 +63,19 @@ def two_patches(table: pd.DataFrame) -> Estimate | None:
 @law("error of Θ∞ over theory, target of one patch", needs=(LOSS,), expected=THEORY, lacks=LACKS, **SAYS)
 def error_of_one(table: pd.DataFrame) -> Estimate | None:
     """1: regression on n patterns over the eigenframework of the Fourier modes, mean over n."""
-    return _over_splits(float(np.mean(c.measured / c.theory)) for c in curves(table, ONE))
+    return mean_of_splits(float(np.mean(c.measured / c.theory)) for c in curves(table, ONE))
 
 
 @law("error of Θ∞ over theory, target of all patches", needs=(LOSS,), expected=THEORY, lacks=LACKS, **SAYS)
 def error_of_all(table: pd.DataFrame) -> Estimate | None:
     """1, as of one."""
-    return _over_splits(float(np.mean(c.measured / c.theory)) for c in curves(table, ALL))
+    return mean_of_splits(float(np.mean(c.measured / c.theory)) for c in curves(table, ALL))
 
 
 @law("exponent of the error in n less theory's, target of one patch", needs=(LOSS,), expected=SAME, lacks=LACKS, **SAYS)
 def exponent_of_one(table: pd.DataFrame) -> Estimate | None:
     """0: theory's is that over the same n, and not yet its asymptotic −¾."""
-    return _over_splits(c.exponent - c.foretold for c in curves(table, ONE))
+    return mean_of_splits(c.exponent - c.foretold for c in curves(table, ONE))
 
 
 @law(
@@ -82,7 +83,7 @@ def exponent_of_one(table: pd.DataFrame) -> Estimate | None:
 )
 def exponent_of_all(table: pd.DataFrame) -> Estimate | None:
     """0, where theory's is −½."""
-    return _over_splits(c.exponent - c.foretold for c in curves(table, ALL))
+    return mean_of_splits(c.exponent - c.foretold for c in curves(table, ALL))
 
 
 @law(
@@ -96,7 +97,7 @@ def exponent_of_all(table: pd.DataFrame) -> Estimate | None:
 def local_is_faster(table: pd.DataFrame) -> Estimate | None:
     """Above 0: what the target depends on decides, and not how many patches there are."""
     found = [{c.split: c.exponent for c in curves(table, part)} for part in (ALL, ONE)]
-    return _over_splits(found[0][split] - found[1][split] for split in found[0] if split in found[1])
+    return mean_of_splits(found[0][split] - found[1][split] for split in found[0] if split in found[1])
 
 
 @law("error of wide networks over that of Θ∞", needs=(LOSS,), expected=WIDE, lacks=LACKS, **SAYS)
@@ -109,7 +110,7 @@ def networks(table: pd.DataFrame) -> Estimate | None:
         expected = _of_limit(part["run"].iloc[0])
         split = part["run"].iloc[0].config["dataset"].get("seed", 0)
         logs.setdefault(split, []).append(float(np.mean([np.log(_error(run) / expected) for run in part["run"]])))
-    found = _over_splits(np.mean(of_split) for of_split in logs.values())
+    found = mean_of_splits(np.mean(of_split) for of_split in logs.values())
     return found and Estimate(float(np.exp(found.value)), float(np.exp(found.value) * found.error), found.seeds)
 
 
@@ -238,12 +239,6 @@ def _of_limit(run: Run) -> float:
     network = config.architecture.build(config, data)
     own, onto = (limit_kernels(network, *x).ntk[None] for x in ([data.x_train], [data.x_test, data.x_train]))
     return float((kernel_regression(own, onto, data.y_train)[0] - data.y_test).square().mean())
-
-
-def _over_splits(values: Iterable[float]) -> Estimate | None:
-    """Mean over splits and its error; None of fewer than two."""
-    each = np.array(list(values), dtype=float)
-    return average(each) if len(each) > 1 else None
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
