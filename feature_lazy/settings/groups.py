@@ -304,6 +304,9 @@ class Loss(Option):
     takes = ("one",)
     """Labels that the loss takes: ``one`` output with y = ±1, ``classes`` with an output each, ``real`` numbers."""
 
+    only_with = ""
+    """The labels without which it is not defined, such as ``labels=distilled``."""
+
     curvature = math.inf
     """Largest eigenvalue of ∂²ℓ/∂F², infinite at a kink or where it is not known."""
     likelihood = False
@@ -332,7 +335,8 @@ class Loss(Option):
         """What is wrong with the loss for such labels: one of ``takes``, and the key that asks for them."""
         if what in self.takes:
             return
-        fit = " or ".join(sorted(f"loss={name}" for name, loss in options("loss").items() if what in loss.takes))
+        known = {name: loss for name, loss in options("loss").items() if loss.only_with in ("", labels)}
+        fit = " or ".join(sorted(f"loss={name}" for name, loss in known.items() if what in loss.takes))
         match what:
             case "classes":
                 yield f"loss={self.kind}: is for one output; with {labels} use {fit}."

@@ -24,7 +24,7 @@ REFUSED = {
     "must be as many, each class once, out of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].",
     "dataset=cifar10 dataset.classes=[3,5] labels=pairs labels.minus=[3] labels.plus=[5]": "dataset.classes=[3,5]: "
     "with labels=pairs the pairs say which classes are used; leave it [].",
-    "labels=regression": "loss=soft_hinge: labels=regression are real numbers; use loss=distillation or loss=mse.",
+    "labels=regression": "loss=soft_hinge: labels=regression are real numbers; use loss=mse.",
     "labels=regression loss=mse loss.target=1.1": "loss.target=1.1: labels=regression are the targets themselves; it "
     "must be 1.",
     "labels=random dataset.n_test=999": "dataset.n_test=999: must be even, so that the labels are balanced.",

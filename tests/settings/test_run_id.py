@@ -15,6 +15,7 @@ from feature_lazy.settings.config import Config
 from feature_lazy.settings.key import key
 from feature_lazy.settings.scales import EnsembleSeed, GeometricWidth, RawAlpha, RescaledAlpha, SingleSeed, UniformWidth
 from feature_lazy.settings.schema import GROUPS
+from feature_lazy.systems.distillation.option import Distilled
 
 
 def identity(config):
@@ -55,12 +56,14 @@ def changed(node, path, field):
     return dataclasses.replace(node, **{name: changed(value, rest, field) if rest else other(value, field)})
 
 
+# Several cells: below. Known by a stored run: runs/test_from_run.py, systems/test_distillation.py.
+APART = (EnsembleSeed, FromRun, Distilled)
 OPTIONS = [Config()]
 OPTIONS += [
     dataclasses.replace(Config(), **{group: option()})
     for group in GROUPS
     for option in registry.options(group).values()
-    if option not in (EnsembleSeed, FromRun)  # several cells: below; its own tests: runs/test_from_run.py
+    if option not in APART
 ]
 LEAVES = {
     f"{type(config.loss).__name__}-{'.'.join(path)}": (config, path, field, science)
@@ -85,7 +88,7 @@ def test_what_is_not_science():
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_options_of_a_family_differ_unless_they_are_tracking(group):
-    options = [option() for option in registry.options(group).values() if option not in (EnsembleSeed, FromRun)]
+    options = [option() for option in registry.options(group).values() if option not in APART]
     ids = {identity(dataclasses.replace(Config(), **{group: option})) for option in options}
     assert len(ids) == (1 if group == "tracking" else len(options))
 

@@ -17,7 +17,7 @@ ARTICLE = {"kind": "gradient_flow", "stepper": "article"}
 
 def plant(root, *, widths=(30, 100, 300), xs=XS, seeds=3, config=None, kernel=True, outcome="converged", **columns):
     """Store runs of one kind: kernel change bends from FEATURE to LAZY at √h·α = 1, Var F is 1/h."""
-    config = {"dynamics": FLOW, "architecture": {}, "loss": {"beta": 20.0}, **(config or {})}
+    config = {"dynamics": FLOW, "architecture": {}, "loss": {"kind": "soft_hinge", "beta": 20.0}, **(config or {})}
     kind = {
         **{"dataset": "fashion_mnist", "labels": "parity", "P": 40, "architecture": "fully_connected", "L": 3},
         **{"parametrisation": "ntk", "activation": "softplus", "loss": "soft_hinge"},
@@ -66,7 +66,14 @@ def everything(root):
         adam = {"dynamics": {"kind": "adam"}}
         plant(root, dataset="cifar10", widths=(30,), xs=mid, seeds=2, config=adam, architecture=kind, loss="hinge")
     for beta in (20.0, 10.0):
-        plant(root, dataset="emnist_letters", widths=(30,), xs=mid, seeds=2, config={"loss": {"beta": beta}})
+        plant(
+            root,
+            dataset="emnist_letters",
+            widths=(30,),
+            xs=mid,
+            seeds=2,
+            config={"loss": {"kind": "soft_hinge", "beta": beta}},
+        )
     plant(root, L=9, widths=(30,), xs=mid, seeds=2)
     for at in ("start", "end"):
         dynamics = {"dynamics": {"kind": "frozen_kernel", "at": at}}

@@ -70,8 +70,14 @@ def test_values_without_the_usual_one_are_not_compared():
 
 def test_each_kind_of_runs_has_a_law_of_its_own():
     near, far = errors(dataset="digits"), errors(dataset="mnist1d")
-    tables = [runs(near, loss={"beta": 1}), runs(moved(near, 0.0), loss={"beta": 1}, bias=0.1)]
-    tables += [runs(far, loss={"beta": 2}), runs(moved(far, 0.1), loss={"beta": 2}, bias=0.1)]
+    tables = [
+        runs(near, loss={"kind": "soft_hinge", "beta": 1}),
+        runs(moved(near, 0.0), loss={"kind": "soft_hinge", "beta": 1}, bias=0.1),
+    ]
+    tables += [
+        runs(far, loss={"kind": "soft_hinge", "beta": 2}),
+        runs(moved(far, 0.1), loss={"kind": "soft_hinge", "beta": 2}, bias=0.1),
+    ]
     found = {law.name: law.verdict for law in contrasts(together(*tables))}
     assert found == {
         "test/error: bias 0.1, dataset = digits": AGREES,
@@ -82,8 +88,8 @@ def test_each_kind_of_runs_has_a_law_of_its_own():
 def test_kinds_that_no_column_tells_apart_have_names_of_their_own():
     table = errors()
     late = np.where(table["sqrt_h_alpha"] > 100, 0.3, 0.0)
-    tables = [runs(table, loss={"beta": b}) for b in (1, 2)]
-    tables += [runs(moved(table, late), loss={"beta": b}, centred=False) for b in (1, 2)]
+    tables = [runs(table, loss={"kind": "soft_hinge", "beta": b}) for b in (1, 2)]
+    tables += [runs(moved(table, late), loss={"kind": "soft_hinge", "beta": b}, centred=False) for b in (1, 2)]
     names = {law.name for law in contrasts(together(*tables))}
     assert names == {
         f"test/error: f₀ removed, {regime}, loss.beta = {b}" for b in (1, 2) for regime in ("feature", "lazy")

@@ -133,6 +133,14 @@ def test_a_student_is_known_by_its_teacher_and_not_by_where_it_lies(teacher, stu
         cells(again)
 
 
+@pytest.mark.parametrize("key", ["soft", "temperature", "corrupt"])
+def test_each_key_of_a_student_is_science(student, teacher, key):
+    again = from_plain(student.manifest["resolved"])
+    again.labels.teacher = str(teacher.path)
+    setattr(again.labels, key, getattr(again.labels, key) + 0.125)
+    assert [cell.run_id for cell in cells(again)] != [student.run_id]
+
+
 def test_a_stored_student_names_no_folder_that_would_be_opened(student):
     """Whoever computes with its network must have its teacher; and it is no teacher itself."""
     with pytest.raises(ConfigError, match=f"labels.teacher: name the run {student.config['labels']['parent']}, whose"):
@@ -159,7 +167,7 @@ def test_what_a_student_refuses(teacher, tmp_path):
         ([here, "labels.soft=1.5"], r"labels.soft=1.5: must be at most 1"),
         ([here, "labels.corrupt=2"], r"labels.corrupt=2: must be at most 1"),
         ([here, "dataset.seed=1"], "the teacher has dataset.seed=0 and not 1; a student learns"),
-        ([here, "loss=soft_hinge"], "loss=soft_hinge: labels=distilled are real numbers; use"),
+        ([here, "loss=soft_hinge"], "loss=soft_hinge: labels=distilled are real numbers; use loss=distillation or"),
         ([here, "labels=parity"], "loss=distillation: labels=parity have no teacher"),
     ):
         words = [word for word in words if word != here or "labels=parity" not in words]

@@ -192,6 +192,7 @@ class Distillation(Loss):
     margin_tol: float = key(0.01, "training stops at |F − z| < margin_tol", gt=0)
 
     takes = ("real",)
+    only_with = "labels=distilled"
 
     @property
     def stop_margin(self) -> float:
@@ -203,7 +204,7 @@ class Distillation(Loss):
 
     def problems(self, config: Config) -> Iterator[str]:
         if not isinstance(config.labels, Distilled):
-            yield f"loss=distillation: labels={config.labels.kind} have no teacher; use labels=distilled."
+            yield f"loss=distillation: labels={config.labels.kind} have no teacher; use {self.only_with}."
 
     def for_labels(self, labels: Labels) -> Loss:
         assert isinstance(labels, Distilled)
