@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.data.images import Images
 from feature_lazy.data.rules import asked_for, listed
 from feature_lazy.data.sources import Patterns, Source
-from feature_lazy.settings.groups import Data, Labels
+from feature_lazy.settings.groups import Labels
 from feature_lazy.settings.key import key
 from feature_lazy.settings.registry import option
 
@@ -43,12 +43,47 @@ class Known:
     real: bool
 
 
-@dataclass
-class OnDisk(Images):
-    """Patterns of a user's own, in classes or with real targets.
+class OfFiles(ABC):
+    """What data of a user's own files share, beside their keys: ``path`` is no part of an identity, ``content`` is.
 
-    ``path`` is no part of an identity; ``content``, the SHA-256 of the files, is, and is filled in.
+    ``content``, the SHA-256 of the files, is filled in. You write these: ``sha256``.
     """
+
+    kind: str
+    path: str
+    content: str
+
+    of_files = True
+
+    def __post_init__(self) -> None:
+        """Whoever trains it may start in another folder."""
+        self.path = str(Path(self.path).expanduser().absolute()) if self.path else ""
+
+    @abstractmethod
+    def sha256(self) -> str:
+        """Of the files, as they are now.
+
+        Raises:
+            DataError: one that cannot be read.
+        """
+
+    def settled(self) -> Self:
+        """See ``Data.settled``: with ``content`` filled in."""
+        try:
+            made = cast(Any, self)
+            return self if self.content or not self.path else dataclasses.replace(made, content=self.sha256())
+        except DataError:
+            return self  # ``problems`` says why
+
+    def changed(self, now: str) -> Iterator[str]:
+        """A sentence if the files are not those that were meant, for their SHA-256 of now."""
+        if self.content not in ("", now):
+            yield f"dataset.content={self.content}: {self.path} has changed since, its SHA-256 is {now} now."
+
+
+@dataclass
+class OnDisk(OfFiles, Images):
+    """Patterns of a user's own, in classes or with real targets."""
 
     path: str = key("", "of the file or folder", science=False)
     allow: list[str] = key(
@@ -59,11 +94,6 @@ class OnDisk(Images):
         science=False,
     )
 
-    def __post_init__(self) -> None:
-        """Whoever trains it may start in another folder."""
-        self.path = str(Path(self.path).expanduser().absolute()) if self.path else ""
-
-    of_files = True
     what, such_as = "your file", "mine.npz"
 
     @abstractmethod
@@ -72,14 +102,6 @@ class OnDisk(Images):
 
         Raises:
             DataError: files that are not what they should be.
-        """
-
-    @abstractmethod
-    def sha256(self) -> str:
-        """Of the files, as they are now.
-
-        Raises:
-            DataError: one that cannot be read.
         """
 
     def look(self) -> Known:
@@ -104,13 +126,6 @@ class OnDisk(Images):
             return self.look() if self.path else None
         except DataError:
             return None
-
-    def settled(self) -> Data:
-        """See ``Data.settled``: with ``content`` filled in."""
-        try:
-            return self if self.content or not self.path else dataclasses.replace(self, content=self.sha256())
-        except DataError:
-            return self  # ``problems`` says why
 
     @property
     def source(self) -> Source:  # type: ignore[override]
@@ -149,8 +164,7 @@ class OnDisk(Images):
         except DataError as error:
             yield f"dataset.path={self.path}: {str(error).rstrip('.')}."
             return
-        if self.content and self.content != now:
-            yield f"dataset.content={self.content}: {self.path} has changed since, its SHA-256 is {now} now."
+        yield from self.changed(now)
         if found.real and config.labels.real:
             yield from self._real_problems(found)
         elif not found.source.counts:

@@ -15,7 +15,9 @@ from feature_lazy.dynamics.losses import Mse
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.launch.commands import bundle
 from feature_lazy.runs.batch import build
+from feature_lazy.runs.network import stored_config
 from feature_lazy.runs.train import run
+from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.study.table import H, X
 from feature_lazy.study.verdict import AGREES, DIFFERS, judged
@@ -232,3 +234,12 @@ def test_laws_are_of_their_own_runs():
     own = planted(1, 1)
     own["run"].iloc[0].config["dataset"]["content"] = "sha"
     assert claim.lazily_left(own).seeds == 4
+
+
+def test_a_drawn_signal_is_not_taken_from_a_file_that_is_named(tmp_path):
+    """--data is for runs of files: beside a drawn signal it would have put other samples in their place."""
+    np.save(tmp_path / "other.npy", np.random.default_rng(1).standard_normal(64))
+    science = cells(composed(*JOB))[0].config
+    assert stored_config(science, tmp_path / "other.npy").dataset.path == ""
+    science["dataset"]["content"] = "0" * 64
+    assert stored_config(science, tmp_path / "other.npy").dataset.path == str(tmp_path / "other.npy")

@@ -14,6 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from scipy.special import ndtr
 
+from feature_lazy.data.build import build_data
 from feature_lazy.kernels import gp_prediction
 from feature_lazy.networks.activations import Relu, scaled
 from feature_lazy.networks.limits.infinite import infinite_kernels
@@ -71,7 +72,7 @@ class Ensemble:
         config = from_plain(runs[0].config)
         if not isinstance(config.dataset, Permutation):
             return None
-        data = config.dataset.build(config.labels)
+        data = build_data(config)
         found = process(runs[0], np.array([math.inf]), len(data.x_test))
         if found is None:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import numpy as np
 from feature_lazy.core.arrays import reals
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.streams import stream
+from feature_lazy.data.on_disk import ELSEWHERE, OfFiles
 from feature_lazy.data.rules import listed
 from feature_lazy.settings.groups import Data, Labels
 from feature_lazy.settings.key import key
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @option("dataset", "signal")
-class Signal(Data):
+class Signal(OfFiles, Data):
     """P samples y_i at x_i = −1 + 2i/P, of mean square 1: drawn within a band of frequencies, or your own.
 
     Drawn signals are Σ_k a_k cos πkx + b_k sin πkx with a, b ~ N(0, 1) over the k of the band. Test patterns lie
@@ -37,11 +37,10 @@ class Signal(Data):
     )
     path: str = key("", "your own samples: .npy of numbers in a row, or .wav of one channel", science=False)
 
-    def __post_init__(self) -> None:
-        """Whoever trains it may start in another folder."""
-        self.path = str(Path(self.path).expanduser().absolute()) if self.path else ""
-
-    of_files = True
+    @property
+    def of_files(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether it is your own: a drawn signal is in no file."""
+        return bool(self.path or self.content)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,15 +51,6 @@ class Signal(Data):
         """Frequencies k of a drawn signal, in periods over the grid."""
         low, high = self.band
         return [k for k in range(1, (self.n_train + 1) // 2) if low <= 2 * k / self.n_train < high]
-
-    def settled(self) -> Data:
-        """See ``Data.settled``: with ``content`` filled in where there is a file."""
-        if not self.path or self.content:
-            return self
-        try:
-            return dataclasses.replace(self, content=self.sha256())
-        except DataError:
-            return self  # ``problems`` says why
 
     def sha256(self) -> str:
         """Of the file of your own samples, as it is now.
@@ -87,7 +77,7 @@ class Signal(Data):
     def _file_problems(self) -> Iterator[str]:
         if not self.path:
             # The science of a stored run, which is the content, wherever it lies.
-            yield "dataset=signal: results do not carry the file of their samples, which would be needed again."
+            yield f"dataset={self.kind}: {ELSEWHERE}"
             return
         try:
             self.samples()
@@ -95,8 +85,7 @@ class Signal(Data):
         except DataError as error:
             yield f"dataset.path={self.path}: {str(error).rstrip('.')}."
             return
-        if self.content not in ("", now):
-            yield f"dataset.content={self.content}: {self.path} has changed since, its SHA-256 is {now} now."
+        yield from self.changed(now)
 
     def samples(self) -> np.ndarray:
         """The signal on its grid, (P,).

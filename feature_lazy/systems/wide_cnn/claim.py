@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from feature_lazy.core.streams import stream
+from feature_lazy.data.build import build_data
 from feature_lazy.kernels.regression import kernel_regression
 from feature_lazy.networks.base import Network
 from feature_lazy.networks.limits.limit import limit_kernels
@@ -219,7 +220,7 @@ def _slope(table: pd.DataFrame, wave: tuple[int, int]) -> Estimate | None:
     """Exponent of the eigenvalues of waves over the first two patches, k times these; of the first tree of runs."""
     for run in of_trees(table)["run"]:
         config = from_plain(run.config)
-        network = config.architecture.build(config, config.dataset.build(config.labels))
+        network = config.architecture.build(config, build_data(config))
         found = _spectrum(network).eigenvalues
         if found.ndim > 1 and len(found) > 8 * LOWEST:
             k = np.arange(LOWEST, len(found) // 4)
@@ -235,7 +236,7 @@ def _error(run: Run) -> float:
 def _of_limit(run: Run) -> float:
     """Error of regression with Θ∞ on what a run has learnt from."""
     config = from_plain(run.config)
-    data = config.dataset.build(config.labels)
+    data = build_data(config)
     network = config.architecture.build(config, data)
     own, onto = (limit_kernels(network, *x).ntk[None] for x in ([data.x_train], [data.x_test, data.x_train]))
     return float((kernel_regression(own, onto, data.y_train)[0] - data.y_test).square().mean())
