@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One more than there are processors: tests wait for processes a sixth of their time.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, 'sched_getaffinity') else 'auto')")
 
-.PHONY: help demo test test-slurm soak lint format conf bench bench-solvers bench-kernels gallery atlas docs clean
+.PHONY: help venv demo test test-slurm soak lint format conf bench bench-solvers bench-kernels gallery atlas docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -18,6 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+venv: $(STAMP) ## install alone: .venv
 
 demo: $(STAMP) ## install, then sweep α × width × seed on real digits: results/demo
 	$(BIN)/python train.py experiment=demo

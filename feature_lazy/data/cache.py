@@ -62,6 +62,18 @@ class CachedFile:
         """What fetches it."""
         return self._call("fetch")
 
+    @property
+    def here(self) -> bool:
+        """Whether it is there, whole or not; a folder that cannot be looked into counts as empty."""
+        with suppress(OSError):
+            return self.path.exists()
+        return False
+
+    @property
+    def absence(self) -> str:
+        """What is said where it is missing."""
+        return f"{self.dataset} needs {self.path}, which is missing. Where there is a network, run: {self.command}"
+
     def _call(self, action: str) -> str:
         root = f" --root {shlex.quote(self.root)}" if self.root else ""
         return f"feature-lazy data {action} {self.dataset}{root}"
@@ -75,9 +87,7 @@ class CachedFile:
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            raise DataError(
-                f"{self.dataset} needs {self.path}, which is missing. Where there is a network, run: {self.command}"
-            ) from None
+            raise DataError(self.absence) from None
         except OSError as error:
             raise DataError(f"{self.path} cannot be read ({error.strerror}).") from error
         if checksum_of(data, self.file.checksums) is None:
@@ -189,10 +199,3 @@ def cached_files(dataset: str, folder: str, root: str | None = None) -> list[Cac
     """
     home = data_root(root) / folder
     return [CachedFile(dataset, home / file.name, file, root) for file in FILES[folder]]
-
-
-def is_present(files: list[CachedFile]) -> bool:
-    """Whether all files are there, whole or not; a folder that cannot be looked into counts as empty."""
-    with suppress(OSError):
-        return all(file.path.exists() for file in files)
-    return False

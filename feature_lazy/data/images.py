@@ -186,6 +186,14 @@ class Images(Data):
         """Folder of the files that the user named; None: the cache's own, or there are none."""
         return None
 
+    def missing(self) -> str:
+        if self.source.folder is None:
+            return ""
+        from feature_lazy.data.cache import cached_files
+
+        files = cached_files(self.kind, self.source.folder, self.folder)
+        return next((file.absence for file in files if not file.here), "")
+
     def build(self, labels: Labels) -> Dataset:
         return self.prepared(self.kind, labels)
 

@@ -16,11 +16,13 @@ from feature_lazy.dynamics.integrate import Ended, Limits, finish, start
 from feature_lazy.dynamics.methods import method
 from feature_lazy.dynamics.model import Model
 from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.own_optimiser import CustomOptimiser
 from feature_lazy.dynamics.times import GivenTimes, LogTimes, ObservationTimes
 from feature_lazy.measure.given import AnyLoss, AnyNetwork, Given, chosen, patterns
 from feature_lazy.measure.precision import check_precision
 from feature_lazy.networks.layout import Layout, partly
 from feature_lazy.settings.groups import Dynamics, Regulariser
+from feature_lazy.settings.objects import own
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
     alpha: float,
     test: Any = None,
     loss: AnyLoss = None,
-    dynamics: Choice | str | None = None,
+    dynamics: Choice | str | type[torch.optim.Optimizer] | None = None,
     regulariser: Regulariser | str | None = None,
     times: Sequence[float] | None = None,
     t_end: float | None = None,
@@ -114,7 +116,8 @@ def follow(  # noqa: PLR0913 - a choice each, with a default
         loss: ℓ(F, y) per pattern, or its name, or a function as ``loss=custom`` takes; default: the soft hinge of the
             article, β = 20, and cross-entropy for classes.
         dynamics: how the weights move, from ``feature_lazy.dynamics.choices``, or an option of the group
-            ``dynamics`` or its name, whose ``train`` says which weights move; default: gradient flow by ``auto``.
+            ``dynamics`` or its name, whose ``train`` says which weights move, or a class of ``torch.optim``, with the
+            learning rate of ``dynamics=custom``; default: gradient flow by ``auto``.
         regulariser: a term of 𝓛, an option of the group ``regulariser`` or its name; training then ends where it comes
             to rest.
         times: observation times; default: eight per factor of ten.
@@ -183,6 +186,8 @@ def _moving(dynamics: Any) -> Choice:
     """
     if dynamics is None:
         return GradientFlow(method("auto", 1e-2))
+    if isinstance(dynamics, type) and issubclass(dynamics, torch.optim.Optimizer):
+        dynamics = CustomOptimiser(target=own(dynamics))
     if isinstance(dynamics, str | type | Dynamics) or not hasattr(dynamics, "prepare"):
         return chosen("dynamics", dynamics, Dynamics)
     return dynamics

@@ -18,6 +18,7 @@ from feature_lazy.core.matching import matches
 from feature_lazy.core.redaction import clean
 from feature_lazy.core.shown import span
 from feature_lazy.core.shown import table as html_table
+from feature_lazy.core.words import counted
 from feature_lazy.runs.reading import FIGURES, MisnamedRunError, Run, is_done, load_run
 from feature_lazy.settings.registry import options
 
@@ -64,6 +65,8 @@ class Sweep:
             StoreError: no run's id begins so, or several do.
         """
         if isinstance(key, int):
+            if not -len(self.runs) <= key < len(self.runs):
+                raise IndexError(f"sweep[{key}]: {self.root} has {counted(len(self.runs), 'complete run')}.")
             return self.runs[key]
         found = [run for run in self.runs if run.run_id.startswith(key)] if key else []
         if len(found) != 1:

@@ -95,6 +95,10 @@ class Data(Option):
             DataError: data that are missing, or not what they should be.
         """
 
+    def missing(self) -> str:
+        """A sentence on files that are needed and not on this machine; empty if there are none."""
+        return ""
+
     def settled(self) -> "Data":
         """The same data, known by their content where an identity has that."""
         return self

@@ -26,6 +26,8 @@ class SweepEnd(Callback):
         """See ``Callback.on_multirun_end``; a failure here loses no run and is shown as one sentence."""
         from feature_lazy.study.end import show_end
 
+        if config.hydra.launcher.get("dry_run"):
+            return
         folder, seconds = Path(config.output_dir), time.monotonic() - self.started
         try:
             if self.figures:

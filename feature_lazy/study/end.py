@@ -29,8 +29,6 @@ def show_end(folder: Path, seconds: float) -> None:
         StoreError: the folder cannot be read.
     """
     found, out = survey(folder), console()
-    if not found.entries:
-        return  # a dry run of what nobody has asked for yet
     out.print(f"{folder}: {counted(len(found.entries), 'run')}, {duration(seconds)}", soft_wrap=True, highlight=False)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("state")
@@ -52,7 +50,8 @@ def _next(folder: Path, found: Survey) -> Iterator[str]:
         yield f"      feature-lazy retry {where}"
     elif found.having(RunState.QUEUED, RunState.RUNNING):
         yield f"Next: feature-lazy status {where} --watch"
-        yield f"      feature-lazy cancel {where}"
+        if (folder / "slurm").is_dir():
+            yield f"      feature-lazy cancel {where}"
     else:
         yield f"Next: feature-lazy figures {where}"
         yield f"      feature-lazy report {where}"

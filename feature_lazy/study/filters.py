@@ -35,12 +35,12 @@ def filtered(table: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
     for rule in where:
         name, equals, values = rule.partition("=")
         if not equals:
-            raise StoreError(f"--where {rule}: write COLUMN=VALUES, such as L=3 or seed=0,1.")
-        found, wanted = column(table, name, "--where"), [value.strip() for value in values.split(",")]
+            raise StoreError(f"where {rule}: write COLUMN=VALUES, such as L=3 or seed=0,1.")
+        found, wanted = column(table, name, "where"), [value.strip() for value in values.split(",")]
         kept = found.map(lambda one: any(matches(one, text) for text in wanted))  # noqa: B023 - used at once
         if not kept.any():
             there = ", ".join(map(str, list(dict.fromkeys(found))[:12]))
             hint = as_written(table["run"], name, wanted) if "run" in table else ""
-            raise StoreError(f"--where {rule}: no run has it; there are {name} = {there}.{hint}")
+            raise StoreError(f"where {rule}: no run has it; there are {name} = {there}.{hint}")
         table = table[kept]
     return table

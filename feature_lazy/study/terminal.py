@@ -19,6 +19,8 @@ from feature_lazy.study.table import H, X, over_seeds, parts
 from feature_lazy.study.verdict import CANNOT_TELL, Reading, unmeasured
 
 TITLE = "Laws"
+MOST_NEEDED = 2
+"""Needs that are named of laws that cannot be told; --all shows all."""
 WIDE = 120
 """Characters of a terminal in which most laws stand on one line."""
 FIRST, EACH = 13, 20
@@ -123,9 +125,9 @@ def show(table: pd.DataFrame, *, everything: bool = False) -> None:
 
 
 def undecided(found: Sequence[Reading]) -> str:
-    """One line on the laws that cannot be told, and what they need; empty if there are none."""
+    """One line on the laws that cannot be told, and what most of them need; empty if there are none."""
     needs = Counter(_need(row) for row in found if row.verdict == CANNOT_TELL)
-    each = "; ".join(f"{n} {'need' if n > 1 else 'needs'} {need}" for need, n in needs.most_common())
+    each = "; ".join(f"{n} {'need' if n > 1 else 'needs'} {need}" for need, n in needs.most_common(MOST_NEEDED))
     return f"{counted(needs.total(), 'law')} cannot be told (--all shows them): {each}." if needs else ""
 
 

@@ -73,6 +73,8 @@ class Checking:
     def validate_batch_is_legal(self, batch: list[Sequence[str]]) -> None:
         """Hold every job against types, ranges and rules, and leave the plan in the results folder.
 
+        Launchers of our own leave it when they begin: not in a dry run, nor where nothing can be submitted.
+
         Of jobs that are equal, such as those at α = 1, 1.0 and 1e0, the first stays in the batch.
 
         Raises:
@@ -98,8 +100,7 @@ class Checking:
         configs = [config for _, config in jobs.values()]
         if isinstance(self.launcher, Planning):
             self.launcher.composer = self.composer
-            if not self.launcher.plans:
-                return
+            return
         for root in {config.output_dir for config in configs}:
             write_plan(Path(root), [config for config in configs if config.output_dir == root])
 

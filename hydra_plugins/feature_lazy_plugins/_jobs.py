@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -13,7 +14,7 @@ from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.runs.changed import beside
-from feature_lazy.runs.plan import asked, finished_runs, unobserved
+from feature_lazy.runs.plan import asked, finished_runs, unobserved, write_plan
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells
@@ -24,18 +25,13 @@ log = logging.getLogger(__name__)
 
 
 class Planning:
-    """A launcher to which the sweeper hands what it has composed.
+    """A launcher to which the sweeper hands what it has composed, and which writes down what it is to train.
 
     Attributes:
         composer: the sweeper's, None before.
     """
 
     composer: Composer | None = None
-
-    @property
-    def plans(self) -> bool:
-        """Whether what is asked for is to be written down: it is to be trained."""
-        return True
 
 
 @dataclass
@@ -96,6 +92,23 @@ def settled(jobs: Sequence[SweepJob]) -> list[JobReturn]:
         # A damaged run is named by its own job; data that cannot be made fail in each.
         log.warning("Whether the data have changed since is not known: %s", error)
     return [job.settle() for job in jobs]
+
+
+def write_plans(jobs: Sequence[SweepJob]) -> None:
+    """Write down in each results folder what a command asks for.
+
+    Raises:
+        StoreError: a folder cannot be written.
+    """
+    for root in {job.config.output_dir for job in jobs}:
+        write_plan(Path(root), [job.config for job in jobs if job.config.output_dir == root])
+
+
+def warn_of_missing_data(jobs: Sequence[SweepJob], results: Sequence[JobReturn]) -> None:
+    """Say which files jobs that are to be trained need, and this machine does not have."""
+    todo = [job for job, result in zip(jobs, results, strict=True) if result.status is JobStatus.UNKNOWN]
+    for sentence in dict.fromkeys(missing for job in todo if (missing := job.config.dataset.missing())):
+        log.warning("%s Jobs that do not find it fail.", sentence)
 
 
 def warn_of_unobserved(jobs: Sequence[SweepJob]) -> None:

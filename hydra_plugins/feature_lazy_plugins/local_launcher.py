@@ -30,7 +30,15 @@ from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, say_failures, settled, warn_of_unobserved
+from hydra_plugins.feature_lazy_plugins._jobs import (
+    Planning,
+    SweepJob,
+    say_failures,
+    settled,
+    warn_of_missing_data,
+    warn_of_unobserved,
+    write_plans,
+)
 
 if TYPE_CHECKING:
     from feature_lazy.runs.costing import StepCost
@@ -61,10 +69,6 @@ class LocalLauncher(Planning, Launcher):
         """Choose the number of processes."""
         self.n_jobs, self.dry_run = n_jobs or os.cpu_count() or 1, dry_run
 
-    @property
-    def plans(self) -> bool:
-        return not self.dry_run
-
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
@@ -74,6 +78,8 @@ class LocalLauncher(Planning, Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
+        if not self.dry_run:
+            write_plans(jobs)
         results = settled(jobs)
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
@@ -82,6 +88,8 @@ class LocalLauncher(Planning, Launcher):
         sizes = counted(total, "run"), counted(len(jobs), "job"), counted(done, "run"), counted(self.n_jobs, "process")
         log.info("%s in %s, %s already done, %s", *sizes)
         warn_of_unobserved(jobs)
+        if self.dry_run:
+            warn_of_missing_data(jobs, results)
         if todo:
             self._train(jobs, todo, results, SweepDisplay(total, done, counts))
         if self.dry_run:

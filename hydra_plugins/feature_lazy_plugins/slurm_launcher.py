@@ -16,7 +16,6 @@ from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm.campaign import Campaign
 from feature_lazy.launch.slurm.preview import preview
-from feature_lazy.launch.slurm.programs import available
 from feature_lazy.launch.slurm.settings import Settings
 from feature_lazy.launch.slurm.site import KINDS, site
 from feature_lazy.runs.failures import reason as stored_reason
@@ -25,7 +24,15 @@ from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import BUDGETS
 from feature_lazy.settings.cells import Cell
 from hydra_plugins.feature_lazy_plugins._composer import Composer
-from hydra_plugins.feature_lazy_plugins._jobs import Planning, SweepJob, reason, settled, warn_of_unobserved
+from hydra_plugins.feature_lazy_plugins._jobs import (
+    Planning,
+    SweepJob,
+    reason,
+    settled,
+    warn_of_missing_data,
+    warn_of_unobserved,
+    write_plans,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +54,6 @@ class SlurmLauncherConf(SlurmQueueConf):
 class SlurmLauncher(Planning, StockLauncher):
     """Composes every job once, skips what is done or in the queue, submits the rest, and loses no result."""
 
-    @property
-    def plans(self) -> bool:
-        """Whether what is asked for is to be written down: not where nothing can be submitted, which is said next."""
-        return not self.params.get("dry_run") and available()
-
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """See ``Launcher.launch``; jobs come back in order, failed ones as failed.
 
@@ -68,6 +70,7 @@ class SlurmLauncher(Planning, StockLauncher):
             settings = Settings.of(self.params)
             results = settled(jobs)
             warn_of_unobserved(jobs)
+            warn_of_missing_data(jobs, results)
             for root in dict.fromkeys(job.config.output_dir for job in jobs):
                 here = [
                     (job, result) for job, result in zip(jobs, results, strict=True) if job.config.output_dir == root
@@ -83,6 +86,7 @@ class _Sweep:
 
     def __init__(self, root: Path, settings: Settings, jobs: Sequence[SweepJob], results: Sequence[JobReturn]) -> None:
         self.store, self.settings, self.total = Store(root), settings, sum(len(job.cells) for job in jobs)
+        self.jobs = jobs
         self.open = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.UNKNOWN]
         self.failed = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.FAILED]
         parts = [Job(job.config, tuple(c.run_id for c in self._missing(job))) for job, _ in self.open]
@@ -104,6 +108,9 @@ class _Sweep:
         if self.settings.dry_run:
             preview(self.store.root, jobs, self.settings)
             return self._settle(lambda job: [])
+        if jobs:
+            self.campaign.check(jobs)
+        write_plans(self.jobs)
         if jobs:
             self.campaign.submit(jobs)
             log.info("%s", self.campaign.announcement())

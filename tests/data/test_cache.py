@@ -7,7 +7,7 @@ import pytest
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.data import cache
-from feature_lazy.data.cache import CachedFile, cached_files, checksum_of, data_root, is_present
+from feature_lazy.data.cache import CachedFile, cached_files, checksum_of, data_root
 from feature_lazy.data.registry import FILES, Mirror, RemoteFile
 from tests.data.conftest import remote, web_server
 
@@ -178,9 +178,9 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
 
 def test_presence(tmp_path):
     files = cached_files("cifar10_colour", "cifar10", str(tmp_path))
-    assert not is_present(files)
+    assert not files[0].here
     put(files[0], b"anything")
-    assert is_present(files)
+    assert files[0].here
 
 
 def test_registry_is_well_formed():

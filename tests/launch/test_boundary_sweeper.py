@@ -87,9 +87,6 @@ def test_searches_run_side_by_side_and_are_reported(searching, tmp_path, capsys)
     assert len(launcher.batches) <= 4
     sweep, found = load_sweep(tmp_path / "results"), report(tmp_path)
     assert len(sweep) == 2 * sum(map(len, launcher.asked.values()))
-    assert {job.config["alpha"]["value"] for job in read_plans(tmp_path / "results")[0]} == set(
-        chain(*launcher.asked.values())
-    )
     for one in found["boundaries"]:
         # By the nearest runs on both sides, seeds averaged: the crossing lies between.
         table = sweep.table[sweep.table["h"] == one["h"]]
@@ -206,10 +203,11 @@ def test_search_that_cannot_be_is_refused_before_anything_starts(searching, tmp_
 
 
 def test_command_that_finds_nothing_says_so_and_fails(train_py, tmp_path):
-    target = ("hydra.sweeper.level=0.1", "hydra.sweeper.low=100", "hydra.sweeper.high=1e3", "hydra.sweeper.max_runs=2")
+    target = ("hydra.sweeper.level=0.1", "hydra.sweeper.low=100", "hydra.sweeper.high=1e3", "hydra.sweeper.max_runs=4")
     done = train_py(tmp_path, "-m", "hydra/sweeper=boundary", *JOB, "hydra.launcher.n_jobs=1", *target)
     assert done.returncode == 1
     assert "kernel/change = 0.1" in done.stdout
-    assert "hydra.sweeper.max_runs=2 is spent, with no α known" in done.stdout
+    assert "hydra.sweeper.max_runs=4 is spent, with alpha.value = 100, 1000 known" in done.stdout
     assert "1 of 1 searches found no boundary; see above." in done.stderr
     assert "Traceback" not in done.stderr
+    assert {job.config["alpha"]["value"] for job in read_plans(tmp_path)[0]} == {100.0, 1000.0}

@@ -158,13 +158,15 @@ def test_one_file_is_one_bundle(whole, tmp_path):
 
 def test_sources_that_have_changed_and_data_that_have_are_said(whole, tmp_path, capsys):
     (tmp_path / "home" / "mybits_beside.py").write_text("def act(x):\n    return x.relu()\n")
-    assert main(["bundle", str(tmp_path / "results")]) == 0
-    assert "trained with another source than that of now" in capsys.readouterr().err
+    assert main(["bundle", str(tmp_path / "results")]) == 1
+    said = capsys.readouterr()
+    assert "trained with another source than that of now" in said.err
+    assert "feature-lazy repeat" not in said.out
     np.savez(tmp_path / "home" / "mine.npz", x=np.zeros((40, 3)), y=np.zeros(40))
     assert main(["bundle", str(tmp_path / "results")]) == 1
     assert "has changed since the runs were trained" in capsys.readouterr().err
     assert main(["bundle", str(tmp_path / "results"), "--where", "seed=7"]) == 1
-    assert "There is no complete run" in capsys.readouterr().err
+    assert "--where seed=7: no run has it; there are seed = " in capsys.readouterr().err
 
 
 def test_jobs_that_are_all_combinations_are_one_command():

@@ -111,6 +111,7 @@ def test_status_for_programs(folder, capsys):
         (["retry", "FOLDER", "--state", "lost"], "the states are done, running"),
         (["retry", "FOLDER", "--where", "width=3"], "no run has the column 'width'; there are L, P"),
         (["retry", "FOLDER", "--where", "h"], "write COLUMN=VALUES"),
+        (["retry", "FOLDER", "--where", "seed=9"], "--where seed=9: no run has it; there are seed = "),
         (["export", "FOLDER", "runs.xls"], "must end in .parquet or .csv"),
     ],
 )

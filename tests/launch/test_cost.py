@@ -76,6 +76,15 @@ def test_a_dry_run_says_it_and_trains_nothing(tmp_path, train_py):
     said = train_py(tmp_path, "-m", *TINY, "alpha.value=10,100", "hydra.launcher.dry_run=true").stdout.splitlines()
     assert said[0] == "2 runs in 2 jobs, 0 runs already done, 2 processes"
     assert re.fullmatch(r"2 runs ≈ .* here, by the first steps of 1 job and about 250 gradients a run.*", said[1])
-    assert said[2] == "Nothing was trained: hydra.launcher.dry_run=true"
+    assert said[2:] == ["Nothing was trained: hydra.launcher.dry_run=true"]
     assert not (tmp_path / "plans").exists()
     assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize("launcher", ["local", "slurm_cpu"])
+def test_a_dry_run_tells_of_data_that_are_not_here(launcher, tmp_path, train_py):
+    words = ("dataset=mnist", f"dataset.root={tmp_path / 'none'}", "alpha.value=10,100", "hydra.launcher.dry_run=true")
+    said = train_py(tmp_path, "-m", f"hydra/launcher={launcher}", "hydra/callbacks=figures", *words).stdout
+    assert said.count("train-images-idx3-ubyte.gz, which is missing.") == 1
+    assert "run: feature-lazy data fetch mnist --root" in said
+    assert said.splitlines()[-1].endswith("hydra.launcher.dry_run=true")

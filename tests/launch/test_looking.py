@@ -116,16 +116,16 @@ REFUSED = {
     (
         "--y",
         "test/eror",
-    ): "--y test/eror: no run has this column, nor this key of the configuration. Did you mean test/error",
-    ("--by", "dynamics.lr"): "--by dynamics.lr: no run has this column",
-    ("--where", "h"): "--where h: write COLUMN=VALUES",
-    ("--where", "h=7"): "--where h=7: no run has it; there are h = 30, 100",
-    ("--reduce", "mean,min"): "--reduce mean,min: write none, or one of mean, median and one of sem, sd, quartiles",
+    ): "y test/eror: no run has this column, nor this key of the configuration. Did you mean test/error",
+    ("--by", "dynamics.lr"): "by dynamics.lr: no run has this column",
+    ("--where", "h"): "where h: write COLUMN=VALUES",
+    ("--where", "h=7"): "where h=7: no run has it; there are h = 30, 100",
+    ("--reduce", "mean,min"): "reduce mean,min: write none, or one of mean, median and one of sem, sd, quartiles",
     ("--out", "fig.gif"): "--out fig.gif: the name must end in .pdf, .png, .svg, .pgf, .csv",
-    ("--width", "3 feet"): "--width 3 feet: write a length such as 3.4in",
-    ("--y", "dataset"): "--y dataset: it is no number; draw lines by it: --by dataset",
-    ("--x", "t"): "--y test/errors: no run has it over time; there are",
-    ("--x", "sqrt_h_alpha"): "Runs with h = 100, 30 would be one point: add --by h, --where h=",
+    ("--width", "3 feet"): "width 3 feet: write a length such as 3.4in",
+    ("--y", "dataset"): "y dataset: it is no number; draw lines by dataset",
+    ("--x", "t"): "y test/errors: no run has it over time; there are",
+    ("--x", "sqrt_h_alpha"): "Runs with h = 100, 30 would be one point: draw lines by h, choose them by where h=",
 }
 
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(folder, tmp_path, capsys,
 def test_a_logarithm_of_nothing_is_refused(folder):
     wanted = Wanted(x="seed", y="test/error", by=("h", "alpha"), where=("seed=0",), log="x")
     found, known = rows({"a": folder}, wanted)
-    with pytest.raises(StoreError, match="--log x: no value of seed is above 0; leave x out"):
+    with pytest.raises(StoreError, match="log x: no value of seed is above 0; leave x out"):
         draw(found, known, wanted)
 
 
@@ -165,10 +165,10 @@ def test_a_notebook_asks_in_python(folder):
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"where": {"h": 7}}, "--where h=7: no run has it; there are h = 30, 100"),
-        ({"width": "wide"}, "--width wide: write a length such as 3.4in"),
-        ({"width": [3]}, "--width [3]: write a length"),
-        ({"log": "z"}, "--log z: write one of x, y, xy, none"),
+        ({"where": {"h": 7}}, "where h=7: no run has it; there are h = 30, 100"),
+        ({"width": "wide"}, "width wide: write a length such as 3.4in"),
+        ({"width": [3]}, "width [3]: write a length"),
+        ({"log": "z"}, "log z: write one of x, y, xy, none"),
     ],
 )
 def test_what_a_notebook_cannot_have(folder, asked, sentence):

@@ -108,6 +108,8 @@ def test_runs_are_chosen_by_values_and_by_the_beginning_of_their_id(sweep):
     ]:
         with pytest.raises(StoreError, match=message):
             ask()
+    with pytest.raises(IndexError, match=r"^sweep\[99\]: .* has \d+ complete runs\.$"):
+        sweep[99]
 
 
 def test_figures_of_a_sweep_and_of_a_run(sweep):

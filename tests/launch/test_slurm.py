@@ -117,7 +117,18 @@ def test_missing_slurm_is_a_sentence(tmp_path, train_py, monkeypatch):
     assert "sbatch, srun, squeue is not in the path" in done.stderr
     assert "hydra/launcher=local" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list((tmp_path / "results" / "plans").glob("*")) == []  # else status would have runs that nobody queued
+    assert not (tmp_path / "results" / "plans").exists()
+
+
+def test_what_slurm_refuses_is_not_planned(fake, tmp_path, train_py):
+    """Else status would have runs that nobody queued."""
+    for name in ("srun", "squeue"):
+        fake(name)
+    fake("sbatch", error="sbatch: fatal: Could not establish a configuration source", status=1)
+    done = train_py(tmp_path / "results", "-m", "hydra/launcher=slurm_cpu", *TINY, "alpha.value=1,2")
+    assert done.returncode != 0
+    assert "no cluster that they know of: run this on a login node" in done.stderr
+    assert not (tmp_path / "results" / "plans").exists()
 
 
 def test_dry_run_needs_no_slurm_writes_no_plan_and_names_jobs_and_hours(tmp_path, train_py, monkeypatch):

@@ -14,6 +14,7 @@ from feature_lazy.core.errors import ConfigError, DataError
 from feature_lazy.dynamics.losses import Mse, SoftHinge, SquaredError
 from feature_lazy.dynamics.optimisers import Adam
 from feature_lazy.dynamics.outcome import Outcome
+from feature_lazy.dynamics.own_optimiser import CustomOptimiser
 from feature_lazy.measure.given import Given
 from tests.arrays import normal
 from tests.dynamics.test_flow import NETWORK, W0
@@ -75,6 +76,13 @@ def test_real_labels_are_fit_by_the_loss_that_takes_them():
     assert named.outcome is Outcome.CONVERGED
     assert (named.F_train[-1] - y).abs().max() < 0.01  # the loss's margin_tol
     assert torch.equal(named.F_train, made.F_train)
+
+
+def test_a_class_of_pytorch_is_the_optimiser_of_its_name():
+    how = (torch.optim.RMSprop, CustomOptimiser(target="torch.optim.RMSprop"))
+    given, named = (follow(net(), None, (X, Y), alpha=1.0, t_end=3.0, dynamics=dynamics) for dynamics in how)
+    assert not torch.equal(given.w[-1], given.w[0])
+    assert torch.equal(given.w, named.w)
 
 
 def test_the_loss_is_that_for_the_labels():

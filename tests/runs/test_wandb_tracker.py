@@ -48,6 +48,14 @@ def test_smallest_error_is_that_of_all_rows(pair, tmp_path, server):  # noqa: F8
     assert shown.summary["test/error_min"] == 0.1
 
 
+@pytest.mark.parametrize(("outcome", "status"), [("converged", 0), ("max_steps", 0), ("interrupted", 1)])
+def test_a_run_that_was_interrupted_is_not_called_finished(pair, tmp_path, server, outcome, status):  # noqa: F811
+    one = tracker(tmp_path, online=True)
+    one.start(pair[0], ROWS)
+    one.finish(pair[0], {**SUMMARY, "outcome": outcome})
+    assert online_run(server, pair[0]).exitcode == status
+
+
 def test_label_of_a_run_that_goes_on_is_the_present_one(pair, tmp_path, server):  # noqa: F811
     for _ in range(2):
         one = tracker(tmp_path, online=True)
@@ -124,7 +132,7 @@ def test_process_that_has_crashed_is_replaced_however_it_ends(pair, tmp_path, no
 def test_run_is_closed_though_its_summary_is_refused(pair, tmp_path, nobody, monkeypatch):  # noqa: F811
     one, closed = tracker(tmp_path), []
     one.start(pair[0], ROWS)
-    monkeypatch.setattr(one.runs[pair[0].run_id], "finish", lambda: closed.append(True))
+    monkeypatch.setattr(one.runs[pair[0].run_id], "finish", lambda **_: closed.append(True))
     with pytest.raises(TypeError):
         one.finish(pair[0], {3: object(), **SUMMARY})
     assert closed == [True]

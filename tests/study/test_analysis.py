@@ -153,7 +153,7 @@ def test_figures_as_files_of_the_kinds_that_are_asked_for(tmp_path, capsys):
     np.testing.assert_allclose(kept["y"], over_seeds(read(tmp_path / "runs", where=["h=30"]), "kernel_change")["mean"])
     assert f"feature-lazy report {tmp_path / 'runs'}" in capsys.readouterr().out.replace("\n", "")
     assert command(["figures", str(tmp_path / "runs"), "--where", "h=31"]) == 1
-    assert "--where h=31: no run has it; there are h = 30" in capsys.readouterr().err
+    assert "where h=31: no run has it; there are h = 30" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", figures.FIGURES)

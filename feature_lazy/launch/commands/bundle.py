@@ -1,7 +1,8 @@
 """Put complete runs into one file that somebody else can repeat: results, own sources, data, versions, commands.
 
 Of data that are larger than --data MiB only the SHA-256 is in it. Sources are those that the runs' configurations name
-by import path; look at the list before you send the file.
+by import path; look at the list before you send the file. The status is 1 where the sources of now would not make the
+runs again, as after a change of them: the bundle has the results then, and cannot repeat them.
 """
 
 import argparse
@@ -69,8 +70,11 @@ def call(options: argparse.Namespace) -> int:
         say(f"  {one['path']}: " + (f"in it, {one['name']}" if one["name"] else f"its SHA-256 alone, {one['sha256']}"))
     for line in said["commands"]:
         say(line)
-    for problem in _changed(jobs):
+    problems = list(_changed(jobs))
+    for problem in problems:
         say(problem, error=True)
+    if problems:
+        return 1
     say(f"Whoever has it: feature-lazy repeat {path.name}")
     return 0
 

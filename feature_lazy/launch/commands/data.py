@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import DataError
 from feature_lazy.core.terminal import console, say
-from feature_lazy.data.cache import CachedFile, ProgressBar, cached_files, data_root, is_present
+from feature_lazy.data.cache import CachedFile, ProgressBar, cached_files, data_root
 from feature_lazy.data.sources import Source, sources
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _whereabouts(name: str, source: Source, root: str | None) -> str:
-    if source.folder is None:
-        return "yes"
-    return "yes" if is_present(cached_files(name, source.folder, root)) else "no"
+    files = cached_files(name, source.folder, root) if source.folder else []
+    return "yes" if all(file.here for file in files) else "no"
 
 
 def bring(options: argparse.Namespace) -> int:

@@ -135,7 +135,8 @@ def _submit(root: Path, before: "Submission", parts: "Sequence[Job]", wait: bool
     from feature_lazy.runs.store import Store
 
     campaign = Campaign(root, Settings.of(before.settings), parts)
-    campaign.submit(campaign.jobs())
+    campaign.check(jobs := campaign.jobs())
+    campaign.submit(jobs)
     say(campaign.announcement())
     if not wait:
         return 0

@@ -65,7 +65,7 @@ def select(survey: Survey, chosen: str, where: Sequence[str]) -> list[Entry]:
     """The runs of a survey in the chosen states that pass all filters.
 
     Raises:
-        SelectionError: a filter that cannot be read, or names a column that no run has.
+        SelectionError: a filter that cannot be read, or names a column or a value that no run has.
     """
     entries = survey.having(*states(chosen))
     for rule in where:
@@ -78,5 +78,9 @@ def select(survey: Survey, chosen: str, where: Sequence[str]) -> list[Entry]:
                 f"--where {rule}: no run has the column {column!r}; there are {', '.join(sorted(known))}."
             )
         wanted = [value.strip() for value in values.split(",")]
-        entries = [entry for entry in entries if any(matches(entry.columns.get(column), value) for value in wanted)]
+        kept = {e.run_id for e in survey.entries if any(matches(e.columns.get(column), value) for value in wanted)}
+        if not kept:
+            there = ", ".join(map(str, list(dict.fromkeys(entry.columns.get(column) for entry in survey.entries))[:12]))
+            raise SelectionError(f"--where {rule}: no run has it; there are {column} = {there}.")
+        entries = [entry for entry in entries if entry.run_id in kept]
     return entries

@@ -59,16 +59,23 @@ class Campaign:
         ]
         return jobs_of([part for part in left if part.run_ids], self.settings.pack)
 
+    def check(self, jobs: Sequence[SlurmJob]) -> None:
+        """See ``Submitter.check``.
+
+        Raises:
+            SlurmError: such jobs cannot be submitted, and why.
+            StoreError: the results folder has links where it must not.
+        """
+        Submitter(self.root, self.settings).check(jobs)
+
     def submit(self, jobs: Sequence[SlurmJob]) -> None:
-        """Submit jobs.
+        """Submit jobs that were checked.
 
         Raises:
             SlurmError: SLURM refuses.
             StoreError: the results folder cannot be written.
         """
-        submitter = Submitter(self.root, self.settings)
-        submitter.check(jobs)
-        self.submission = submitter.submit(jobs)
+        self.submission = Submitter(self.root, self.settings).submit(jobs)
         for job, run_ids in self.submission.jobs.items():
             assignment = Assignment(job, self.submission.logs[job], self.submission)
             self.assigned |= dict.fromkeys(run_ids, assignment)

@@ -25,6 +25,10 @@ ADVICE = {
     ),
     r"account|association": "set hydra.launcher.account to one of yours: sacctmgr show assoc user=$USER",
     r"[Qq][Oo][Ss]": "check hydra.launcher.qos and its limits: sacctmgr show qos",
+    r"configuration source|Unable to process configuration|slurm\.conf": (
+        "SLURM's programs are here, and no cluster that they know of: run this on a login node of one, or train on "
+        "this machine with hydra/launcher=local"
+    ),
     r"[Uu]nable to contact|Connection refused|timed out": "the controller does not answer: try scontrol ping",
 }
 """What to change, by what SLURM says; the first that fits."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.files import make_folder, remove_folder
+from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.runs.history import Row
 from feature_lazy.runs.tracking.artifacts import files, upload
 from feature_lazy.runs.tracking.options import Tracked
@@ -203,7 +204,8 @@ class Wandb:
             found = files(self.root / "runs" / cell.run_id, self.place.artifacts)
             refusal = upload(run, cell, found, wait=self.online) if found and self.uploads else None
         finally:
-            run.finish()
+            # W&B calls every run finished that ends with 0; one that was stopped has not.
+            run.finish(exit_code=int(summary.get("outcome") == Outcome.INTERRUPTED))
         if refusal is not None:
             if not self.fallback:
                 raise refusal

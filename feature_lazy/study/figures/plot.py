@@ -62,17 +62,17 @@ class Wanted:
 
     @classmethod
     def reduced(cls, how: str, **rest: Any) -> "Wanted":
-        """With the words of ``--reduce``, such as ``mean,sem``.
+        """With the words of ``reduce``, such as ``mean,sem``.
 
         Raises:
             StoreError: other words, there or for ``log``.
         """
         if rest.get("log") not in (None, *LOGS):
-            raise StoreError(f"--log {rest['log']}: write one of {', '.join(LOGS)}.")
+            raise StoreError(f"log {rest['log']}: write one of {', '.join(LOGS)}.")
         centre, _, spread = how.partition(",")
         if (centre, spread) != (EACH, "") and (centre not in CENTRES or spread not in ("", *SPREADS)):
             raise StoreError(
-                f"--reduce {how}: write {EACH}, or one of {', '.join(CENTRES)} and one of {', '.join(SPREADS)}, such "
+                f"reduce {how}: write {EACH}, or one of {', '.join(CENTRES)} and one of {', '.join(SPREADS)}, such "
                 "as mean,sem."
             )
         return cls(centre=centre, spread=spread, **rest)
@@ -99,18 +99,18 @@ def rows(folders: Mapping[str, Path | Sweep], wanted: Wanted) -> tuple[pd.DataFr
     table = filtered(pd.concat(parts, ignore_index=True), wanted.where)
     by = [*([FOLDER] if len(folders) > 1 else []), *wanted.by]
     _refuse_mixtures(table, wanted, by)
-    points = table.assign(**{name: column(table, name, "--by") for name in by})[by]
+    points = table.assign(**{name: column(table, name, "by") for name in by})[by]
     points = (
         _over_time(points, table, wanted)
         if wanted.x == T
-        else points.assign(x=column(table, wanted.x, "--x"), y=column(table, wanted.y, "--y"))
+        else points.assign(x=column(table, wanted.x, "x"), y=column(table, wanted.y, "y"))
     )
     for name, given in (("x", wanted.x), ("y", wanted.y)):
         if not pd.api.types.is_numeric_dtype(points[name]):
-            raise StoreError(f"--{name} {given}: it is no number; draw lines by it: --by {given}.")
+            raise StoreError(f"{name} {given}: it is no number; draw lines by {given}.")
     points = points.dropna(subset=["x", "y"]).astype({"x": float, "y": float})
     if points.empty:
-        raise StoreError(f"--x {wanted.x} --y {wanted.y}: no run has both.")
+        raise StoreError(f"x {wanted.x} and y {wanted.y}: no run has both.")
     return _reduced(points, by, wanted), known
 
 
@@ -123,18 +123,18 @@ def _refuse_mixtures(table: pd.DataFrame, wanted: Wanted, by: Sequence[str]) -> 
     if wanted.centre == EACH:
         return
     named = [name for name in (*by, wanted.x) if name != T]
-    keys = [column(table, name, "--by").astype(str) for name in named]
+    keys = [column(table, name, "by").astype(str) for name in named]
     for name in [*(one for one in SCALES if one in table), *differences(table)]:
         if name in (*named, FOLDER):
             continue
-        values = table[name] if name in table else column(table, name, "--by")
+        values = table[name] if name in table else column(table, name, "by")
         values = values.astype(str)
         mixed = values.groupby(keys).nunique().max() if keys else values.nunique()
         if mixed > 1:
             few = ", ".join(sorted(set(values))[:4])
             raise StoreError(
-                f"Runs with {name} = {few} would be one point: add --by {name}, --where {name}={values.iloc[0]}, or "
-                f"--reduce {EACH}."
+                f"Runs with {name} = {few} would be one point: draw lines by {name}, choose them by where "
+                f"{name}={values.iloc[0]}, or reduce {EACH}."
             )
 
 
@@ -151,7 +151,7 @@ def _over_time(points: pd.DataFrame, table: pd.DataFrame, wanted: Wanted) -> pd.
             found.append(curve.assign(**points.loc[index].to_dict()))
     if not found:
         names = sorted({name for run in table["run"] for name in run.history} - {T})
-        raise StoreError(f"--y {wanted.y}: no run has it over time; there are {', '.join(names)}.")
+        raise StoreError(f"y {wanted.y}: no run has it over time; there are {', '.join(names)}.")
     return pd.concat(found, ignore_index=True)
 
 
@@ -195,7 +195,7 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
         log = _logarithmic(points, wanted, y)
         for name in log:
             if not (points[name] > 0).any():
-                raise StoreError(f"--log {log}: no value of {getattr(wanted, name)} is above 0; leave {name} out.")
+                raise StoreError(f"log {log}: no value of {getattr(wanted, name)} is above 0; leave {name} out.")
             getattr(axes, f"set_{name}scale")("log")
         x = AXES.get(wanted.x, quantity_of(wanted.x, known).label)
         axes.set(**{f"{name}label": label.replace(*SCRIPT_L) for name, label in (("x", x), ("y", y.label))})

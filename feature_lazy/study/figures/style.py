@@ -62,7 +62,7 @@ def inches(length: float | str) -> float:
     found = re.fullmatch(r"([0-9]*\.?[0-9]+)(in|cm|mm|pt)", str(length))
     made = float(found[1]) * INCHES[found[2]] if found else length
     if not isinstance(made, int | float) or not 0 < made < 100:
-        raise StoreError(f"--width {length}: write a length such as 3.4in, 8.6cm or 246pt.")
+        raise StoreError(f"width {length}: write a length such as 3.4in, 8.6cm or 246pt.")
     return made
 
 
