@@ -44,4 +44,7 @@ class SmoothController:
         dt = state.dt * factor.clamp(min=self.shrink)
         # A grid of steps: rounding errors, which depend on the batch, would change every step a little and, where
         # stability limits the step, the run by as much as the tolerance allows.
-        return accepted, torch.exp2((self.per_octave * torch.log2(dt)).floor() / self.per_octave)
+        exponents = ((self.per_octave * torch.log2(dt)).floor() / self.per_octave).tolist()
+        # One by one: PyTorch's powers of several numbers end in other bits than those of one, and from a step that is
+        # just below the grid the next one would fall by a whole place of it.
+        return accepted, dt.new_tensor([2.0**exponent for exponent in exponents])

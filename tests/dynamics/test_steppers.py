@@ -157,6 +157,22 @@ def test_smooth_controller(errors, dt, after_rejection, last_error):
         assert not after_rejection or factor <= 1
 
 
+def test_steps_of_members_together_are_those_of_each_alone():
+    """To the last bit, also where a step that was rejected stays where it is on the grid."""
+    controller = SmoothController()
+    sizes = np.exp2(np.linspace(-40, 20, 97)).tolist()
+
+    def twice(sizes):
+        for after_rejection in (False, True):
+            state, tried = trial(Flow(torch.zeros_like), column(*[1.0] * len(sizes)), 1.0, [1e-6] * len(sizes))
+            flags = torch.full((len(sizes),), after_rejection)
+            state = replace(state, dt=torch.tensor(sizes, dtype=torch.float64), after_rejection=flags)
+            sizes = controller.decide(tried, state)[1].tolist()
+        return sizes
+
+    assert twice(sizes) == [twice([size])[0] for size in sizes]
+
+
 def test_event_of_no_member_leaves_all_running():
     never = Event("never", lambda outputs: outputs.abs().sum(1) + 1, terminal=True)
     _, finished = follow(SYSTEM, Y0, METHODS["rk32"], events=[never], max_steps=10)
