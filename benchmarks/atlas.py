@@ -145,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for replication in (False, True) if not options.only_draw else ():
             seconds = train(Sweep(system, replication=replication), options.jobs)
             print(f"{system.folder}: {seconds:.0f} s")
-        write(load() | {system.folder: measured(system)})
+        found = {system.folder: measured(system)}  # first: another process may write the record meanwhile
+        write(load() | found)
     print(PAGE)
 
 

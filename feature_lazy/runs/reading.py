@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +26,7 @@ from feature_lazy.runs.history import decode
 from feature_lazy.runs.measured import END, Measured
 from feature_lazy.runs.measured import read as read_measured
 from feature_lazy.runs.series import KINDS, SERIES, WEIGHTS, stored_name
+from feature_lazy.settings.config import Config
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +59,8 @@ PROVENANCE = Record(
     },
     rest=ANYTHING,
 )
-CONFIG = Record(rest=OBJECT | SCALAR | Items(ANYTHING))
+GROUPS = [one.name for one in fields(Config) if "group" in one.metadata]
+CONFIG = Record(known=dict.fromkeys(GROUPS, OBJECT), rest=OBJECT | SCALAR | Items(ANYTHING))
 """A configuration as plain values, by group."""
 OBSERVE = Record(known={"also": OBJECT}, rest=ANYTHING)
 IDENTITY = Record(known={"key": TEXT}, rest=ANYTHING)

@@ -209,6 +209,19 @@ def test_names_in_a_manifest_lead_nowhere(copy, name):
     assert {entry.run_id for entry in survey(root).entries} == {RUN, "other"}
 
 
+@pytest.mark.parametrize("group", ["seed", "dataset", "loss"])
+def test_a_group_of_a_stored_configuration_is_an_object(copy, tmp_path, group):
+    """Whoever reads it looks into it, and a number would be met with a traceback."""
+    root = copy()
+    path = root / "runs" / RUN
+    manifest = load_run(path).manifest
+    manifest.pop("sha256")
+    (path / MANIFEST).write_bytes(signed({**manifest, "config": {**manifest["config"], group: 3}}))
+    with pytest.raises(DamagedRunError, match=f"config.{group} is not an object"):
+        load_run(path)
+    look_at_everything(root, tmp_path)
+
+
 def test_targets_in_a_stored_configuration_are_not_imported(copy, tmp_path, monkeypatch):
     root = copy()
     (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
