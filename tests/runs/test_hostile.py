@@ -15,7 +15,16 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import read_regular
 from feature_lazy.launch.commands import main
 from feature_lazy.runs.plan import read_plans
-from feature_lazy.runs.reading import DONE, HISTORY, MANIFEST, OUTPUTS, MisnamedRunError, checksum, load_run
+from feature_lazy.runs.reading import (
+    DONE,
+    HISTORY,
+    MANIFEST,
+    OUTPUTS,
+    DamagedRunError,
+    MisnamedRunError,
+    checksum,
+    load_run,
+)
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.runs.sweep import load_sweep
@@ -217,6 +226,7 @@ def test_a_group_of_a_stored_configuration_is_an_object(copy, tmp_path, group):
     manifest = load_run(path).manifest
     manifest.pop("sha256")
     (path / MANIFEST).write_bytes(signed({**manifest, "config": {**manifest["config"], group: 3}}))
+    (path / DONE).unlink()
     with pytest.raises(DamagedRunError, match=f"config.{group} is not an object"):
         load_run(path)
     look_at_everything(root, tmp_path)
