@@ -1,0 +1,80 @@
+"""The pages: every command in them is one that the programs take, with every value of its sweeps that ends a range."""
+
+import re
+import shlex
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.launch.commands import parser
+from feature_lazy.settings.checks import validate
+from feature_lazy.settings.overrides import checked
+from tests.conftest import composed
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "slurm").glob("*.md"))]
+ELSEWHERE = ("seed.run=", "dataset.path=", "labels.teacher=", "dynamics.target=mine", "=my", "=mine", "options=[")
+"""What names a file, a run or a module of the reader's: such a command is held against keys and options alone."""
+
+
+def commands():
+    """Words of every command of ``train.py`` and ``feature-lazy`` in the pages, by where it stands."""
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            known = {}
+            for line in block.replace("\\\n", " ").splitlines():
+                if found := re.fullmatch(r'(\w+)="(.*)"', line.split("  #")[0].strip()):
+                    known[found[1]] = found[2]
+                    continue
+                for name, value in known.items():
+                    line = line.replace(f"${name}", value)
+                words = shlex.split(line, comments=True)
+                while words and re.match(r"[A-Z_]+=", words[0]):
+                    words = words[1:]
+                if words[:1] == ["feature-lazy"] or (words[:1] == ["python"] and words[1].endswith("train.py")):
+                    yield f"{page.relative_to(ROOT)}: {' '.join(words)}", words
+
+
+COMMANDS = dict(commands())
+
+
+@pytest.mark.parametrize("said", COMMANDS)
+def test_it_is_one_that_the_program_takes(said):
+    words = COMMANDS[said]
+    if words[0] == "feature-lazy" and words[1:2] != ["train"]:
+        if not {"--help", "--version"} & {*words}:
+            parser().parse_args(words[1:])
+        return
+    overrides = [word for word in words[2:] if "=" in word and not word.lstrip("+").startswith("hydra")]
+    if {"--help", "-h"} & {*words} or any(name in said for name in ELSEWHERE):
+        return
+    checked(words[2:])
+    if any(word.startswith("experiment=") for word in words):
+        return  # which have tests of their own: study/test_article.py, systems/test_table.py
+    for job in _ends(overrides):
+        validate(composed(*job))
+
+
+def _ends(overrides):
+    """A job of the first values of all sweeps, and one of the last."""
+    each = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        values = (
+            [*override.sweep_string_iterator()]
+            if override.is_sweep_override()
+            else [override.get_value_element_as_str()]
+        )
+        each.append([f"{override.get_key_element()}={value}" for value in (values[0], values[-1])])
+    return [list(job) for job in dict.fromkeys(zip_longest(*each))]
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) > 150
+
+
+def test_a_key_that_is_not_there_is_found():
+    with pytest.raises(ConfigError, match="there is no key 'widht'"):
+        checked(["widht.h=3"])
