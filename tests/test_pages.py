@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from itertools import zip_longest
 from pathlib import Path
 
@@ -69,6 +71,22 @@ def _ends(overrides):
         )
         each.append([f"{override.get_key_element()}={value}" for value in (values[0], values[-1])])
     return [list(job) for job in dict.fromkeys(zip_longest(*each))]
+
+
+PANELS = "from feature_lazy.study.dashboard.panels import ALPHA, _over_t, _over_x, _phases"
+
+
+@pytest.mark.parametrize(("page", "before"), [("laws", ""), ("tracking", ""), ("dashboard", PANELS)])
+def test_code_of_a_page_runs(page, before):
+    """In a process of its own, which keeps the laws that it declares. Others: data/, networks/, test_extend.py."""
+    if before:
+        pytest.importorskip("wandb_workspaces")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([before, *blocks])], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_there_are_commands():
