@@ -58,6 +58,7 @@ WAYS = (
     spectra.loss_landscapes,
     spectra.redundant_representations,
     signals.spectral_bottleneck,
+    signals.scalable_kernels,
     trees.wide_cnn,
 )
 
