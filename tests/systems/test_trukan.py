@@ -1,0 +1,145 @@
+"""Splines of truncated powers: f and its kernel, knots that are learnt, the laws, what is refused."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from feature_lazy.core.errors import ConfigError
+from feature_lazy.kernels import tangent_kernel
+from feature_lazy.networks.base import Layered
+from feature_lazy.runs.batch import build
+from feature_lazy.settings.checks import validate
+from feature_lazy.study.laws import readings
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
+from feature_lazy.systems.trukan import claim
+from feature_lazy.systems.trukan.network import FixedKnots, LearntKnots, Splines, moved
+from tests.arrays import normal
+from tests.conftest import composed
+from tests.systems.reference import planted, reference
+
+JOB = ("architecture=trukan", "dataset=teacher_student", "dataset.dim=3", "dataset.n_train=20", "dataset.n_test=20")
+
+
+def members(known, *names):
+    return {name: known[name][None] for name in names}
+
+
+def test_outputs_and_kernels_are_those_that_were_written_out():
+    known = reference("trukan")
+    splines = Splines(3, 4, 2.0)
+    fixed = FixedKnots(splines, [2, 3, 1], 3)
+    f = fixed.apply(members(known, "W0", "W1"), known["x"])[0]
+    torch.testing.assert_close(f, known["f_fixed"], rtol=1e-12, atol=1e-14)
+    for individual in (False, True):
+        name = "individual" if individual else "shared"
+        net = LearntKnots(splines, [2, 3, 1], 3, individual=individual)
+        own = {"W0": "W0", "T0": f"T0_{name}", "W1": "W1", "T1": f"T1_{name}"}
+        params = {key: known[value][None] for key, value in own.items()}
+        torch.testing.assert_close(net.apply(params, known["x"])[0], known[f"f_{name}"], rtol=1e-12, atol=1e-14)
+        theta = tangent_kernel(net, params, known["x"])[0]
+        # Its gradients are by finite differences of order four there.
+        torch.testing.assert_close(theta, known[f"theta_{name}"], rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("individual", [False, True])
+def test_knots_that_are_learnt_begin_as_those_that_stay(individual):
+    net = LearntKnots(Splines(2, 5), [3, 4, 2], 4, individual=individual)
+    params = {name: torch.stack([net.init(seed)[name] for seed in (0, 1)]) for name in net.layout.shapes}
+    x, fixed = normal(5, 3), net.fixed
+    torch.testing.assert_close(net.apply(params, x), fixed.apply(params, x), rtol=1e-12, atol=1e-13)
+    assert isinstance(fixed, Layered)
+    assert not isinstance(net, Layered)
+
+
+def test_knots_are_ordered_and_inside_whatever_is_learnt():
+    knots = moved(10 * normal(50, 7))
+    assert ((knots.diff() >= 0).all(), (knots > -1).all(), (knots < 1).all()) == (True, True, True)
+    torch.testing.assert_close(moved(torch.zeros(5).double()), Splines(3, 4).equal(torch.zeros(1).double()))
+
+
+def test_functions_have_mean_square_one_and_inputs_stay_inside():
+    splines = Splines(3, 6, 2.0)
+    x = torch.linspace(-1, 1, 20001).double()
+    assert splines.basis(x).square().mean(0).tolist() == pytest.approx([1.0] * 10, rel=2e-3)
+    far = torch.tensor([[-7.0, 1.0, 7.0]]).double()
+    assert splines.inputs(far).tolist() == [[-1.0, 0.5, 1.0]]
+
+
+def test_a_single_layer_with_fixed_knots_is_linear():
+    net, x = FixedKnots(Splines(3, 6), [2, 1], 7), normal(4, 2).clamp(-1, 1)
+    one, other = ({name: w[None] for name, w in net.init(seed).items()} for seed in (0, 1))
+    psi = net.splines.basis(x).flatten(1)
+    expected = psi @ psi.mT / (2 * 10)
+    for params in (one, other):
+        torch.testing.assert_close(tangent_kernel(net, params, x)[0], expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("architecture.sharing=individual", "knots that stay are the same for all, so that this is the network of"),
+        ("dtype=float32 architecture.knots=24", "architecture.knots=24: .* in float32; use dtype=float64 or fewer"),
+    ],
+)
+def test_refusals(override, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        validate(composed(*JOB, *override.split()))
+
+
+def test_the_option_builds_what_it_says():
+    made = build(composed(*JOB, "architecture.depth=3", "width.h=5")).architecture
+    assert {name: tuple(shape) for name, shape in made.layout.shapes.items()} == {
+        "W0": (5, 30),
+        "W1": (5, 50),
+        "W2": (1, 50),
+    }
+    learnt = ("architecture.learnt=true", "architecture.sharing=individual", "architecture.depth=1")
+    made = build(composed(*JOB, *learnt)).architecture
+    assert tuple(made.layout.shapes["T0"]) == (1, 3, 7)
+
+
+def table(fixed, learnt, depth=1):
+    """Runs of both kinds, whose kernels change by these."""
+    runs = planted((claim.CHANGE, lambda h, alpha: 1.0), widths=(20,))
+    parts = []
+    for moving, change in ((False, fixed), (True, learnt)):
+        config = {"architecture": {"kind": "trukan", "depth": depth, "learnt": moving}}
+        own = [SimpleNamespace(config=config)] * len(runs)
+        parts.append(runs.assign(run=own, **{claim.CHANGE: change * runs[claim.CHANGE]}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def said(law, runs):
+    [row] = readings(law, runs)
+    return row.verdict
+
+
+@pytest.mark.parametrize(
+    ("fixed", "learnt", "verdicts"), [(1e-15, 0.1, [AGREES, AGREES]), (0.01, -0.1, [DIFFERS, DIFFERS])]
+)
+def test_planted_changes(fixed, learnt, verdicts):
+    assert [said(law, table(fixed, learnt)) for law in (claim.rests, claim.moves)] == verdicts
+    assert said(claim.rests, table(fixed, learnt, depth=2)) == CANNOT_TELL
+
+
+@pytest.mark.parametrize(("order", "verdict"), [(4, AGREES), (2, DIFFERS)])
+def test_planted_fits(order, verdict, monkeypatch):
+    """Of errors that fall as another power of the pieces, and of B-splines that fit something else."""
+    wave = np.linspace(-1, 1, claim.POINTS)
+    monkeypatch.setattr(claim, "truncated", lambda x, y, knots: y + wave * (knots + 1.0) ** -order)
+    monkeypatch.setattr(claim, "b_splines", lambda x, y, knots: y + wave * (knots + 1.0) ** -4)
+    runs = table(0, 0)
+    assert [said(law, runs) for law in (claim.same_span, claim.order)] == [verdict, verdict]
+    other = runs.assign(run=[SimpleNamespace(config={})] * len(runs))
+    assert said(claim.order, other) == CANNOT_TELL
+
+
+def test_truncated_powers_span_what_b_splines_do():
+    x, y = claim.curve()
+    for knots in claim.KNOTS:
+        np.testing.assert_allclose(claim.truncated(x, y, knots), claim.b_splines(x, y, knots), atol=1e-9)
+    basis = Splines(claim.CUBIC, 6).basis(torch.from_numpy(x)).numpy()
+    assert np.linalg.matrix_rank(basis) == 10
