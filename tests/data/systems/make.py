@@ -16,6 +16,7 @@ from tests.data.systems import (
     sequences,
     signals,
     spectra,
+    splines,
     stochastic,
     trees,
 )
@@ -59,6 +60,7 @@ WAYS = (
     spectra.redundant_representations,
     signals.spectral_bottleneck,
     trees.wide_cnn,
+    splines.trukan,
 )
 
 if __name__ == "__main__":
