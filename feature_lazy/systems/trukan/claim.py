@@ -150,7 +150,7 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
     left = {fit: [np.abs(fit(x, y, knots) - y).max() for knots in MANY] for fit in (truncated, b_splines)}
     axes.plot(pieces, left[truncated], label="truncated powers", **{**look(0), "marker": ""})
     axes.plot(pieces, left[b_splines], label="B-splines", **{**look(1), "linestyle": ""})
-    guide(axes, (25, 97), (50, 0.1 * left[truncated][-2]), ORDER.value, f"$(K + 1)^{{{ORDER.value:g}}}$")
+    guide(axes, (25, 97), (28, 0.03 * left[truncated][-3]), ORDER.value, f"$(K + 1)^{{{ORDER.value:g}}}$")
     axes.set(xscale="log", yscale="log", xlabel="pieces K + 1", ylabel="largest error of a cubic fit")
     axes.legend()
     tidy(axes.xaxis)
