@@ -16,6 +16,7 @@ from tests.data.systems import (
     sequences,
     signals,
     spectra,
+    splines,
     stochastic,
     trees,
 )
@@ -60,6 +61,7 @@ WAYS = (
     signals.spectral_bottleneck,
     signals.scalable_kernels,
     trees.wide_cnn,
+    splines.trukan,
 )
 
 if __name__ == "__main__":
