@@ -13,7 +13,8 @@ HEURISTIC = 0.2
 """How far an exponent may be from one of the article's heuristics (eqs. 24, 30), relative: at L = 3 the article and its
 authors' code have 1.2 … 1.6 where 1.5 is expected, and 0.23 … 0.30 where 0.25 is."""
 NUMERICAL = 0.01
-"""An exponent this near is the expected one: training follows the flow to about 1 % (``dynamics.tolerance``)."""
+"""An exponent this near is the expected one, where the law does not say how far it may be: training follows the flow
+to about 1 % (``dynamics.tolerance``)."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def judged(
     """A law whose value is a number.
 
     It agrees if the expected value lies within the error bar; an exponent that provably bends over its range has all
-    values from one end of the range to the other, so that much is added, and ``NUMERICAL``.
+    values from one end of the range to the other, so that much is added, and ``NUMERICAL`` where there is no slack.
     One law in twenty differs by chance.
     It cannot be told without an error bar, or where one that holds it is wider than half of it (¼ if it is 0).
     A ``Bound`` is told where the error bar leaves it out.
@@ -139,7 +140,7 @@ def _verdict(expected: Expected | Bound, found: Estimate, extra: float) -> str:
     if isinstance(expected, Bound):
         past = (found.value - expected.value) * (1 if expected.side == "above" else -1)
         return CANNOT_TELL if abs(past) <= found.error else AGREES if past > 0 else DIFFERS
-    allowed = found.error + extra + expected.allowed + NUMERICAL
+    allowed = found.error + extra + (expected.allowed or NUMERICAL)
     if abs(found.value - expected.value) > allowed:
         return DIFFERS
     resolution = abs(expected.value) / 2 or 0.25

@@ -17,7 +17,7 @@ ARTICLE = {"kind": "gradient_flow", "stepper": "article"}
 
 def plant(root, *, widths=(30, 100, 300), xs=XS, seeds=3, config=None, kernel=True, outcome="converged", **columns):
     """Store runs of one kind: kernel change bends from FEATURE to LAZY at √h·α = 1, Var F is 1/h."""
-    config = {"dynamics": FLOW, "architecture": {}, "loss": {"kind": "soft_hinge", "beta": 20.0}, **(config or {})}
+    config = {"dynamics": FLOW, "architecture": {"kind": "fully_connected"}, "loss": {"kind": "soft_hinge", "beta": 20.0}, **(config or {})}
     kind = {
         **{"dataset": "fashion_mnist", "labels": "parity", "P": 40, "architecture": "fully_connected", "L": 3},
         **{"parametrisation": "ntk", "activation": "softplus", "loss": "soft_hinge"},
