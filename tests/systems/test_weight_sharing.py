@@ -20,7 +20,7 @@ from feature_lazy.study.laws import readings
 from feature_lazy.study.limit_laws import KERNEL
 from feature_lazy.study.verdict import AGREES, DIFFERS
 from feature_lazy.systems.weight_sharing import claim
-from feature_lazy.systems.weight_sharing.attention import Attention
+from feature_lazy.networks.attention import Attention
 from feature_lazy.systems.weight_sharing.rnn import Recurrent
 from tests.arrays import normal
 from tests.conftest import TINY
