@@ -53,7 +53,9 @@ class AttentionOption(SequenceArchitecture):
     landmarks: int = key(
         0, "of map=soft, means of consecutive tokens, whose number they divide; 0: all tokens", ge=0, later=True
     )
-    newton: int = key(0, "steps to the inverse in map=soft; 0: as many as any landmarks need", ge=0, later=True)
+    newton: int = key(
+        0, "steps to the inverse in map=soft, 20 in the paper; 0: as many as any landmarks need", ge=0, later=True
+    )
     ridge: float = key(
         0.01, "on the diagonal of that; without it landmarks that are equal have no inverse", gt=0, later=True
     )
@@ -204,17 +206,17 @@ class Attention(GaussianNetwork):
         return AttentionLimit(self.tokens, self.activation, self.depth, scores, self.layernorm).kernels(x1, x2)
 
     @property
-    def score_scale(self) -> float:
-        """What keys are divided by, so that their products are scores."""
-        return math.sqrt(self.width if self.over_n else math.sqrt(self.width))
+    def scores_over(self) -> float:
+        """What products of keys are divided by, to be scores."""
+        return self.width if self.over_n else math.sqrt(self.width)
 
     def mixed(self, k: Tensor) -> Tensor:
         """Ak for keys (M, P, T, n), of the same shape."""
         from feature_lazy.networks.scores import MAPS
 
         if isinstance(self.map, str):
-            return MAPS[self.map](k @ k.mT / (self.width if self.over_n else math.sqrt(self.width))) @ k
-        return self.map.applied(k / self.score_scale, k)
+            return MAPS[self.map](k @ k.mT / self.scores_over) @ k
+        return self.map.applied(k / math.sqrt(self.scores_over), k)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·C), and its weights, each over all tokens."""

@@ -1,7 +1,7 @@
 """What attention makes of scores: maps from the Gram matrix of a pattern's keys to what tokens take of each other.
 
-Softmax-free attention (Lu et al. 2021, arXiv:2110.11945) never makes the map of all tokens: with S the Gaussian one, and
-m landmarks among n tokens, it is Ŝ = S_nm(S_mm + ridge)⁻¹S_mn, which costs n·m and not n². The inverse A⁻¹ is found by
+Softmax-free attention (Lu et al. 2021, arXiv:2110.11945) never makes the map of all tokens: with S the Gaussian one and
+m landmarks for n tokens, it is Ŝ = S_nm(S_mm + ridge)⁻¹S_mn, which costs n·m and not n². The inverse of A is found by
 V ← 2V − VAV, which squares 1 − AV; its derivative is that of an inverse, −VᵀGVᵀ, and no graph goes through the steps.
 """
 

@@ -61,7 +61,7 @@ class Soft:
     def of(cls, run: Run) -> "Soft | None":
         """None of a run of something else, or without its weights."""
         network = run.config.get("architecture", {})
-        if network.get("kind") != "attention" or network.get("map") != "soft" or not run.weight_numbers():
+        if network.get("kind") != "attention" or network.get("map") != "soft" or not run.weight_numbers:
             return None
         stored = stored_network(run)
         net = stored.architecture
@@ -69,7 +69,7 @@ class Soft:
         assert isinstance(net.map, SoftmaxFree)
         with torch.enable_grad():  # taps are part of a graph
             first = net.taps(net.layout.unflatten(stored.weights()), stored.data.x_test)[1][0]
-        return cls(net, net.map, first.preactivations.detach()[0, ..., 0].mT / net.score_scale)
+        return cls(net, net.map, first.preactivations.detach()[0, ..., 0].mT / net.scores_over**0.5)
 
     @property
     def divisors(self) -> list[int]:
@@ -117,7 +117,7 @@ def measured(table: pd.DataFrame, value: Callable[[Soft], float]) -> Estimate | 
 )
 def quadratic(table: pd.DataFrame) -> Estimate | None:
     """2, of landmarks of networks that were trained."""
-    return measured(table, Soft.order)
+    return measured(table, lambda one: one.order())
 
 
 @law(
