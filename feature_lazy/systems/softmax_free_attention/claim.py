@@ -211,4 +211,6 @@ def draw(axes: Axes, table: pd.DataFrame) -> None:
     axes.axhline(runs[0].map.ridge, linestyle=":", linewidth=1, color="black", label="ridge")
     axes.axvline(runs[0].net.tokens.number, linestyle="--", linewidth=1, color="gray", label="all tokens")
     axes.set(xscale="log", yscale="log", xlabel="landmarks m", ylabel="‖Ŝ − S‖/‖S‖, trained networks")
+    axes.set_xticks(runs[0].divisors, [str(m) for m in runs[0].divisors])
+    axes.minorticks_off()
     axes.legend()
