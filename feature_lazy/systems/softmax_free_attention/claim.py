@@ -105,7 +105,7 @@ class Soft:
 
 def measured(table: pd.DataFrame, value: Callable[[Soft], float]) -> Estimate | None:
     """Mean over runs."""
-    return average_over([found for run in table["run"] if (found := Soft.of(run))], value)
+    return average_over([found for run in table.get("run", ()) if (found := Soft.of(run))], value)
 
 
 @law(
@@ -198,8 +198,8 @@ def alike(pairs: pd.DataFrame) -> Estimate | None:
 )
 def against_limit(table: pd.DataFrame) -> Estimate | None:
     """−½, at t = 0: Ŝ is a smooth function of scores, which are of infinite width known."""
-    network = table["run"].iloc[0].config.get("architecture", {})
-    return start_slope(table, KERNEL) if network.get("map") == "soft" else None
+    maps = {getattr(run, "config", {}).get("architecture", {}).get("map") for run in table.get("run", ())}
+    return start_slope(table, KERNEL) if maps == {"soft"} else None
 
 
 def draw(axes: Axes, table: pd.DataFrame) -> None:
