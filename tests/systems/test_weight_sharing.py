@@ -10,6 +10,7 @@ import torch
 from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.kernels import jacobian_kernel, limit_kernels, tangent_kernel
 from feature_lazy.networks.activations import Erf, Relu, Scaled, scaled
+from feature_lazy.networks.attention import Attention
 from feature_lazy.networks.base import HasLimit
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.networks.limits import fields
@@ -20,7 +21,6 @@ from feature_lazy.study.laws import readings
 from feature_lazy.study.limit_laws import KERNEL
 from feature_lazy.study.verdict import AGREES, DIFFERS
 from feature_lazy.systems.weight_sharing import claim
-from feature_lazy.systems.weight_sharing.attention import Attention
 from feature_lazy.systems.weight_sharing.rnn import Recurrent
 from tests.arrays import normal
 from tests.conftest import TINY

@@ -19,7 +19,7 @@ from feature_lazy.networks.scores import EPSILON
 
 @dataclass(frozen=True)
 class AttentionLimit(TokenLimit):
-    """A network of attention of infinite width, as ``systems.weight_sharing.attention`` has it.
+    """A network of attention of infinite width, as ``networks.attention`` has it.
 
     Attributes:
         depth: layers.

@@ -49,6 +49,7 @@ WAYS = (
     patches.generalised_convolution,
     patches.hyper_zzw,
     sequences.weight_sharing,
+    sequences.softmax_free_attention,
     stochastic.propagation_of_chaos,
     stochastic.self_tuning,
     adaptation.lp_ft,

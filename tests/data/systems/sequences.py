@@ -42,8 +42,27 @@ def recurrent_limit(x, sigmas):
     }
 
 
-def attention_limit(x, epsilon):
-    """Σ∞ and Θ∞ of two layers of softmax attention with layer norm, all tokens of all patterns as one matrix."""
+def soft(gram, landmarks, ridge):
+    """Softmax-free attention of one pattern from products of its keys, token by token, with an inverse as it is."""
+    tokens = len(gram)
+    mean = np.kron(np.eye(landmarks), np.full((1, tokens // landmarks), landmarks / tokens))
+    both = np.concatenate([np.eye(tokens), mean])
+    both = both @ gram @ both.T
+    s = np.array(
+        [[np.exp(-(both[i, i] + both[j, j] - 2 * both[i, j]) / 2) for j in range(len(both))] for i in range(len(both))]
+    )
+    cross, middle = s[:tokens, tokens:], s[tokens:, tokens:]
+    return cross @ np.linalg.inv(middle + ridge * np.eye(landmarks)) @ cross.T
+
+
+def softmax(gram):
+    """Softmax of products of keys."""
+    scores = np.exp(gram)
+    return scores / scores.sum(1, keepdims=True)
+
+
+def attention_limit(x, epsilon, scores=softmax):
+    """Σ∞ and Θ∞ of two layers of attention with layer norm, all tokens of all patterns as one matrix."""
     patterns, tokens, d = x.shape
     flat = x.reshape(-1, d)
     k, theta = flat @ flat.T / d, 0.0
@@ -57,8 +76,7 @@ def attention_limit(x, epsilon):
         a = np.eye(len(k))
         for p in range(patterns):
             own = slice(p * tokens, (p + 1) * tokens)
-            scores = np.exp(k[own, own])
-            a[own, own] += scores / scores.sum(1, keepdims=True)
+            a[own, own] += scores(k[own, own])
         k, theta = normed(a @ k @ a.T, a @ theta @ a.T)
         values, slopes = williams(k)
         k, theta = normed(k + values, theta + values + slopes * (k + theta))
@@ -90,4 +108,37 @@ def weight_sharing():
         "W1": w.tolist(),
         "W2": v.tolist(),
         "f": outputs,
+    }
+
+
+def softmax_free_attention():
+    """f of one layer with a·erf and of keys as they are, token by token; and the limits of two layers."""
+    random = np.random.default_rng(3)
+    n, tokens, d, landmarks, ridge, epsilon = 5, 6, 2, 3, 0.01, 1e-6
+    x = random.standard_normal((3, tokens, d))
+    u, w1, w2, v = (random.standard_normal(shape) for shape in ((n, d), (n, n), (n, n), (1, n)))
+
+    def normed(z):
+        return (z - z.mean()) / np.sqrt(((z - z.mean()) ** 2).mean() + epsilon)
+
+    outputs = []
+    for pattern in x:
+        keys = np.array([u @ token / np.sqrt(d) for token in pattern])
+        a = soft(keys @ keys.T / n, landmarks, ridge)
+        read = np.zeros(n)
+        for t in range(tokens):
+            z = normed(keys[t] + sum(a[t, r] * keys[r] for r in range(tokens)))
+            read += normed(z + w2 @ (FACTOR * erf(w1 @ z / np.sqrt(n))) / np.sqrt(n)) / tokens
+        outputs.append(float(v[0] @ read / np.sqrt(n)))
+    return {
+        "made": "distances pair by pair, an inverse by LU; in the limit all tokens of all patterns as one matrix",
+        "x": x.reshape(3, -1).tolist(),
+        "landmarks": landmarks,
+        "ridge": ridge,
+        "W0": u.tolist(),
+        "W1": w1.tolist(),
+        "W2": w2.tolist(),
+        "W3": v.tolist(),
+        "f": outputs,
+        "limit": attention_limit(x, epsilon, lambda gram: soft(gram, landmarks, ridge)),
     }

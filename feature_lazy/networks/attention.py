@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from feature_lazy.core.errors import NumericalError
+from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.activations import Scaled
 from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
 from feature_lazy.networks.geometry import Window
@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 
     from feature_lazy.data.prepare import Dataset
     from feature_lazy.networks.limits.infinite import InfiniteKernels
+    from feature_lazy.networks.scores import SoftmaxFree
     from feature_lazy.settings.config import Config
 
 PER_LAYER = 3
 """Weights of a layer: of its keys, and two after attention."""
+SOFT = "soft"
+"""The map by landmarks."""
+LANDMARKS = {"landmarks": 0, "newton": 0, "ridge": 0.01}
+"""Keys that other maps do not read, and their values there."""
+SPARE = 2
+"""Steps beyond those that are needed, after which what is left is below rounding."""
 RANDOM_SCORES = (
     "scores over √n are of order 1 and random at every width, so that the kernel stays random; use architecture.scale=n"
 )
@@ -35,10 +42,23 @@ RANDOM_SCORES = (
 class AttentionOption(SequenceArchitecture):
     """Layers of attention: k = x·U/√n, z = LN(k + Ak), x ← LN(z + W₂φ(W₁z)), f of the mean token (arXiv:2006.14548)."""
 
-    map: str = key("softmax", "from scores to A", choices=("softmax", "gaussian"))
+    map: str = key(
+        "softmax",
+        "from scores to A; soft: gaussian by landmarks, at a cost linear in tokens (arXiv:2110.11945)",
+        choices=("softmax", "gaussian", SOFT),
+    )
     scale: str = key("n", "of scores k·k′; sqrt: over √n, where A stays random", choices=("n", "sqrt"))
     depth: int = key(1, "layers", ge=1)
     layernorm: bool = key(True, "layer norm after attention and after both weights")
+    landmarks: int = key(
+        0, "of map=soft, means of consecutive tokens, whose number they divide; 0: all tokens", ge=0, later=True
+    )
+    newton: int = key(
+        0, "steps to the inverse in map=soft, 20 in the paper; 0: as many as any landmarks need", ge=0, later=True
+    )
+    ridge: float = key(
+        0.01, "on the diagonal of that; without it landmarks that are equal have no inverse", gt=0, later=True
+    )
 
     one_width = True
 
@@ -57,15 +77,50 @@ class AttentionOption(SequenceArchitecture):
                 f"parametrisation={config.parametrisation.kind}: architecture=attention is known in the ntk "
                 "parametrisation alone; use ntk."
             )
+        if self.map != SOFT:
+            for name, unread in LANDMARKS.items():
+                if getattr(self, name) != unread:
+                    yield (
+                        f"architecture.{name}={getattr(self, name):g}: architecture.map={self.map} has no landmarks; "
+                        f"use architecture.map={SOFT}."
+                    )
+        elif config.dataset.shape is not None:
+            try:
+                self.softmax_free(self.read(config.dataset.shape).number)
+            except ConfigError as error:
+                yield str(error)
+
+    def softmax_free(self, tokens: int) -> SoftmaxFree:
+        """The map ``soft`` of so many tokens.
+
+        Raises:
+            ConfigError: landmarks that do not divide them, or that may have an inverse which is farther away than the
+                steps that are asked for.
+        """
+        from feature_lazy.networks.scores import SoftmaxFree, steps_needed
+
+        m = self.landmarks or tokens
+        if tokens % m:
+            raise ConfigError(
+                f"architecture.landmarks={m}: each is the mean of as many of {tokens} tokens; use a divisor of that."
+            )
+        needed = steps_needed(m, self.ridge)
+        if 0 < self.newton < needed:
+            raise ConfigError(
+                f"architecture.newton={self.newton}: with architecture.ridge={self.ridge:g} the condition of {m} "
+                f"landmarks may be {(m + self.ridge) / self.ridge:.0f}, for which {needed} steps are needed; use as "
+                "many, 0, or a larger ridge."
+            )
+        return SoftmaxFree(m, self.newton or needed + SPARE, self.ridge)
 
     def build(self, config: Config, data: Dataset) -> Attention:
-        common = shared(config, data)
+        common, tokens = shared(config, data), self.tokens_of(data)
         return Attention(
-            self.tokens_of(data),
+            tokens,
             config.h,
             common["activation"],
             depth=self.depth,
-            map=self.map,
+            map=self.softmax_free(tokens.number) if self.map == SOFT else self.map,
             over_n=self.scale == "n",
             layernorm=self.layernorm,
             n_outputs=common["n_outputs"],
@@ -87,7 +142,7 @@ class Attention(GaussianNetwork):
         width: n.
         activation: φ.
         depth: layers.
-        map: from scores to A, of ``networks.scores.MAPS``.
+        map: from scores to A: a name of ``networks.scores.MAPS``, or by landmarks.
         over_n: whether scores are over n, and not over √n.
         layernorm: whether there is layer norm.
         n_outputs: C.
@@ -97,7 +152,7 @@ class Attention(GaussianNetwork):
     width: int
     activation: Scaled
     depth: int = 1
-    map: str = "softmax"
+    map: str | SoftmaxFree = "softmax"
     over_n: bool = True
     layernorm: bool = True
     n_outputs: int = 1
@@ -126,12 +181,15 @@ class Attention(GaussianNetwork):
     @property
     def forward_flops(self) -> float:
         """With scores, and what tokens take of each other."""
-        return super().forward_flops + 4.0 * self.depth * self.tokens.number**2 * self.width
+        whole = 4.0 * self.tokens.number**2 * self.width
+        mapped = whole if isinstance(self.map, str) else self.map.flops(self.tokens.number, self.width)
+        return super().forward_flops + self.depth * mapped
 
     @property
     def activations_per_pattern(self) -> int:
         """Of each layer and token three preactivations, what norms, maps and sums keep of them, and scores."""
-        return self.depth * self.tokens.number * (10 * self.width + 3 * self.tokens.number) + self.n_outputs
+        others = self.tokens.number if isinstance(self.map, str) else self.map.landmarks
+        return self.depth * self.tokens.number * (10 * self.width + 3 * others) + self.n_outputs
 
     def limit(self, x1: Tensor, x2: Tensor | None = None) -> InfiniteKernels:
         """See ``HasLimit``.
@@ -144,11 +202,25 @@ class Attention(GaussianNetwork):
 
         if not self.over_n:
             raise NumericalError(f"{RANDOM_SCORES}.")
-        return AttentionLimit(self.tokens, self.activation, self.depth, MAPS[self.map], self.layernorm).kernels(x1, x2)
+        scores = MAPS[self.map] if isinstance(self.map, str) else self.map
+        return AttentionLimit(self.tokens, self.activation, self.depth, scores, self.layernorm).kernels(x1, x2)
+
+    @property
+    def scores_over(self) -> float:
+        """What products of keys are divided by, to be scores."""
+        return self.width if self.over_n else math.sqrt(self.width)
+
+    def mixed(self, k: Tensor) -> Tensor:
+        """Ak for keys (M, P, T, n), of the same shape."""
+        from feature_lazy.networks.scores import MAPS
+
+        if isinstance(self.map, str):
+            return MAPS[self.map](k @ k.mT / self.scores_over) @ k
+        return self.map.applied(k / math.sqrt(self.scores_over), k)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·C), and its weights, each over all tokens."""
-        from feature_lazy.networks.scores import MAPS, normed
+        from feature_lazy.networks.scores import normed
 
         taps: list[Tap] = []
 
@@ -164,8 +236,7 @@ class Attention(GaussianNetwork):
         tokens = self.tokens.of(x)
         for _ in range(self.depth):
             k = through(tokens)
-            gram = k @ k.mT / (self.width if self.over_n else math.sqrt(self.width))
-            z = norm(k + MAPS[self.map](gram) @ k)
+            z = norm(k + self.mixed(k))
             tokens = norm(z + through(self.activation(through(z))))
         last, read = f"W{len(taps)}", tokens.mean(2)
         scale = 1 / math.sqrt(self.width)
