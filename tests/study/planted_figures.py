@@ -17,7 +17,12 @@ ARTICLE = {"kind": "gradient_flow", "stepper": "article"}
 
 def plant(root, *, widths=(30, 100, 300), xs=XS, seeds=3, config=None, kernel=True, outcome="converged", **columns):
     """Store runs of one kind: kernel change bends from FEATURE to LAZY at √h·α = 1, Var F is 1/h."""
-    config = {"dynamics": FLOW, "architecture": {"kind": "fully_connected"}, "loss": {"kind": "soft_hinge", "beta": 20.0}, **(config or {})}
+    config = {
+        "dynamics": FLOW,
+        "architecture": {"kind": "fully_connected"},
+        "loss": {"kind": "soft_hinge", "beta": 20.0},
+        **(config or {}),
+    }
     kind = {
         **{"dataset": "fashion_mnist", "labels": "parity", "P": 40, "architecture": "fully_connected", "L": 3},
         **{"parametrisation": "ntk", "activation": "softplus", "loss": "soft_hinge"},
@@ -92,5 +97,5 @@ def everything(root):
     for eps in (1e-4, 1e-6):
         plant(root, widths=(30,), xs=few, seeds=2, config={"dynamics": {**ARTICLE, "eps_gradient": eps}})
     plant(root, widths=(30,), xs=mid, seeds=2, config={"centred": False})
-    plant(root, widths=(30,), xs=mid, seeds=2, config={"architecture": {"bias": 0.1}})
+    plant(root, widths=(30,), xs=mid, seeds=2, config={"architecture": {"kind": "fully_connected", "bias": 0.1}})
     return root
