@@ -84,20 +84,20 @@ class Prefix:
         """
         q, k, v = self.heads(params, x)
         keys, values = self.vectors(params)
-        scores = torch.cat([q @ keys.mT, q @ k.mT], -1) / self.softness
+        scores = torch.cat([_times(q, keys.mT), q @ k.mT], -1) / self.softness
         ours, own = scores.softmax(-1).split([keys.shape[-2], k.shape[-2]], -1)
-        return ours @ values + own @ v
+        return _times(ours, values) + own @ v
 
     def heads(self, params: Params, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of tokens, (M, P, T, d) each."""
         tokens = self.tokens.of(x)
-        q, k, v = (tokens @ (params[name] / math.sqrt(self.tokens.size)).mT[:, None] for name in "QKV")
+        q, k, v = (_times(tokens, params[name].mT / math.sqrt(self.tokens.size)) for name in "QKV")
         return q, k, v
 
     def vectors(self, params: Params) -> tuple[Tensor, Tensor]:
-        """Keys and values of the prefix, (M, 1, m, d) each."""
+        """Keys and values of the prefix, (M, m, d) each."""
         keys, values = (params["W0"] @ params[name].mT / math.sqrt(self.tokens.size) for name in "KV")
-        return keys[:, None], values[:, None]
+        return keys, values
 
     def alone(self, params: Params, x: Tensor) -> Tensor:
         """What ``attend`` is without a prefix."""
@@ -120,8 +120,8 @@ class Stylised(Prefix):
     def attend(self, params: Params, x: Tensor) -> Tensor:
         w = params["W0"]
         signs = 1 - 2 * (torch.arange(self.width, device=w.device) % 2).to(w)
-        scores = self.tokens.of(x) @ w.mT[:, None] / self.softness
-        return scores.softmax(-1) @ (signs[:, None] * w)[:, None]
+        scores = _times(self.tokens.of(x), w.mT) / self.softness
+        return _times(scores.softmax(-1), signs[:, None] * w)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class NtkAttention(Prefix):
 
     def sums(self, params: Params) -> Params:
         """The weights that stand for those of a prefix."""
-        keys, values = (one[:, 0] for one in self.vectors(params))
+        keys, values = self.vectors(params)
         phi = self.phi(keys).mT / math.sqrt(self.width)
         return {**params, "W0": phi @ values, "W1": phi.sum(-1, keepdim=True)}
 
@@ -162,14 +162,22 @@ class NtkAttention(Prefix):
         # Above and below the bar by the same factor: neither the tokens' exponentials nor this one overflow.
         highest = scores.amax(-1, keepdim=True).clamp(min=0)
         own, phi = (scores - highest).exp(), self.phi(q) * (-highest).exp()
-        z, total = (math.sqrt(self.width) * params[name][:, None] for name in ("W0", "W1"))
-        weight = own.sum(-1, keepdim=True) + phi @ (total if self.degree else total.abs())
-        return (own @ v + phi @ z) / weight
+        z, total = (math.sqrt(self.width) * params[name] for name in ("W0", "W1"))
+        weight = own.sum(-1, keepdim=True) + _times(phi, total if self.degree else total.abs())
+        return (own @ v + _times(phi, z)) / weight
 
 
 def like(net: Prefix, form: type[P], **more: int) -> P:
     """A network of another form over the same tokens."""
     return form(net.tokens, net.width, net.temperature, net.n_outputs, **more)
+
+
+def _times(x: Tensor, matrix: Tensor) -> Tensor:
+    """Vectors (M, P, T, n), or (P, T, n) for all members, times one matrix of each member (M, n, k): (M, P, T, k).
+
+    By rows: ``matmul`` would copy the matrix for every pattern.
+    """
+    return (x.flatten(-3, -2) @ matrix).unflatten(-2, x.shape[-3:-1])
 
 
 def _normal(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:

@@ -91,3 +91,68 @@ def weight_sharing():
         "W2": v.tolist(),
         "f": outputs,
     }
+
+
+def infinite_prefix():
+    """Attention with a prefix by loops over tokens and vectors, in three forms; Jacobian and limit of the theory's."""
+    random = np.random.default_rng(24)
+    m, d, tau = 5, 3, 1.5
+    soft = tau * np.sqrt(d)
+    x, w, r = (random.standard_normal(shape) for shape in ((4, d), (m, d), (2, d)))
+    signs = (-1.0) ** np.arange(m)
+    f, rows = [], []
+    for pattern in x:
+        s = np.exp(w @ pattern / soft)
+        s /= s.sum()
+        for c in r / np.sqrt(d):
+            values = signs * (w @ c)
+            f.append(float(np.sqrt(m) * s @ values))
+            slopes = np.outer(s * signs, c) + np.outer(s * (values - s @ values), pattern / soft)
+            rows.append((np.sqrt(m) * slopes).ravel().tolist())
+    # The mean over w ~ N(0, 1) of products of gradients: the exponentials move the Gaussian.
+    tilted, g = (x @ r.T / np.sqrt(d) / soft), x @ x.T / (tau**2 * d)
+    moved = tilted[:, None] + tilted[None, :]
+    limit = (np.exp(g) * (1 + g))[..., None, None] * (
+        (r @ r.T / d)[None, None] + moved[..., :, None] * moved[..., None, :]
+    )
+    sequences = random.standard_normal((4, 2, d))
+    q0, k0, v0 = (random.standard_normal((d, d)) / np.sqrt(d) for _ in range(3))
+
+    def attention(kernel):
+        """f of form=tokens with e^{q·k} of the prefix in the hands of ``kernel``."""
+        outputs = []
+        for pattern in sequences:
+            mean = np.zeros(d)
+            for token in pattern:
+                q, above, below = q0 @ token, np.zeros(d), 0.0
+                for other in pattern:
+                    weight = np.exp(q @ k0 @ other / soft)
+                    above, below = above + weight * v0 @ other, below + weight
+                for vector in w:
+                    weight = kernel(q, k0 @ vector)
+                    above, below = above + weight * v0 @ vector, below + weight
+                mean += above / below / len(pattern)
+            outputs += [float(np.sqrt(m / d) * one @ mean) for one in r]
+        return outputs
+
+    def phi(one):
+        z = one / np.sqrt(soft)
+        return np.where(z > 0, z + 1, np.exp(z))
+
+    return {
+        "made": "NumPy: loops over tokens and vectors, derivatives and the limit by hand",
+        "x": x.tolist(),
+        "sequences": sequences.reshape(4, -1).tolist(),
+        "W0": w.tolist(),
+        "R": r.tolist(),
+        "Q": (q0 * np.sqrt(d)).tolist(),
+        "K": (k0 * np.sqrt(d)).tolist(),
+        "V": (v0 * np.sqrt(d)).tolist(),
+        "temperature": tau,
+        "f": f,
+        "jacobian": rows,
+        "limit": limit.transpose(0, 2, 1, 3).reshape(8, 8).tolist(),
+        "tokens": attention(lambda q, k: np.exp(q @ k / soft)),
+        "elu": attention(lambda q, k: phi(q) @ phi(k)),
+        "quadratic": attention(lambda q, k: 1 + q @ k / soft + (q @ k / soft) ** 2 / 2),
+    }
