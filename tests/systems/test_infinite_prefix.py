@@ -52,13 +52,15 @@ def test_outputs_and_kernel_of_the_stylised_form_were_written_out():
     torch.testing.assert_close(tangent_kernel(net, params, known["x"])[0], theta, rtol=1e-12, atol=1e-13)
 
 
-def test_a_long_prefix_has_the_kernel_of_its_limit():
-    """Relative noise of a mean over m vectors, of which e^{−4/τ²} count for these patterns: 0.6 %, a few entries."""
+def test_long_prefixes_have_the_kernel_of_the_limit_on_average():
+    """Few of the vectors count for these patterns: the spread over prefixes says how near their mean must be."""
     known = reference("infinite_prefix")
-    net = Stylised(Tokens(1, 3), 200_000, known["temperature"], 2)
-    params = begun(net, 0) | {"R": known["R"][None]}
-    theta, limit = tangent_kernel(net, params, known["x"])[0], known["limit"]
-    assert float((theta - limit).norm() / limit.norm()) < 0.03
+    net = Stylised(Tokens(1, 3), 10_000, known["temperature"], 2)
+    params = begun(net, *range(16))
+    theta = tangent_kernel(net, params | {"R": known["R"].expand(16, -1, -1)}, known["x"])
+    error = float((theta.var(0).sum() / 16).sqrt())
+    assert error < 0.05 * float(known["limit"].norm())
+    assert float((theta.mean(0) - known["limit"]).norm()) < 2 * error
 
 
 def test_outputs_over_tokens_and_of_sums_were_written_out():
@@ -147,7 +149,7 @@ def test_sums_are_fit_until_they_miss_nothing():
 
 
 def test_of_stored_runs_the_weights_at_the_end_are_taken(tmp_path):
-    quick = ("dynamics.t_end=0.1", "observe.weights=ends", "observe.kernel.probe=0", "alpha.value=1", *QUICK)
+    quick = ("dynamics.t_end=0.1", "observe.weights=ends", "observe.kernel.probe=0", *QUICK)
     members = ("seed=ensemble", "seed.members=2", "architecture.form=tokens", f"output_dir={tmp_path}")
     config = composed(*JOB, *members, *quick)
     train_config(config)
@@ -195,7 +197,6 @@ def test_planted_claims(good, verdict, monkeypatch):
         ("architecture.form=tokens architecture.tokens=7", "architecture.tokens=7: patterns of 64 numbers are not cut"),
         ("architecture.form=ntk architecture.degree=3", "is below 0 somewhere if it ends on an odd degree"),
         ("architecture.form=ntk architecture.degree=12", "a token of 8 numbers has 125970 monomials"),
-        ("activation=relu", "architecture=prefix has the exponentials of attention in its place"),
         ("dynamics.train=[Q] architecture.form=tokens", "Q stays; it is not trained"),
     ],
 )

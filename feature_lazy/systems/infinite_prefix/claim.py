@@ -8,7 +8,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.errors import ConfigError, FeatureLazyError
+from feature_lazy.kernels.first_order import push_forward
 from feature_lazy.networks.layout import Params
 from feature_lazy.runs.network import stored_network
 from feature_lazy.runs.reading import Run
@@ -19,7 +20,9 @@ from feature_lazy.study.law import law
 from feature_lazy.study.table import H
 from feature_lazy.study.verdict import ABOVE_ZERO, Bound, Expected
 from feature_lazy.systems.infinite_prefix import PAPER
+from feature_lazy.systems.infinite_prefix.features import count
 from feature_lazy.systems.infinite_prefix.network import NtkAttention, Prefix, like
+from feature_lazy.systems.infinite_prefix.option import MOST
 
 WEIGHTS, KERNEL = "weights/W0/change", "kernel/change"
 ALL = (0.0, np.inf)
@@ -40,7 +43,7 @@ SERIES = Bound(0.05, "below")
 6e-5 for keys of 0.6 times their size. At degree 0 it is 0.6 and 0.7."""
 SAYS = {"paper": PAPER, "outcomes": ("converged", "t_end"), "quiet": True}
 STYLISED = "two widths of form=stylised at one α"
-STORED = "runs of form=tokens with observe.weights=ends"
+STORED = "runs of form=tokens with observe.weights=ends, and tokens of 8 numbers or so"
 
 
 @law(
@@ -104,7 +107,15 @@ def approximate(table: pd.DataFrame) -> Estimate | tuple[()] | None:
 
 
 def error(net: Prefix, params: Params, x: Tensor, degree: int) -> float:
-    """‖NTK-Attention − attention with a prefix‖/‖attention without it − with it‖ on tokens of patterns x (P, d)."""
+    """‖NTK-Attention − attention with a prefix‖/‖attention without it − with it‖ on tokens of patterns x (P, d).
+
+    Raises:
+        ConfigError: tokens of too many numbers for monomials of this degree.
+    """
+    if (r := count(net.tokens.size, degree)) > MOST:
+        raise ConfigError(
+            f"Tokens of {net.tokens.size} numbers have {r} monomials, more than {MOST}; use smaller ones."
+        )
     exact, ntk = net.attend(params, x), like(net, NtkAttention, degree=degree)
     return float((ntk.attend(ntk.sums(params), x) - exact).norm() / (net.alone(params, x) - exact).norm())
 
@@ -127,7 +138,11 @@ def missed(net: Prefix, params: Params, train: Tensor, test: Tensor) -> float:
         trained = {name: part.view_as(weight) for (name, weight), part in parts}
         return (ntk.attend({**begun, **trained}, train) - exact).flatten()
 
-    slopes = torch.func.jacfwd(away)
+    def slopes(flat: Tensor) -> Tensor:
+        with torch.enable_grad():
+            w = flat.clone().requires_grad_()
+            return push_forward(away(w), w, torch.eye(len(w)).to(w), batched=True).mT
+
     fit = least_squares(
         lambda flat: away(torch.from_numpy(flat)).numpy(),
         torch.cat([weight.flatten() for weight in own.values()]).numpy(),
@@ -146,17 +161,16 @@ def missed(net: Prefix, params: Params, train: Tensor, test: Tensor) -> float:
 def _of_runs(
     table: pd.DataFrame, m: float, measure: Callable[[Prefix, Params, Tensor, Tensor], float]
 ) -> np.ndarray | None:
-    """What is measured of each run of a width, by seed, with its weights at the end; None where they are not stored."""
+    """What is measured of each run of a width, by seed, with its weights at the end; None where that cannot be."""
     found = []
     for run in table[table[H] == m].sort_values("seed")["run"]:
         try:
             stored = stored_network(run)
-            w = stored.weights()
+            net, data = stored.architecture, stored.data
+            assert isinstance(net, Prefix)
+            found.append(measure(net, net.layout.unflatten(stored.weights()), data.x_train, data.x_test))
         except FeatureLazyError:
             return None
-        net, data = stored.architecture, stored.data
-        assert isinstance(net, Prefix)
-        found.append(measure(net, net.layout.unflatten(w), data.x_train, data.x_test))
     return np.array(found)
 
 

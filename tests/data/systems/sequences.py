@@ -109,12 +109,13 @@ def infinite_prefix():
             f.append(float(np.sqrt(m) * s @ values))
             slopes = np.outer(s * signs, c) + np.outer(s * (values - s @ values), pattern / soft)
             rows.append((np.sqrt(m) * slopes).ravel().tolist())
-    # The mean over w ~ N(0, 1) of products of gradients: the exponentials move the Gaussian.
-    tilted, g = (x @ r.T / np.sqrt(d) / soft), x @ x.T / (tau**2 * d)
-    moved = tilted[:, None] + tilted[None, :]
-    limit = (np.exp(g) * (1 + g))[..., None, None] * (
-        (r @ r.T / d)[None, None] + moved[..., :, None] * moved[..., None, :]
-    )
+    # The mean over w ~ N(0, 1) of products of gradients, e^{…}(c + (c·w)x/τ√d): the exponentials move the Gaussian.
+    tilts, g = x @ r.T / np.sqrt(d) / soft, x @ x.T / soft**2
+    limit = np.zeros((4, 2, 4, 2))
+    for i, c, j, o in np.ndindex(4, 2, 4, 2):
+        one, other = tilts[i, c] + tilts[j, c], tilts[i, o] + tilts[j, o]
+        products = (1 + g[i, j]) * (r[c] @ r[o]) / d + g[i, j] * one * other
+        limit[i, c, j, o] = np.exp(g[i, j]) * (products + other * tilts[j, c] + one * tilts[i, o])
     sequences = random.standard_normal((4, 2, d))
     q0, k0, v0 = (random.standard_normal((d, d)) / np.sqrt(d) for _ in range(3))
 
@@ -151,7 +152,7 @@ def infinite_prefix():
         "temperature": tau,
         "f": f,
         "jacobian": rows,
-        "limit": limit.transpose(0, 2, 1, 3).reshape(8, 8).tolist(),
+        "limit": limit.reshape(8, 8).tolist(),
         "tokens": attention(lambda q, k: np.exp(q @ k / soft)),
         "elu": attention(lambda q, k: phi(q) @ phi(k)),
         "quadratic": attention(lambda q, k: 1 + q @ k / soft + (q @ k / soft) ** 2 / 2),
