@@ -93,6 +93,21 @@ def weight_sharing():
     }
 
 
+def prefix_attention(kernel, sequences, w, r, heads, soft):
+    """f of tokens beside a prefix w, with e^{q·k} of the prefix in the hands of ``kernel``."""
+    q0, k0, v0 = heads
+    outputs = []
+    for pattern in sequences:
+        mean = np.zeros(w.shape[1])
+        for token in pattern:
+            q = q0 @ token
+            weights = [np.exp(q @ k0 @ other / soft) for other in pattern] + [kernel(q, k0 @ one) for one in w]
+            values = [v0 @ other for other in [*pattern, *w]]
+            mean += sum(a * v for a, v in zip(weights, values, strict=True)) / sum(weights) / len(pattern)
+        outputs += [float(np.sqrt(w.size) / w.shape[1] * one @ mean) for one in r]
+    return outputs
+
+
 def infinite_prefix():
     """Attention with a prefix by loops over tokens and vectors, in three forms; Jacobian and limit of the theory's."""
     random = np.random.default_rng(24)
@@ -117,24 +132,8 @@ def infinite_prefix():
         products = (1 + g[i, j]) * (r[c] @ r[o]) / d + g[i, j] * one * other
         limit[i, c, j, o] = np.exp(g[i, j]) * (products + other * tilts[j, c] + one * tilts[i, o])
     sequences = random.standard_normal((4, 2, d))
-    q0, k0, v0 = (random.standard_normal((d, d)) / np.sqrt(d) for _ in range(3))
-
-    def attention(kernel):
-        """f of form=tokens with e^{q·k} of the prefix in the hands of ``kernel``."""
-        outputs = []
-        for pattern in sequences:
-            mean = np.zeros(d)
-            for token in pattern:
-                q, above, below = q0 @ token, np.zeros(d), 0.0
-                for other in pattern:
-                    weight = np.exp(q @ k0 @ other / soft)
-                    above, below = above + weight * v0 @ other, below + weight
-                for vector in w:
-                    weight = kernel(q, k0 @ vector)
-                    above, below = above + weight * v0 @ vector, below + weight
-                mean += above / below / len(pattern)
-            outputs += [float(np.sqrt(m / d) * one @ mean) for one in r]
-        return outputs
+    heads = [random.standard_normal((d, d)) / np.sqrt(d) for _ in range(3)]
+    setting = (sequences, w, r, heads, soft)
 
     def phi(one):
         z = one / np.sqrt(soft)
@@ -146,14 +145,14 @@ def infinite_prefix():
         "sequences": sequences.reshape(4, -1).tolist(),
         "W0": w.tolist(),
         "R": r.tolist(),
-        "Q": (q0 * np.sqrt(d)).tolist(),
-        "K": (k0 * np.sqrt(d)).tolist(),
-        "V": (v0 * np.sqrt(d)).tolist(),
+        "Q": (heads[0] * np.sqrt(d)).tolist(),
+        "K": (heads[1] * np.sqrt(d)).tolist(),
+        "V": (heads[2] * np.sqrt(d)).tolist(),
         "temperature": tau,
         "f": f,
         "jacobian": rows,
         "limit": limit.reshape(8, 8).tolist(),
-        "tokens": attention(lambda q, k: np.exp(q @ k / soft)),
-        "elu": attention(lambda q, k: phi(q) @ phi(k)),
-        "quadratic": attention(lambda q, k: 1 + q @ k / soft + (q @ k / soft) ** 2 / 2),
+        "tokens": prefix_attention(lambda q, k: np.exp(q @ k / soft), *setting),
+        "elu": prefix_attention(lambda q, k: phi(q) @ phi(k), *setting),
+        "quadratic": prefix_attention(lambda q, k: 1 + q @ k / soft + (q @ k / soft) ** 2 / 2, *setting),
     }
