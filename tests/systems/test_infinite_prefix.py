@@ -45,7 +45,7 @@ def known_weights(known, net):
 
 def test_outputs_and_kernel_of_the_stylised_form_were_written_out():
     known = reference("infinite_prefix")
-    net = Stylised(Tokens(1, 3), 5, known["temperature"], 2)
+    net = Stylised(Tokens(1, 3), 5, float(known["temperature"]), 2)
     params = known_weights(known, net)
     torch.testing.assert_close(net.apply(params, known["x"])[0], known["f"], rtol=1e-12, atol=1e-14)
     theta = known["jacobian"] @ known["jacobian"].mT
@@ -55,7 +55,7 @@ def test_outputs_and_kernel_of_the_stylised_form_were_written_out():
 def test_long_prefixes_have_the_kernel_of_the_limit_on_average():
     """Few of the vectors count for these patterns: the spread over prefixes says how near their mean must be."""
     known = reference("infinite_prefix")
-    net = Stylised(Tokens(1, 3), 10_000, known["temperature"], 2)
+    net = Stylised(Tokens(1, 3), 10_000, float(known["temperature"]), 2)
     params = begun(net, *range(16))
     theta = tangent_kernel(net, params | {"R": known["R"].expand(16, -1, -1)}, known["x"])
     error = float((theta.var(0).sum() / 16).sqrt())
@@ -65,7 +65,7 @@ def test_long_prefixes_have_the_kernel_of_the_limit_on_average():
 
 def test_outputs_over_tokens_and_of_sums_were_written_out():
     known = reference("infinite_prefix")
-    common = (Tokens(2, 3), 5, known["temperature"], 2)
+    common = (Tokens(2, 3), 5, float(known["temperature"]), 2)
     prefix = Prefix(*common)
     params, x = known_weights(known, prefix), known["sequences"]
     torch.testing.assert_close(prefix.apply(params, x)[0], known["tokens"], rtol=1e-12, atol=1e-14)
