@@ -131,8 +131,9 @@ def partly(network: N, names: Sequence[str], key: str = "dynamics.train") -> N:
     if not names:
         raise ConfigError(f"{written}: nothing would be trained; name weights, {_few(known)}, or all.")
     if fixed := [name for name in names if name in layout.fixed or (name == LAST and {*layout.last} <= layout.fixed)]:
-        says = "lora" if layout.added and fixed[0] not in layout.last else "readout=ones"
-        raise ConfigError(f"{written}: {fixed[0]} stays, as architecture.{says} says; it is not trained.")
+        last = fixed[0] in (LAST, *layout.last)
+        says = ", as architecture.readout=ones says" if last else ", as architecture.lora says" if layout.added else ""
+        raise ConfigError(f"{written}: {fixed[0]} stays{says}; it is not trained.")
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"{written}: the network has no weight {unknown[0]!r}; it has {_few(known)}, or all alone.")
     trained = {name for one in names for name in (layout.last if one == LAST else [one])} - layout.fixed

@@ -48,6 +48,7 @@ WAYS = (
     limits.surrogate_gradients,
     patches.generalised_convolution,
     patches.hyper_zzw,
+    sequences.infinite_prefix,
     sequences.weight_sharing,
     sequences.softmax_free_attention,
     stochastic.propagation_of_chaos,

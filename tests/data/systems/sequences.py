@@ -142,3 +142,68 @@ def softmax_free_attention():
         "f": outputs,
         "limit": attention_limit(x, epsilon, lambda gram: soft(gram, landmarks, ridge)),
     }
+
+
+def prefix_attention(kernel, sequences, w, r, heads, soft):
+    """f of tokens beside a prefix w, with e^{q·k} of the prefix in the hands of ``kernel``."""
+    q0, k0, v0 = heads
+    outputs = []
+    for pattern in sequences:
+        mean = np.zeros(w.shape[1])
+        for token in pattern:
+            q = q0 @ token
+            weights = [np.exp(q @ k0 @ other / soft) for other in pattern] + [kernel(q, k0 @ one) for one in w]
+            values = [v0 @ other for other in [*pattern, *w]]
+            mean += sum(a * v for a, v in zip(weights, values, strict=True)) / sum(weights) / len(pattern)
+        outputs += [float(np.sqrt(w.size) / w.shape[1] * one @ mean) for one in r]
+    return outputs
+
+
+def infinite_prefix():
+    """Attention with a prefix by loops over tokens and vectors, in three forms; Jacobian and limit of the theory's."""
+    random = np.random.default_rng(24)
+    m, d, tau = 5, 3, 1.5
+    soft = tau * np.sqrt(d)
+    x, w, r = (random.standard_normal(shape) for shape in ((4, d), (m, d), (2, d)))
+    signs = (-1.0) ** np.arange(m)
+    f, rows = [], []
+    for pattern in x:
+        s = np.exp(w @ pattern / soft)
+        s /= s.sum()
+        for c in r / np.sqrt(d):
+            values = signs * (w @ c)
+            f.append(float(np.sqrt(m) * s @ values))
+            slopes = np.outer(s * signs, c) + np.outer(s * (values - s @ values), pattern / soft)
+            rows.append((np.sqrt(m) * slopes).ravel().tolist())
+    # The mean over w ~ N(0, 1) of products of gradients, e^{…}(c + (c·w)x/τ√d): the exponentials move the Gaussian.
+    tilts, g = x @ r.T / np.sqrt(d) / soft, x @ x.T / soft**2
+    limit = np.zeros((4, 2, 4, 2))
+    for i, c, j, o in np.ndindex(4, 2, 4, 2):
+        one, other = tilts[i, c] + tilts[j, c], tilts[i, o] + tilts[j, o]
+        products = (1 + g[i, j]) * (r[c] @ r[o]) / d + g[i, j] * one * other
+        limit[i, c, j, o] = np.exp(g[i, j]) * (products + other * tilts[j, c] + one * tilts[i, o])
+    sequences = random.standard_normal((4, 2, d))
+    heads = [random.standard_normal((d, d)) / np.sqrt(d) for _ in range(3)]
+    setting = (sequences, w, r, heads, soft)
+
+    def phi(one):
+        z = one / np.sqrt(soft)
+        return np.where(z > 0, z + 1, np.exp(z))
+
+    return {
+        "made": "NumPy: loops over tokens and vectors, derivatives and the limit by hand",
+        "x": x.tolist(),
+        "sequences": sequences.reshape(4, -1).tolist(),
+        "W0": w.tolist(),
+        "R": r.tolist(),
+        "Q": (heads[0] * np.sqrt(d)).tolist(),
+        "K": (heads[1] * np.sqrt(d)).tolist(),
+        "V": (heads[2] * np.sqrt(d)).tolist(),
+        "temperature": tau,
+        "f": f,
+        "jacobian": rows,
+        "limit": limit.reshape(8, 8).tolist(),
+        "tokens": prefix_attention(lambda q, k: np.exp(q @ k / soft), *setting),
+        "elu": prefix_attention(lambda q, k: phi(q) @ phi(k), *setting),
+        "quadratic": prefix_attention(lambda q, k: 1 + q @ k / soft + (q @ k / soft) ** 2 / 2, *setting),
+    }
