@@ -38,12 +38,13 @@ def shown(command, wanted, home):
         os.environ.update(TERM="xterm-256color", HOME=str(home))
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 48, 160, 0, 0))
         os.execv(command[0], [str(word) for word in command])
-    seen, text, end = b"", "", time.monotonic() + 60
+    seen, text, end, pressed = b"", "", time.monotonic() + 60, time.monotonic()
     try:
         while time.monotonic() < end and not all(word in text for word in wanted):
+            if "Select a run" in text and time.monotonic() > pressed + 2:  # its first look at the folder came too early
+                os.write(terminal, DOWN)
+                pressed = time.monotonic()
             if not select.select([terminal], [], [], 0.5)[0]:
-                if "Select a run" in text:  # its first look at the folder came too early
-                    os.write(terminal, DOWN)
                 continue
             try:
                 more = os.read(terminal, 65536)

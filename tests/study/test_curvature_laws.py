@@ -22,7 +22,7 @@ def planted(power=-1.0, root=0.5, change=10.0):
             for x in (1.0, 10.0, 100.0, 300.0, 1000.0, 3000.0):
                 size = h**root * x**power * np.exp(random.normal(0, 0.02))
                 residual = np.where(np.arange(25) % 2, np.nan, size * loss**0.5)  # at every other observation
-                run = SimpleNamespace(history={"train/loss": loss, RESIDUAL: residual})
+                run = SimpleNamespace(history={"train/loss": loss, RESIDUAL: residual}, config={})
                 place = {H: h, X: x, "alpha": x / h**0.5, "seed": seed, "outcome": "t_end"}
                 rows.append({**place, RESIDUAL: residual[-1], "kernel_change": change / x, "run": run})
     return pd.DataFrame(rows)

@@ -1,5 +1,7 @@
 """Layers of fixed features merged into one: lazy at every α, up to least squares; how many features tell how much."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import torch
@@ -55,8 +57,7 @@ def rests(table: pd.DataFrame) -> Estimate | None:
 )
 def optimum(table: pd.DataFrame) -> Estimate | None:
     """Below 1e-6: what least squares gives without any training, on the test set."""
-    rows = at_several_alphas(table)
-    rows = rows[[run.config["loss"]["kind"] == "mse" and bool(run.weight_numbers) for run in rows["run"]]]
+    rows = at_several_alphas(table, lambda run: _kind(run, "loss") == "mse" and bool(run.weight_numbers))
     return unless_refused(
         lambda: _largest(rows.assign(found=np.array([_gap(run) for run in rows["run"]], dtype=float)))
     )
@@ -98,8 +99,7 @@ def falls(table: pd.DataFrame) -> Estimate | None:
 )
 def few(table: pd.DataFrame) -> Estimate | None:
     """Below 0.06."""
-    rows = bundled(table)
-    rows = rows[[run.config["dataset"]["kind"] == "digits" for run in rows["run"]]]
+    rows = bundled(table, lambda run: _kind(run, "dataset") == "digits")
     rows = rows[rows[H] == 200]
     return average(rows[ERROR].to_numpy()) if len(rows) else None
 
@@ -116,20 +116,28 @@ def few(table: pd.DataFrame) -> Estimate | None:
 )
 def competes(pairs: pd.DataFrame) -> Estimate | None:
     """Below 0.01, at one width: features are multiplied with h weights each, as inputs are."""
-    pairs = pairs[[_share(*both) <= FIFTH for both in zip(pairs["run"], pairs["run_other"], strict=True)]]
+    share = [_share(*both) for both in zip(pairs["run"], pairs["run_other"], strict=True)]
+    pairs = pairs[np.array(share) <= FIFTH]
     return average((pairs[ERROR] - pairs[f"{ERROR}_other"]).to_numpy()) if len(pairs) else None
 
 
-def bundled(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs of fully bundled networks."""
-    networks = [run.config.get("architecture", {}) for run in table["run"]]
-    return table[[one.get("kind") == "snnk" and one.get("bundle") == "full" for one in networks]]
+def bundled(table: pd.DataFrame, also: Callable[[Run], bool] = lambda run: True) -> pd.DataFrame:
+    """The runs of fully bundled networks of which something more is so."""
+    full = [
+        _kind(run, "architecture") == "snnk" and run.config["architecture"].get("bundle") == "full" and also(run)
+        for run in table["run"]
+    ]
+    return table[np.array(full, dtype=bool)]
 
 
-def at_several_alphas(table: pd.DataFrame) -> pd.DataFrame:
+def at_several_alphas(table: pd.DataFrame, also: Callable[[Run], bool] = lambda run: True) -> pd.DataFrame:
     """The same, if they are of more than one α."""
-    rows = bundled(table)
+    rows = bundled(table, also)
     return rows if rows["alpha"].nunique() > 1 else rows.iloc[:0]
+
+
+def _kind(run: Run, group: str) -> str | None:
+    return run.config.get(group, {}).get("kind")
 
 
 def _largest(rows: pd.DataFrame) -> Estimate | None:

@@ -112,7 +112,8 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
 def one_layer(table: pd.DataFrame, *, learnt: bool) -> pd.DataFrame:
     """Runs of a single layer of splines whose knots stay, or are learnt."""
     networks = [run.config.get("architecture", {}) for run in table["run"]]
-    return table[[(n.get("kind"), n.get("depth"), n.get("learnt")) == (SPLINE, 0, learnt) for n in networks]]
+    is_one = [(n.get("kind"), n.get("depth"), n.get("learnt")) == (SPLINE, 0, learnt) for n in networks]
+    return table[np.array(is_one, dtype=bool)]
 
 
 def _of_fits(table: pd.DataFrame, value: Callable[[np.ndarray, np.ndarray], float]) -> Estimate | None:
