@@ -11,7 +11,8 @@ NOTE = (
     "0.029 ± 0.004 in the replication. Nor does a benefit of knots that are learnt: shared ones leave 0.058 ± 0.028 "
     "from the starts of the first sweep. From three other starts, on another split, with f₀ taken off and after 200 "
     "updates, knots that stay, shared ones and individual ones leave 0.081 ± 0.031, 0.079 ± 0.026 and 0.080 ± 0.022. "
-    "The optimiser, that f₀ is left in, and the α of single layers were chosen after earlier runs had been looked at. "
+    "The optimiser, that f₀ is left in, and the α of single layers were chosen after earlier runs had been looked at, "
+    "and the exponent of learnt knots stands in the place of a law that could not tell. "
     "ψ of K = 6, 24 and 96 have a condition of 9·10³, 2·10⁶ and 5·10⁸, B-splines of 5. Accuracies on images are not "
     "asked for here."
 )
