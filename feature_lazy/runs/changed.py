@@ -4,10 +4,9 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from feature_lazy.core.fingerprints import Fingerprint
-from feature_lazy.runs.plan import write_plan
+from feature_lazy.runs.plan import write_plans
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells, own_code
 from feature_lazy.settings.config import Config
@@ -40,8 +39,7 @@ def beside(configs: Sequence[Config]) -> list[Config]:
     known: dict[str, Fingerprint | None] = {}
     found = [_beside(config, known) for config in configs]
     changed = [new for new, old in zip(found, configs, strict=True) if new is not old]
-    for root in {config.output_dir for config in changed}:
-        write_plan(Path(root), [config for config in changed if config.output_dir == root])
+    write_plans(changed)
     for new in {json.dumps(asdict(config.dataset)): config for config in changed}.values():
         log.warning(
             "%s: the data have changed since runs in %s were trained; these are kept, and others are trained beside "

@@ -159,6 +159,16 @@ def write_plan(root: Path, configs: Sequence[Config]) -> None:
     _write(root, jobs)
 
 
+def write_plans(configs: Sequence[Config]) -> None:
+    """See ``write_plan``, for the jobs of each results folder among them.
+
+    Raises:
+        StoreError: a folder cannot be written.
+    """
+    for root in {config.output_dir for config in configs}:
+        write_plan(Path(root), [config for config in configs if config.output_dir == root])
+
+
 def read_plans(root: Path, names: Collection[str] | None = None) -> tuple[list[PlannedJob], list[str]]:
     """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan.
 

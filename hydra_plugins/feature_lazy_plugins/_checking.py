@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.redaction import clean
-from feature_lazy.runs.plan import write_plan
+from feature_lazy.runs.plan import write_plans
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
@@ -97,12 +97,10 @@ class Checking:
             configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
             log.info("%d of %d jobs are equal to others, and count once", len(batch) - len(jobs), len(batch))
             batch[:] = [overrides for overrides, _ in jobs.values()]
-        configs = [config for _, config in jobs.values()]
         if isinstance(self.launcher, Planning):
             self.launcher.composer = self.composer
             return
-        for root in {config.output_dir for config in configs}:
-            write_plan(Path(root), [config for config in configs if config.output_dir == root])
+        write_plans([config for _, config in jobs.values()])
 
     def _check_folder(self, overrides: Sequence[str]) -> None:
         """Refuse a job whose folder cannot be made.

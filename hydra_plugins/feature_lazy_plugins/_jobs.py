@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -14,7 +13,7 @@ from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.runs.changed import beside
-from feature_lazy.runs.plan import asked, finished_runs, unobserved, write_plan
+from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells
@@ -92,16 +91,6 @@ def settled(jobs: Sequence[SweepJob]) -> list[JobReturn]:
         # A damaged run is named by its own job; data that cannot be made fail in each.
         log.warning("Whether the data have changed since is not known: %s", error)
     return [job.settle() for job in jobs]
-
-
-def write_plans(jobs: Sequence[SweepJob]) -> None:
-    """Write down in each results folder what a command asks for.
-
-    Raises:
-        StoreError: a folder cannot be written.
-    """
-    for root in {job.config.output_dir for job in jobs}:
-        write_plan(Path(root), [job.config for job in jobs if job.config.output_dir == root])
 
 
 def warn_of_missing_data(jobs: Sequence[SweepJob], results: Sequence[JobReturn]) -> None:

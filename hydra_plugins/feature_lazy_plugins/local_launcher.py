@@ -26,6 +26,7 @@ from feature_lazy.launch.cost import estimate
 from feature_lazy.launch.sweep_display import SweepDisplay
 from feature_lazy.launch.workers import WorkerDiedError, Workers, WorkersError
 from feature_lazy.runs.failures import record
+from feature_lazy.runs.plan import write_plans
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.config import Config
@@ -37,7 +38,6 @@ from hydra_plugins.feature_lazy_plugins._jobs import (
     settled,
     warn_of_missing_data,
     warn_of_unobserved,
-    write_plans,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class LocalLauncher(Planning, Launcher):
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
         if not self.dry_run:
-            write_plans(jobs)
+            write_plans([job.config for job in jobs])
         results = settled(jobs)
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]

@@ -20,6 +20,7 @@ from feature_lazy.launch.slurm.settings import Settings
 from feature_lazy.launch.slurm.site import KINDS, site
 from feature_lazy.runs.failures import reason as stored_reason
 from feature_lazy.runs.job import Job
+from feature_lazy.runs.plan import write_plans
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.survey import BUDGETS
 from feature_lazy.settings.cells import Cell
@@ -31,7 +32,6 @@ from hydra_plugins.feature_lazy_plugins._jobs import (
     settled,
     warn_of_missing_data,
     warn_of_unobserved,
-    write_plans,
 )
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class _Sweep:
             return self._settle(lambda job: [])
         if jobs:
             self.campaign.check(jobs)
-        write_plans(self.jobs)
+        write_plans([job.config for job in self.jobs])
         if jobs:
             self.campaign.submit(jobs)
             log.info("%s", self.campaign.announcement())
