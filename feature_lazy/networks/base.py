@@ -41,6 +41,11 @@ class LayerShape:
         return 2.0 * self.fan_in * self.fan_out * self.positions
 
 
+def dense_layers(layout: Layout) -> list[LayerShape]:
+    """The layers of weights that are all matrices, (fan-out, fan-in), each used at one place."""
+    return [LayerShape(fan_in, fan_out) for fan_out, fan_in in layout.shapes.values()]
+
+
 @dataclass(frozen=True)
 class Tap:
     """One weight's part in a network, z = scale · W u at each position, as the exact kernel needs it.

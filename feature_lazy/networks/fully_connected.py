@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from feature_lazy.core.errors import ConfigError, NumericalError
 from feature_lazy.networks.activations import Scaled
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, shared
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, dense_layers, shared
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 from feature_lazy.settings.groups import Architecture
@@ -162,7 +162,7 @@ class FullyConnected(GaussianNetwork):
 
     @property
     def layers(self) -> list[LayerShape]:
-        return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
+        return dense_layers(self.layout)
 
     @property
     def activations_per_pattern(self) -> int:

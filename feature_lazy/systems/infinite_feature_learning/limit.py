@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, dense_layers
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import Role
 
@@ -44,7 +44,7 @@ class InfiniteLinear(GaussianNetwork):
 
     @property
     def layers(self) -> list[LayerShape]:
-        return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
+        return dense_layers(self.layout)
 
     @property
     def activations_per_pattern(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from feature_lazy.core.streams import stream
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, dense_layers
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import Role
 
@@ -77,7 +77,7 @@ class Snnk(GaussianNetwork):
 
     @property
     def layers(self) -> list[LayerShape]:
-        return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
+        return dense_layers(self.layout)
 
     @property
     def activations_per_pattern(self) -> int:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap
+from feature_lazy.networks.base import GaussianNetwork, LayerShape, Tap, dense_layers
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 
@@ -97,7 +97,7 @@ class FixedKnots(GaussianNetwork):
 
     @property
     def layers(self) -> list[LayerShape]:
-        return [LayerShape(fan_in, fan_out) for fan_out, fan_in in self.layout.shapes.values()]
+        return dense_layers(self.layout)
 
     @property
     def activations_per_pattern(self) -> int:
