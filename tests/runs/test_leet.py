@@ -19,7 +19,8 @@ from tests.conftest import QUICK, TINY
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)")
 ANSWERS = {b"\x1b[6n": b"\x1b[1;1R", b"]11;?": b"\x1b]11;rgb:0000/0000/0000\x1b\\"}
 """What a program asks its terminal, where the cursor is and how it is coloured, and what one says."""
-DOWN = b"\x1b[B"
+SELECT = b" "
+"""The key that selects the run of the list, and deselects it again."""
 
 
 @pytest.mark.skipif(not hasattr(os, "forkpty"), reason="a terminal of one's own is POSIX")
@@ -41,8 +42,8 @@ def shown(command, wanted, home):
     seen, text, end, pressed = b"", "", time.monotonic() + 60, time.monotonic()
     try:
         while time.monotonic() < end and not all(word in text for word in wanted):
-            if "Select a run" in text and time.monotonic() > pressed + 2:  # its first look at the folder came too early
-                os.write(terminal, DOWN)
+            if "Select a run" in text and time.monotonic() > pressed + 5:  # it could not read its run at first: asked again
+                os.write(terminal, SELECT)
                 pressed = time.monotonic()
             if not select.select([terminal], [], [], 0.5)[0]:
                 continue
