@@ -28,6 +28,10 @@ MOST = 1e4
 
 FIRST = 512
 """Steps after which a minimum is looked for, once in each doubling: no run that goes on pays for more than that."""
+STILL = 1e-3
+"""Of the way gone: what a step of half of all time leads to at most, where a minimum is looked for at once. Training
+that goes on in such steps is at 3e-3 before its last one, and above before; at rest the next step costs four times this
+one, for nothing."""
 WITHIN = 0.01
 """Of the way gone, in y and in outputs: how near a minimum is that a method goes around. Errors of steps are 2 % of the
 tolerance there, and few tolerances are above 0.1."""
@@ -68,6 +72,7 @@ def around_minimum(
     """
     found = torch.zeros_like(state.after_rejection)
     asked = (state.steps >= FIRST) & (state.steps == _octave(state.steps)) & ~state.after_rejection
+    asked |= (state.last_dt >= state.t / 2) & (norm(state.velocity) * state.last_dt < STILL * state.way[:, 0])
     for row in asked.nonzero()[:, 0]:
         one = state.select(row[None])
         least = _minimum(lambda y, member=one.member: evaluate(y, member), one)

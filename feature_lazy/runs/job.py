@@ -44,13 +44,17 @@ def train_config(config: Config, only: Collection[str] | None = None) -> list[st
     from feature_lazy.runs.batch import build
     from feature_lazy.runs.changed import beside
     from feature_lazy.runs.failures import recorded
+    from feature_lazy.runs.plan import write_plans
     from feature_lazy.runs.progress import progress_for
     from feature_lazy.runs.store import Store
     from feature_lazy.runs.train import run
 
     if only is None:  # who asks for some runs has looked
         with recorded(Store(config.output_dir), cells(config)):
-            [config] = beside([config])
+            [now] = beside([config])
+            if now is not config:
+                write_plans([now])
+            config = now
     wanted = cells(config)
     facts = columns(config, wanted[0].seed)
     with recorded(Store(config.output_dir), wanted), within_memory():
