@@ -28,8 +28,8 @@ class Snnk(GaussianNetwork):
 
     Φ(x), of u = Gx/√d with m rows of G ~ N(0, 1) that stay, takes the place of an activation (arXiv:2310.13225): of
     max(0, z) it is √2·max(0, u), of sin the real and the imaginary part of e^{ρu − ρ²|x|²/2d − ½}, ρ² = i. Products of
-    such waves of x and of w have the mean e^{ix·w/d − 1}. Every trained weight begins as N(0, 1). Of ordinary layers Wˡ is
-    Φ(w)/√m for their rows w ~ N(0, 1), of waves with the parts changed over, so that z is near the arc-cosine kernel of x
+    such waves of x and of w have the mean e^{ix·w/d − 1}. Every trained weight begins as N(0, 1), or W as Φ(w)/√m for
+    rows w of an ordinary layer, of waves with the parts changed over: then z is near the arc-cosine kernel of x
     and w, or sin(x·w/d)/e.
 
     Attributes:
