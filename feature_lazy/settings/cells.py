@@ -46,7 +46,10 @@ class Cell:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What the run id is made of, apart: tells why a run counts as new."""
+        """Versions, sources and data, with a hash of the configuration: tells why a run counts as new.
+
+        It stands in a manifest and makes no id: that is of the configuration itself, by ``run_id``.
+        """
         code = {"code": self.code} if self.code else {}
         content = self.config.get("dataset", {}).get("content")
         there = {"content": content} if content else {}
