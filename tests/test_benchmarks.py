@@ -114,14 +114,34 @@ def test_kernels(monkeypatch, tmp_path, capsys):
 def test_speed(monkeypatch, tmp_path):
     import speed
 
-    asked = []
-    monkeypatch.setattr(speed, "command", lambda *words: asked.append(words) or 1.0)
+    asked, whole, whole_plant = [], speed.command, speed.plant
+
+    def command(*words, **named):
+        """Help as it is; of a training only the question, and of a cell the answer of this process."""
+        asked.append(words)
+        return whole(*words, **named) if "--help" in words else (1.0, 2.0, "0.003")
+
+    monkeypatch.setattr(speed, "command", command)
     monkeypatch.setattr(speed, "gradients", lambda whole=speed.gradients: whole(6, (4,), 1))
-    speed.main(["--demo", "--json", str(tmp_path / "s")])
-    assert {"gradient h=4, of 3 together, s", "kernel h=4, s", "demo again, nothing to train, s"} <= set(
-        json.loads((tmp_path / "s").read_text())
-    )
-    assert [words[0] for words in asked] == ["--help", "dynamics.max_steps=1", *["experiment=demo"] * 2]
+    small = ["--demo", "--pairs", "1", "--more", "2"]
+    speed.main([*small, "--json", str(tmp_path / "s")])
+    found = json.loads((tmp_path / "s").read_text())
+    assert {"gradient h=4, of 3 together, s", "kernel h=4, s", "demo again, nothing to train, s"} <= set(found)
+    assert 0 < found["help, CPU s"] and 0 < found["help, 2 options more, CPU s"]
+    assert (found["a run to its first step, 2 options more, CPU s"], found["a cell, CPU s"]) == (2.0, 0.003)
+    turns = ["--help", "dynamics.max_steps=1", "--cell", *["options=[planted]"] * 2, "--cell"]
+    assert [words[0] for words in asked] == [*turns, *["experiment=demo"] * 2]
+    monkeypatch.setattr(speed, "plant", lambda folder, _: whole_plant(folder, 1))
+    with pytest.raises(SystemExit, match="The help names 1 of 2 options more"):
+        speed.main(small)
+
+
+def test_speed_of_a_cell(monkeypatch, capsys):
+    import speed
+
+    monkeypatch.setattr(speed, "JOBS", 3)
+    speed.main(["--cell"])
+    assert 0 < float(capsys.readouterr().out) < 1
 
 
 def test_cost_of_the_article(monkeypatch, capsys):

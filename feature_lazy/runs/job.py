@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from feature_lazy.core.imports import lasting
 from feature_lazy.core.memory import within_memory
 from feature_lazy.settings.cells import Cell, cells, columns
 from feature_lazy.settings.config import Config
@@ -39,15 +40,16 @@ def train_config(config: Config, only: Collection[str] | None = None) -> list[st
     Raises:
         FeatureLazyError: an error that the user can mend; the runs have it in ``error.txt``.
     """
-    import torch  # two seconds; here and not above, so that --help and the parent of a sweep need not wait
+    with lasting("torch"):
+        import torch  # two seconds; here and not above, so that --help and the parent of a sweep need not wait
 
-    from feature_lazy.runs.batch import build
-    from feature_lazy.runs.changed import beside
-    from feature_lazy.runs.failures import recorded
-    from feature_lazy.runs.plan import write_plans
-    from feature_lazy.runs.progress import progress_for
-    from feature_lazy.runs.store import Store
-    from feature_lazy.runs.train import run
+        from feature_lazy.runs.batch import build
+        from feature_lazy.runs.changed import beside
+        from feature_lazy.runs.failures import recorded
+        from feature_lazy.runs.plan import write_plans
+        from feature_lazy.runs.progress import progress_for
+        from feature_lazy.runs.store import Store
+        from feature_lazy.runs.train import run
 
     if only is None:  # who asks for some runs has looked
         with recorded(Store(config.output_dir), cells(config)):

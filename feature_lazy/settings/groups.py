@@ -281,11 +281,9 @@ class Activation(Option):
     """What ``scale=critical`` means; None where there is no critical point, or none is known."""
     steepest: ClassVar[float | None] = None
     """sup |φ₀′| in closed form, for Lipschitz constants; None: the largest on a grid."""
-
-    @property
-    def moment(self) -> float | None:
-        """E φ₀(z)² in closed form, for what is too steep or too fast for quadrature; None: by quadrature."""
-        return None
+    moment: ClassVar[float | None] = None
+    """E φ₀(z)²: in closed form, for what is too steep or too fast for quadrature, or what quadrature gives, since that
+    takes a quarter of a second; None: by quadrature."""
 
     @abstractmethod
     def shape(self, z: "Tensor") -> "Tensor":
