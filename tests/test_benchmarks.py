@@ -117,10 +117,17 @@ def test_speed(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(speed, "command", lambda *words: asked.append(words) or 1.0)
     monkeypatch.setattr(speed, "gradients", lambda whole=speed.gradients: whole(6, (4,), 1))
+    monkeypatch.setattr(speed, "own_module", lambda whole=speed.own_module: whole(6, (4,), 1))
     speed.main(["--demo", "--json", str(tmp_path / "s")])
-    assert {"gradient h=4, of 3 together, s", "kernel h=4, s", "demo again, nothing to train, s"} <= set(
-        json.loads((tmp_path / "s").read_text())
-    )
+    assert {
+        "gradient h=4, of 3 together, s",
+        "kernel h=4, s",
+        "kernel h=4, of a module over the built-in",
+        "demo again, nothing to train, s",
+    } <= set(json.loads((tmp_path / "s").read_text()))
+    monkeypatch.setattr(speed.Module, "forward", lambda self, x: self.layers[0](x).sum(1))
+    with pytest.raises(SystemExit, match="h=4: the module has another gradient than the same network built in"):
+        speed.own_module()
     assert [words[0] for words in asked] == ["--help", "dynamics.max_steps=1", *["experiment=demo"] * 2]
 
 

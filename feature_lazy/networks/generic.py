@@ -25,11 +25,11 @@ from feature_lazy.networks.recognised import Recognised, recognised
 
 
 class _Flops(Watching):
-    """Counts floating point operations of products, by PyTorch's formulas."""
+    """Counts flops of products, by PyTorch's formulas, and the numbers in the patches of the largest convolution."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.total = 0
+        self.total, self.patches = 0, 0.0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -37,7 +37,10 @@ class _Flops(Watching):
         """Run an operation, and count it if it is a product."""
         made = func(*args, **(kwargs or {}))
         if (count := flop_registry.get(func._overloadpacket)) is not None:
-            self.total += count(*args, **(kwargs or {}), out_val=made)
+            flops = count(*args, **(kwargs or {}), out_val=made)
+            self.total += flops
+            if func._overloadpacket is torch.ops.aten.convolution:
+                self.patches = max(self.patches, flops / 2 / made.shape[1])
         return made
 
 
@@ -88,7 +91,8 @@ class Generic:
             torch.func.vmap(lambda weights: function(weights, few))(one_member)
         flops = max(1.0, counter.total / len(few))
         found = recognised(function, weights, few, outputs)
-        activations = _made(function, weights, few) + x[0].numel()
+        # PyTorch lays the patches of one convolution after the other out, which is nothing that is seen to be made.
+        activations = math.ceil(_made(function, weights, few) + counter.patches / len(few)) + x[0].numel()
         return cls(function, layout, tuple(x.shape[1:]), last_fan_in, flops, activations, outputs, found)
 
     @property
@@ -129,7 +133,7 @@ def _of_members(function: Callable[..., Any], params: Params, zeros: list[Tensor
     return torch.func.vmap(function, in_dims=(0, 0, None if x.dim() == 2 else 0))(params, zeros, x)
 
 
-def _made(function: Apply, weights: Mapping[str, Tensor], few: Tensor) -> int:
+def _made(function: Apply, weights: Mapping[str, Tensor], few: Tensor) -> float:
     """Numbers that a forward pass makes for one pattern more: a bound on those that it keeps."""
 
     def total(patterns: Tensor) -> float:
@@ -137,4 +141,4 @@ def _made(function: Apply, weights: Mapping[str, Tensor], few: Tensor) -> int:
             function(weights, patterns)
         return work.total / next(iter(weights.values())).element_size()
 
-    return math.ceil(total(few) - (total(few[:1]) if len(few) > 1 else 0))
+    return total(few) - (total(few[:1]) if len(few) > 1 else 0)
