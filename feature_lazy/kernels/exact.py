@@ -81,7 +81,7 @@ def layer_kernels(
         KernelSizeError: the kernels are larger than the memory that the device has free.
         NumericalError: one of them is not finite.
     """
-    if not isinstance(architecture, Layered):
+    if not shows_layers(architecture):
         raise ConfigError("this network does not show its layers, so its kernel has no parts: use tangent_kernel.")
     params = of_network(architecture, params, x1, x2)
     names, shape = architecture.layout.trained, _shape(architecture, params, x1, x2)

@@ -3,9 +3,9 @@
 Of a network that shows some of its layers, the weights that are in none have their rows of the Jacobian.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
@@ -22,6 +22,21 @@ LEFT = 0.25
 """Share of the weights that may be in no layer: with more, keeping their rows costs what the Jacobian does."""
 
 
+class Part(Protocol):
+    """What one weight is to first order, on fixed patterns; see ``Factors``, whose methods these are."""
+
+    @property
+    def n_outputs(self) -> int: ...
+    def room(self, n: int) -> "Part": ...
+    def put(self, part: Any, patterns: slice) -> None: ...
+    def select(self, members: Tensor) -> "Part": ...
+    def on(self, patterns: Tensor) -> "Part": ...
+    def traced(self) -> "Part": ...
+    def pull_back(self, a: Tensor) -> Tensor: ...
+    def push_forward(self, v: Tensor) -> Tensor: ...
+    def add_kernel(self, theta: Tensor, columns: Any, memory_limit: float) -> None: ...
+
+
 @dataclass(frozen=True)
 class Linearisation:
     """See ``FirstOrder``: the factors of every layer on fixed patterns.
@@ -33,7 +48,7 @@ class Linearisation:
     """
 
     outputs: Tensor
-    layers: list[Factors | Rows]
+    layers: Sequence[Part]
     layout: Layout
 
     @classmethod
@@ -54,7 +69,7 @@ class Linearisation:
                 taps = [tap for tap in every if tap.name in trained]
                 signals = _signals(output, taps, c)
             outputs.append(output.detach())
-            found: dict[str, Factors | Rows] = {
+            found: dict[str, Part] = {
                 tap.name: Factors.of(tap, b, memory_limit, c) for tap, b in zip(taps, signals, strict=True)
             }
             if rest := [name for name in trained if name not in found]:
@@ -108,10 +123,13 @@ def shown_layers(architecture: Network) -> Mapping[str, LayerShape]:
         found = dict(zip(layout.shapes, architecture.layers, strict=True))
     else:
         found = dict(architecture.shown) if isinstance(architecture, Tapped) else {}
-    sizes = dict(zip(layout.shapes, layout.sizes, strict=True))
     shown = {name: found[name] for name in layout.trained if name in found}
-    left = sum(sizes[name] for name in layout.trained if name not in found)
-    return shown if left <= LEFT * sum(sizes[name] for name in layout.trained) else {}
+    return shown if _size(layout, set(layout.trained) - set(found)) <= LEFT * _size(layout, layout.trained) else {}
+
+
+def _size(layout: Layout, names: Collection[str]) -> int:
+    """Number of weights of these names."""
+    return sum(size for name, size in zip(layout.shapes, layout.sizes, strict=True) if name in names)
 
 
 def shows_layers(architecture: Network) -> TypeGuard[Layered | Tapped]:
@@ -123,11 +141,7 @@ def factor_bytes(architecture: Layered | Tapped, members: int, d: int, item: int
     """Bytes of what is kept of one pattern of d entries, for numbers of ``item`` bytes: signals, inputs and rows."""
     layers, layout, c = shown_layers(architecture), architecture.layout, architecture.n_outputs
     units = sum(layer.fan_out * layer.positions for layer in layers.values())
-    rest = sum(
-        size
-        for name, size in zip(layout.shapes, layout.sizes, strict=True)
-        if name in set(layout.trained) - set(layers)
-    )
+    rest = _size(layout, set(layout.trained) - set(layers))
     return float(item * (d + members * ((1 + c) * units + c * rest)))
 
 

@@ -25,7 +25,7 @@ DENSE, CONVOLUTIONS = torch.nn.functional.linear, {torch.conv1d: 1, torch.conv2d
 ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 """Of these functions, in their order."""
 SHAKE = 0.1
-"""How far weights are moved before it is tried, in their size: as they begin, some hide what is done with others."""
+"""How far weights are moved before it is tried, in their size: before a readout of zeros no layer has a gradient."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,8 @@ class Call:
     def shape(self, name: str) -> LayerShape:
         """Of the layer behind the weight or the bias; a bias is a weight of fan-in 1 that sees ones."""
         fan_out, *positions = self.outputs
-        fan_in = 1 if name == self.bias else self.inputs[-1] if self.window is None else self.inputs[0]
-        return LayerShape(
-            fan_in * (self.window.area if self.window and name == self.weight else 1), fan_out, math.prod(positions)
-        )
+        fan_in = self.inputs[-1] if self.window is None else self.inputs[0] * self.window.area
+        return LayerShape(1 if name == self.bias else fan_in, fan_out, math.prod(positions))
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,11 @@ class Recognised:
     @cached_property
     def shapes(self) -> dict[str, LayerShape]:
         """The layer behind each of them, over all its calls."""
-        found = {name: self.calls[at[0]].shape(name) for name, at in self.places.items()}
-        return {
-            name: replace(layer, positions=layer.positions * len(self.places[name])) for name, layer in found.items()
-        }
+        found = {}
+        for name, at in self.places.items():
+            layer = self.calls[at[0]].shape(name)
+            found[name] = replace(layer, positions=layer.positions * len(at))
+        return found
 
     def zeros(self, members: int, patterns: int, like: Tensor) -> list[Tensor]:
         """What is added to z of each call, (M, P, fan-out, …)."""
@@ -115,25 +114,17 @@ def _own(lines: Sequence[Tensor]) -> bool:
 
 def recognised(function: Apply, weights: Mapping[str, Tensor], x: Tensor, n_outputs: int) -> Recognised:
     """What is known of a network's layers, by two patterns x (2, …); nothing by one."""
-    if len(x) < 2:
+    if len(x) != 2:
         return Recognised()
     with torch.inference_mode(False):  # its tensors have no derivatives
         x, weights = x.clone(), {name: weight.clone() for name, weight in weights.items()}
-        alone, together = (_uses(function, weights, x[:n]) for n in (1, 2))
-        if alone.calls != together.calls:
-            return Recognised()
-        others = alone.others | together.others
-        found = _only({name for name in weights if name not in others and _alike(name, alone.calls)}, alone.calls)
+        with torch.no_grad(), _Uses(weights, len(x)) as uses:
+            function(weights, x)
+        found = _only({name for name in set(weights) - uses.others if _alike(name, uses.calls)}, uses.calls)
         try:
-            return _only(_exact(found, function, weights, x, n_outputs), alone.calls)
+            return _only(_exact(found, function, weights, x, n_outputs), uses.calls)
         except RuntimeError:  # at other weights, such as of a factor of Cholesky's
             return Recognised()
-
-
-def _uses(function: Apply, weights: Mapping[str, Tensor], x: Tensor) -> "_Uses":
-    with torch.no_grad(), _Uses(weights, len(x)) as uses:
-        function(weights, x)
-    return uses
 
 
 def _alike(name: str, calls: Sequence[Call]) -> bool:
@@ -146,13 +137,12 @@ def _alike(name: str, calls: Sequence[Call]) -> bool:
 
 def _only(names: set[str], calls: Sequence[Call]) -> Recognised:
     """The calls of some weights, and no others."""
-    kept = (
-        replace(
-            call, weight=call.weight if call.weight in names else None, bias=call.bias if call.bias in names else None
-        )
-        for call in calls
-    )
-    return Recognised(tuple(call for call in kept if call.weight or call.bias))
+
+    def kept(name: str | None) -> str | None:
+        return name if name in names else None
+
+    some = (replace(call, weight=kept(call.weight), bias=kept(call.bias)) for call in calls)
+    return Recognised(tuple(call for call in some if call.weight or call.bias))
 
 
 @torch.enable_grad()
@@ -246,15 +236,15 @@ class _Uses(TorchFunctionMode):
         if func is not DENSE and func not in CONVOLUTIONS:
             return None
         inputs, weight = given["input"], given["weight"]
-        names = [self.names.get(id(one)) for one in (weight, given.get("bias"))]
+        name, bias = self.names.get(id(weight)), self.names.get(id(given.get("bias")))
         if inputs.dim() < 2 or len(inputs) != self.patterns or made.dtype != weight.dtype:
             return None
         shape = tuple(inputs.shape[1:])
         if func is DENSE:
-            return Call(*names, shape, tuple(made.movedim(-1, 1).shape[1:])) if weight.dim() == 2 else None
+            return Call(name, bias, shape, tuple(made.movedim(-1, 1).shape[1:])) if weight.dim() == 2 else None
         window = _window(weight, given, CONVOLUTIONS[func])
         fits = window is not None and len(shape) == CONVOLUTIONS[func] + 1
-        return Call(*names, shape, tuple(made.shape[1:]), window) if fits else None
+        return Call(name, bias, shape, tuple(made.shape[1:]), window) if fits else None
 
 
 def _window(weight: Tensor, given: dict[str, Any], axes: int) -> Rectangle | None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from feature_lazy.kernels import kernel_on_disk, layerwise, tangent_kernel
+from feature_lazy.kernels import kernel_on_disk, layer_kernels, layerwise, tangent_kernel
 from feature_lazy.kernels.first_order import MatrixFree, first_order
 from feature_lazy.kernels.jacobian import jacobian_kernel
 from feature_lazy.kernels.layerwise import Linearisation, shown_layers
@@ -214,11 +214,18 @@ def test_the_kernel_is_the_jacobians(name, members):
         assert apart(tangent_kernel(net, params, x, columns, outputs="trace"), trace) < RELATIVE
 
 
+@pytest.mark.parametrize("name", ["layer norm", "tied"])
+def test_every_weight_has_its_part(name):
+    net, params, x = case(name)
+    for key, part in layer_kernels(net, params, x).items():
+        assert apart(part, jacobian_kernel(partly(net, [key]), params, x)) < RELATIVE
+
+
 @every_case
 def test_products_are_those_of_passes(name):
     net, params, x = case(name)
     own = torch.stack([x, x.flip(0), normal(*x.shape, seed=3)])
-    some, two = torch.tensor([[4, 0, 1]] * 3), torch.tensor([2, 0])
+    some, two = torch.tensor([[4, 0, 1], [2, 3, 6], [0, 5, 4]]), torch.tensor([2, 0])
     for patterns in (x, own):
         mine = first_order(net, params, patterns, 1e9)
         free = MatrixFree.around(net, params, patterns, 1e9)
@@ -261,6 +268,16 @@ def test_weights_that_stay_count_for_nothing(train, kept):
     assert apart(tangent_kernel(part, params, x), jacobian_kernel(part, params, x)) < RELATIVE
 
 
+def test_few_layers_among_many_weights_are_no_use():
+    by_hand = dense(
+        lambda n, x: n.last(torch.tanh(n.first(x))) + (x @ n.more).sum(1, True), more=nn.Parameter(torch.ones(5, 5))
+    )
+    net = Custom.made_by(by_hand, normal(4, 5))
+    params = {key: weight[None] for key, weight in net.init(0).items()}
+    assert set(net.shown) == layers("first", "last")
+    assert isinstance(first_order(net, params, normal(4, 5), 1e9), MatrixFree)
+
+
 def test_in_single_precision():
     net, params, x = case("padding")
     single = Custom.made_by(strings, x.float().unflatten(1, IMAGE))
@@ -270,37 +287,16 @@ def test_in_single_precision():
     assert apart(found.double(), jacobian_kernel(net, params, x)) < 1e-5  # a hundred roundings of 1e-7
 
 
-class Twice(torch.autograd.Function):
-    """2x, out of sight of PyTorch's modes for functions."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x):
-        return 2 * x
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        pass
-
-    @staticmethod
-    def backward(ctx, g):
-        return 2 * g
-
-
 def dense(forward, **parts):
     return lambda: Made(forward, first=nn.Linear(5, 6), last=nn.Linear(6, 1), **parts)
 
 
-def gated(net, x):
-    """A second use that a weight of 0 hides at first."""
-    z = net.first(x)
-    return net.last(torch.tanh(z)) + net.gate * (z @ Twice.apply(net.first.weight)).sum(1, keepdim=True)
-
-
 NOT_LAYERS = {
     "used by hand as well": (dense(lambda n, x: n.last(torch.tanh(n.first(x))) + n.first.weight.sum()), VECTOR),
-    "used out of sight": (dense(gated, gate=nn.Parameter(torch.zeros(1))), VECTOR),
+    "used by hand where it is large": (
+        dense(lambda n, x: n.last(torch.tanh(n.first(x))) + torch.relu(n.first.weight.max() - 3)),
+        VECTOR,
+    ),
     "of its own shape": (
         dense(lambda n, x: n.last(torch.tanh(n.first(x)))[:, 0] + F.linear(x[:, :1], n.first.weight[:, :1]).sum(1)),
         VECTOR,
@@ -323,7 +319,7 @@ def test_what_is_no_layer_keeps_its_jacobian(name):
     x = normal(6, *shape)
     net = Custom.made_by(make, x)
     assert "first.weight" not in net.shown
-    params = {key: weight[None] + 0.3 for key, weight in net.init(1).items()}
+    params = {key: weight[None] + 4 for key, weight in net.init(1).items()}
     assert apart(tangent_kernel(net, params, x.flatten(1)), jacobian_kernel(net, params, x.flatten(1))) < RELATIVE
 
 
@@ -331,8 +327,21 @@ def test_one_pattern_shows_nothing():
     assert not Custom.made_by(mlp, normal(1, 5)).shown
 
 
+def test_layers_before_a_readout_of_zeros_are_recognised():
+    def make():
+        net = mlp()
+        nn.init.zeros_(net[-1].weight)
+        return net
+
+    assert set(Custom.made_by(make, normal(4, 5)).shown) == CASES["mlp"][2]
+
+
 def test_a_layer_without_a_part_stays():
-    net = Custom.made_by(dense(lambda n, x: n.last(torch.tanh(n.first(x))), idle=nn.Linear(5, 1)), normal(4, 5))
+    def forward(net, x):
+        net.idle(x)
+        return net.last(torch.tanh(net.first(x)))
+
+    net = Custom.made_by(dense(forward, idle=nn.Linear(5, 1)), normal(4, 5))
     params = {key: weight[None] for key, weight in net.init(0).items()}
     assert set(net.shown) == layers("first", "last")
     x = normal(4, 5)
