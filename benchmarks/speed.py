@@ -1,4 +1,5 @@
-"""What a user waits for: help, start-up, a cell of a sweep, a gradient, a kernel; ``--demo`` times the whole demo, too.
+"""What a user waits for: help, start-up, a cell of a sweep, a gradient, a kernel; and how much longer of a module of
+their own. ``--demo`` times the whole demo, too.
 
 python benchmarks/speed.py [--demo] [--pairs N] [--more N] [--json FILE]
 
@@ -8,6 +9,7 @@ medians of pairs, in seconds of CPU, so that other processes of a machine matter
 
 import argparse
 import json
+import math
 import os
 import resource
 import subprocess
@@ -15,16 +17,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median as middle
 
 import torch
+from torch import nn
 
 from feature_lazy.data.prepare import prepare
 from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import SoftHinge
 from feature_lazy.kernels import tangent_kernel
-from feature_lazy.networks.activations import Softplus, scaled
+from feature_lazy.networks.activations import Scaled, Softplus, scaled
+from feature_lazy.networks.custom import Custom
 from feature_lazy.networks.fully_connected import FullyConnected
 
 ROOT = Path(__file__).parent.parent
@@ -163,6 +168,58 @@ def gradients(patterns: int = 500, widths: Sequence[int] = (30, 100, 300), repea
     return found
 
 
+class Module(nn.Module):
+    """The fully connected network, as a user would write it."""
+
+    def __init__(self, sizes: Sequence[int], phi: Scaled) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(before, after, bias=False) for before, after in pairwise(sizes))
+        self.phi = phi
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """f(x), (P, 1)."""
+        for index, layer in enumerate(self.layers):
+            x = layer(self.phi(x) if index else x) / math.sqrt(x.shape[1])
+        return x
+
+
+def own_module(patterns: int = 500, widths: Sequence[int] = (30, 100, 300), repeats: int = 15) -> dict[str, float]:
+    """CPU time of a gradient and of a kernel of a module over that of the same network built in, in turns.
+
+    Raises:
+        SystemExit: a gradient or a kernel that is another one.
+    """
+    torch.set_num_threads(1)
+    data, phi = prepare("digits", patterns, 100, 0), scaled(Softplus(5.0))
+    x, found = data.x_train, {}
+    for h in widths:
+        sizes = [data.input_dim, *[h] * 3, 1]
+        built_in = FullyConnected(data.input_dim, sizes[1:-1], phi)
+        module = Custom.made_by(lambda sizes=sizes: Module(sizes, phi), x, last_fan_in=h)
+        w0, one = built_in.layout.flatten({k: v[None] for k, v in built_in.init(0).items()}), torch.ones(1).double()
+        ways: dict[str, list[Callable[[], torch.Tensor]]] = {"gradient": [], "kernel": []}
+        for net in (built_in, module):
+            flow = NetworkFlow(net, x, data.y_train, SoftHinge(), alpha=one, w0=w0)
+            ways["gradient"].append(lambda flow=flow, w0=w0: flow.gradient(w0))
+            ways["kernel"].append(lambda net=net, w0=w0: tangent_kernel(net, net.layout.unflatten(w0), x))
+        for what, (first, second) in ways.items():
+            if not torch.allclose(first(), second(), rtol=1e-10, atol=1e-12):
+                raise SystemExit(f"h={h}: the module has another {what} than the same network built in.")
+            found[f"{what} h={h}, of a module over the built-in"] = ratio(second, first, repeats)
+    return found
+
+
+def ratio(way: Callable[[], object], other: Callable[[], object], repeats: int) -> float:
+    """Median CPU time of one way over that of another; they take turns."""
+    times: list[list[float]] = [[], []]
+    for _ in range(repeats):
+        for spent, function in zip(times, (way, other), strict=True):
+            began = time.process_time()
+            function()
+            spent.append(time.process_time() - began)
+    return middle(times[0]) / middle(times[1])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print, and with ``--json`` write, every figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             demo = ["experiment=demo", f"output_dir={folder}/demo"]
             figures["demo, s"] = command(*demo)[0]
             figures["demo again, nothing to train, s"] = command(*demo)[0]
-    figures |= gradients()
+    figures |= gradients() | own_module()
     for name, value in figures.items():
         print(f"{name:55s} {value:9.4f}")
     if options.json:

@@ -123,14 +123,23 @@ def test_speed(monkeypatch, tmp_path):
 
     monkeypatch.setattr(speed, "command", command)
     monkeypatch.setattr(speed, "gradients", lambda whole=speed.gradients: whole(6, (4,), 1))
+    monkeypatch.setattr(speed, "own_module", lambda whole=speed.own_module: whole(6, (4,), 1))
     small = ["--demo", "--pairs", "1", "--more", "2"]
     speed.main([*small, "--json", str(tmp_path / "s")])
     found = json.loads((tmp_path / "s").read_text())
-    assert {"gradient h=4, of 3 together, s", "kernel h=4, s", "demo again, nothing to train, s"} <= set(found)
+    assert {
+        "gradient h=4, of 3 together, s",
+        "kernel h=4, s",
+        "kernel h=4, of a module over the built-in",
+        "demo again, nothing to train, s",
+    } <= set(found)
     assert 0 < found["help, CPU s"] and 0 < found["help, 2 options more, CPU s"]
     assert (found["a run to its first step, 2 options more, CPU s"], found["a cell, CPU s"]) == (2.0, 0.003)
     turns = ["--help", "dynamics.max_steps=1", "--cell", *["options=[planted]"] * 2, "--cell"]
     assert [words[0] for words in asked] == [*turns, *["experiment=demo"] * 2]
+    monkeypatch.setattr(speed.Module, "forward", lambda self, x: self.layers[0](x).sum(1))
+    with pytest.raises(SystemExit, match="h=4: the module has another gradient than the same network built in"):
+        speed.own_module()
     monkeypatch.setattr(speed, "plant", lambda folder, _: whole_plant(folder, 1))
     with pytest.raises(SystemExit, match="The help names 1 of 2 options more"):
         speed.main(small)
