@@ -1,7 +1,6 @@
-"""What a user waits for: help, start-up, a cell of a sweep, a gradient, a kernel; and how much longer of a module of
-their own. ``--demo`` times the whole demo, too.
+"""What a user waits for: help, start-up, a cell, a gradient, a kernel; how much longer of a module of their own.
 
-python benchmarks/speed.py [--demo] [--pairs N] [--more N] [--json FILE]
+python benchmarks/speed.py [--demo] [--pairs N] [--more N] [--json FILE]; ``--demo`` times the whole demo, too.
 
 Help, start-up and cells take turns with themselves where more options are known, which a planted module declares:
 medians of pairs, in seconds of CPU, so that other processes of a machine matter little.
