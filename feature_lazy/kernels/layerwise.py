@@ -5,7 +5,7 @@ Of a network that shows some of its layers, the weights that are in none have th
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeGuard
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -20,21 +20,8 @@ from feature_lazy.networks.outputs import places
 
 LEFT = 0.25
 """Share of the weights that may be in no layer: with more, keeping their rows costs what the Jacobian does."""
-
-
-class Part(Protocol):
-    """What one weight is to first order, on fixed patterns; see ``Factors``, whose methods these are."""
-
-    @property
-    def n_outputs(self) -> int: ...
-    def room(self, n: int) -> "Part": ...
-    def put(self, part: Any, patterns: slice) -> None: ...
-    def select(self, members: Tensor) -> "Part": ...
-    def on(self, patterns: Tensor) -> "Part": ...
-    def traced(self) -> "Part": ...
-    def pull_back(self, a: Tensor) -> Tensor: ...
-    def push_forward(self, v: Tensor) -> Tensor: ...
-    def add_kernel(self, theta: Tensor, columns: Any, memory_limit: float) -> None: ...
+Part = Factors | Rows
+"""What one weight is to first order, on fixed patterns."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Linearisation:
     """
 
     outputs: Tensor
-    layers: Sequence[Part]
+    layers: list[Part]
     layout: Layout
 
     @classmethod
@@ -82,7 +69,7 @@ class Linearisation:
             # Written where they are to lie: joined at the end, they would be there twice.
             layers = layers or [part.room(n) for part in parts]
             for layer, part in zip(layers, parts, strict=True):
-                layer.put(part, chunk)
+                layer.put(part, chunk)  # type: ignore[arg-type]  # both of one weight, and so of one kind
         return cls(torch.cat(outputs, dim=1), layers, architecture.layout)
 
     def select(self, members: Tensor) -> "Linearisation":
@@ -177,7 +164,7 @@ def accumulate(
     """
     others = [None] * len(rows.layers) if columns is None else columns.layers
     for theta, row, column in zip(parts, rows.layers, others, strict=True):
-        row.add_kernel(theta, column, memory_limit)
+        row.add_kernel(theta, column, memory_limit)  # type: ignore[arg-type]  # of one kind
 
 
 def mirror(theta: Tensor) -> None:
