@@ -267,7 +267,7 @@ CURVES = {
         curve(gradient, "L", L_SIZES, P=500, h=100),
         curve(gradient, "members", (1, 2, 4, 8, 16, 32), P=250, h=50, L=3),
         curve(step, "P", P_SIZES[:-1], h=100, L=3),
-        curve(step, "h", H_SIZES[:-1], P=500, L=3),
+        curve(step, "h", H_SIZES, P=500, L=3),
         curve(step, "members", (1, 2, 4, 8, 16, 32), P=250, h=50, L=3),
         Curve("planning", "planning a sweep", "cells", CELLS, planning, "α differs"),
         Curve("status", "status", "cells", CELLS, status, "finished runs, their seeds differ"),

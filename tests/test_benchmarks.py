@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from feature_lazy.dynamics.integrate import Limits
 from tests.conftest import QUICK, ROOT, TINY
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -36,6 +37,8 @@ def test_all_are_here():
         "members",
         "kernels",
         "kernel_ways",
+        "growth",
+        "growth_curves",
         "speed",
         "tracking",
         "two_commits",
@@ -109,6 +112,100 @@ def test_kernels(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(kernels.METHODS, "generic", lambda *given: 2 * kernel_ways.generic(*given))
     with pytest.raises(SystemExit, match="generic is 1 from layerwise: not the same kernel"):
         kernels.main(command)
+
+
+@pytest.fixture
+def growth(monkeypatch):
+    """Every curve at a few small sizes, in this process; times are said to be what is counted."""
+    import growth
+
+    sizes = {"P": (4, 6, 8), "h": (2, 3, 4), "L": (1, 2, 3), "members": (1, 2, 3), "cells": (1, 2)}
+    small = {name: dataclasses.replace(one, sizes=sizes[one.against]) for name, one in growth.CURVES.items()}
+    monkeypatch.setattr(growth, "CURVES", small)
+    monkeypatch.setattr(growth, "LEAST", 0.0)
+    monkeypatch.setattr(growth, "DPI", 30)
+    whole = growth.measure
+
+    def one(command, **_):
+        """What a process of its own prints."""
+        rows = whole(small[command[3]], 1)
+        assert all(0 < row["cpu_s"] < 30 for row in rows)
+        said = json.dumps([row | {"cpu_s": 1e-9 * row["counted"], "peak_bytes": 2**20 * row["size"]} for row in rows])
+        return SimpleNamespace(returncode=0, stdout=f"{said}\n")
+
+    monkeypatch.setattr(growth, "subprocess", SimpleNamespace(run=one, PIPE=-1))
+    return growth
+
+
+def test_growth(growth, tmp_path, monkeypatch, capsys):
+    rows, page = tmp_path / "rows.json", tmp_path / "page.md"
+    growth.main(["--json", str(rows), "--page", str(page)])
+    found = json.loads(rows.read_text())
+    assert len(found) == sum(len(one.sizes) for one in growth.CURVES.values())
+    lines = page.read_text().splitlines()
+    table = [line for line in lines if line.startswith("| ") and "from … to" not in line]
+    assert len(table) == len(growth.CURVES) == sum("| as counted |" in line for line in table)
+    assert (
+        "| status | cells | 1 … 2 | finished runs, their seeds differ | 1.00 ± 0.00 | 1.00 | as counted |" in table[-1]
+    )
+    pictures = {path.name for path in (tmp_path / "growth").iterdir()}
+    assert pictures == {f"{name}.png" for name in ("kernel", "gradient", "step", "planning", "status")}
+    assert all(f"(growth/{name})" in page.read_text() for name in pictures)
+    monkeypatch.setattr(
+        growth, "draw", lambda *_: ["kernel.png", "gradient.png", "step.png", "planning.png", "status.png"]
+    )
+    growth.main(["--only-draw", "--json", str(rows), "--page", str(page)])
+    assert page.read_text().splitlines() == lines
+    assert "status-cells" in capsys.readouterr().out
+
+
+def test_an_exponent_is_found_and_judged():
+    """Planted: 3·n², with a tenth off in turn, beside what is counted as n² and as n³; and what is no power."""
+    import growth
+
+    sizes = (10, 20, 40, 80)
+    rows = [
+        {"what": "planted", "against": "n", "size": n, "cpu_s": 3 * n**2 * 1.1 ** (-1) ** i, "counted": n**2}
+        | {"peak_bytes": 5 * n}
+        for i, n in enumerate(sizes)
+    ]
+    seconds, counted, memory = growth.fitted(rows, 4)
+    assert abs(seconds.power - 2) < 3 * seconds.error < 0.3
+    assert (counted.power, memory.power) == pytest.approx((2, 1))
+    assert growth.verdict(seconds, counted) == "as counted"
+    assert growth.verdict(seconds, dataclasses.replace(counted, power=3.0)) == "**differs**"
+    assert memory.constant == pytest.approx(5)
+    assert growth.fitted(rows[2:], 2)[0].error == 0
+    with pytest.raises(SystemExit, match=r"planted against n: times are up to a factor of .* from a power of the size"):
+        growth.fitted([row | {"cpu_s": row["cpu_s"] * (4 if row["size"] == 20 else 1)} for row in rows], 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "broken", "said"),
+    [
+        ("kernel-P", "tangent_kernel", lambda net, w, x: torch.ones(1, len(x), len(x)), "an entry of Θ is .* from"),
+        ("step-h", "Limits", lambda *given, **_: Limits(*given, max_steps=5), r"\[5\] steps were tried"),
+        ("planning-cells", "read_plans", lambda _: ([], []), "the plan has 0 runs of 1"),
+        ("status-cells", "command", lambda _: 1, "status finds 1 finished runs of 1"),
+    ],
+)
+def test_growth_of_what_is_wrong_is_no_result(growth, monkeypatch, name, part, broken, said):
+    import growth_curves
+
+    monkeypatch.setattr(growth_curves, part, broken)
+    with pytest.raises(SystemExit, match=rf"{name}, .* = \d+: {said}.*This is no result"):
+        growth.measure(growth.CURVES[name], 1)
+
+
+def test_growth_of_a_gradient_that_is_wrong_is_no_result(growth, monkeypatch):
+    import growth_curves
+
+    whole = growth_curves.NetworkFlow.gradient
+    monkeypatch.setattr(growth_curves.NetworkFlow, "gradient", lambda flow, w: whole(flow, w) + 1e-6 * (len(w) > 1))
+    with pytest.raises(
+        SystemExit, match=r"gradient-members, members = 2: a gradient is .* from the mean of those of two"
+    ):
+        growth.measure(growth.CURVES["gradient-members"], 1)
 
 
 def test_speed(monkeypatch, tmp_path):

@@ -9,7 +9,10 @@ import pytest
 
 from feature_lazy.core.imports import lasting
 from feature_lazy.launch.train import _may_ask_for_a_sweep
-from tests.conftest import QUICK, ROOT, TINY
+from feature_lazy.runs.plan import read_plans
+from hydra_plugins.feature_lazy_plugins._checking import Checking
+from hydra_plugins.feature_lazy_plugins._composer import Composer
+from tests.conftest import QUICK, ROOT, TINY, composer
 
 COUNTED = """
 import gc, json, sys
@@ -51,6 +54,21 @@ def test_a_sweep_is_composed_twice_however_many_jobs_it_has(tmp_path):
     done = counted(*words)
     assert "loss.beta=-1.0: must be greater than 0" in done["said"]  # so that it ends here
     assert (done["composed"], done["heavy"]) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("folder", "copied"), [(".", 0), ("mine", 0), ("${hydra.job.num}", 0), ("${hydra.job.override_dirname}", 3)]
+)
+def test_a_cell_of_a_sweep_takes_no_copy_of_the_whole_configuration(tmp_path, monkeypatch, folder, copied):
+    """A copy takes four times as long as all else: only a folder with a name made of the configuration needs one."""
+    parent, made = Checking(), []
+    parent.composer = composer(f"hydra.sweep.subdir={folder}")
+    parent.launcher, parent.config = None, parent.composer.master
+    monkeypatch.setattr(Composer, "composed", lambda *given, whole=Composer.composed: made.append(1) or whole(*given))
+    parent.validate_batch_is_legal([[f"alpha.value={alpha}", f"output_dir={tmp_path}"] for alpha in (1, 2, 3)])
+    assert len(made) == copied
+    jobs, problems = read_plans(tmp_path)
+    assert (len(jobs), problems) == (3, [])
 
 
 OPTIONS = """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -130,7 +130,8 @@ class TiledKernel:
             return self._product(columns, one, transposed=transposed)[0].numpy().reshape(-1, *v.shape[1:])
 
         back = partial(product, transposed=True)
-        return LinearOperator(self.shape[1:], product, back, product, np.dtype(self.manifest.dtype), back)
+        how: tuple[Any, ...] = (product, back, product, np.dtype(self.manifest.dtype), back)
+        return LinearOperator(self.shape[1:], *how)  # its __new__ takes them, of which types know nothing
 
     def _product(self, v: Tensor, members: slice, *, transposed: bool = False) -> Tensor:
         """Θv or Θᵀv of some members for v (P, k) or (M, P, k): (M, P′, k)."""
