@@ -61,6 +61,9 @@ CASES = {
     "seeds-256-30": Case(256, 30, (1.0,)),
     "seeds-1000-256": Case(1000, 256, (1.0,), max_steps=12),
     "alphas-256-30": Case(256, 30, RANGE, alone=2),
+    # Two networks fit the cache together, and no more: the least that a batch saves.
+    "alphas-256-100": Case(256, 100, RANGE, seeds=2, max_steps=12, alone=2),
+    "alphas-1000-30": Case(1000, 30, RANGE, seeds=2, max_steps=6, alone=2),
     "alphas-1000-256": Case(1000, 256, RANGE, seeds=2, max_steps=4, alone=2),
 }
 
