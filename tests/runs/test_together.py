@@ -245,6 +245,6 @@ def test_a_sweep_trains_batches_and_says_which_job_failed(sweep, train_py, tmp_p
     said = " ".join((bad.stdout + bad.stderr).split())
     assert bad.returncode == 1
     assert "8 runs in 8 jobs, 4 runs already done" in said
-    assert "2 of 8 jobs failed" in said
+    assert "2 of 8 jobs failed; repeat" in said
     assert "rounding of f − f₀" in said
     assert all(run.done for run in stored(sweep("results", *QUICK[1:], of=((30, 0), (30, 1)))))
