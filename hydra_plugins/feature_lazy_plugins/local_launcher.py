@@ -2,13 +2,13 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 from hydra.core.config_store import ConfigStore
@@ -181,7 +181,7 @@ class LocalLauncher(Planning, Launcher):
         """Run the jobs of a batch in a worker process; those of one that dies have failed, and their runs say so."""
         first, *others = jobs
         config = self._composed(first)
-        train = self.task_function
+        train: Callable[..., Any] = self.task_function
         if others:
             train = partial(train, others=[replace(job.config, threads=config.threads) for job in others])
         payload = (self.hydra_context, config, train, Singleton.get_state(), folder)
