@@ -35,6 +35,7 @@ def test_all_are_here():
         "solvers",
         "bars",
         "members",
+        "gpu",
         "kernels",
         "kernel_ways",
         "growth",
@@ -81,17 +82,41 @@ def test_solver_that_goes_nowhere_is_no_result(solvers, monkeypatch):
         solvers.main(SOLVE)
 
 
-def test_members(monkeypatch, capsys):
+def test_members(monkeypatch, capsys, tmp_path):
     import members
 
-    monkeypatch.setattr(members, "MEMBERS", 2)
-    monkeypatch.setattr(members, "CASES", (("digits", 8, 4, 20),))
-    members.main([])
-    assert "P=8 h=4: together " in capsys.readouterr().out
-    whole = members.seconds
-    monkeypatch.setattr(members, "seconds", lambda case, groups: (1.0, whole(case, groups)[1] * groups))
-    with pytest.raises(SystemExit, match=r"both ways ended 0\.5 apart, so they did not do the same"):
-        members.main([])
+    small = members.Case(8, 4, (0.1, 10.0), seeds=3, max_steps=20, alone=2)
+    monkeypatch.setattr(members, "CASES", {"smallest": small})
+    members.main(["--cases", "smallest", "--json", str(tmp_path / "rows.json")])
+    assert "smallest: 6 networks, 6 at once: " in capsys.readouterr().out
+    [row] = json.loads((tmp_path / "rows.json").read_text())
+    assert row["apart"] < 1e-12
+    assert min(row["together_s"], row["one_by_one_s"]) > 0
+    whole = members.Networks.seconds
+    monkeypatch.setattr(members.Networks, "seconds", lambda self, rows, most: (1.0, whole(self, rows, most)[1] * most))
+    with pytest.raises(SystemExit, match="both ways ended 5 apart, so they did not do the same"):
+        members.main(["--cases", "smallest"])
+
+
+def test_gpu(monkeypatch, tmp_path):
+    """On the CPU, which has no TF32."""
+    import gpu
+
+    for name, value in {"SEEDS": 2, "X": (1.0, 10.0), "TRAINED": (8, 4), "KERNEL": (12, 6), "MATRIX": 16}.items():
+        monkeypatch.setattr(gpu, name, value)
+    gpu.main(["--device", "cpu", "--json", str(tmp_path / "rows.json")])
+    training, *kernels = json.loads((tmp_path / "rows.json").read_text())
+    assert (training["networks"], training["converged"]) == (4, 4)
+    assert training["gradient_equivalents_per_s"] > 0
+    assert [row["dtype"] for row in kernels] == ["float64", "float32"]
+    assert all(row["of_matrix_rate"] == row["flops_per_s"] / row["matrix_rate"] > 0 for row in kernels)
+    assert kernels[0]["apart"] < kernels[1]["apart"] < 1e-5
+    monkeypatch.setattr(gpu, "APART", dict.fromkeys(gpu.APART, 0.0))
+    with pytest.raises(SystemExit, match=r"Θ in torch\.float64 is \S+ from that of the CPU in float64"):
+        gpu.main(["--device", "cpu"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="Not run: PyTorch sees no CUDA device here"):
+        gpu.main([])
 
 
 def test_kernels(monkeypatch, tmp_path, capsys):

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.core.redaction import clean, secret_errors
 from feature_lazy.core.terminal import say
 from feature_lazy.core.words import any_terminal
+
+if TYPE_CHECKING:
+    from feature_lazy.settings.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +96,12 @@ def _composed_once() -> Iterator[None]:
         Hydra.get_mode = look  # type: ignore[method-assign]
 
 
-def train(cfg: Any) -> list[str]:
+def train(cfg: Any, others: "Sequence[Config]" = ()) -> list[str]:
     """Train the cells of one Hydra job that are not done, and return the run ids of all of them.
 
     Args:
         cfg: what Hydra composed.
+        others: jobs of the same sweep for the same batch, see ``runs.together``.
 
     Raises:
         CompactHydraException: an error of a sweep's job that the user can mend; the launcher says it.
@@ -118,7 +122,7 @@ def train(cfg: Any) -> list[str]:
         validate(config)
         if alone:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
-        return train_config(config)
+        return train_config(config, others=others)
     except FeatureLazyError as error:
         log.error("%s", error)
         if alone:

@@ -45,6 +45,11 @@ class Cell:
         return f"√hα={self.columns['sqrt_h_alpha']:g} h={self.columns['h']} seed={self.seed}"
 
     @property
+    def alpha(self) -> float:
+        """α in the article's units."""
+        return self.columns["alpha"]
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Versions, sources and data, with a hash of the configuration: tells why a run counts as new.
 

@@ -374,6 +374,8 @@ class Dynamics(Option):
     """Whether the validation set plays a part in it: its flow then has one of the validation loss."""
     by_surrogate = False
     """Whether it takes a step along what passes back, be it a gradient or not, and needs nothing else of it."""
+    several_alpha = False
+    """Whether members of one batch may have an α each: a batch then does of each what it does of it alone."""
 
     @abstractmethod
     def prepare(self, flow: "NetworkFlow", w0: "Tensor") -> "Training":
