@@ -150,7 +150,7 @@ def table(rows: Sequence[Row]) -> str:
     ]
     for name, found in by_curve(rows).items():
         seconds, counted, memory = fitted(found, CURVES[name].fitted)
-        first, last = found[-CURVES[name].fitted], found[-1]
+        first, last = found[-CURVES[name].fitted :][0], found[-1]
         size = f"{last['cpu_s']:.3g} s, {last['peak_bytes'] / 2**20:.0f} MiB"
         lines.append(
             f"| {last['what']} | {last['against']} | {first['size']:,} … {last['size']:,} | {last['fixed']} "
