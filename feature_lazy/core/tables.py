@@ -33,6 +33,6 @@ def csv_of(table: pd.DataFrame, digits: int | None = None) -> bytes:
     safe = table.assign(**{name: table[name].map(inert) for name in texts}) if len(texts) else table
     return (
         safe.set_axis([inert(name) for name in safe.columns], axis=1)
-        .to_csv(index=False, float_format=digits and f"%.{digits}g")
+        .to_csv(index=False, float_format=f"%.{digits}g" if digits else None)
         .encode(errors="replace")
     )
