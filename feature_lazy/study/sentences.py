@@ -95,10 +95,7 @@ def _better(best: Mapping[float, Lead]) -> str:
 
 def _number(estimate: Estimate) -> str:
     """Three digits; with an error, up to the first digit of that."""
-    if not estimate.error > 0:
-        return f"{estimate.value:.3g}"
-    digits = max(0, int(np.ceil(-np.log10(estimate.error) - 1e-9)))
-    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
+    return " ± ".join(filter(None, estimate.rounded()))
 
 
 def _percent(value: float, sem: float | None, sign: str = "") -> str:
