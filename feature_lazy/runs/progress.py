@@ -13,11 +13,14 @@ from typing import Any, Protocol
 
 from feature_lazy.core.files import HEAD, listed, read_regular, remove, write_atomically
 from feature_lazy.core.terminal import console
+from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.settings.cells import Cell
 
 log = logging.getLogger(__name__)
 PROGRESS_FILE = "FEATURE_LAZY_PROGRESS"
 """Environment variable: where a worker of a sweep leaves its ``Snapshot`` for the parent."""
+LARGEST = 16 * HEAD
+"""Bytes of a snapshot: 50 000 ids of runs."""
 LOG_EVERY = 10.0
 """Seconds between plain lines about a batch."""
 
@@ -35,6 +38,7 @@ class Snapshot:
         members: members of the batch.
         elapsed: seconds since the start.
         to_go: estimated seconds that remain, None if nothing can be said yet.
+        ended: run ids of the members that have come to their end, and do not go on by themselves.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Snapshot:
     members: int
     elapsed: float
     to_go: float | None
+    ended: Sequence[str] = ()
 
     def line(self) -> str:
         """One line for a person."""
@@ -97,6 +102,7 @@ class BatchProgress:
         self.name, self.n_train, self.sinks = name, n_train, sinks
         self.left = {cell.run_id for cell in cells}
         self.members = len(self.left)
+        self.ended: list[str] = []
         self.rows: dict[str, Mapping[str, float]] = {}
         self.started = time.monotonic()
 
@@ -106,6 +112,8 @@ class BatchProgress:
 
     def finished(self, cell: Cell, summary: Mapping[str, Any]) -> None:
         self.left.discard(cell.run_id)
+        if summary["outcome"] != Outcome.INTERRUPTED:  # else a job that is put back into the queue goes on with it
+            self.ended.append(cell.run_id)
         log.info(
             "%s: %s at t = %.4g after %d steps, kernel change %s",
             cell.label,
@@ -137,6 +145,7 @@ class BatchProgress:
             members=self.members,
             elapsed=elapsed,
             to_go=self._to_go(elapsed),
+            ended=tuple(self.ended),
         )
         for sink in self.sinks:
             sink.show(snapshot)
@@ -205,7 +214,7 @@ def read_snapshots(folder: Path) -> list[Snapshot]:
     found = []
     for path in listed(folder, "*.json"):
         try:
-            found.append(Snapshot(**json.loads(read_regular(path, limit=HEAD))))
+            found.append(Snapshot(**json.loads(read_regular(path, limit=LARGEST))))
         except (OSError, ValueError, TypeError, RecursionError):
             continue
     return found
