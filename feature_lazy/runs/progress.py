@@ -33,7 +33,7 @@ class Snapshot:
         name: the batch.
         t: latest observed training time of any member.
         loss: mean training loss α²𝓛 over members, each at its last observation.
-        error: mean test error over members, likewise.
+        error: mean test error over members, likewise; None at t = 0, where F = 0 decides for no class.
         left: members that still train.
         members: members of the batch.
         elapsed: seconds since the start.
@@ -44,7 +44,7 @@ class Snapshot:
     name: str
     t: float
     loss: float
-    error: float
+    error: float | None
     left: int
     members: int
     elapsed: float
@@ -54,8 +54,9 @@ class Snapshot:
     def line(self) -> str:
         """One line for a person."""
         to_go = "?" if self.to_go is None else duration(self.to_go)
+        error = "–" if self.error is None else f"{self.error:.1%}"
         return (
-            f"{self.name}  t={self.t:<8.3g} loss={self.loss:<8.3g} error={self.error:<6.1%} "
+            f"{self.name}  t={self.t:<8.3g} loss={self.loss:<8.3g} error={error:<6} "
             f"{self.left}/{self.members} train, {duration(self.elapsed)}, ~{to_go} to go"
         )
 
@@ -136,11 +137,12 @@ class BatchProgress:
         elapsed = time.monotonic() - self.started
         if not rows:
             return
+        errors = [row["test/error"] for row in rows if row["t"] > 0]
         snapshot = Snapshot(
             name=self.name,
             t=max(row["t"] for row in rows),
             loss=sum(row["train/loss"] for row in rows) / len(rows),
-            error=sum(row["test/error"] for row in rows) / len(rows),
+            error=sum(errors) / len(errors) if errors else None,
             left=len(self.left),
             members=self.members,
             elapsed=elapsed,

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 
 from feature_lazy.launch import sweep_display
 from feature_lazy.launch.sweep_display import SweepDisplay
-from feature_lazy.runs.progress import BatchProgress, Snapshot, SnapshotFile
+from feature_lazy.runs.progress import BatchProgress, Snapshot, SnapshotFile, read_snapshots
 from feature_lazy.settings.cells import Cell
 
 LONG = Snapshot("h=1000 √hα=1e-05 seeds 100…119", 1.234e-100, 1.2e-10, 0.1234, 17, 20, 7512.0, 98765.0, ("4", "5", "6"))
@@ -79,3 +79,15 @@ def test_a_run_that_has_ended_stays_so(tmp_path):
     assert counted(display, tmp_path) == 2
     display.finished("job")
     assert counted(display, tmp_path) == 3  # what a process that died has left counts no second time
+
+
+def test_no_error_is_shown_where_the_predictor_is_zero(tmp_path):
+    """At t = 0, where every pattern counts as wrong."""
+    cells = [Cell(run_id, [], 0, {}, {}, {}) for run_id in "ab"]
+    progress = BatchProgress("batch", cells, 10, [SnapshotFile(tmp_path / "1.json")])
+    shown = []
+    for cell, t, error in ((cells[0], 0.0, 1.0), (cells[1], 0.0, 1.0), (cells[0], 0.1, 0.25)):
+        progress.observed(cell, {"t": t, "train/loss": 1.0, "test/error": error, "train/unfit": 10})
+        [snapshot] = read_snapshots(tmp_path)
+        shown.append(snapshot.line().partition("error=")[2].split()[0])
+    assert shown == ["–", "–", "25.0%"]
