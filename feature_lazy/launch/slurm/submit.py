@@ -1,12 +1,13 @@
 """Handing jobs to SLURM through submitit: arrays that it accepts, from a frozen source, each written down at once."""
 
+import io
 import logging
 import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ class Submitter:
         refuse_linked(self.root)
         if doubt := check_shared(self.root):
             log.warning("%s", doubt)
-        if waste := self._idle_gpu(jobs):
+        if waste := idle_gpu(jobs, self.settings):
             log.warning("%s", waste)
         with outside_any_job():
             text = self._executor()._executor._make_submission_file_text("true", "check")
@@ -100,16 +101,6 @@ class Submitter:
                     f"{partition or '(default)'}, which gives {limit:g}"
                 )
             )
-
-    def _idle_gpu(self, jobs: Sequence[SlurmJob]) -> str | None:
-        """A sentence if GPUs are asked for that no cell uses, or the other way round."""
-        asked = any("gpu" in f"{key}={value}" for key, value in self.settings.executor.items() if value)
-        cuda = {part.config.device.startswith("cuda") for job in jobs for part in job.parts}
-        if asked and cuda == {False}:
-            return "Every job holds a GPU and trains on the CPU: add device=cuda, or use hydra/launcher=slurm_cpu."
-        if not asked and True in cuda:
-            return "device=cuda, and no job asks for a GPU: use hydra/launcher=slurm_gpu, or set hydra.launcher.gres."
-        return None
 
     def submit(self, jobs: Sequence[SlurmJob]) -> Submission:
         """Submit jobs, in as many arrays as SLURM needs.
@@ -178,7 +169,8 @@ class Submitter:
         waits = {"slurm_dependency": f"afterany:{after}"} if after else {}
         executor.update_parameters(slurm_array_parallelism=parallelism, **waits)
         try:
-            with outside_any_job(), executor.batch():
+            # What SLURM says in refusing is in the error: submitit would print it first, as it comes.
+            with outside_any_job(), redirect_stderr(io.StringIO()), executor.batch():
                 return [executor.submit(task) for task in tasks]
         except (FailedJobError, FailedSubmissionError) as error:
             raise SlurmError(explained(str(error))) from error
@@ -200,6 +192,17 @@ class Submitter:
         except (NameError, AssertionError, ValueError) as error:
             raise SlurmError(f"The launcher's settings: {error}") from error
         return executor
+
+
+def idle_gpu(jobs: Sequence[SlurmJob], settings: Settings) -> str | None:
+    """A sentence if GPUs are asked for that no cell uses, or the other way round."""
+    asked = any("gpu" in f"{key}={value}" for key, value in settings.executor.items() if value)
+    cuda = {part.config.device.startswith("cuda") for job in jobs for part in job.parts}
+    if asked and cuda == {False}:
+        return "Every job holds a GPU and trains on the CPU: add device=cuda, or use hydra/launcher=slurm_cpu."
+    if not asked and True in cuda:
+        return "device=cuda, and no job asks for a GPU: use hydra/launcher=slurm_gpu, or set hydra.launcher.gres."
+    return None
 
 
 def largest_array() -> int:
