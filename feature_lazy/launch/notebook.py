@@ -24,8 +24,6 @@ from feature_lazy.settings.objects import PYTHON
 
 REFUSED = "Nothing was started:"
 """How a sweep that is refused begins."""
-HYDRAS_HINT = "HYDRA_FULL_ERROR"
-"""What Hydra adds to every error, and which no one needs who reads a sentence."""
 
 
 class TrainingError(FeatureLazyError):
@@ -124,7 +122,7 @@ def _command(words: Sequence[str], *, quiet: bool) -> tuple[int, str]:
         listener.join()
     if status == 128 + signal.SIGINT:
         raise KeyboardInterrupt
-    complaint = "".join(line for line in errors if HYDRAS_HINT not in line).strip()
+    complaint = "".join(errors).strip()
     if not status and complaint and not quiet:
         say(complaint, error=True)
     return status, complaint or "".join(lines[-20:]).strip()

@@ -148,6 +148,20 @@ def test_errors_are_said_once(train_py, tmp_path):
     assert SENTENCE in (tmp_path / "train.log").read_text(encoding="utf-8")
 
 
+def test_what_is_refused_is_a_sentence_and_no_more(train_py, tmp_path):
+    """By a sweeper, by Hydra, and as a terminal of any width has it."""
+    for words, said in (
+        (("-m", "seed.value=-1"), "Nothing was started:\nseed.value=-1: "),
+        (("-m", "hydra/launcher=nope", "seed.value=1,2"), ""),
+        (("-m", "alpha.value=range(1,1001)", "seed.value=range(0,100)"), "Nothing was started: "),
+    ):
+        done = train_py(tmp_path / "results", *words)
+        assert done.returncode == 1
+        assert done.stderr.startswith(said)
+        assert done.stderr.strip()
+        assert "HYDRA_FULL_ERROR" not in done.stderr + done.stdout
+
+
 def test_training_in_a_locale_without_letters(tmp_path):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "train.py", *SHORT, f"output_dir={tmp_path}", "threads=1"]
