@@ -59,12 +59,13 @@ def _help(arguments: Sequence[str]) -> int:
 def _train(arguments: Sequence[str]) -> int:
     import hydra
 
+    from feature_lazy.launch.output_check import leaving_nothing
     from feature_lazy.settings.conf_files import config_dir
     from feature_lazy.settings.overrides import checked
 
     sys.argv[1:] = given = checked(arguments)
     once = _composed_once() if not _may_ask_for_a_sweep(given, config_dir()) else nullcontext()
-    with once, _sentences():
+    with leaving_nothing(), once, _sentences():
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(train)()
     return 0
 
