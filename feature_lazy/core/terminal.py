@@ -42,6 +42,7 @@ class SentenceFormatter(RedactingFormatter):
     """What a handler that writes to standard output has in place of a ``RedactingFormatter``: tracebacks stay whole."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """See ``Formatter.format``."""
         text = super().format(record)
         return text if record.exc_info else _as_wide_as(sys.stdout, text)
 

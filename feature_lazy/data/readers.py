@@ -290,7 +290,7 @@ def _numbering(x: np.ndarray) -> np.ndarray:
 
 
 def _warn_of_numbers(x: np.ndarray, columns: Sequence[object], name: str, what: str, *, meant: bool = False) -> None:
-    """Name columns that tell rows apart, and say nothing of a pattern, and what leaves them out; none that are meant."""
+    """Name columns that tell rows apart and say nothing of a pattern, and what leaves them out; none that is meant."""
     for column, numbers in zip(columns, _numbering(x), strict=True):
         if not meant and (numbers or str(column).lower() in IDS):
             log.warning("Column %r of %s numbers the rows, and is trained on: %s.", column, name, what)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import console, say
+from feature_lazy.core.words import counted
 from feature_lazy.runs.progress import Snapshot, duration, read_snapshots
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class SweepDisplay:
         bar_width = 30
         filled = bar_width * ended // max(1, total)
         bar = "━" * filled + "╌" * (bar_width - filled)
-        return f"{bar} {ended}/{total} runs, {duration(elapsed)} elapsed, ~{to_go} to go"
+        return f"{bar} {ended}/{counted(total, 'run')}, {duration(elapsed)} elapsed, ~{to_go} to go"
 
 
 def _snapshots(folders: Sequence[Path]) -> list[Snapshot]:

@@ -53,8 +53,8 @@ def judge(system: System, folder: Path) -> list[Reading]:
 def _of_kinds(law: Law, folder: Path) -> list[Reading]:
     """What one law says of each kind of runs that has what it needs, or of all kinds together if it joins them.
 
-    What it says alike of several kinds, since they differ in nothing that it asks for, is said once, of what these kinds
-    have in common.
+    What it says alike of several kinds, since they differ in nothing that it asks for, is said once, of what these
+    kinds have in common.
     """
     tables = parts(folder, mixed=() if isinstance(law.across, Joined) else (law.across,))
     if law.across == KINDS or isinstance(law.across, Joined):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -254,3 +255,8 @@ def test_numbers_with_their_nouns():
         "1 run",
         "2 processes",
     ]
+    nouns = re.compile(r"[^/]\{[^{}\":]*\} (runs|jobs|ensembles|files|points|rows)\b")
+    for room in ("feature_lazy/launch", "feature_lazy/runs", "feature_lazy/study", "hydra_plugins", "analysis"):
+        for path in (ROOT / room).rglob("*.py"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                assert not nouns.search(line) or re.search(r"\bof (the )?\{", line), f"{path}: {line.strip()}"

@@ -53,7 +53,7 @@ class Campaign:
         self.assigned = {run_id: standing.assignment for run_id, standing in found.items() if standing.state.live}
         if self.assigned:
             jobs = {assignment.job for assignment in self.assigned.values()}
-            log.info("%d runs are in SLURM's queue already: %s", len(self.assigned), compact(jobs))
+            log.info("%s in SLURM's queue already: %s", counted(len(self.assigned), "run"), compact(jobs))
         left = [
             replace(part, run_ids=tuple(run for run in part.run_ids if run not in self.assigned)) for part in self.parts
         ]

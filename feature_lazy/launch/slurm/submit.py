@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.files import make_folder, remove, write_atomically
+from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm import submissions
 from feature_lazy.launch.slurm.packing import arrays, packs
 from feature_lazy.launch.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
@@ -235,4 +236,6 @@ def progress_folder(root: Path, name: str) -> Path:
 def _so_far(submission: Submission) -> str:
     if not submission.jobs:
         return "Nothing was submitted."
-    return f"{len(submission.jobs)} jobs were submitted before; repeat the command for the rest when they are done."
+    return (
+        f"{counted(len(submission.jobs), 'job')} submitted before; repeat the command for the rest when those are done."
+    )
