@@ -38,7 +38,7 @@ class SweepEnd(Callback):
                 _summarise(folder)
             show_end(folder, seconds)
         except StoreError as error:
-            say(error)
+            say(error, error=True)
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """See ``Callback.on_run_end``; what failed has been said."""
@@ -48,7 +48,7 @@ class SweepEnd(Callback):
             try:
                 show_job_end(Path(config.output_dir), job_return.return_value)
             except StoreError as error:
-                say(error)
+                say(error, error=True)
 
 
 def _summarise(folder: Path) -> None:
