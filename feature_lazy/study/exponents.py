@@ -7,7 +7,7 @@ import pandas as pd
 
 from feature_lazy.study.estimate import Estimate, average, estimate
 from feature_lazy.study.grid import Grid
-from feature_lazy.study.table import H, X, along, whole
+from feature_lazy.study.table import X, along
 
 
 def slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
@@ -60,18 +60,15 @@ def width_slope(table: pd.DataFrame, column: str, between: tuple[float, float], 
 def mean(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
     """Mean of a column over the cells with √h·α in a range, and its error over seeds; None where there are none.
 
-    Of each seed the mean over the cells that all seeds have, see ``whole``; of these their mean ± 95 %. If seeds share
-    no cell: the mean over cells of what each has on the mean, without an error.
+    Of each seed the mean over the cells that all seeds have; of these their mean ± 95 %. If seeds share no cell: the
+    mean over cells of what each has on the mean, without an error.
     """
-    if column not in table:
-        return None
-    part = table[table[X].between(*between)]
-    if len(shared := whole(part, column)):
-        return average(shared.groupby([H, X, "seed"])[column].mean().groupby("seed").mean().to_numpy(float))
-    values = Grid.of(part, column).values
+    values = Grid.of(table[table[X].between(*between)], column).values
     known = np.isfinite(values)
     if not known.any():
         return None
+    if len(shared := values[known.all(-1)]):
+        return average(shared.mean(0))
     count = known.sum(-1)
     cells = np.where(known, values, 0).sum(-1)[count > 0] / count[count > 0]
     return Estimate(float(cells.mean()), float("nan"), values.shape[-1])

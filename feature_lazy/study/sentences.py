@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from feature_lazy.core.words import counted
 from feature_lazy.study.ahead import FEATURE, LAZY, Lead
 from feature_lazy.study.change_laws import BOUNDARY
 from feature_lazy.study.estimate import Estimate
@@ -53,7 +54,7 @@ def _regime(cells: Rows, regime: str, laws: Sequence[Reading]) -> str:
         error = (
             f" Lowest test error {_percent(low['error'], low['error_sem'])}, at h = {low['h']}, √h·α = {low['x']:.3g}."
         )
-    return f"{runs} runs at {side}: the kernel changes {change}{law}.{error}"
+    return f"{counted(runs, 'run')} at {side}: the kernel changes {change}{law}.{error}"
 
 
 def _boundary(found: Mapping[int, Estimate], laws: Sequence[Reading]) -> str:
