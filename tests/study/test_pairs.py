@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.pairs import by_cell, centring_laws, compare, negligible, paired
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from tests.study.conftest import sweep
@@ -126,3 +127,18 @@ def test_of_relu_no_lazy_regime_is_assumed():
     table = errors(kernel_change=math.nan, activation="relu")
     feature, lazy = centring_laws(table, moved(table, 0.0))
     assert (feature.verdict, lazy.verdict) == (AGREES, CANNOT_TELL)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "digits", "text"),
+    [
+        (-1018.3, 6703.0, 2, ("-1000", "6700")),
+        (0.77, 0.0123, 2, ("0.770", "0.012")),
+        (1.234, 0.096, 1, ("1.2", "0.1")),
+        (4.66e-10, 4.1e-11, 2, ("4.66e-10", "0.41e-10")),
+        (0.25, math.nan, 2, ("0.25", "")),
+        (0.25, 0.0, 2, ("0.25", "")),
+    ],
+)
+def test_value_and_error_are_written_to_the_same_place(value, error, digits, text):
+    assert Estimate(value, error).rounded(digits) == text
