@@ -153,7 +153,7 @@ def test_variance_is_that_of_the_stored_predictors(sheets, source):
 
 def test_other_kinds_of_runs_are_named(sheets):
     assert "(b–d) Shown: dataset = fashion_mnist" in below(sheets["fig3"])
-    assert "are left out" in below(sheets["fig3"])
+    assert "; left out: " in below(sheets["fig3"])
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_one_kind_takes_the_larger(tmp_path):
     table = open_runs([tmp_path]).table
     chosen, sentences = one_kind(table)
     assert set(chosen["P"]) == {40}
-    assert sentences == ["Shown: P = 40; 2 runs that differ in P are left out."]
+    assert sentences == ["Shown: P = 40; left out: 2 runs that differ in P."]
     assert len(one_kind(table, ["P"])[0]) == 5
 
 
