@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from feature_lazy.dynamics.integrate import Limits
 from tests.conftest import QUICK, ROOT, TINY
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -34,8 +35,11 @@ def test_all_are_here():
         "solvers",
         "bars",
         "members",
+        "gpu",
         "kernels",
         "kernel_ways",
+        "growth",
+        "growth_curves",
         "speed",
         "tracking",
         "two_commits",
@@ -78,17 +82,41 @@ def test_solver_that_goes_nowhere_is_no_result(solvers, monkeypatch):
         solvers.main(SOLVE)
 
 
-def test_members(monkeypatch, capsys):
+def test_members(monkeypatch, capsys, tmp_path):
     import members
 
-    monkeypatch.setattr(members, "MEMBERS", 2)
-    monkeypatch.setattr(members, "CASES", (("digits", 8, 4, 20),))
-    members.main([])
-    assert "P=8 h=4: together " in capsys.readouterr().out
-    whole = members.seconds
-    monkeypatch.setattr(members, "seconds", lambda case, groups: (1.0, whole(case, groups)[1] * groups))
-    with pytest.raises(SystemExit, match=r"both ways ended 0\.5 apart, so they did not do the same"):
-        members.main([])
+    small = members.Case(8, 4, (0.1, 10.0), seeds=3, max_steps=20, alone=2)
+    monkeypatch.setattr(members, "CASES", {"smallest": small})
+    members.main(["--cases", "smallest", "--json", str(tmp_path / "rows.json")])
+    assert "smallest: 6 networks, 6 at once: " in capsys.readouterr().out
+    [row] = json.loads((tmp_path / "rows.json").read_text())
+    assert row["apart"] < 1e-12
+    assert min(row["together_s"], row["one_by_one_s"]) > 0
+    whole = members.Networks.seconds
+    monkeypatch.setattr(members.Networks, "seconds", lambda self, rows, most: (1.0, whole(self, rows, most)[1] * most))
+    with pytest.raises(SystemExit, match="both ways ended 5 apart, so they did not do the same"):
+        members.main(["--cases", "smallest"])
+
+
+def test_gpu(monkeypatch, tmp_path):
+    """On the CPU, which has no TF32."""
+    import gpu
+
+    for name, value in {"SEEDS": 2, "X": (1.0, 10.0), "TRAINED": (8, 4), "KERNEL": (12, 6), "MATRIX": 16}.items():
+        monkeypatch.setattr(gpu, name, value)
+    gpu.main(["--device", "cpu", "--json", str(tmp_path / "rows.json")])
+    training, *kernels = json.loads((tmp_path / "rows.json").read_text())
+    assert (training["networks"], training["converged"]) == (4, 4)
+    assert training["gradient_equivalents_per_s"] > 0
+    assert [row["dtype"] for row in kernels] == ["float64", "float32"]
+    assert all(row["of_matrix_rate"] == row["flops_per_s"] / row["matrix_rate"] > 0 for row in kernels)
+    assert kernels[0]["apart"] < kernels[1]["apart"] < 1e-5
+    monkeypatch.setattr(gpu, "APART", dict.fromkeys(gpu.APART, 0.0))
+    with pytest.raises(SystemExit, match=r"Θ in torch\.float64 is \S+ from that of the CPU in float64"):
+        gpu.main(["--device", "cpu"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="Not run: PyTorch sees no CUDA device here"):
+        gpu.main([])
 
 
 def test_kernels(monkeypatch, tmp_path, capsys):
@@ -111,17 +139,140 @@ def test_kernels(monkeypatch, tmp_path, capsys):
         kernels.main(command)
 
 
+@pytest.fixture
+def growth(monkeypatch):
+    """Every curve at a few small sizes, in this process; times are said to be what is counted."""
+    import growth
+
+    sizes = {"P": (4, 6, 8), "h": (2, 3, 4), "L": (1, 2, 3), "members": (1, 2, 3), "cells": (1, 2)}
+    small = {name: dataclasses.replace(one, sizes=sizes[one.against]) for name, one in growth.CURVES.items()}
+    monkeypatch.setattr(growth, "CURVES", small)
+    monkeypatch.setattr(growth, "LEAST", 0.0)
+    monkeypatch.setattr(growth, "DPI", 30)
+    whole = growth.measure
+
+    def one(command, **_):
+        """What a process of its own prints."""
+        rows = whole(small[command[3]], 1)
+        assert all(0 < row["cpu_s"] < 30 for row in rows)
+        said = json.dumps([row | {"cpu_s": 1e-9 * row["counted"], "peak_bytes": 2**20 * row["size"]} for row in rows])
+        return SimpleNamespace(returncode=0, stdout=f"{said}\n")
+
+    monkeypatch.setattr(growth, "subprocess", SimpleNamespace(run=one, PIPE=-1))
+    return growth
+
+
+def test_growth(growth, tmp_path, monkeypatch, capsys):
+    rows, page = tmp_path / "rows.json", tmp_path / "page.md"
+    growth.main(["--json", str(rows), "--page", str(page)])
+    found = json.loads(rows.read_text())
+    assert len(found) == sum(len(one.sizes) for one in growth.CURVES.values())
+    lines = page.read_text().splitlines()
+    table = [line for line in lines if line.startswith("| ") and "from … to" not in line]
+    assert len(table) == len(growth.CURVES) == sum("| as counted |" in line for line in table)
+    assert (
+        "| status | cells | 1 … 2 | finished runs, their seeds differ | 1.00 ± 0.00 | 1.00 | as counted |" in table[-1]
+    )
+    pictures = {path.name for path in (tmp_path / "growth").iterdir()}
+    assert pictures == {f"{name}.png" for name in ("kernel", "gradient", "step", "planning", "status")}
+    assert all(f"(growth/{name})" in page.read_text() for name in pictures)
+    monkeypatch.setattr(
+        growth, "draw", lambda *_: ["kernel.png", "gradient.png", "step.png", "planning.png", "status.png"]
+    )
+    growth.main(["--only-draw", "--json", str(rows), "--page", str(page)])
+    assert page.read_text().splitlines() == lines
+    assert "status-cells" in capsys.readouterr().out
+
+
+def test_an_exponent_is_found_and_judged():
+    """Planted: 3·n², with a tenth off in turn, beside what is counted as n² and as n³; and what is no power."""
+    import growth
+
+    sizes = (10, 20, 40, 80)
+    rows = [
+        {"what": "planted", "against": "n", "size": n, "cpu_s": 3 * n**2 * 1.1 ** (-1) ** i, "counted": n**2}
+        | {"peak_bytes": 5 * n}
+        for i, n in enumerate(sizes)
+    ]
+    seconds, counted, memory = growth.fitted(rows, 4)
+    assert abs(seconds.power - 2) < 3 * seconds.error < 0.3
+    assert (counted.power, memory.power) == pytest.approx((2, 1))
+    assert growth.verdict(seconds, counted) == "as counted"
+    assert growth.verdict(seconds, dataclasses.replace(counted, power=3.0)) == "**differs**"
+    assert memory.constant == pytest.approx(5)
+    assert growth.fitted(rows[2:], 2)[0].error == 0
+    with pytest.raises(SystemExit, match=r"planted against n: times are up to a factor of .* from a power of the size"):
+        growth.fitted([row | {"cpu_s": row["cpu_s"] * (4 if row["size"] == 20 else 1)} for row in rows], 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "broken", "said"),
+    [
+        ("kernel-P", "tangent_kernel", lambda net, w, x: torch.ones(1, len(x), len(x)), "an entry of Θ is .* from"),
+        ("step-h", "Limits", lambda *given, **_: Limits(*given, max_steps=5), r"\[5\] steps were tried"),
+        ("planning-cells", "read_plans", lambda _: ([], []), "the plan has 0 runs of 1"),
+        ("status-cells", "command", lambda _: 1, "status finds 1 finished runs of 1"),
+    ],
+)
+def test_growth_of_what_is_wrong_is_no_result(growth, monkeypatch, name, part, broken, said):
+    import growth_curves
+
+    monkeypatch.setattr(growth_curves, part, broken)
+    with pytest.raises(SystemExit, match=rf"{name}, .* = \d+: {said}.*This is no result"):
+        growth.measure(growth.CURVES[name], 1)
+
+
+def test_growth_of_a_gradient_that_is_wrong_is_no_result(growth, monkeypatch):
+    import growth_curves
+
+    whole = growth_curves.NetworkFlow.gradient
+    monkeypatch.setattr(growth_curves.NetworkFlow, "gradient", lambda flow, w: whole(flow, w) + 1e-6 * (len(w) > 1))
+    with pytest.raises(
+        SystemExit, match=r"gradient-members, members = 2: a gradient is .* from the mean of those of two"
+    ):
+        growth.measure(growth.CURVES["gradient-members"], 1)
+
+
 def test_speed(monkeypatch, tmp_path):
     import speed
 
-    asked = []
-    monkeypatch.setattr(speed, "command", lambda *words: asked.append(words) or 1.0)
+    asked, whole, whole_plant = [], speed.command, speed.plant
+
+    def command(*words, **named):
+        """Help as it is; of a training only the question, and of a cell the answer of this process."""
+        asked.append(words)
+        return whole(*words, **named) if "--help" in words else (1.0, 2.0, "0.003")
+
+    monkeypatch.setattr(speed, "command", command)
     monkeypatch.setattr(speed, "gradients", lambda whole=speed.gradients: whole(6, (4,), 1))
-    speed.main(["--demo", "--json", str(tmp_path / "s")])
-    assert {"gradient h=4, of 3 together, s", "kernel h=4, s", "demo again, nothing to train, s"} <= set(
-        json.loads((tmp_path / "s").read_text())
-    )
-    assert [words[0] for words in asked] == ["--help", "dynamics.max_steps=1", *["experiment=demo"] * 2]
+    monkeypatch.setattr(speed, "own_module", lambda whole=speed.own_module: whole(6, (4,), 1))
+    small = ["--demo", "--pairs", "1", "--more", "2"]
+    speed.main([*small, "--json", str(tmp_path / "s")])
+    found = json.loads((tmp_path / "s").read_text())
+    assert {
+        "gradient h=4, of 3 together, s",
+        "kernel h=4, s",
+        "kernel h=4, of a module over the built-in",
+        "demo again, nothing to train, s",
+    } <= set(found)
+    assert min(found["help, CPU s"], found["help, 2 options more, CPU s"]) > 0
+    assert (found["a run to its first step, 2 options more, CPU s"], found["a cell, CPU s"]) == (2.0, 0.003)
+    turns = ["--help", "dynamics.max_steps=1", "--cell", *["options=[planted]"] * 2, "--cell"]
+    assert [words[0] for words in asked] == [*turns, *["experiment=demo"] * 2]
+    monkeypatch.setattr(speed.Module, "forward", lambda self, x: self.layers[0](x).sum(1))
+    with pytest.raises(SystemExit, match="h=4: the module has another gradient than the same network built in"):
+        speed.own_module()
+    monkeypatch.setattr(speed, "plant", lambda folder, _: whole_plant(folder, 1))
+    with pytest.raises(SystemExit, match="The help names 1 of 2 options more"):
+        speed.main(small)
+
+
+def test_speed_of_a_cell(monkeypatch, capsys):
+    import speed
+
+    monkeypatch.setattr(speed, "JOBS", 3)
+    speed.main(["--cell"])
+    assert 0 < float(capsys.readouterr().out) < 1
 
 
 def test_cost_of_the_article(monkeypatch, capsys):

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.launch.commands import parser
+from feature_lazy.runs.job import train_config
+from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import checked
 from tests.conftest import composed
@@ -71,6 +74,31 @@ def _ends(overrides):
         )
         each.append([f"{override.get_key_element()}={value}" for value in (values[0], values[-1])])
     return [list(job) for job in dict.fromkeys(zip_longest(*each))]
+
+
+def trained():
+    """Of the commands that train on what is at hand, the first job of each, but those of experiments."""
+    for said, words in COMMANDS.items():
+        if (words[0] == "feature-lazy" and words[1:2] != ["train"]) or any(name in said for name in ELSEWHERE):
+            continue
+        overrides = [word for word in words[2:] if "=" in word and not word.lstrip("+").startswith("hydra")]
+        if (
+            overrides
+            and not {"--help", "-h", "--cfg"} & {*words}
+            and not any("experiment=" in one for one in overrides)
+        ):
+            yield pytest.param(_ends(overrides)[0], id=said)
+
+
+@pytest.mark.parametrize("job", list(trained()))
+def test_it_trains(job, tmp_path):
+    """Two steps of the first job, with what is measured at their end; data that have to be fetched are skipped."""
+    config = composed(*job, f"output_dir={tmp_path}", "tracking=none")
+    if sentence := config.dataset.missing():
+        pytest.skip(sentence)
+    fewer = {"max_steps": 2} | ({"updates": 2} if hasattr(config.dynamics, "updates") else {})
+    short = replace(config, dynamics=replace(config.dynamics, **fewer))
+    assert len(train_config(short)) == len(cells(short))
 
 
 PANELS = "from feature_lazy.study.dashboard.panels import ALPHA, _over_t, _over_x, _phases"

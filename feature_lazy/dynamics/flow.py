@@ -1,6 +1,7 @@
 """The gradient flow of a network."""
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ from feature_lazy.settings.scales import CROSSOVER, rescaled
 
 CACHE = 4 * 2**20
 """Bytes of activations of the members that are done at once on a CPU: measured, benchmarks/members.py."""
+STATES_HELD = 20
+"""Copies of the weights of each member while a step works with it, about: state, stages, what is kept, what is new."""
 KERNELS_HELD = 2
 """Copies of Θ of each member while a step works with it: all members', and those of the members in the step."""
 
@@ -48,6 +51,19 @@ def member_chunk(architecture: Network, w: Tensor, n: int) -> int:
     if w.device.type != "cpu":
         return len(w)
     return chunk_size(len(w), n * architecture.activations_per_pattern * w.element_size(), CACHE)
+
+
+def members_that_pay(architecture: Network, x: Tensor, memory_limit: float) -> int:
+    """How many members to follow at once on patterns x (P, d): as many as memory holds, where that pays.
+
+    Where a processor does one member at a time anyway, see ``member_chunk``, a batch saves nothing. Elsewhere the whole
+    of a step's own work, which does not grow with the members, is shared by all of them.
+    """
+    size, net = x.element_size(), architecture
+    if x.device.type == "cpu" and 2 * len(x) * net.activations_per_pattern * size > CACHE:
+        return 1
+    held = KERNELS_HELD * (len(x) * net.n_outputs) ** 2 + STATES_HELD * net.layout.size
+    return chunk_size(sys.maxsize, held * size, memory_limit)
 
 
 def _flops(net: Network, n: int) -> Flops:

@@ -40,6 +40,8 @@ class Flow(Dynamics):
         later=True,
     )
 
+    several_alpha = True
+
     @property
     def smallest_step(self) -> float:
         """The key dt_floor."""

@@ -28,6 +28,12 @@ MOST = 1e4
 
 FIRST = 512
 """Steps after which a minimum is looked for, once in each doubling: no run that goes on pays for more than that."""
+STILL = 1e-3
+"""Of the way gone: what a step of half of all time leads to at most, where a minimum is looked for at once. Training
+that goes on in such steps is above 3e-3 before its last one; at rest each step costs four times the one before, for
+nothing."""
+LEFT = 1e-6
+"""Of the way gone, in y and in outputs: how near the minimum is there, since such a method does arrive."""
 WITHIN = 0.01
 """Of the way gone, in y and in outputs: how near a minimum is that a method goes around. Errors of steps are 2 % of the
 tolerance there, and few tolerances are above 0.1."""
@@ -55,7 +61,7 @@ def around_minimum(
     state: State,
     over: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """Which members go around a minimum that is within ``WITHIN`` of their way: (M,) bool.
+    """Which members go around a minimum that is within ``WITHIN`` of their way, or have arrived at one: (M,) bool.
 
     It is found from where they are by Newton's method with conjugate gradients (Nocedal and Wright, Numerical
     Optimization, 7.1), each member alone, which meets a direction of negative curvature where there is no minimum.
@@ -67,17 +73,19 @@ def around_minimum(
         over: whether training is over at outputs (M, P) of members (M,): (M,) bool.
     """
     found = torch.zeros_like(state.after_rejection)
-    asked = (state.steps >= FIRST) & (state.steps == _octave(state.steps)) & ~state.after_rejection
-    for row in asked.nonzero()[:, 0]:
+    around = (state.steps >= FIRST) & (state.steps == _octave(state.steps))
+    arrived = (state.last_dt >= state.t / 2) & (norm(state.velocity) * state.last_dt < STILL * state.way[:, 0])
+    for row in ((around | arrived) & ~state.after_rejection).nonzero()[:, 0]:
         one = state.select(row[None])
-        least = _minimum(lambda y, member=one.member: evaluate(y, member), one)
+        within = WITHIN if around[row] else LEFT
+        least = _minimum(lambda y, member=one.member: evaluate(y, member), one, within)
         found[row] = least is not None and not bool(over(least, one.member))
     return found
 
 
-def _minimum(evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], one: State) -> Tensor | None:
-    """Outputs (1, P) at the minimum that a member goes around; None: it goes around none."""
-    reach_y, reach_outputs = (WITHIN * one.way[0]).tolist()
+def _minimum(evaluate: Callable[[Tensor], tuple[Tensor, Tensor]], one: State, within: float) -> Tensor | None:
+    """Outputs (1, P) at the minimum that is within a share of a member's way; None: there is none."""
+    reach_y, reach_outputs = (within * one.way[0]).tolist()
     y, force, outputs = one.y, one.velocity, one.outputs
     whole = size = float(norm(force))
     for _ in range(NEWTON):

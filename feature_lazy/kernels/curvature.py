@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError, NumericalError
@@ -320,6 +319,8 @@ class Curvature:
         Raises:
             NumericalError: they are not found.
         """
+        from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh  # a fifth of a second
+
         like, n = self.w, self.w.shape[1]
         product = LinearOperator((n, n), lambda v: self.hessian(torch.from_numpy(v).to(like)[None])[0].cpu().numpy())
         start = self.start.cpu().numpy()

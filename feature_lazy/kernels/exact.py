@@ -11,8 +11,8 @@ from feature_lazy.core.errors import ConfigError, KernelSizeError
 from feature_lazy.core.memory import WORKING, chunk_size, chunks, free_bytes
 from feature_lazy.kernels.checks import kernel_entries, of_network, takes_arrays
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror
-from feature_lazy.networks.base import Layered, Network
+from feature_lazy.kernels.layerwise import Linearisation, accumulate, factor_bytes, mirror, shows_layers
+from feature_lazy.networks.base import Layered, Network, Tapped
 from feature_lazy.networks.layout import Params
 from feature_lazy.networks.outputs import span
 
@@ -56,7 +56,7 @@ def tangent_kernel(
     params, trace = of_network(architecture, params, x1, x2), outputs == "trace"
     shape = _shape(architecture, params, x1, x2, trace=trace)
     limit = _limit(shape, params, 1, memory_limit)
-    if isinstance(architecture, Layered):
+    if shows_layers(architecture):
         theta = _zeros(shape, params)
         _fill(architecture, params, x1, x2, [theta] * len(architecture.layout.trained), limit, trace=trace)
     else:
@@ -81,7 +81,7 @@ def layer_kernels(
         KernelSizeError: the kernels are larger than the memory that the device has free.
         NumericalError: one of them is not finite.
     """
-    if not isinstance(architecture, Layered):
+    if not shows_layers(architecture):
         raise ConfigError("this network does not show its layers, so its kernel has no parts: use tangent_kernel.")
     params = of_network(architecture, params, x1, x2)
     names, shape = architecture.layout.trained, _shape(architecture, params, x1, x2)
@@ -121,7 +121,7 @@ def joint_kernel(
 
 
 def _fill(
-    architecture: Layered,
+    architecture: Layered | Tapped,
     params: Params,
     x1: Tensor,
     x2: Tensor | None,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from feature_lazy.core.memory import WORKING, chunk_size, chunks
 from feature_lazy.networks.base import LayerShape, Tap
-from feature_lazy.networks.geometry import Window
+from feature_lazy.networks.geometry import Rectangle, Window
 from feature_lazy.networks.outputs import places, span
 
 SYMMETRIC_BLOCKS, BLOCK_ROWS = 8, 64
@@ -62,7 +62,7 @@ class Factors:
     inputs: Tensor
     signals: Tensor
     scale: float
-    window: Window | None
+    window: Window | Rectangle | None
     memory_limit: float
     n_outputs: int = 1
 
@@ -93,7 +93,7 @@ class Factors:
     def shape(self) -> LayerShape:
         """The layer's."""
         _, _, fan_out, positions = self.signals.shape
-        area = 1 if self.window is None else self.window.size**2
+        area = 1 if self.window is None else self.window.area
         return LayerShape(self._entries * area, fan_out, positions)
 
     def select(self, members: Tensor) -> "Factors":
@@ -122,10 +122,8 @@ class Factors:
         inputs = self.inputs[:, patterns] if self.own else self.inputs[patterns]
         if self.window is None:
             return inputs[..., entries, None].expand(*inputs.shape[:-1], -1, self.signals.shape[3])
-        side, stride, padding = self.window.size, self.window.stride, self.window.padding
         images = inputs[..., entries, :, :]
-        flat = torch.nn.functional.unfold(images.flatten(0, -4), side, padding=padding, stride=stride)
-        return flat.unflatten(0, images.shape[:-3])
+        return self.window.unfold(images.flatten(0, -4)).unflatten(0, images.shape[:-3])
 
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa for a (M, P·C): s·Σ a b uᵀ over patterns, outputs and positions, flat, (M, fan-out · fan-in)."""

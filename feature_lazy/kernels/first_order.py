@@ -9,7 +9,7 @@ from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
 from feature_lazy.kernels.jacobian import jacobian_kernel
-from feature_lazy.kernels.layerwise import Linearisation
+from feature_lazy.kernels.layerwise import Linearisation, factor_bytes, shows_layers
 from feature_lazy.networks.base import Layered, Network
 from feature_lazy.networks.layout import Params
 from feature_lazy.networks.outputs import places, span
@@ -47,9 +47,13 @@ class FirstOrder(Protocol):
 def first_order(architecture: Network, params: Params, x: Tensor, memory_limit: float) -> FirstOrder:
     """Any network to first order around weights of M members, on patterns x (P, d) or (M, P, d).
 
-    A network that shows its layers keeps their factors, so that products need no more passes; any other keeps nothing.
+    A network that shows its layers keeps their factors, so that products need no more passes; any other keeps nothing,
+    nor does a user's own whose factors do not fit.
     """
-    if isinstance(architecture, Layered):
+    members, n, d = len(next(iter(params.values()))), *x.shape[-2:]
+    if isinstance(architecture, Layered) or (
+        shows_layers(architecture) and n * factor_bytes(architecture, members, d, x.element_size()) <= memory_limit
+    ):
         return Linearisation.around(architecture, params, x, memory_limit)
     return MatrixFree.around(architecture, params, x, memory_limit)
 

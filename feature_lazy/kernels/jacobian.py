@@ -2,19 +2,18 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from feature_lazy.core.memory import chunk_size, chunks
 from feature_lazy.kernels.checks import kernel_entries, of_network, takes_arrays
 from feature_lazy.kernels.factors import BLOCK_ROWS, SYMMETRIC_BLOCKS
 from feature_lazy.networks.base import Network
-from feature_lazy.networks.functional import Apply, Watching, slowly, under_vmap
+from feature_lazy.networks.functional import Apply, BytesMade, slowly, under_vmap
 from feature_lazy.networks.layout import Params
 
 SHARE_OF_MAKING = 0.25
@@ -73,28 +72,10 @@ class Jacobian:
         """
         key = (*x.shape[1:], x.dtype, x.device, *self.weights)
         if key not in self.counted:
-            with _BytesMade() as work:
+            with BytesMade() as work:
                 self.rows(x[:1], slice(0, 1))
             self.counted[key] = work.total
         return self.counted[key]
-
-
-class _BytesMade(Watching):
-    """Counts the bytes of all that operations make, as if nothing were freed: a bound on what they hold at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run an operation and count storages that it returns and was not given."""
-        made = func(*args, **(kwargs or {}))
-        given = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
-        storages = [t.untyped_storage() for t in tree_leaves(made) if isinstance(t, Tensor)]
-        self.total += sum(storage.nbytes() for storage in storages if storage.data_ptr() not in given)
-        return made
 
 
 @dataclass(frozen=True)
@@ -248,19 +229,38 @@ def jacobian_kernel(
         ConfigError: a network that ``torch.func`` cannot differentiate.
         NumericalError: entries of Θ that are not finite.
     """
-    params, trained = of_network(architecture, params, x1, x2), architecture.layout.trained
+    params = of_network(architecture, params, x1, x2)
     some, n_outputs = next(iter(params.values())), architecture.n_outputs
     c, n = 1 if trace else n_outputs, x1.shape[-2]
     theta = some.new_zeros(len(some), c * n, c * (n if x2 is None else len(x2)))
-    counted = vars(architecture).setdefault("_row_bytes", {})  # of the network, as a cached property is
     for member, its_theta in enumerate(theta):
-        own = {name: weight[member].detach() for name, weight in params.items()}
-
-        @slowly
-        def function(weights: Mapping[str, Tensor], x: Tensor, own: Mapping[str, Tensor] = own) -> Tensor:
-            return architecture.apply({name: weight[None] for name, weight in {**own, **weights}.items()}, x)[0]
-
-        jacobian = Jacobian(function, {name: own[name] for name in trained}, n_outputs, counted)
+        jacobian = _of_member(architecture, params, member, architecture.layout.trained)
         x = x1 if x1.dim() == 2 else x1[member]
         add_kernel(its_theta, jacobian, x, x2, trace=trace, memory_limit=memory_limit, check_finite=check_finite)
     return theta
+
+
+def rows_by_weight(architecture: Network, params: Params, x: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """∇f by some weights of M members at patterns x (P, d), or (M, P, d): (M, P·C, its size) of each, by name.
+
+    Raises:
+        ConfigError: a network that ``torch.func`` cannot differentiate.
+    """
+    outputs, rows = slice(0, architecture.n_outputs), []
+    for member in range(len(next(iter(params.values())))):
+        of_member = _of_member(architecture, params, member, names)
+        rows.append(of_member.rows(x if x.dim() == 2 else x[member], outputs).flatten(0, 1))
+    sizes = [params[name][0].numel() for name in names]
+    return dict(zip(names, torch.stack(rows).split(sizes, dim=2), strict=True))
+
+
+def _of_member(architecture: Network, params: Params, member: int, names: Sequence[str]) -> Jacobian:
+    """By the weights of these names, of one member."""
+    own = {name: weight[member].detach() for name, weight in params.items()}
+
+    @slowly
+    def function(weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return architecture.apply({name: weight[None] for name, weight in {**own, **weights}.items()}, x)[0]
+
+    counted = vars(architecture).setdefault("_row_bytes", {})  # of the network, as a cached property is
+    return Jacobian(function, {name: own[name] for name in names}, architecture.n_outputs, counted)

@@ -1,16 +1,27 @@
-"""A network to first order by the factors of its layers, and its exact tangent kernel Θ (eq. 5), without a Jacobian."""
+"""A network to first order by the factors of its layers, and its exact tangent kernel Θ (eq. 5), without a Jacobian.
 
-from collections.abc import Sequence
+Of a network that shows some of its layers, the weights that are in none have their rows of the Jacobian.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, WORKING, chunk_size, chunks
 from feature_lazy.kernels.factors import Factors, row_blocks
-from feature_lazy.networks.base import Layered, Tap
+from feature_lazy.kernels.jacobian import rows_by_weight
+from feature_lazy.kernels.rows import Rows
+from feature_lazy.networks.base import Layered, LayerShape, Network, Tap, Tapped
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.outputs import places
+
+LEFT = 0.25
+"""Share of the weights that may be in no layer: with more, keeping their rows costs what the Jacobian does."""
+Part = Factors | Rows
+"""What one weight is to first order, on fixed patterns."""
 
 
 @dataclass(frozen=True)
@@ -19,17 +30,21 @@ class Linearisation:
 
     Attributes:
         outputs: f(w, x), (M, P·C).
-        layers: the factors behind each trained weight, in the order of the layout.
+        layers: the factors behind each trained weight, or its rows, in the order of the layout.
         layout: names and shapes of all weights.
     """
 
     outputs: Tensor
-    layers: list[Factors]
+    layers: list[Part]
     layout: Layout
 
     @classmethod
-    def around(cls, architecture: Layered, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
-        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (M, P, d)."""
+    def around(cls, architecture: Layered | Tapped, params: Params, x: Tensor, memory_limit: float) -> "Linearisation":
+        """Gather inputs and back-propagated signals of every layer over chunks of patterns x (P, d) or (M, P, d).
+
+        Raises:
+            ConfigError: weights that are in no layer, of a network that ``torch.func`` cannot differentiate.
+        """
         trained = architecture.layout.trained
         leaves = {name: weight.detach().requires_grad_(name in trained) for name, weight in params.items()}
         members = next(iter(leaves.values())).shape[0]
@@ -41,14 +56,20 @@ class Linearisation:
                 taps = [tap for tap in every if tap.name in trained]
                 signals = _signals(output, taps, c)
             outputs.append(output.detach())
-            parts = [Factors.of(tap, b, memory_limit, c) for tap, b in zip(taps, signals, strict=True)]
+            found: dict[str, Part] = {
+                tap.name: Factors.of(tap, b, memory_limit, c) for tap, b in zip(taps, signals, strict=True)
+            }
+            if rest := [name for name in trained if name not in found]:
+                rows = rows_by_weight(architecture, params, x[..., chunk, :], rest)
+                found |= {name: Rows(gradients, c) for name, gradients in rows.items()}
+            parts = [found[name] for name in trained]
             if chunk.stop - chunk.start == n:
                 layers = parts
                 break
             # Written where they are to lie: joined at the end, they would be there twice.
             layers = layers or [part.room(n) for part in parts]
             for layer, part in zip(layers, parts, strict=True):
-                layer.put(part, chunk)
+                layer.put(part, chunk)  # type: ignore[arg-type]  # both of one weight, and so of one kind
         return cls(torch.cat(outputs, dim=1), layers, architecture.layout)
 
     def select(self, members: Tensor) -> "Linearisation":
@@ -82,10 +103,33 @@ class Linearisation:
         return kernel_of(self, memory_limit=memory_limit)
 
 
-def factor_bytes(architecture: Layered, members: int, d: int, item: int) -> float:
-    """Bytes of the factors of one pattern of d entries, for numbers of ``item`` bytes: signals and inputs of layers."""
-    units = sum(layer.fan_out * layer.positions for layer in architecture.layers)
-    return float(item * (d + (1 + architecture.n_outputs) * members * units))
+def shown_layers(architecture: Network) -> Mapping[str, LayerShape]:
+    """The layer behind each weight that is trained, of a network that shows them or most of them; empty: none."""
+    layout = architecture.layout
+    if isinstance(architecture, Layered):
+        found = dict(zip(layout.shapes, architecture.layers, strict=True))
+    else:
+        found = dict(architecture.shown) if isinstance(architecture, Tapped) else {}
+    shown = {name: found[name] for name in layout.trained if name in found}
+    return shown if _size(layout, set(layout.trained) - set(found)) <= LEFT * _size(layout, layout.trained) else {}
+
+
+def _size(layout: Layout, names: Collection[str]) -> int:
+    """Number of weights of these names."""
+    return sum(size for name, size in zip(layout.shapes, layout.sizes, strict=True) if name in names)
+
+
+def shows_layers(architecture: Network) -> TypeGuard[Layered | Tapped]:
+    """Whether a network has a ``Linearisation``."""
+    return bool(shown_layers(architecture))
+
+
+def factor_bytes(architecture: Layered | Tapped, members: int, d: int, item: int) -> float:
+    """Bytes of what is kept of one pattern of d entries, for numbers of ``item`` bytes: signals, inputs and rows."""
+    layers, layout, c = shown_layers(architecture), architecture.layout, architecture.n_outputs
+    units = sum(layer.fan_out * layer.positions for layer in layers.values())
+    rest = _size(layout, set(layout.trained) - set(layers))
+    return float(item * (d + members * ((1 + c) * units + c * rest)))
 
 
 def _signals(outputs: Tensor, taps: Sequence[Tap], n_outputs: int) -> list[Tensor]:
@@ -120,7 +164,7 @@ def accumulate(
     """
     others = [None] * len(rows.layers) if columns is None else columns.layers
     for theta, row, column in zip(parts, rows.layers, others, strict=True):
-        row.add_kernel(theta, column, memory_limit)
+        row.add_kernel(theta, column, memory_limit)  # type: ignore[arg-type]  # of one kind
 
 
 def mirror(theta: Tensor) -> None:

@@ -1,13 +1,19 @@
 """Eigenvalues of a kernel, and what they say: how fast they fall, and how many of them count."""
 
-import numpy as np
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from feature_lazy.core.arrays import real, tensor
 from feature_lazy.core.streams import stream
 from feature_lazy.kernels.checks import finite, norm, square, takes_arrays
+
+if TYPE_CHECKING:
+    import numpy as np
+    from scipy.sparse.linalg import LinearOperator
 
 DENSE = 500
 """Patterns up to which all eigenvalues of a matrix take less than 20 ms, so that there is nothing to gain by ARPACK."""
@@ -42,6 +48,8 @@ def top_eigenvalues(kernel: Tensor | LinearOperator, k: int) -> Tensor:
         ValueError: a kernel that is not square or not finite, or a k out of range.
         ArpackNoConvergence: ARPACK did not find them (SciPy's; it carries those that it did find).
     """
+    from scipy.sparse.linalg import LinearOperator  # a fifth of a second, which no training needs
+
     if not isinstance(kernel, LinearOperator):
         kernel = square(real(tensor(kernel, "entries of kernel"), "entries of kernel"))
     *members, rows, _ = kernel.shape
@@ -58,6 +66,8 @@ def top_eigenvalues(kernel: Tensor | LinearOperator, k: int) -> Tensor:
 
 def _arpack(kernel: LinearOperator | np.ndarray, k: int) -> Tensor:
     """The k largest eigenvalues of one member by ARPACK, descending: (k,)."""
+    from scipy.sparse.linalg import eigsh
+
     start = stream(0, "arpack").standard_normal(kernel.shape[0]).astype(kernel.dtype)
     found = eigsh(kernel, k, which="LA", v0=start, return_eigenvectors=False)
     return torch.from_numpy(found).sort(descending=True).values

@@ -4,7 +4,6 @@ import os
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import log_lines, redact
@@ -32,12 +31,11 @@ def train_all(jobs: Sequence[Job], n_processes: int, *, cores: int = 0, logs: bo
     threads = max(1, (cores or os.cpu_count() or 1) // len(workers))
 
     def train(job: Job) -> str | None:
-        config = job.config if job.config.threads else replace(job.config, threads=threads)
         try:
-            return workers.run(work, Job(config, job.run_ids), logs)
+            return workers.run(work, job.on(threads), logs)
         except WorkerDiedError as error:
             if not error.stopped:
-                record(Store(config.output_dir), job.cells, str(error))
+                record(Store(job.config.output_dir), job.cells, str(error))
             return str(error)
         except WorkersError as error:
             return str(error)
@@ -58,7 +56,7 @@ def work(job: Job, logs: bool = False) -> str | None:
         log_lines()
     own_progress()
     try:
-        train_config(job.config, only=job.run_ids)
+        train_config(job.config, job.run_ids, job.others)
     except Exception as error:
         if logs:
             say(traceback.format_exc(), error=True)

@@ -2,18 +2,24 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
 from feature_lazy.core.redaction import clean, secret_errors
 from feature_lazy.core.terminal import say
 from feature_lazy.core.words import any_terminal
 
+if TYPE_CHECKING:
+    from feature_lazy.settings.config import Config
+
 log = logging.getLogger(__name__)
 
 HELP = ("--help", "-h")
+FILES = ("experiment", "hydra/", "hydra=", "hydra.mode", "hydra.searchpath")
+"""Beginnings of overrides that choose a file which may ask for a sweep, or ask for one themselves."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,16 +61,47 @@ def _train(arguments: Sequence[str]) -> int:
     from feature_lazy.settings.conf_files import config_dir
     from feature_lazy.settings.overrides import checked
 
-    sys.argv[1:] = checked(arguments)
-    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(train)()
+    sys.argv[1:] = given = checked(arguments)
+    with _composed_once() if not _may_ask_for_a_sweep(given, config_dir()) else nullcontext():
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(train)()
     return 0
 
 
-def train(cfg: Any) -> list[str]:
+def _may_ask_for_a_sweep(arguments: Sequence[str], folder: Path) -> bool:
+    """Whether some file may say ``hydra.mode: MULTIRUN``.
+
+    Those of experiments do, those of Hydra's groups and of folders that a flag adds might, and so might what a user has
+    made of ``train.yaml``; the options that a job is made of do not.
+    """
+    for word in arguments:
+        if word.startswith("-"):
+            if word not in ("-m", "--multirun", "-r", "--run"):
+                return True
+        elif word.lstrip("+~").startswith(FILES):
+            return True
+    top = (folder / "train.yaml").read_text(encoding="utf-8")
+    return "mode:" in top or "- experiment: null" not in top
+
+
+@contextmanager
+def _composed_once() -> Iterator[None]:
+    """Spare Hydra the composition by which it only looks for a mode, a quarter of a second: there is none."""
+    from hydra._internal.hydra import Hydra
+
+    look = Hydra.get_mode
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = look  # type: ignore[method-assign]
+
+
+def train(cfg: Any, others: "Sequence[Config]" = ()) -> list[str]:
     """Train the cells of one Hydra job that are not done, and return the run ids of all of them.
 
     Args:
         cfg: what Hydra composed.
+        others: jobs of the same sweep for the same batch, see ``runs.together``.
 
     Raises:
         CompactHydraException: an error of a sweep's job that the user can mend; the launcher says it.
@@ -85,7 +122,7 @@ def train(cfg: Any) -> list[str]:
         validate(config)
         if alone:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
-        return train_config(config)
+        return train_config(config, others=others)
     except FeatureLazyError as error:
         log.error("%s", error)
         if alone:

@@ -29,7 +29,7 @@ PER_LAYER = 3
 """Weights of a layer: of its keys, and two after attention."""
 SOFT = "soft"
 """The map by landmarks."""
-LANDMARKS = {"landmarks": 0, "newton": 0, "ridge": 0.01}
+LANDMARKS = {"landmarks": 0, "newton": 0, "ridge": 0.01, "normalised": False}
 """Keys that other maps do not read, and their values there."""
 SPARE = 2
 """Steps beyond those that are needed, after which what is left is below rounding."""
@@ -59,6 +59,9 @@ class AttentionOption(SequenceArchitecture):
     ridge: float = key(
         0.01, "on the diagonal of that; without it landmarks that are equal have no inverse", gt=0, later=True
     )
+    normalised: bool = key(
+        False, "whether that inverse is multiplied by D^{−½} on either side, D the row sums of landmarks", later=True
+    )
 
     one_width = True
 
@@ -81,7 +84,7 @@ class AttentionOption(SequenceArchitecture):
             for name, unread in LANDMARKS.items():
                 if getattr(self, name) != unread:
                     yield (
-                        f"architecture.{name}={getattr(self, name):g}: architecture.map={self.map} has no landmarks; "
+                        f"architecture.{name}={getattr(self, name)}: architecture.map={self.map} has no landmarks; "
                         f"use architecture.map={SOFT}."
                     )
         elif config.dataset.shape is not None:
@@ -111,7 +114,7 @@ class AttentionOption(SequenceArchitecture):
                 f"landmarks may be {(m + self.ridge) / self.ridge:.0f}, for which {needed} steps are needed; use as "
                 "many, 0, or a larger ridge."
             )
-        return SoftmaxFree(m, self.newton or needed + SPARE, self.ridge)
+        return SoftmaxFree(m, self.newton or needed + SPARE, self.ridge, self.normalised)
 
     def build(self, config: Config, data: Dataset) -> Attention:
         common, tokens = shared(config, data), self.tokens_of(data)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypedDict, runtime_checkable
 
 from feature_lazy.core.streams import stream
 from feature_lazy.networks.activations import Scaled, scaled
-from feature_lazy.networks.geometry import Window
+from feature_lazy.networks.geometry import Rectangle, Window
 from feature_lazy.networks.layout import Layout, Params
 from feature_lazy.networks.parametrisation import NTK, Exponents, Role
 
@@ -65,7 +65,7 @@ class Tap:
     inputs: Tensor
     preactivations: Tensor
     scale: float
-    window: Window | None = None
+    window: Window | Rectangle | None = None
     added: Sequence[Tensor] = ()
 
 
@@ -127,6 +127,20 @@ class Layered(Network, Protocol):
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) as ``apply`` gives it, and one tap for each weight, in the order of the layout."""
+        ...
+
+
+@runtime_checkable
+class Tapped(Network, Protocol):
+    """A network that may show some of its layers, as far as they are found by looking at it."""
+
+    @property
+    def shown(self) -> Mapping[str, LayerShape]:
+        """Shape of the layer behind each weight that it shows, over all places where that acts; empty: none."""
+        ...
+
+    def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
+        """f(w, x) as ``apply`` gives it, and one tap for each weight that it shows, in any order."""
         ...
 
 

@@ -191,6 +191,24 @@ class Watching(TorchDispatchMode):
         return False
 
 
+class BytesMade(Watching):
+    """Counts the bytes of all that operations make, as if nothing were freed: a bound on what they hold at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation and count storages that it returns and was not given."""
+        made = func(*args, **(kwargs or {}))
+        given = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        storages = [t.untyped_storage() for t in tree_leaves(made) if isinstance(t, Tensor)]
+        self.total += sum(storage.nbytes() for storage in storages if storage.data_ptr() not in given)
+        return made
+
+
 class _Unwritten(Watching):
     """Stops a function that writes into a tensor that it has not made, before it does."""
 

@@ -29,9 +29,46 @@ class Window:
     stride: int = 1
     padding: int = 0
 
+    @property
+    def area(self) -> int:
+        """Pixels that it sees at once."""
+        return self.size**2
+
+    def unfold(self, images: Tensor) -> Tensor:
+        """What it sees at each position of images (P, C, H, W): (P, C·area, positions)."""
+        import torch
+
+        return torch.nn.functional.unfold(images, self.size, padding=self.padding, stride=self.stride)
+
     def positions(self, side: int) -> int:
         """Positions along one side of an image that is ``side`` wide; none are left if this is 0 or less."""
         return (side + 2 * self.padding - self.size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A window that need not be square and may have gaps; (over rows, over columns) each.
+
+    Attributes:
+        size, stride, padding: as of ``Window``.
+        dilation: from one pixel that it sees to the next.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+    @property
+    def area(self) -> int:
+        """See ``Window.area``."""
+        return self.size[0] * self.size[1]
+
+    def unfold(self, images: Tensor) -> Tensor:
+        """See ``Window.unfold``."""
+        import torch
+
+        return torch.nn.functional.unfold(images, self.size, self.dilation, self.padding, self.stride)
 
 
 def article_windows(blocks: int, per_block: int, size: int = 5, stride: int = 2) -> list[Window]:

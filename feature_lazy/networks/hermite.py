@@ -40,6 +40,7 @@ class Hermite(Activation):
 
     @property
     def moment(self) -> float:
+        """The sum of all coefficients: the polynomials are orthonormal."""
         return math.fsum(self.coefficients)
 
     @property

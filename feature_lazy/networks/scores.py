@@ -49,22 +49,32 @@ class SoftmaxFree:
         landmarks: m, which divides n.
         newton: steps to the inverse.
         ridge: added to the diagonal, without which landmarks that are near each other have no inverse.
+        normalised: whether D^{−½}(S_mm + ridge)⁻¹D^{−½}, D the row sums of S_mm, takes the place of the inverse.
     """
 
     landmarks: int
     newton: int
     ridge: float
+    normalised: bool = False
 
     def __call__(self, gram: Tensor) -> Tensor:
         """Ŝ (…, n, n) from a Gram matrix of keys, as maps have it."""
         cross = self._pooled(gram).mT
         left, middle = self._parts(cross, self._pooled(cross), gram.diagonal(dim1=-2, dim2=-1))
-        return left @ inverse(middle, self.newton) @ left.mT
+        return left @ self._inverse(middle) @ left.mT
 
     def applied(self, keys: Tensor, values: Tensor) -> Tensor:
         """Ŝv for keys (…, n, d), whose products are the Gram matrix, and values (…, n, d′), without Ŝ: (…, n, d′)."""
         left, middle = self.parts(keys)
-        return left @ (inverse(middle, self.newton) @ (left.mT @ values))
+        return left @ (self._inverse(middle) @ (left.mT @ values))
+
+    def _inverse(self, middle: Tensor) -> Tensor:
+        """What stands between S_nm and S_mn, (…, m, m)."""
+        found = inverse(middle, self.newton)
+        if not self.normalised:
+            return found
+        root = (middle.sum(-1) - self.ridge).rsqrt()
+        return root[..., None] * found * root[..., None, :]
 
     def parts(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """S_nm (…, n, m) and S_mm + ridge (…, m, m) of keys (…, n, d)."""

@@ -44,6 +44,7 @@ class SpikyRelu(Activation):
 
     @property
     def moment(self) -> float:
+        """From the dual at ρ = 1."""
         import torch
 
         one = torch.ones((), dtype=torch.float64)

@@ -36,6 +36,7 @@ class Sign(Activation):
 
     @property
     def moment(self) -> float:
+        """The square of ±1."""
         return 1.0
 
     @classmethod

@@ -1,7 +1,7 @@
 """The objects that run, made from the typed configuration. Below this module nobody sees a configuration."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from feature_lazy.core.memory import parse_bytes
 from feature_lazy.data.build import build_data
 from feature_lazy.data.prepare import Dataset
 from feature_lazy.dynamics.choices import Training
-from feature_lazy.dynamics.flow import NetworkFlow, outputs_in_chunks
+from feature_lazy.dynamics.flow import NetworkFlow, members_that_pay, outputs_in_chunks
 from feature_lazy.dynamics.integrate import Limits
 from feature_lazy.dynamics.times import ObservationTimes
 from feature_lazy.measure.moment import Setting
@@ -27,7 +27,7 @@ from feature_lazy.runs.plan import asked
 from feature_lazy.runs.store import Store
 from feature_lazy.runs.tracking import Trackers
 from feature_lazy.runs.tracking.build import build_tracking
-from feature_lazy.settings.cells import Cell, alpha, cells, own_code
+from feature_lazy.settings.cells import Cell, cells, own_code
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.fitting import fitted
@@ -41,14 +41,14 @@ class Observation:
     """What is recorded, and when.
 
     Attributes:
-        times: observation times of every member.
+        when: observation times of a member, by its natural time.
         n_test: test patterns used over time.
         default: what is observed in every run.
         also: what was chosen beside it, by name.
         asked: those of ``also`` that a stored run may lack.
     """
 
-    times: ObservationTimes
+    when: Callable[[float], ObservationTimes]
     n_test: int
     default: list[Observable]
     also: dict[str, Observable]
@@ -62,7 +62,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of cells that are trained together: same α and width, several seeds.
+    """Cells that are trained together: same network and data, several seeds, and several α where there are.
 
     Attributes:
         cells: what is trained.
@@ -72,11 +72,10 @@ class Batch:
         prior: law of the scale of their outputs.
         regulariser: a term of 𝓛 beside the loss.
         dynamics: how the weights move.
-        alpha: α, the same for all.
+        together: ``batch`` of the configuration, see ``most``.
         centred: whether F = α(f − f₀), else F = αf; or "parent", F = α(f − f₀) + F of the parent.
-        time_scale: natural time min(1, √h·α) of the flow, in the article's t.
-        dt_floor: smallest step over max(t, time_scale).
-        t_end: end at the latest, over time_scale; 0: none.
+        dt_floor: smallest step over max(t, natural time).
+        t_end: end at the latest, over the natural time; 0: none.
         precision_tol: largest α·ε·rms(f) that is accepted.
         max_steps: budget of one member.
         time_budget: budget in seconds.
@@ -95,9 +94,8 @@ class Batch:
     regulariser: Regulariser
     dynamics: Dynamics
     observation: Observation
-    alpha: float
+    together: str
     centred: bool | str
-    time_scale: float
     dt_floor: float
     t_end: float
     precision_tol: float
@@ -108,6 +106,28 @@ class Batch:
     checkpoint_margin: float
     store: Store
     tracker: Trackers
+
+    @property
+    def alpha(self) -> float:
+        """α of a batch whose cells have one."""
+        return self.cells[0].alpha
+
+    @property
+    def most(self) -> int:
+        """How many cells are followed at once at most."""
+        if self.together == "1" or self.time_budget < Dynamics.time_budget:
+            return len(self.cells)  # members of an ensemble; a budget of seconds is of all of them
+        if self.together != "auto":
+            return int(self.together)
+        return members_that_pay(self.architecture, self.dataset.x_train, self.memory_limit)
+
+    def time_scale(self, cell: Cell) -> float:
+        """Natural time min(1, √h·α) of a cell's flow, in the article's t."""
+        return min(1.0, rescaled(cell.alpha, self.architecture.last_fan_in))
+
+    def times(self, cell: Cell) -> ObservationTimes:
+        """When a cell is observed."""
+        return self.observation.when(self.time_scale(cell))
 
     def w0(self, members: list[Cell]) -> Tensor:
         """Initial weights of some cells, (M, N), in the data's dtype and on its device."""
@@ -121,7 +141,8 @@ class Batch:
         """Initial weights of a cell by name, float64: its output layer has the variance that its prior draws."""
         layout, root = self.architecture.layout, math.sqrt(self.prior.scale(seed))
         scaled = {*layout.last} - layout.added
-        weights = self.seed(cell).begin(self, seed)
+        begins = self.seed(cell)
+        weights = begins.begin(replace(self, cells=[cell], seeds=[begins]), seed)
         return {name: root * weight if name in scaled else weight for name, weight in weights.items()}
 
     def seed(self, cell: Cell) -> Seed:
@@ -153,7 +174,7 @@ class Batch:
             self.dataset.x_train,
             self.dataset.y_train,
             self.loss,
-            alpha=w0.new_full((len(w0),), self.alpha),
+            alpha=w0.new_tensor([cell.alpha for cell in members]),
             w0=w0,
             memory_limit=self.memory_limit,
             centred=self.centred is not False,
@@ -178,9 +199,9 @@ class Batch:
         n_test = min(self.observation.n_test, len(self.dataset.x_test))
         return Setting(flow, training.model, self.dataset, w0, n_test, [cell.seed for cell in members])
 
-    def limits(self, training: Training) -> Limits:
-        """Floors and budgets of a batch of cells made ready for training."""
-        scale = torch.full_like(training.dt, self.time_scale)
+    def limits(self, training: Training, members: list[Cell]) -> Limits:
+        """Floors and budgets of some cells made ready for training."""
+        scale = training.dt.new_tensor([self.time_scale(cell) for cell in members])
         return Limits(
             self.dt_floor,
             scale,
@@ -191,45 +212,51 @@ class Batch:
         )
 
 
-def build(config: Config) -> Batch:
+def build(config: Config, others: Sequence[Config] = ()) -> Batch:
     """Check a configuration and make the batch that it describes.
+
+    Args:
+        config: what is trained.
+        others: configurations that differ from it in ``alpha.value`` and the seed alone, for the same batch.
 
     Raises:
         ConfigError: a value that is refused.
         DataError: data that are not what they should be.
     """
-    validate(config)
+    every = [config, *others]
+    for one in every:
+        validate(one)
+    members = [cell for one in every for cell in cells(one)]
     dynamics = config.dynamics
     dtype, device = getattr(torch, config.dtype), _device(config.device)
     data = build_data(config)
     dataset = data.to(dtype, device)
     observe = _observe(config, dataset)
     network = partly(config.architecture.build(config, dataset), dynamics.train)
-    scale = min(1.0, rescaled(alpha(config), network.last_fan_in))
     return Batch(
-        cells=cells(config),
-        seeds=config.seed.each(),
+        cells=members,
+        seeds=[seed for one in every for seed in one.seed.each()],
         prior=config.prior,
         architecture=network,
         dataset=dataset,
         content=data.fingerprint,
         own_weights=any(
             own_code(option)
-            for option in (config.architecture, config.activation, config.parametrisation, config.prior, config.seed)
+            for one in every
+            for option in (one.architecture, one.activation, one.parametrisation, one.prior, one.seed)
         ),
         loss=build_loss(config, dataset),
         regulariser=config.regulariser,
         dynamics=dynamics,
         observation=Observation(
-            times=observe.when(scale),
+            when=observe.when,
             n_test=observe.n_test,
             default=default_set(observe.kernel, observe.weights),
             also=observe.also,
             asked=asked(observe),
         ),
-        alpha=alpha(config),
+        together=config.batch,
         centred=config.centred,
-        time_scale=scale,
         dt_floor=dynamics.smallest_step,
         t_end=dynamics.end,
         precision_tol=dynamics.precision_tol,
@@ -239,7 +266,7 @@ def build(config: Config) -> Batch:
         checkpoint_every=config.checkpoint_every,
         checkpoint_margin=config.checkpoint_margin,
         store=Store(config.output_dir),
-        tracker=build_tracking(config.tracking, Store(config.output_dir), cells(config)),
+        tracker=build_tracking(config.tracking, Store(config.output_dir), members),
     )
 
 

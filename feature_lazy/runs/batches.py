@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from feature_lazy.core.memory import chunks
 from feature_lazy.runs.history import History
 from feature_lazy.runs.store import Checkpoint, Store
 from feature_lazy.settings.cells import Cell
@@ -30,13 +31,14 @@ class BatchPlan:
     saved: Mapping[str, Saved] = field(default_factory=dict)
 
 
-def plan_batches(store: Store, pending: Sequence[Cell], known: Sequence[Cell]) -> list[BatchPlan]:
+def plan_batches(store: Store, pending: Sequence[Cell], known: Sequence[Cell], most: int) -> list[BatchPlan]:
     """Batches that train every pending cell once.
 
     Args:
         store: where checkpoints are.
         pending: cells to train.
         known: all cells of the job, those that are done included.
+        most: members of a batch that begins anew.
 
     Raises:
         DamagedRunError: a cell whose checkpoints are all damaged.
@@ -46,7 +48,7 @@ def plan_batches(store: Store, pending: Sequence[Cell], known: Sequence[Cell]) -
     saved = {cell.run_id: store.checkpoints(cell.run_id) for cell in pending}
     fresh = [cell for cell in pending if _begins_anew(cell.run_id, saved)]
     left = {cell.run_id: cell for cell in pending if cell not in fresh}
-    plans = [BatchPlan(fresh)] if fresh else []
+    plans = [BatchPlan(fresh[part]) for part in chunks(len(fresh), most)]
     while left:
         run_id, cell = next(iter(left.items()))
         plan = _as_it_was(store, saved[run_id], cells, usable)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from feature_lazy.core.fingerprints import Fingerprint
-from feature_lazy.runs.plan import write_plans
 from feature_lazy.runs.store import Store
 from feature_lazy.settings.cells import cells, own_code
 from feature_lazy.settings.config import Config
@@ -30,8 +29,8 @@ def data_of(config: Config) -> Fingerprint | None:
 def beside(configs: Sequence[Config]) -> list[Config]:
     """The same configurations, with ``dataset.content`` of the data of now where a complete run was trained on others.
 
-    So the runs of now have ids of their own. The plan has them too. Data are made once for all that share them, and
-    only where a run is complete that says what it was trained on.
+    So the runs of now have ids of their own; whoever trains them has to plan them. Data are made once for all that
+    share them, and only where a run is complete that says what it was trained on.
 
     Raises:
         FeatureLazyError: data that cannot be made, or a damaged run.
@@ -39,7 +38,6 @@ def beside(configs: Sequence[Config]) -> list[Config]:
     known: dict[str, Fingerprint | None] = {}
     found = [_beside(config, known) for config in configs]
     changed = [new for new, old in zip(found, configs, strict=True) if new is not old]
-    write_plans(changed)
     for new in {json.dumps(asdict(config.dataset)): config for config in changed}.values():
         log.warning(
             "%s: the data have changed since runs in %s were trained; these are kept, and others are trained beside "

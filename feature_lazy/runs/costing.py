@@ -56,7 +56,7 @@ def _measured(batch: Batch) -> StepCost:
     observation = time.perf_counter() - begun
     state = start(training.system, training.method.stepper, training.y0, training.dt, 0)
     times = [GivenTimes([])] * len(w0)
-    events = integrate(training.system, training.method, state, times, [], batch.limits(training))
+    events = integrate(training.system, training.method, state, times, [], batch.limits(training, batch.cells))
     *_, (seconds, flops) = _steps(events)
     gradients = flops / flow.flops.evaluate
     return StepCost(seconds / gradients if gradients else 0.0, observation)

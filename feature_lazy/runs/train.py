@@ -73,7 +73,7 @@ def _ours(batch: Batch, pending: list[Cell], claims: Claims) -> list[Cell]:
 def _train(batch: Batch, cells: list[Cell], claims: Claims, progress: Progress) -> None:
     with Stop(batch.checkpoint_margin) as stop:
         try:
-            for plan in plan_batches(batch.store, cells, batch.cells) if cells else []:
+            for plan in plan_batches(batch.store, cells, batch.cells, batch.most) if cells else []:
                 BatchTraining(batch, plan, claims.runs, progress, stop).train()
                 if stop.asked():
                     return

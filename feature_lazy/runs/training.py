@@ -60,9 +60,11 @@ class BatchTraining:
         for run, weights, f in zip(self.runs, self.w0, self.flow.initial, strict=True):
             run.inputs = inputs(batch.content, weights, f)
         # Of F = αf nothing cancels: what is taken off is 0, and passes.
-        f0 = self.flow.f0[self.flow.f0.isfinite().all(1)] if self._implicit else self.flow.f0
-        if len(f0):  # a member without an equilibrium has an outcome of its own
-            check_precision(batch.alpha, f0, batch.precision_tol)
+        for alpha in dict.fromkeys(cell.alpha for cell in self.cells):
+            f0 = self.flow.f0[[cell.alpha == alpha for cell in self.cells]]
+            f0 = f0[f0.isfinite().all(1)] if self._implicit else f0
+            if len(f0):  # a member without an equilibrium has an outcome of its own
+                check_precision(alpha, f0, batch.precision_tol)
         self.training = batch.dynamics.prepare(self.flow, self.w0)
         taken = ["run_id", "outcome", *self.cells[0].columns]
         self.setting = batch.setting(self.flow, self.training, self.w0, self.cells)
@@ -84,8 +86,8 @@ class BatchTraining:
         batch, training = self.batch, self.training
         latest = self._begin()
         rows = self._rows()
-        times = [batch.observation.times] * len(self.cells)
-        limits = batch.limits(training)
+        times = [batch.times(cell) for cell in self.cells]
+        limits = batch.limits(training, self.cells)
         for event in self.stop.over(integrate(training.system, training.method, latest, times, self.events, limits)):
             if isinstance(event, Samples):
                 self._record(self._moment(event.member, event.y, event.t), self._numbers(event.member))

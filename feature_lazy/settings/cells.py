@@ -45,8 +45,16 @@ class Cell:
         return f"√hα={self.columns['sqrt_h_alpha']:g} h={self.columns['h']} seed={self.seed}"
 
     @property
+    def alpha(self) -> float:
+        """α in the article's units."""
+        return self.columns["alpha"]
+
+    @property
     def identity(self) -> dict[str, Any]:
-        """What the run id is made of, apart: tells why a run counts as new."""
+        """Versions, sources and data, with a hash of the configuration: tells why a run counts as new.
+
+        It stands in a manifest and makes no id: that is of the configuration itself, by ``run_id``.
+        """
         code = {"code": self.code} if self.code else {}
         content = self.config.get("dataset", {}).get("content")
         there = {"content": content} if content else {}

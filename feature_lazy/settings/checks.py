@@ -76,6 +76,8 @@ def _rules(config: Config) -> Iterator[str]:
         yield f"centred={config.centred}: must be true, false or parent."
     if config.device.split(":")[0] not in ("cpu", "cuda"):
         yield f"device={config.device}: must be cpu, cuda or cuda:N."
+    if config.batch != "auto" and not (config.batch.isdecimal() and int(config.batch)):
+        yield f"batch={config.batch}: must be auto, or how many networks are trained together at most, 1 or more."
     try:
         parse_bytes(config.memory_limit)
     except ValueError as error:

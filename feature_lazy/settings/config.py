@@ -76,6 +76,12 @@ class Config:
     )
     dtype: str = key("float64", "precision of the training", choices=("float64", "float32"))
     device: str = key("cpu", "cpu, cuda or cuda:N", science=False)
+    batch: str = key(
+        "1",
+        "networks that are trained together, of jobs of a sweep that differ in alpha.value or seed alone: at most so "
+        "many, or auto, as many as pay; 1: each job by itself",
+        science=False,
+    )
     threads: int = key(0, "CPU threads; 0: all cores, shared among parallel jobs", ge=0, science=False)
     memory_limit: str = key("1GiB", "for one chunk of patterns, such as 500MB or 2GiB", science=False)
     checkpoint_every: float = key(300.0, "seconds between two checkpoints", gt=0, science=False)

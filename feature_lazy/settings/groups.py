@@ -281,11 +281,9 @@ class Activation(Option):
     """What ``scale=critical`` means; None where there is no critical point, or none is known."""
     steepest: ClassVar[float | None] = None
     """sup |φ₀′| in closed form, for Lipschitz constants; None: the largest on a grid."""
-
-    @property
-    def moment(self) -> float | None:
-        """E φ₀(z)² in closed form, for what is too steep or too fast for quadrature; None: by quadrature."""
-        return None
+    moment: ClassVar[float | None] = None
+    """E φ₀(z)²: in closed form, for what is too steep or too fast for quadrature, or what quadrature gives, since that
+    takes a quarter of a second; None: by quadrature."""
 
     @abstractmethod
     def shape(self, z: "Tensor") -> "Tensor":
@@ -376,6 +374,8 @@ class Dynamics(Option):
     """Whether the validation set plays a part in it: its flow then has one of the validation loss."""
     by_surrogate = False
     """Whether it takes a step along what passes back, be it a gradient or not, and needs nothing else of it."""
+    several_alpha = False
+    """Whether members of one batch may have an α each: a batch then does of each what it does of it alone."""
 
     @abstractmethod
     def prepare(self, flow: "NetworkFlow", w0: "Tensor") -> "Training":

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import configure_log
@@ -86,7 +87,7 @@ class Checking:
             try:
                 config = self.composer.typed(overrides)
                 validate(config)
-                self._check_folder(overrides)
+                self._check_folder(overrides, config)
                 jobs.setdefault(repr(config), (overrides, config))
             except ConfigError as error:
                 problems |= dict.fromkeys(str(error).splitlines())
@@ -102,23 +103,40 @@ class Checking:
             return
         write_plans([config for _, config in jobs.values()])
 
-    def _check_folder(self, overrides: Sequence[str]) -> None:
+    @cached_property
+    def _folders(self) -> tuple[str, str]:
+        """``hydra.sweep.dir`` and ``hydra.sweep.subdir`` as they are written, the same for all jobs."""
+        assert self.config is not None
+        written = cast(dict[str, Any], OmegaConf.to_container(self.config.hydra.sweep, resolve=False))
+        return str(written["dir"]), str(written["subdir"])
+
+    def _folder(self, overrides: Sequence[str], config: Config) -> Path:
+        """Folder of a job. A whole configuration, of which a copy takes 10 ms, is asked only if it is named after one.
+
+        Raises:
+            ConfigError: a name with keys that there are not.
+        """
+        above, raw = self._folders
+        if above == "${output_dir}" and "${" not in raw:
+            return Path(config.output_dir) / raw
+        whole = self.composer.composed(overrides)
+        with open_dict(whole):
+            whole.hydra.job.num, whole.hydra.job.id = 0, "0"
+        try:
+            return Path(whole.hydra.sweep.dir) / whole.hydra.sweep.subdir
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"hydra.sweep.subdir={raw}: {str(error).splitlines()[0]}.") from error
+
+    def _check_folder(self, overrides: Sequence[str], config: Config) -> None:
         """Refuse a job whose folder cannot be made.
 
         Raises:
             ConfigError: a name that is too long or has keys that there are not, or a folder below a file.
         """
-        assert self.config is not None
-        raw = str(OmegaConf.to_container(self.config.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index, call-overload]
+        raw = self._folders[1]
         if raw == "${hydra.job.num}":
             return
-        config = self.composer.composed(overrides)
-        with open_dict(config):
-            config.hydra.job.num, config.hydra.job.id = 0, "0"
-        try:
-            folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
-        except OmegaConfBaseException as error:
-            raise ConfigError(f"hydra.sweep.subdir={raw}: {str(error).splitlines()[0]}.") from error
+        folder = self._folder(overrides, config)
         longest = max(folder.parts, key=lambda name: len(os.fsencode(name)))
         if len(os.fsencode(longest)) > LONGEST:
             raise ConfigError(

@@ -13,6 +13,7 @@ from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.redaction import clean
 from feature_lazy.core.words import counted
 from feature_lazy.runs.changed import beside
+from feature_lazy.runs.failures import reason as stored_reason
 from feature_lazy.runs.plan import asked, finished_runs, unobserved
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.store import Store
@@ -80,6 +81,24 @@ class SweepJob:
             # Of a kind that Hydra shows without a traceback: the sentence says it all.
             result.status, result.return_value = JobStatus.FAILED, CompactHydraException(clean(str(error)))
         return result
+
+
+def results_of(jobs: Sequence[SweepJob], together: JobReturn) -> list[JobReturn]:
+    """The result of each job of a batch, by what is stored; what failed says why in its own runs."""
+    if len(jobs) == 1:
+        return [together]
+    found = [job.settle() for job in jobs]
+    for job, result in zip(jobs, found, strict=True):
+        if result.status is not JobStatus.UNKNOWN:
+            continue
+        store = Store(job.config.output_dir)
+        reasons = [why for cell in job.cells if (why := stored_reason(store.path(cell.run_id)))]
+        if reasons or together.status is JobStatus.FAILED:
+            result.status = JobStatus.FAILED
+            result.return_value = CompactHydraException(reasons[0]) if reasons else together._return_value
+        else:  # a budget is no failure
+            result.status, result.return_value = JobStatus.COMPLETED, [cell.run_id for cell in job.cells]
+    return found
 
 
 def settled(jobs: Sequence[SweepJob]) -> list[JobReturn]:

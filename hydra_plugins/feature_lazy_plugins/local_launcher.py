@@ -2,12 +2,13 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 from hydra.core.config_store import ConfigStore
@@ -29,11 +30,13 @@ from feature_lazy.runs.failures import record
 from feature_lazy.runs.plan import write_plans
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.store import Store
+from feature_lazy.runs.together import together
 from feature_lazy.settings.config import Config
 from hydra_plugins.feature_lazy_plugins._composer import Composer
 from hydra_plugins.feature_lazy_plugins._jobs import (
     Planning,
     SweepJob,
+    results_of,
     say_failures,
     settled,
     warn_of_missing_data,
@@ -78,11 +81,12 @@ class LocalLauncher(Planning, Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         composer = self.composer or Composer(self.hydra_context.config_loader, self.config)
         jobs = [SweepJob(initial_job_idx + i, overrides, composer) for i, overrides in enumerate(job_overrides)]
+        results = settled(jobs)
         if not self.dry_run:
             write_plans([job.config for job in jobs])
-        results = settled(jobs)
         counts = {index: len(job.cells) for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
+        groups = self._groups(jobs, results)
         total = sum(counts.values())
         done = total - sum(counts[index] for index in todo)
         sizes = counted(total, "run"), counted(len(jobs), "job"), counted(done, "run"), counted(self.n_jobs, "process")
@@ -91,20 +95,34 @@ class LocalLauncher(Planning, Launcher):
         if self.dry_run:
             warn_of_missing_data(jobs, results)
         if todo:
-            self._train(jobs, todo, results, SweepDisplay(total, done, counts))
+            self._train(jobs, groups, results, SweepDisplay(total, done, counts))
         if self.dry_run:
             log.info("Nothing was trained: hydra.launcher.dry_run=true")
         for result, overrides in zip(results, job_overrides, strict=True):
             result.overrides = list(overrides)
         return say_failures(results)
 
+    def _groups(self, jobs: Sequence[SweepJob], results: Sequence[JobReturn]) -> list[list[int]]:
+        """Jobs that are to be trained, each with those of its batch; a batch has its jobs that are done, too."""
+        whole = [index for index, result in enumerate(results) if result.status is not JobStatus.FAILED]
+        groups = [
+            [whole[place] for place in group]
+            for group in together([jobs[index].config for index in whole], self.n_jobs)
+        ]
+        return [group for group in groups if any(results[index].status is JobStatus.UNKNOWN for index in group)]
+
     def _train(
-        self, jobs: Sequence[SweepJob], todo: Sequence[int], results: list[JobReturn], display: SweepDisplay
+        self,
+        jobs: Sequence[SweepJob],
+        groups: Sequence[Sequence[int]],
+        results: list[JobReturn],
+        display: SweepDisplay,
     ) -> None:
+        todo = [index for group in groups for index in group if results[index].status is JobStatus.UNKNOWN]
         folder = Path(str(self.config.hydra.sweep.dir)) / f".progress-{os.getpid()}"
         make_folder(folder, below=folder.parent)
         try:
-            workers = Workers(min(self.n_jobs, len(todo)))
+            workers = Workers(min(self.n_jobs, len(groups)))
         except WorkersError as error:
             raise CompactHydraException(str(error)) from error
         try:
@@ -116,13 +134,16 @@ class LocalLauncher(Planning, Launcher):
                     for index in todo:
                         results[index].status, results[index].return_value = JobStatus.COMPLETED, []
                     return
-                futures: dict[Future[JobReturn], int] = {
-                    threads.submit(self._run, workers, jobs[index], folder): index for index in todo
+                futures: dict[Future[list[JobReturn]], Sequence[int]] = {
+                    threads.submit(self._run, workers, [jobs[index] for index in group], folder): group
+                    for group in groups
                 }
                 try:
                     for future in as_completed(futures):
-                        results[futures[future]] = future.result()
-                        display.finished(futures[future])
+                        for index, result in zip(futures[future], future.result(), strict=True):
+                            if index in todo:
+                                display.finished(index)
+                            results[index] = result
                 except KeyboardInterrupt:
                     threads.shutdown(wait=False, cancel_futures=True)
                     raise
@@ -156,18 +177,24 @@ class LocalLauncher(Planning, Launcher):
                 config.threads = max(1, (os.cpu_count() or 1) // self.n_jobs)
         return config
 
-    def _run(self, workers: Workers, job: SweepJob, folder: Path) -> JobReturn:
-        """Run a job in a worker process; one that dies is a failed job, and its runs say so."""
-        config = self._composed(job)
-        payload = (self.hydra_context, config, self.task_function, Singleton.get_state(), folder)
+    def _run(self, workers: Workers, jobs: Sequence[SweepJob], folder: Path) -> list[JobReturn]:
+        """Run the jobs of a batch in a worker process; those of one that dies have failed, and their runs say so."""
+        first, *others = jobs
+        config = self._composed(first)
+        train: Callable[..., Any] = self.task_function
+        if others:
+            train = partial(train, others=[replace(job.config, threads=config.threads) for job in others])
+        payload = (self.hydra_context, config, train, Singleton.get_state(), folder)
         try:
-            return cloudpickle.loads(workers.run(_work, cloudpickle.dumps(payload)))
+            result = cloudpickle.loads(workers.run(_work, cloudpickle.dumps(payload)))
         except WorkerDiedError as error:
             if not error.stopped:
-                record(Store(job.config.output_dir), job.cells, str(error))
-            return JobReturn(status=JobStatus.FAILED, _return_value=error)
+                for job in jobs:
+                    record(Store(job.config.output_dir), job.cells, str(error))
+            result = JobReturn(status=JobStatus.FAILED, _return_value=error)
         except WorkersError as error:
-            return JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(str(error)))
+            result = JobReturn(status=JobStatus.FAILED, _return_value=CompactHydraException(str(error)))
+        return results_of(jobs, result)
 
 
 def _step_cost(config: Config) -> "StepCost":

@@ -20,6 +20,7 @@ from feature_lazy.networks.activations import (
     Tanh,
     largest_slope,
     scaled,
+    second_moment,
     softplus,
 )
 from feature_lazy.networks.fully_connected import FullyConnected
@@ -52,6 +53,16 @@ def test_factor_of_the_article():
 
 def test_factor_of_relu():
     assert scaled(Relu()).factor == pytest.approx(math.sqrt(2), rel=1e-13)
+
+
+@pytest.mark.parametrize("made", [Softplus, Relu, Tanh, Erf, Linear, Gelu, Silu])
+def test_moments_that_are_written_down_are_those_of_quadrature(made):
+    """To its last digits: stored runs were scaled by it. 1e-15 is for other machines' exponentials."""
+    assert made().moment == pytest.approx(second_moment(made().shape), rel=1e-15, abs=0)
+
+
+def test_softplus_of_another_beta_is_scaled_by_quadrature():
+    assert Softplus(4.0).moment is None
 
 
 @every_activation

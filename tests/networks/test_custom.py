@@ -11,7 +11,10 @@ import torch
 from torch import nn
 
 from feature_lazy.core.errors import ConfigError, DataError
+from feature_lazy.networks.activations import Tanh, scaled
+from feature_lazy.networks.convolutional import Convolutional
 from feature_lazy.networks.custom import Custom
+from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.train import run
 from feature_lazy.settings.cells import cells
@@ -130,6 +133,30 @@ def test_what_is_no_network_of_a_seed_is_refused(factory, message):
     with pytest.raises((ConfigError, DataError), match=message):
         made()
     assert torch.equal(X, before)
+
+
+def convolutions(channels):
+    through = ((1, channels, 5, 2, 1), (channels, channels, 5, 1, 1))
+    parts = [part for keys in through for part in (nn.Conv2d(*keys, bias=False), nn.Tanh())]
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1, bias=False))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "built_in"),
+    [
+        (
+            lambda: nn.Sequential(nn.Linear(6, 200), nn.Tanh(), nn.Linear(200, 100), nn.Tanh(), nn.Linear(100, 1)),
+            (6,),
+            FullyConnected(6, (200, 100), scaled(Tanh())),
+        ),
+        (lambda: convolutions(3), (1, 20, 20), Convolutional((1, 20, 20), (3,), scaled(Tanh()))),
+    ],
+    ids=["dense", "convolutions"],
+)
+def test_a_module_holds_what_the_same_network_holds(make, shape, built_in):
+    """So that as many patterns are done at once: neither a hundredth of them, nor more than there is memory for."""
+    net = Custom.made_by(make, normal(3, *shape))
+    assert 1 <= net.activations_per_pattern / built_in.activations_per_pattern < 1.1
 
 
 MINE = """

@@ -15,7 +15,7 @@ from feature_lazy.launch.commands import main
 from feature_lazy.runs.changed import beside
 from feature_lazy.runs.job import train_config
 from feature_lazy.runs.measuring import measure
-from feature_lazy.runs.plan import read_plans
+from feature_lazy.runs.plan import read_plans, write_plans
 from feature_lazy.runs.reading import DONE, MANIFEST, checksum, load_run
 from feature_lazy.runs.resumption import DifferentError
 from feature_lazy.runs.survey import RunState, survey
@@ -140,8 +140,10 @@ def test_a_run_from_before_there_were_fingerprints_is_done(job, own, monkeypatch
 def test_the_plan_has_the_new_ones_and_a_queued_one_says_why(job, own, monkeypatch):
     [first] = trained(job())
     monkeypatch.setattr(own, "SWAPPED", 1)
+    root, before = first.path.parent.parent, read_plans(first.path.parent.parent)
     [new] = beside([job()])
-    root = first.path.parent.parent
+    assert read_plans(root) == before  # a dry run looks, and plans nothing
+    write_plans([new])
     [cell] = cells(new)
     assert cell.run_id in {run.run_id for planned in read_plans(root)[0] for run in planned.runs}
     found = {entry.run_id: entry for entry in survey(root).entries}
@@ -180,6 +182,9 @@ def test_a_sweep_compares_too(train_py, own, tmp_path, monkeypatch):
     assert said.returncode == 0, said.stderr
     assert "2 runs in 2 jobs, 2 runs already done" in train_py(results, *call).stdout
     swapped.write_text("1")
+    planned = [path.read_bytes() for path in sorted((results / "plans").iterdir())]
+    assert "the data have changed since" in train_py(results, *call, "hydra.launcher.dry_run=true").stdout
+    assert [path.read_bytes() for path in sorted((results / "plans").iterdir())] == planned
     again = train_py(results, *call)
     assert again.stdout.count("own_inputs.data: the data have changed since") == 1
     assert "the data have changed since" in " ".join(again.stdout.split("Next:")[0].split()[-30:])  # at the sweep's end

@@ -42,7 +42,8 @@ def shown(command, wanted, home):
     seen, text, end, pressed = b"", "", time.monotonic() + 60, time.monotonic()
     try:
         while time.monotonic() < end and not all(word in text for word in wanted):
-            if "Select a run" in text and time.monotonic() > pressed + 5:  # it could not read its run at first: asked again
+            # What it cannot read at first, it does not look at again.
+            if "Select a run" in text and time.monotonic() > pressed + 5:
                 os.write(terminal, SELECT)
                 pressed = time.monotonic()
             if not select.select([terminal], [], [], 0.5)[0]:

@@ -1,13 +1,16 @@
 """The tracker of W&B without a training: what needs a failure at one place, or rows that no training has."""
 
 import json
+import os
 import subprocess
+import sys
 
 import pytest
 
 from feature_lazy.runs.tracking import wandb as sink
 from feature_lazy.runs.tracking.wandb import Place, Wandb
 from feature_lazy.settings.cells import cells
+from tests.conftest import ROOT
 from tests.processes import wait_for
 from tests.runs.test_tracking import said
 from tests.runs.test_wandb_online import online_run, server  # noqa: F401 - a fixture
@@ -171,6 +174,51 @@ def test_offline_run_says_nothing(pair, tmp_path, nobody, capfd):  # noqa: F811
     nobody()
     assert offline_runs(tmp_path / "results")
     assert capfd.readouterr() == ("", "")
+
+
+STARTED = """
+import sys
+from pathlib import Path
+from feature_lazy.runs.tracking.wandb import Place, Wandb
+from feature_lazy.settings.cells import cells
+from feature_lazy.settings.overrides import composed
+
+[cell] = cells(composed([]))
+tracker = Wandb(Path(sys.argv[1]), Place("feature_lazy"))
+tracker.start(cell, [])
+tracker.log(cell, 0, {"t": 0.0})
+tracker.finish(cell, {"outcome": "converged", "t": 0.0})
+print([name for name in ("wandb.sdk.launch", "opentelemetry.sdk", "torch") if name in sys.modules])
+"""
+"""A run of W&B in a process of its own."""
+
+
+def test_an_offline_run_imports_no_queue_and_nothing_that_sends(tmp_path):
+    """The interface to W&B's queue takes as long as the rest of W&B, what measures W&B itself would send that."""
+    command = [sys.executable, "-c", STARTED, str(tmp_path / "results")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment |= {"HOME": str(tmp_path / "home")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert offline_runs(tmp_path / "results")
+
+
+def test_what_is_staged_for_a_job_of_the_queue_is_looked_for(monkeypatch):
+    looked = []
+
+    class Run:
+        def _detect_and_apply_job_inputs(self):
+            looked.append(self)
+
+    for _ in range(2):  # as by two trackers
+        sink._look_for_staged_inputs_if_any(Run)
+    monkeypatch.setitem(sys.modules, "wandb.sdk.launch", None)
+    monkeypatch.delitem(sys.modules, "wandb.sdk.launch")
+    Run()._detect_and_apply_job_inputs()
+    assert not looked
+    monkeypatch.setitem(sys.modules, "wandb.sdk.launch", object())
+    Run()._detect_and_apply_job_inputs()
+    assert len(looked) == 1
 
 
 @pytest.mark.parametrize("given", ["HOME", "XDG_CACHE_HOME", "WANDB_CACHE_DIR"])

@@ -82,7 +82,16 @@ def test_what_is_not_science():
     """Named here so that a field which loses or gains ``science=False`` by accident is noticed."""
     found = {".".join(path) for path, _, science in leaves(Config()) if not science}
     budgets = {"dynamics.max_steps", "dynamics.time_budget"}
-    where = {"device", "threads", "memory_limit", "output_dir", "checkpoint_every", "checkpoint_margin", "options"}
+    where = {
+        "device",
+        "threads",
+        "batch",
+        "memory_limit",
+        "output_dir",
+        "checkpoint_every",
+        "checkpoint_margin",
+        "options",
+    }
     assert found == budgets | where | {"observe.also", "observe.weights"}
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.streams import stream
 from feature_lazy.kernels import tangent_kernel
 from feature_lazy.networks.layout import only
 from feature_lazy.runs.batch import build
@@ -97,6 +98,35 @@ def test_features_stay_and_are_of_the_seed():
     assert float((parts[1] - parts[0])[0].diagonal().min()) > 0  # G would have a part in it
 
 
+def test_features_of_a_seed_of_their_own_are_those_of_every_run():
+    net = build(composed(*JOB, "architecture.seed=7", "architecture.orthogonal=true")).architecture
+    one, other = net.init(0), net.init(1)
+    assert torch.equal(one["G0"], other["G0"])
+    assert not torch.equal(one["W0"], other["W0"])
+    assert torch.equal(one["G0"], Snnk(64, 8, 8, orthogonal=True).init(7)["G0"])
+
+
+@pytest.mark.parametrize("function", ["relu", "urf_sin"])
+def test_layers_can_begin_as_what_they_stand_for(function):
+    """To four standard errors of the mean over features: the arc-cosine kernel of patterns and rows, or a sine."""
+    net, m = Snnk(5, 3, 40_000, function=function, start="ffl"), 40_000
+    params = {name: weight[None] for name, weight in net.init(0).items()}
+    x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)).double()
+    _, (_, layer, _) = net.taps(params, x)
+    rows = torch.from_numpy(stream(0, "initialisation", "W0", "rows").standard_normal((3, 5)))
+    if function == "relu":
+        lengths = x.norm(dim=1)[:, None] * rows.norm(dim=1)
+        angle = (x @ rows.mT / lengths).clamp(-1, 1).arccos()
+        wanted = lengths / 5 / np.pi * (angle.sin() + (np.pi - angle) * angle.cos())
+    else:
+        wanted = torch.sin(x @ rows.mT / 5) / np.e
+    each = layer.inputs[0][:, None] * params["W0"][0] * np.sqrt(m)  # a mean over m features, of one part or two
+    each = each.unflatten(2, (-1, m)).sum(2)
+    z = layer.preactivations[0]
+    torch.testing.assert_close(z, each.mean(2), rtol=1e-10, atol=1e-12)
+    assert ((z - wanted).abs() < 4 * each.std(2) / np.sqrt(m)).all()
+
+
 def test_a_bundled_network_ends_where_least_squares_is(tmp_path):
     """At two α, by the law's own features and, for one, by those that are made here."""
     job = (*JOB, "architecture.bundle=full", "dynamics.stepper=tangent", "dynamics.t_end=1e5", "observe.weights=ends")
@@ -118,6 +148,10 @@ def test_a_bundled_network_ends_where_least_squares_is(tmp_path):
     ("overrides", "sentence"),
     [
         (["architecture.bundle=full", "architecture.features=4"], "architecture.features=4: with architecture.bundle"),
+        (
+            ["architecture.bundle=full", "architecture.start=ffl"],
+            "architecture.start=ffl: with architecture.bundle=full",
+        ),
         (["parametrisation=mup"], "architecture=snnk is scaled as ntk alone"),
         (["observe/also=[limit]"], "its limit at fixed m is not known here; use architecture.bundle=full"),
     ],

@@ -100,6 +100,19 @@ def test_from_keys_as_from_their_products():
         assert ((found - whole).norm(dim=(2, 3)) <= ridge * whole.norm(dim=(2, 3))).all()
 
 
+def test_normalised_by_what_landmarks_are_near_to():
+    """By dense products, from keys and from their Gram matrix."""
+    keys = normal(3, 8, 5) / 2
+    map_ = SoftmaxFree(4, 24, 0.01, normalised=True)
+    marks = keys.unflatten(1, (4, 2)).mean(2)
+    near = torch.exp(-torch.cdist(keys, marks).square() / 2), torch.exp(-torch.cdist(marks, marks).square() / 2)
+    root = torch.diag_embed(near[1].sum(2) ** -0.5)
+    wanted = near[0] @ root @ (near[1] + 0.01 * torch.eye(4).double()).inverse() @ root @ near[0].mT
+    torch.testing.assert_close(map_(keys @ keys.mT), wanted, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(map_.applied(keys, keys), wanted @ keys, rtol=1e-10, atol=1e-12)
+    assert build(composed(*JOB, "architecture.normalised=true")).architecture.map.normalised
+
+
 def test_products_are_counted_as_they_are_done():
     net = network(n_outputs=3)
     params, x = begun(net, 0), normal(1, 32)

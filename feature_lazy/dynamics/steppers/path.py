@@ -69,6 +69,14 @@ class Path:
         return hermite(fraction, width, (values[left], slopes[left]), (values[right], slopes[right]))
 
 
+def over_length(value: Tensor, length: Tensor) -> Tensor:
+    """What is had of a value (M, …) on each unit of a way, by its squared length (M, …); none where there is no way.
+
+    Where a network rests short of a fit a step has no way but rounding, and aᵀΘa may be 0 or below.
+    """
+    return torch.where(length > 0, value / length, torch.zeros_like(value))
+
+
 def ends(nodes: list[Tensor]) -> Tensor:
     """The last of each member's nodes, (M, P)."""
     return torch.stack([values[-1] for values in nodes])
@@ -99,8 +107,8 @@ def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, deca
 def _sideways(a: Tensor, moved: Tensor, theta: Tensor) -> Tensor:
     """See ``Path.sideways``, for one member."""
     end = a[-1] @ moved
-    across = ((a @ theta * a).sum(1) - (a @ moved) ** 2 / end).clamp(min=0)
-    mu = (across / end).sqrt()
+    across = ((a @ theta * a).sum(1) - over_length((a @ moved) ** 2, end)).clamp(min=0)
+    mu = over_length(across, end).sqrt()
     return ((mu[1:] + mu[:-1]) / 2) @ a.diff(dim=0)
 
 

@@ -19,7 +19,7 @@ from feature_lazy.dynamics.frozen import Bend, FrozenKernelFlow, along, largest_
 from feature_lazy.dynamics.regularisers import Penalty
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
-from feature_lazy.dynamics.steppers.path import Path, ends, solve
+from feature_lazy.dynamics.steppers.path import Path, ends, over_length, solve
 from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.dynamics.system import Tangent, TangentSystem
 
@@ -72,7 +72,7 @@ class TangentDense:
         """See ``Dense.outputs``; from the model of the step, without the network."""
         a, end = self._a(rows, theta), self.path.end()[rows]
         # What the model misses is of third order in the way gone.
-        share = along(self.direction[rows], a) / along(self.direction[rows], end)
+        share = over_length(along(self.direction[rows], a), along(self.direction[rows], end))
         outputs = self.flow.outputs(a, rows) + share**3 * self.mismatch[rows]
         return outputs[:, : self.state.outputs.shape[1]]
 
@@ -247,7 +247,7 @@ class TangentExponential(SingleMethod):
         a1, outputs1 = first.end(), linear.outputs(first.end(), rows)
         # How far the weights have come along the way from w_k to w_1: (w − w_k)·(w_1 − w_k) = aᵀΘa_1/α².
         moved = outputs1 - outputs0
-        direction = moved / along(moved, a1)
+        direction = over_length(moved, along(moved, a1))
         end = within.linearise(w + start.pull_back(a1))
         w1 = w + between(start, end, a1, ends(first.moments(direction)))
         bend = Bend(direction, within.outputs(w1) - outputs1)

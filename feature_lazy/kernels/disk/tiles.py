@@ -1,16 +1,22 @@
 """A tangent kernel on disk, read tile by tile: slices of it, and products Θv that never hold the whole."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
 from feature_lazy.core.errors import ConfigError, StoreError
 from feature_lazy.kernels.disk.files import DTYPES, Manifest, Place, load_manifest, load_tile, tile_path
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 ALL = slice(None)
 
@@ -32,7 +38,7 @@ class TiledKernel:
     _verified: set[Place] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
-    def load(cls, path: Path | str) -> "TiledKernel":
+    def load(cls, path: Path | str) -> TiledKernel:
         """Open a complete kernel; its tiles are read when they are used.
 
         Raises:
@@ -114,7 +120,18 @@ class TiledKernel:
         """
         if not 0 <= member < self.shape[0]:
             raise ConfigError(f"there is no member {member}: the kernel has {self.shape[0]}, from 0.")
-        return _MemberOperator(self, member)
+        from scipy.sparse.linalg import LinearOperator  # a fifth of a second, which no training needs
+
+        one = slice(member, member + 1)
+
+        def product(v: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+            # A copy: the caller's array may be read-only, which tensors cannot be.
+            columns = torch.from_numpy(np.array(v)).reshape(len(v), -1)
+            return self._product(columns, one, transposed=transposed)[0].numpy().reshape(-1, *v.shape[1:])
+
+        back = partial(product, transposed=True)
+        how: tuple[Any, ...] = (product, back, product, np.dtype(self.manifest.dtype), back)
+        return LinearOperator(self.shape[1:], *how)  # its __new__ takes them, of which types know nothing
 
     def _product(self, v: Tensor, members: slice, *, transposed: bool = False) -> Tensor:
         """Θv or Θᵀv of some members for v (P, k) or (M, P, k): (M, P′, k)."""
@@ -150,23 +167,6 @@ class TiledKernel:
             ) from error
         self._verified.add(place)
         return tile
-
-
-class _MemberOperator(LinearOperator):
-    """Θ of one member, or its transpose."""
-
-    def __init__(self, kernel: TiledKernel, member: int, *, transposed: bool = False) -> None:
-        n_rows, n_columns = kernel.shape[1:]
-        super().__init__(np.dtype(kernel.manifest.dtype), (n_columns, n_rows) if transposed else (n_rows, n_columns))
-        self._kernel, self._member, self._transposed = kernel, member, transposed
-
-    def _matmat(self, v: np.ndarray) -> np.ndarray:
-        one = slice(self._member, self._member + 1)
-        # A copy: the caller's array may be read-only, which tensors cannot be.
-        return self._kernel._product(torch.from_numpy(np.array(v)), one, transposed=self._transposed)[0].numpy()
-
-    def _adjoint(self) -> "_MemberOperator":
-        return _MemberOperator(self._kernel, self._member, transposed=not self._transposed)
 
 
 def _bounded(part: slice, n: int) -> slice:

@@ -9,8 +9,8 @@ from torch import Tensor
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.kernels.disk.files import DTYPES, Manifest, Place
 from feature_lazy.kernels.exact import tangent_kernel
-from feature_lazy.kernels.layerwise import Linearisation, factor_bytes, kernel_of
-from feature_lazy.networks.base import Layered, Network
+from feature_lazy.kernels.layerwise import Linearisation, factor_bytes, kernel_of, shows_layers
+from feature_lazy.networks.base import Layered, Network, Tapped
 from feature_lazy.networks.layout import Params
 
 COPIES_OF_TILE = 3
@@ -29,7 +29,7 @@ def tile_function(
     Raises:
         ConfigError: the memory does not suffice for such tiles.
     """
-    layered = isinstance(architecture, Layered)
+    layered = shows_layers(architecture)
     members, *sides = (manifest.shape[0], *(min(manifest.tile, n) for n in manifest.shape[1:]))
     number = torch.empty(0, dtype=DTYPES[manifest.dtype]).element_size()
     tile = COPIES_OF_TILE * members * sides[0] * sides[1] * number
@@ -51,7 +51,7 @@ def tile_function(
 
 
 def _from_layers(
-    architecture: Layered,
+    architecture: Layered | Tapped,
     params: Params,
     patterns: tuple[Tensor, Tensor],
     manifest: Manifest,

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,7 @@ class Task:
         """
         from feature_lazy.core.redaction import log_lines
         from feature_lazy.runs.progress import PROGRESS_FILE
+        from feature_lazy.runs.together import joined
 
         log_lines()
         self._check_source()
@@ -90,7 +91,7 @@ class Task:
         if self.reached < 0:
             self.reached = self._progress()
         end = self.started + 60 * self.timeout_min
-        parts = self._parts()
+        parts = joined(self._parts(), self.side_by_side)
         # Only if nobody has told it by then: a process that keeps its state at the very end keeps none.
         margin = max(part.config.checkpoint_margin for part in parts) - self.signal_delay_s / 2
         os.environ[DEADLINE] = str(end + margin)
@@ -173,7 +174,8 @@ class Task:
     def _one(self, part: "Job") -> None:
         from feature_lazy.runs.job import train_config
 
-        train_config(replace(part.config, threads=part.config.threads or _cores()), only=part.run_ids)
+        job = part.on(_cores())
+        train_config(job.config, job.run_ids, job.others)
 
     def _several(self, parts: "list[Job]") -> None:
         """Train in processes of their own, so that one that is killed takes no other with it.

@@ -220,7 +220,8 @@ class NaturalGradientTraining:
             metric = Metric([], force, curvature, self.option.damping, flow.memory_limit)
             return rate * tangent.linear.pull_back(metric.solved(tangent.kernel()))
         assert isinstance(tangent.linear, Linearisation)
-        blocks = in_blocks(flow, tangent.linear.layers)
+        factors = [layer for layer in tangent.linear.layers if isinstance(layer, Factors)]
+        blocks = in_blocks(flow, factors)
         metric = Metric(blocks, force, curvature, self.option.damping, flow.memory_limit)
         parts = [part for block in RULES[self.option.fisher](metric) for part in block]
         speed = isotropy(self.option.fisher, blocks)

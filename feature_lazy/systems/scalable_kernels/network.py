@@ -28,7 +28,9 @@ class Snnk(GaussianNetwork):
 
     Φ(x), of u = Gx/√d with m rows of G ~ N(0, 1) that stay, takes the place of an activation (arXiv:2310.13225): of
     max(0, z) it is √2·max(0, u), of sin the real and the imaginary part of e^{ρu − ρ²|x|²/2d − ½}, ρ² = i. Products of
-    such waves of x and of w have the mean e^{ix·w/d − 1}. Every trained weight begins as N(0, 1).
+    such waves of x and of w have the mean e^{ix·w/d − 1}. Every trained weight begins as N(0, 1), or W as Φ(w)/√m for
+    rows w of an ordinary layer, of waves with the parts changed over: then z is near the arc-cosine kernel of x
+    and w, or sin(x·w/d)/e.
 
     Attributes:
         input_dim: d.
@@ -39,6 +41,8 @@ class Snnk(GaussianNetwork):
         bundled: whether the layers are one.
         orthogonal: whether rows of G are orthogonal, as many as can be, at the lengths that they have.
         n_outputs: C.
+        start: ``random``, or ``ffl`` for trained weights that stand for those of ordinary layers.
+        seed: of G, whatever the seed of the other weights; the same as theirs if omitted.
     """
 
     input_dim: int
@@ -49,6 +53,8 @@ class Snnk(GaussianNetwork):
     bundled: bool = False
     orthogonal: bool = False
     n_outputs: int = 1
+    start: str = "random"
+    seed: int | None = None
     layout: Layout = field(init=False)
     roles: dict[str, Role] = field(init=False)
 
@@ -104,11 +110,28 @@ class Snnk(GaussianNetwork):
         import torch
 
         found = super().init(seed)
+        of_features = seed if self.seed is None else self.seed
+        found |= {name: g for name, g in super().init(of_features).items() if name in self.layout.fixed}
         if self.orthogonal:
             for name in self.layout.fixed:
-                lengths = stream(seed, "initialisation", name, "lengths").standard_normal(found[name].shape)
+                lengths = stream(of_features, "initialisation", name, "lengths").standard_normal(found[name].shape)
                 found[name] = torch.from_numpy(_orthogonal(found[name].numpy(), lengths))
+        if self.start == "ffl":
+            for number in range(self.depth):
+                g = found[f"G{number}"]
+                rows = stream(seed, "initialisation", f"W{number}", "rows").standard_normal((self.width, g.shape[1]))
+                found[f"W{number}"] = self._standing_for(torch.from_numpy(rows), g)
         return found
+
+    def _standing_for(self, w: Tensor, g: Tensor) -> Tensor:
+        """Trained weights (h, numbers of Φ) in place of the rows (h, fan-in) of an ordinary layer."""
+        import torch
+
+        fan_in = w.shape[1]
+        waves = self._map(w @ g.mT / math.sqrt(fan_in), w.square().sum(-1, keepdim=True) / fan_in)
+        if self.function == "urf_sin":  # the imaginary part of a product
+            waves = torch.cat(waves.chunk(2, dim=-1)[::-1], dim=-1)
+        return waves / math.sqrt(self.number)
 
     def taps(self, params: Params, x: Tensor) -> tuple[Tensor, list[Tap]]:
         """f(w, x) of shape (M, P·C), and its dense layers, those that stay among them."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @option("architecture", "snnk")
 class SnnkOption(Architecture):
-    """z = WΦ(x)/√m in place of φ(Wx/√d), with m random features Φ that stay, of the run's seed (arXiv:2310.13225).
+    """z = WΦ(x)/√m in place of φ(Wx/√d), with m random features Φ that stay (arXiv:2310.13225).
 
     bundle=full merges all layers: f = WΦ(… Φ(x))/√m is linear in its weights, m = width.h of each output, and lazy at
     every α.
@@ -31,6 +31,14 @@ class SnnkOption(Architecture):
     )
     bundle: str = key("none", "whether layers are merged into one", choices=("none", "full"))
     orthogonal: bool = key(False, "whether rows of G are orthogonal, as many as can be")
+
+    start: str = key(
+        "random",
+        "where W begins: N(0, 1), or Φ of the weights of an ordinary layer, which it then stands for",
+        choices=("random", "ffl"),
+        later=True,
+    )
+    seed: int = key(-1, "of the features, for all runs alike; -1: each run has its own", ge=-1, later=True)
 
     one_width = True
     unread: ClassVar = {"activation": "has the features of architecture.map in its place"}
@@ -49,6 +57,11 @@ class SnnkOption(Architecture):
                 f"architecture.features={self.features}: with architecture.bundle=full there are no hidden units "
                 "beside features; say by width.h how many, and leave it out."
             )
+        if self.bundle == "full" and self.start != "random":
+            yield (
+                f"architecture.start={self.start}: with architecture.bundle=full there is no layer beside features "
+                "that could stand for an ordinary one; leave it out."
+            )
         if config.parametrisation.exponents is not NTK:
             yield f"parametrisation={config.parametrisation.kind}: architecture=snnk is scaled as ntk alone; use ntk."
 
@@ -63,6 +76,8 @@ class SnnkOption(Architecture):
             function=self.map,
             bundled=self.bundle == "full",
             orthogonal=self.orthogonal,
+            start=self.start,
+            seed=None if self.seed < 0 else self.seed,
             n_outputs=data.n_outputs,
         )
 
