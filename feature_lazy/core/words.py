@@ -1,6 +1,7 @@
 """Words of sentences, and terminals that do not know their letters."""
 
 import sys
+from collections.abc import Iterable
 from io import TextIOWrapper
 
 
@@ -12,6 +13,14 @@ def any_terminal() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def meant(name: str, known: Iterable[object], most: int = 3) -> str:
+    """A question after the names that are near one that is not known, to end a sentence with; empty if none is near."""
+    import difflib  # is needed for mistakes alone
+
+    near = difflib.get_close_matches(name, [str(one) for one in known], n=most)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def counted(number: int, noun: str) -> str:

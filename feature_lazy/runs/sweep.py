@@ -1,6 +1,5 @@
 """A results folder as one table and labelled arrays; histories and outputs are read when they are asked for."""
 
-import difflib
 import logging
 import os
 from collections import Counter
@@ -18,7 +17,7 @@ from feature_lazy.core.matching import matches
 from feature_lazy.core.redaction import clean
 from feature_lazy.core.shown import span
 from feature_lazy.core.shown import table as html_table
-from feature_lazy.core.words import counted
+from feature_lazy.core.words import counted, meant
 from feature_lazy.runs.reading import FIGURES, MisnamedRunError, Run, is_done, load_run
 from feature_lazy.settings.registry import options
 
@@ -100,8 +99,7 @@ class Sweep:
         for name, values in wanted.items():
             there = list(dict.fromkeys(str(run.value(name)) for run in runs if run.value(name) is not None))
             if not there:
-                near = difflib.get_close_matches(name, {*self.runs[0].columns, *self.runs[0].summary}, n=3)
-                hint = f" Did you mean {' or '.join(near)}?" if near else ""
+                hint = meant(name, dict.fromkeys([*self.runs[0].columns, *self.runs[0].summary]))
                 raise StoreError(f"select: no run has {name!r}, a column or a key of the configuration.{hint}")
             options = values if isinstance(values, list | tuple | set | range | np.ndarray) else [values]
             runs = [run for run in runs if any(matches(run.value(name), one) for one in options)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.words import meant
 from feature_lazy.settings.plugins import load_plugins
 from feature_lazy.settings.sources import here
 
@@ -196,13 +197,9 @@ def failures() -> dict[str, str]:
 
 def absent(group: str, name: str) -> str:
     """Why an option is not there, and what is."""
-    import difflib
-
     known = [*options(group), *presets(group)]
-    near = difflib.get_close_matches(name, known, n=1)
     failed = "".join(f" The plug-in {plugin} could not be imported: {why}." for plugin, why in _failed.items())
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"there is no such option; choose one of {', '.join(known)}.{hint}{failed}"
+    return f"there is no such option; choose one of {', '.join(known)}.{meant(name, known, 1)}{failed}"
 
 
 def of_kind(group: str, kind: Any) -> type | None:

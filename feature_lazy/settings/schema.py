@@ -1,7 +1,6 @@
 """The bridge between Hydra and the typed configuration: registration, parsing, and errors that help."""
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
@@ -12,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.words import meant
 from feature_lazy.settings import registry
 from feature_lazy.settings.config import ALSO, Config
 from feature_lazy.settings.fitting import fitted
@@ -159,10 +159,8 @@ def refuse_key(line: str, key: str, where: str, allowed: Sequence[str] | dict[st
     Raises:
         ConfigError: always, with the nearest key and all keys.
     """
-    near = difflib.get_close_matches(key, list(allowed), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     keys = f" Its keys: {', '.join(allowed)}." if allowed else ""
-    raise ConfigError(f"{line}: there is no key {key!r} in {where}.{hint}{keys}")
+    raise ConfigError(f"{line}: there is no key {key!r} in {where}.{meant(key, allowed, 1)}{keys}")
 
 
 def from_plain(plain: Mapping[str, Any], *, trusted: bool = False) -> Config:

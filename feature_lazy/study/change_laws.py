@@ -22,6 +22,7 @@ TENTH = 0.1
 leading order, and many seeds show what is beyond."""
 DEEP_FROM = 10.0
 """√h·α over that at which the second order in 1/α is as large as the first, from which on it is a tenth."""
+BOUNDARY = "α* against h"
 KERNEL = ("kernel_change",)
 
 
@@ -57,13 +58,13 @@ def weights_feature(table: pd.DataFrame) -> Reading:
     return _exponent(table, "weights/change", "feature", Expected(-1 / (_depth(table) + 1), HEURISTIC))
 
 
-@law("half-loss time, feature exponent", paper=ARTICLE, where="Fig. 5b", needs=KERNEL)
+@law("half-loss time, feature exponent", paper=ARTICLE, where="Fig. 5b", needs=(*KERNEL, "t_half"))
 def half_time_feature(table: pd.DataFrame) -> Reading:
     """1 in √h·α."""
     return _exponent(table, "t_half", "feature", 1)
 
 
-@law("half-loss time, lazy exponent", paper=ARTICLE, where="Fig. 5b", needs=KERNEL)
+@law("half-loss time, lazy exponent", paper=ARTICLE, where="Fig. 5b", needs=(*KERNEL, "t_half"))
 def half_time_lazy(table: pd.DataFrame) -> Reading:
     """0 in √h·α."""
     return _exponent(table, "t_half", "lazy", 0)
@@ -107,7 +108,7 @@ def kernel_width_feature(table: pd.DataFrame) -> Reading:
 
 def _against_width(table: pd.DataFrame, between: Between | None, expected: float, regime: str) -> Reading:
     found = width_slope(table, "kernel_change", between) if between else None
-    lacks = f"a kernel change at two widths in the {regime} regime"
+    lacks = f"a kernel change at two widths deep in the {regime} regime"
     if between and regime == "lazy":
         lacks += f", {words(between)}"
     return judged(expected, found, on=words(between) if between else "", lacks=lacks)
@@ -140,7 +141,7 @@ def boundary(table: pd.DataFrame) -> Iterator[Reading]:
 
 
 @law(
-    "α* against h",
+    BOUNDARY,
     paper=ARTICLE,
     where="Fig. 3c–d; kernel change = 1",
     needs=KERNEL,
@@ -169,7 +170,7 @@ def collapse_of_weights(table: pd.DataFrame) -> Reading:
     return _collapse(Grid.of(table.assign(scaled=np.sqrt(table[H]) * change), "scaled").log())
 
 
-@law("collapse of half-loss time", paper=ARTICLE, where="Fig. 5b")
+@law("collapse of half-loss time", paper=ARTICLE, where="Fig. 5b", needs=("t_half",))
 def collapse_of_half_time(table: pd.DataFrame) -> Reading:
     """Against √h·α."""
     return _collapse(Grid.of(table, "t_half").log())

@@ -29,7 +29,7 @@ def variance_feature(table: pd.DataFrame) -> Reading:
 def _variance(table: pd.DataFrame, regime: str) -> Reading:
     between, on = range_of(table, regime)
     part = [one for one in ensembles(table) if between and between[0] <= one.x <= between[1]]
-    return judged(-1, variance_slope(part), on=on, lacks=f"two widths in the {regime} regime, each with two seeds")
+    return judged(-1, variance_slope(part), on=on, lacks=f"two widths deep in the {regime} regime, each with two seeds")
 
 
 @law("single error less error of the mean", paper=ARTICLE, where="Fig. 4c–d; all √hα", needs=("run",))
@@ -65,7 +65,7 @@ def pattern_law(table: pd.DataFrame) -> Reading:
         for one in ensembles(part) if lazy else []:
             if one.x >= lazy[0]:
                 lines.setdefault((one.h, one.x), []).append((float(p), one))
-    return judged(ABOVE_ZERO, _slope(list(lines.values())), lacks="two P in the lazy regime", on=on)
+    return judged(ABOVE_ZERO, _slope(list(lines.values())), lacks="two P deep in the lazy regime", on=on)
 
 
 def _slope(lines: Sequence[Sequence[tuple[float, Ensemble]]]) -> Estimate | None:

@@ -94,6 +94,9 @@ def _spread(statistic: Statistic, seeds: int, weights: np.ndarray, factor: float
         return Estimate(value, float("nan"), seeds)
     found = statistic(weights)
     known = found[np.isfinite(found)]
+    # Errors are counted in patterns: two seeds that differ by as many as each other show no spread, and not that of 0.
+    if seeds == 2 and value and len(known) and not known.var():
+        return Estimate(value, float("nan"), seeds)
     # A few samples without a value, such as a curve that does not cross, are no news; many are.
     if len(known) < LEVEL * len(found):
         return Estimate(value, float("nan"), seeds)

@@ -1,12 +1,12 @@
 """Columns of a table by name, keys of its runs' configurations among them, and the runs that pass ``--where`` rules."""
 
-import difflib
 from collections.abc import Sequence
 
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.matching import matches
+from feature_lazy.core.words import meant
 from feature_lazy.runs.sweep import as_written
 
 
@@ -20,8 +20,7 @@ def column(table: pd.DataFrame, name: str, asked: str) -> pd.Series:
         return table[name]
     values = [run.setting(name) for run in table["run"]]
     if "." not in name or all(value is None for value in values):
-        near = difflib.get_close_matches(name, [str(one) for one in table], n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = meant(name, table)
         raise StoreError(f"{asked} {name}: no run has this column, nor this key of the configuration.{hint}")
     return pd.Series([str(v) if isinstance(v, list | dict) else v for v in values], table.index)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from feature_lazy.study.table import H, X
+from feature_lazy.core.errors import StoreError
+from feature_lazy.study.table import H, X, no_column
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,14 @@ class Grid:
 
     @classmethod
     def of(cls, table: pd.DataFrame, column: str) -> "Grid":
-        """The finite values of a column; the mean where several runs have the same place."""
-        y = table[column].to_numpy(float) if column in table else np.full(len(table), np.nan)
+        """The finite values of a column; the mean where several runs have the same place.
+
+        Raises:
+            StoreError: the table has no such column.
+        """
+        if column not in table:
+            raise StoreError(no_column(column, table))
+        y = table[column].to_numpy(float)
         part, y = table[np.isfinite(y)], y[np.isfinite(y)]
         (h, i), (x, j), (seeds, k) = (np.unique(part[name], return_inverse=True) for name in (H, X, "seed"))
         total, count = np.zeros((2, len(h), len(x), len(seeds)))

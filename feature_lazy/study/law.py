@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.words import meant
 from feature_lazy.settings.plugins import load_plugins
 from feature_lazy.settings.registry import HOME, own_modules
 from feature_lazy.settings.sources import here
@@ -171,22 +172,32 @@ def failed() -> list[str]:
 
 
 def add(path: str) -> Law:
-    """Import a law that a user names, so that ``declared`` has it.
+    """Import a law that a user names, so that ``declared`` has it, and no other law of its module.
 
     Raises:
         ConfigError: it cannot be imported, or is no law.
     """
-    declared()  # its name may be taken
+    known = declared()  # its name may be taken
     module, _, name = path.rpartition(".")
+    if not module:
+        raise ConfigError(f"--law {path}: name its module too, such as module.{path}.")
     try:
-        found = getattr(importlib.import_module(module), name)
+        home = importlib.import_module(module)
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError(
-            f"--law {path}: it cannot be imported ({type(error).__name__}: {error}). Its module must be on Python's "
-            f"path: set PYTHONPATH to the folder that holds it.{here(module)}"
-        ) from error
+        where = ""
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            where = " It must be on Python's path: set PYTHONPATH to the folder that holds it." + here(module)
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--law {path}: its module cannot be imported ({why}).{where}") from error
+    for other in declared():
+        if other not in known:
+            del _declared[other.name, other.paper]
+    if not hasattr(home, name):
+        laws = [one for one, value in vars(home).items() if isinstance(value, Law)]
+        raise ConfigError(f"--law {path}: {module} has no {name}; its laws: {', '.join(laws)}.{meant(name, laws)}")
+    found = getattr(home, name)
     if not isinstance(found, Law):
         raise ConfigError(f"--law {path}: it is no law; put @law(…) of feature_lazy.study.law above the function.")
     _register(found)

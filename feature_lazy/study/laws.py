@@ -6,13 +6,16 @@ from functools import partial
 
 import pandas as pd
 
+from feature_lazy.core.errors import FeatureLazyError
+from feature_lazy.core.words import meant
+from feature_lazy.measure.quantities import who_records
 from feature_lazy.study import law as registry
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.joined import joined
 from feature_lazy.study.law import ARTICLE, KINDS, Joined, Law
 from feature_lazy.study.verdict import CANNOT_TELL, Reading, judged
 
-NEEDS = {"kernel_change": "a kernel change (observe.kernel.probe)"}
+NEEDS = {"kernel_change": "a kernel change (observe.kernel.probe)", "t_half": "a half-loss time t½"}
 """What a column is called where no run has it."""
 CONTRASTS = "What kinds of runs differ in"
 JOINED = "Runs that differ in one key"
@@ -73,9 +76,13 @@ def readings(law: Law, table: pd.DataFrame) -> list[Reading]:
 
 def _read(law: Law, table: pd.DataFrame) -> list[Reading]:
     """What one law has to say of runs, or pairs, of one kind that count."""
+    if law.outcomes and table.empty:
+        return [_signed(law, _silent(f"needs runs that ended as {' or '.join(law.outcomes)}"))]
     missing = [name for name in law.needs if name not in table or table[name].isna().all()]
     if missing:
-        needs = ", ".join(NEEDS.get(name, f"the column {name}, which no run has") for name in missing)
+        needs = ", ".join(
+            NEEDS.get(name, f"the column {name}, which no run has{_how(name, table)}") for name in missing
+        )
         return [_signed(law, _silent(f"needs {needs}"))]
     try:
         found = law(table)
@@ -86,8 +93,16 @@ def _read(law: Law, table: pd.DataFrame) -> list[Reading]:
     except Exception as error:
         if not law.foreign:
             raise
-        rows = [_silent(f"could not be measured: {type(error).__name__}: {error}")]
+        why = str(error) if isinstance(error, FeatureLazyError) else f"{type(error).__name__}: {error}"
+        rows = [replace(_silent(f"could not be measured ({why})"), failed=True)]
     return [_signed(law, row) for row in rows]
+
+
+def _how(column: str, table: pd.DataFrame) -> str:
+    """What to ask for so that runs have a column; of one that nothing records, those that are near it."""
+    if recorded := who_records(column):
+        return f" (observe/also=[{recorded[1]}])" if recorded[1] else ""
+    return "" if column in table else meant(column, table).replace(" Did", ": did")
 
 
 def _silent(why: str) -> Reading:

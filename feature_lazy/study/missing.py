@@ -63,5 +63,7 @@ def _regimes(table: pd.DataFrame) -> list[str]:
     for name in ("lazy", "feature"):
         between = getattr(found, name)
         if between and table[X].between(*between).groupby(table[X]).any().sum() < 2:
-            sentences.append(f"Fewer than two values of √hα are in the {name} regime, {words(between)}: no exponents.")
+            sentences.append(
+                f"Fewer than two values of √hα are deep in the {name} regime, {words(between)}: no exponents."
+            )
     return sentences

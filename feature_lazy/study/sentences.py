@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.study.ahead import FEATURE, LAZY, Lead
+from feature_lazy.study.change_laws import BOUNDARY
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.phases import bests, boundaries, rows
-from feature_lazy.study.verdict import Reading
+from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, Reading
 
 Rows = Sequence[dict[str, Any]]
 
@@ -26,7 +27,7 @@ def verdicts(table: pd.DataFrame, laws: Sequence[Reading]) -> list[tuple[str, st
         return []
     return [
         (FEATURE, "Feature training", _regime(cells, FEATURE, laws)),
-        ("boundary", "Boundary", _boundary(boundaries(table))),
+        ("boundary", "Boundary", _boundary(boundaries(table), laws)),
         (LAZY, "Lazy training", _regime(cells, LAZY, laws)),
         ("best", "Which tests better", _better(bests(table))),
     ]
@@ -55,18 +56,22 @@ def _regime(cells: Rows, regime: str, laws: Sequence[Reading]) -> str:
     return f"{runs} runs at {side}: the kernel changes {change}{law}.{error}"
 
 
-def _boundary(found: Mapping[int, Estimate]) -> str:
+def _boundary(found: Mapping[int, Estimate], laws: Sequence[Reading]) -> str:
     if not found:
         return "No width has its kernel change fall through 1, so the boundary lies outside this sweep."
     each = ", ".join(f"{_number(estimate)} (h = {h:g})" for h, estimate in found.items())
     if len(found) == 1:
         return f"The kernel change is 1 at √h·α = {each}; one width cannot say how that depends on h."
-    x = np.array([estimate.value for estimate in found.values()])
-    spread, factor = x.max() / x.min() - 1, max(found) / min(found)
-    return (
-        f"The kernel change is 1 at √h·α = {each}: within {spread:.0%} over a factor {factor:.3g} in h, "
-        f"where a boundary at a fixed α would move by a factor {np.sqrt(factor):.3g}."
-    )
+    factor = max(found) / min(found)
+    fixed = f"where one at a fixed α would move by a factor {np.sqrt(factor):.3g}"
+    law = next((law for law in laws if law.name == BOUNDARY and law.estimate), None)
+    exponent = f" (α* ~ h^s with s = {law.measured})" if law else ""
+    said = {
+        AGREES: f"It stays there over a factor {factor:.3g} in h{exponent}, {fixed}.",
+        DIFFERS: f"It moves over a factor {factor:.3g} in h{exponent}.",
+        CANNOT_TELL: f"Whether it stays there over a factor {factor:.3g} in h cannot be told{exponent}, {fixed}.",
+    }
+    return f"The kernel change is 1 at √h·α = {each}. {said[law.verdict if law else CANNOT_TELL]}"
 
 
 def _better(best: Mapping[float, Lead]) -> str:

@@ -1,6 +1,6 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.fingerprints import shared_names
+from feature_lazy.core.words import meant
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.study.ensembles import Ensemble, margins
@@ -191,8 +192,20 @@ def _best_kernel_change(table: pd.DataFrame) -> pd.Series:
     return table[candidates].bfill(axis=1).iloc[:, 0] if candidates else pd.Series(np.nan, table.index)
 
 
+def no_column(name: str, known: Iterable[str]) -> str:
+    """What is said of a column that no run has, with names that are near it."""
+    return f"No run has the column {name}.{meant(name, known)}"
+
+
 def along(table: pd.DataFrame, column: str, pick: Callable[[np.ndarray], float]) -> pd.Series:
-    """A number of each run's course, such as the largest of a column over time; NaN where it has no value of it."""
+    """A number of each run's course, such as the largest of a column over time; NaN where it has no value of it.
+
+    Raises:
+        StoreError: no run has recorded such a column.
+    """
+    recorded = {name for run in table["run"] for name in run.history}
+    if recorded and column not in recorded and column not in table:
+        raise StoreError(no_column(column, [*recorded, *table]))
     curves = [run.history.get(column, np.array([])) for run in table["run"]]
     known = [curve[np.isfinite(curve)] for curve in curves]
     return pd.Series([float(pick(curve)) if len(curve) else np.nan for curve in known], table.index, dtype=float)

@@ -73,7 +73,7 @@ def law_table(found: Sequence[Reading], title: str = TITLE, *, narrow: bool = Fa
     return result
 
 
-def show_laws(folder: Path, named: Sequence[str] = (), where: Sequence[str] = ()) -> None:
+def show_laws(folder: Path, named: Sequence[str] = (), where: Sequence[str] = ()) -> bool:
     """Print the laws of every kind of run in a folder, those across depths and P, and of what the kinds differ in.
 
     Args:
@@ -81,13 +81,18 @@ def show_laws(folder: Path, named: Sequence[str] = (), where: Sequence[str] = ()
         named: import paths of laws of the user's own.
         where: rules that runs pass, such as ``L=3``.
 
+    Returns:
+        Whether the code of no law failed.
+
     Raises:
         StoreError: no complete run, or a damaged one.
         ConfigError: a named law that cannot be imported, or is none.
     """
     for path in named:
         law.add(path)
-    show_readings(of_folder(parts(folder, mixed=("L", "P"), where=where)))
+    found = of_folder(parts(folder, mixed=("L", "P"), where=where))
+    show_readings(found)
+    return not any(row.failed for rows in found.values() for row in rows)
 
 
 def show_readings(found: Mapping[str, Sequence[Reading]]) -> None:

@@ -30,6 +30,7 @@ class Reading:
         name: what is said; that of the law where a law says one thing.
         where: figure or equation, and the part of the sweep that it is measured on.
         paper: in which paper, as arXiv numbers it.
+        failed: whether there is none because the law's own code failed.
     """
 
     expected: str
@@ -40,6 +41,7 @@ class Reading:
     name: str = ""
     where: str = ""
     paper: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True)

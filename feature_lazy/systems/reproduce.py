@@ -1,5 +1,6 @@
 """A system's sweep, trained as any other, and what its laws say of it."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,9 @@ from feature_lazy.study.laws import readings
 from feature_lazy.study.table import parts
 from feature_lazy.study.verdict import Reading
 from feature_lazy.systems.table import System
+
+SETTINGS = re.compile(r", (?=[\w.]+ = )")
+"""Between the settings that a kind of runs is named by."""
 
 
 def train(arguments: Sequence[str]) -> bool:
@@ -49,18 +53,23 @@ def judge(system: System, folder: Path) -> list[Reading]:
 def _of_kinds(law: Law, folder: Path) -> list[Reading]:
     """What one law says of each kind of runs that has what it needs, or of all kinds together if it joins them.
 
-    What it says alike of several kinds, since they differ in nothing that it asks for, is said once.
+    What it says alike of several kinds, since they differ in nothing that it asks for, is said once, of what they have
+    in common.
     """
     tables = parts(folder, mixed=() if isinstance(law.across, Joined) else (law.across,))
     if law.across == KINDS or isinstance(law.across, Joined):
         return readings(law, pd.concat(tables.values(), ignore_index=True))
-    rows = [
-        replace(row, where="; ".join(filter(None, (row.where, kind))))
-        for kind, table in tables.items()
-        for row in readings(law, table)
-    ]
-    told: dict[Estimate, Reading] = {}
-    for row in rows:
+    rows = [(row, kind) for kind, table in tables.items() for row in readings(law, table)]
+    told: dict[tuple[str, str, Estimate], list[tuple[Reading, str]]] = {}
+    for row, kind in rows:
         if row.estimate is not None:
-            told.setdefault(row.estimate, row)
-    return [*told.values()] or rows[:1]
+            told.setdefault((row.name, row.where, row.estimate), []).append((row, kind))
+    return [_of(alike) for alike in told.values()] or [_of([row]) for row in rows[:1]]
+
+
+def _of(alike: Sequence[tuple[Reading, str]]) -> Reading:
+    """What is said alike of some kinds, with the settings that all of their names have."""
+    named = [SETTINGS.split(kind) for _, kind in alike]
+    common = ", ".join(setting for setting in named[0] if all(setting in other for other in named))
+    row = alike[0][0]
+    return replace(row, where="; ".join(filter(None, (row.where, common))))

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.core.words import meant
 
 HERE = Path(__file__).parent
 RESULTS = Path("results/systems")
@@ -148,11 +149,7 @@ def find(name: str) -> System:
     Raises:
         ConfigError: there is none; the message has those that there are.
     """
-    import difflib
-
     known = {system.folder: system for system in systems()}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"{name}: there is no such system; there are {', '.join(known)}.{hint}")
+        raise ConfigError(f"{name}: there is no such system; there are {', '.join(known)}.{meant(name, known, 1)}")
     return known[name]

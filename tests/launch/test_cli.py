@@ -115,7 +115,7 @@ def test_worker_that_dies_is_a_failed_job_and_not_the_end_of_the_sweep(tmp_path)
 REFUSED = {
     "dataset=imagenet": "Could not find 'dataset/imagenet'",
     "dataset.n_train=100000": "dataset.n_train=100000 and dataset.n_test=20: digits has 1740 patterns",
-    "width.hh=3": "width.hh=3: there is no key 'hh' in 'width'. Did you mean 'h'?",
+    "width.hh=3": "width.hh=3: there is no key 'hh' in 'width'. Did you mean h?",
 }
 
 

@@ -214,7 +214,7 @@ def test_cadence_is_each_observable_s_own(tiny, every):
         (["+observe.also.cka.every=3"], r"cka is not observed; choose it: observe/also=\[cka\]\."),
         (["+observe.also.x.every=3"], "observe/also=x: there is no such option"),
         (["observe/also=[spectrum]", "observe.also.cka.every=3"], r"choose it: observe/also=\[spectrum,cka\]"),
-        (["observe/also=[cka]", "observe.also.cka.evry=3"], r"no key 'evry' in 'observe.also.cka'.*'every'"),
+        (["observe/also=[cka]", "observe.also.cka.evry=3"], r"no key 'evry' in 'observe.also.cka'.*mean every"),
         (["observe.also={cka: {}}"], "observables are chosen by name"),
     ],
 )

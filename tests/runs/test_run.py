@@ -180,7 +180,8 @@ def test_kink_is_a_named_outcome_and_done(tiny):
 def test_flow_that_never_fits_ends_where_it_is_told(tiny):
     """It is told in natural times min(1, √h·α), here 0.1 in the article's t."""
     config = tiny(*QUICK, "alpha.value=0.1", "dynamics.t_end=0.5")
-    scale = build(config).time_scale
+    batch = build(config)
+    scale = batch.time_scale(batch.cells[0])
     assert scale == pytest.approx(0.1)
     [stored] = train(config)
     assert (stored.done, stored.summary["outcome"]) == (True, "t_end")

@@ -194,12 +194,12 @@ def test_wrong_type_or_option_is_refused(configure, override, fragments):
 @pytest.mark.parametrize(
     ("override", "fragments"),
     [
-        ("width.hh=3", ["width.hh=3", "'hh'", "Did you mean 'h'?", "Its keys: kind, h."]),
-        ("+width.hh=3", ["'hh'", "Did you mean 'h'?"]),
-        ("outputdir=x", ["'outputdir'", "Did you mean 'output_dir'?"]),
-        ("observe.kernel.prob=3", ["'prob'", "'observe.kernel'", "Did you mean 'probe'?", "final"]),
+        ("width.hh=3", ["width.hh=3", "'hh'", "Did you mean h?", "Its keys: kind, h."]),
+        ("+width.hh=3", ["'hh'", "Did you mean h?"]),
+        ("outputdir=x", ["'outputdir'", "Did you mean output_dir?"]),
+        ("observe.kernel.prob=3", ["'prob'", "'observe.kernel'", "Did you mean probe?", "final"]),
         ("width.h.x=3", ["'x'", "'width.h', which is a value"]),
-        ("widht.h=3", ["widht.h=3", "Did you mean 'width'?"]),
+        ("widht.h=3", ["widht.h=3", "Did you mean width?"]),
         ("+foo.bar=1", ["'foo'", "width"]),
     ],
 )

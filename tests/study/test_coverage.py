@@ -6,8 +6,10 @@ import pytest
 from feature_lazy.study.crossings import boundary_slope, crossing
 from feature_lazy.study.ensemble_laws import variance_slope
 from feature_lazy.study.ensembles import Ensemble
+from feature_lazy.study.estimate import average
 from feature_lazy.study.exponents import bend, slope, width_slope
 from feature_lazy.study.regimes import regimes
+from feature_lazy.study.verdict import ABOVE_ZERO, CANNOT_TELL, judged
 from tests.study.conftest import FEATURE, LAZY, STAR, XS, sweep
 
 SWEEPS = 400
@@ -60,3 +62,11 @@ def test_error_bar_of_the_variance_law(seeds):
     found = np.mean([holds(variance_slope(ensembles(random, seeds)), -1) for _ in range(SWEEPS)])
     # The jackknife of a variance errs to the safe side (Efron and Stein, 1981).
     assert found >= LEAST
+
+
+@pytest.mark.parametrize(("values", "error"), [([0.25, 0.25], None), ([0.0, 0.0], 0.0), ([0.25, 0.25, 0.25], 0.0)])
+def test_two_seeds_that_are_alike_show_no_spread_rather_than_none(values, error):
+    """Errors are counted in patterns, and two networks err on as many by chance; what is 0 in both may be exact."""
+    found = average(np.array(values))
+    assert found.error == error or (error is None and np.isnan(found.error))
+    assert (judged(ABOVE_ZERO, found).verdict == CANNOT_TELL) == (error is None or not found.value)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feature_lazy.core.errors import StoreError
 from feature_lazy.study.collapse import collapse, rescaled
 from feature_lazy.study.crossings import boundary_slope, crossing, crossings
 from feature_lazy.study.estimate import MANY, Estimate, estimate, jackknife
@@ -100,7 +101,8 @@ def test_no_range_no_exponent(exact):
     assert width_slope(one[one["h"] == 30], "weights/change", FAR) is None
     assert mean(exact, "kernel_change", (1e6, 1e9)) is None
     assert slope(exact.head(0), "kernel_change", FAR) is None
-    assert slope(exact, "no such column", FAR) is None
+    with pytest.raises(StoreError, match=r"No run has the column kernel_chance\. Did you mean kernel_change"):
+        slope(exact, "kernel_chance", FAR)
 
 
 def test_crossing_is_interpolated_in_logarithms(exact):

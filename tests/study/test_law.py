@@ -10,6 +10,7 @@ from feature_lazy.core.errors import ConfigError
 from feature_lazy.launch.commands import main, modules
 from feature_lazy.study import law as registry
 from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.exponents import slope, start_slope
 from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.laws import laws
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
@@ -25,6 +26,12 @@ from feature_lazy.study.law import law
 @law("weight change, their exponent", paper="2401.00001", where="Fig. 7", needs=("weights/change",), expected=-0.5)
 def theirs(table):
     return slope(table, "weights/change", (0.0, np.inf))
+"""
+
+OTHER = """
+@law("a law with a typo", paper="2401.00001", needs=("weights/change",), expected=-0.5)
+def other(table):
+    return slope(table, "weights/chnage", (0.0, np.inf))
 """
 
 
@@ -88,14 +95,22 @@ def test_plugin_that_fails_is_named_and_costs_nothing_else(package, tmp_path, ca
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("nowhere.law", "--law nowhere.law: it cannot be imported (ModuleNotFoundError"),
-        ("their_laws.nothing", "--law their_laws.nothing: it cannot be imported (AttributeError"),
+        (
+            "nowhere.law",
+            "(ModuleNotFoundError: No module named 'nowhere'). It must be on Python's path: set PYTHONPATH",
+        ),
+        (
+            "broken.law",
+            "--law broken.law: its module cannot be imported (NameError: name 'undefined' is not defined).\n",
+        ),
+        ("their_laws.their", "their_laws has no their; its laws: theirs, other. Did you mean theirs"),
         ("their_laws.slope", "--law their_laws.slope: it is no law; put @law"),
-        ("law", "--law law: it cannot be imported (ValueError"),
+        ("law", "--law law: name its module too, such as module.law."),
     ],
 )
 def test_path_of_no_law_is_refused_in_a_sentence(package, tmp_path, capsys, path, sentence):
-    package("their_laws", OURS)
+    package("their_laws", OURS + OTHER)
+    package("broken", "undefined")
     assert main(["laws", str(tmp_path), "--law", path]) == 1
     assert sentence in capsys.readouterr().err
 
@@ -110,25 +125,54 @@ def test_two_laws_of_one_name_and_paper_are_refused(package):
     assert registry.add("third_laws.theirs").paper == "2401.00002"
 
 
-@pytest.mark.parametrize("table", [sweep(runs=False), sweep(runs=False, **{"kernel/cka": np.nan})])
+@pytest.mark.parametrize("table", [sweep(runs=False), sweep(runs=False, **{"test/ece": np.nan})])
 def test_column_that_no_run_has_is_a_sentence(table):
-    @law("CKA", paper="2401.00001", needs=("kernel/cka",), expected=0)
-    def cka(table):
-        return Estimate(float(table["kernel/cka"].mean()), 0.0, 3)
+    @law("ECE", paper="2401.00001", needs=("test/ece",), expected=0)
+    def ece(table):
+        return Estimate(float(table["test/ece"].mean()), 0.0, 3)
 
-    [row] = [row for row in laws(table) if row.name == "CKA"]
-    assert (row.measured, row.verdict) == ("needs the column kernel/cka, which no run has", CANNOT_TELL)
-    [row] = [row for row in laws(table.assign(**{"kernel/cka": 0.0})) if row.name == "CKA"]
+    [row] = [row for row in laws(table) if row.name == "ECE"]
+    assert (row.measured, row.verdict) == (
+        "needs the column test/ece, which no run has (observe/also=[calibration])",
+        CANNOT_TELL,
+    )
+    [row] = [row for row in laws(table.assign(**{"test/ece": 0.0})) if row.name == "ECE"]
     assert row.verdict == AGREES
 
 
-def test_law_that_fails_says_so():
-    @law("theirs", paper="2401.00001", expected=0)
-    def broken(table):
-        return table["no such column"]
+@pytest.mark.parametrize(
+    ("measure", "why"),
+    [
+        (lambda table: table["no such column"], "KeyError: 'no such column'"),
+        (lambda table: slope(table, "kernel_chnage", (0.0, np.inf)), "{} kernel_chnage. Did you mean kernel_change?"),
+        (lambda table: start_slope(table, "output/df_rsm"), "{} output/df_rsm. Did you mean output/df_rms?"),
+    ],
+)
+def test_law_that_fails_says_so(measure, why):
+    law("theirs", paper="2401.00001", expected=0)(measure)
+    [row] = [row for row in laws(sweep()) if row.name == "theirs"]
+    assert (row.measured, row.verdict) == (
+        f"could not be measured ({why.format('No run has the column')})",
+        CANNOT_TELL,
+    )
+    assert row.failed
 
+
+def test_the_law_that_is_named_is_judged_and_no_other_of_its_module(package, tmp_path, capsys):
+    package("their_laws", OURS + OTHER)
+    folder = plant(tmp_path / "sweep")
+    assert main(["laws", str(folder), "--law", "their_laws.theirs"]) == 0
+    shown = capsys.readouterr().out
+    assert "weight change, their exponent" in shown
+    assert "a law with a typo" not in shown
+    assert main(["laws", str(folder), "--law", "their_laws.theirs", "--law", "their_laws.other"]) == 1
+    assert "weights/chnage. Did you mean weights/change?): a law with a typo." in capsys.readouterr().out
+
+
+def test_columns_near_one_that_no_run_has_are_named():
+    law("theirs", paper="2401.00001", needs=("kernel_chnage",), expected=0)(lambda table: None)
     [row] = [row for row in laws(sweep(runs=False)) if row.name == "theirs"]
-    assert (row.measured, row.verdict) == ("could not be measured: KeyError: 'no such column'", CANNOT_TELL)
+    assert row.measured == "needs the column kernel_chnage, which no run has: did you mean kernel_change?"
 
 
 def test_a_law_may_ask_for_runs_that_ended_otherwise():
@@ -207,3 +251,10 @@ def test_laws_stand_in_the_order_of_their_modules_whichever_was_imported_first(m
     assert modules[0] == registry.FIRST[0]
     monkeypatch.setattr(registry, "_declared", dict(reversed(registry._declared.items())))
     assert [one.module for one in registry.declared() if not one.foreign] == modules
+
+
+def test_runs_that_ended_otherwise_lack_their_end_and_no_column():
+    table = sweep().assign(outcome="max_steps")
+    said = {row.measured for row in laws(table) if row.estimate is None}
+    assert "needs runs that ended as converged or stationary" in said
+    assert not [one for one in said if "which no run has" in one]

@@ -27,7 +27,10 @@ def test_a_full_sweep_lacks_nothing(planted):
         (lambda t: t.assign(kernel_change=np.nan), "The kernel change was not measured"),
         (lambda t: t[t["sqrt_h_alpha"] < 5], "The kernel change does not cross 1: the boundary needs larger √hα."),
         (lambda t: t[t["sqrt_h_alpha"] > 50], "The kernel change does not cross 1: the boundary needs smaller √hα."),
-        (lambda t: t[t["sqrt_h_alpha"] > 0.05], "Fewer than two values of √hα are in the feature regime, √hα ≤ 0.3"),
+        (
+            lambda t: t[t["sqrt_h_alpha"] > 0.05],
+            "Fewer than two values of √hα are deep in the feature regime, √hα ≤ 0.3",
+        ),
     ],
 )
 def test_what_a_sweep_lacks_is_a_sentence(planted, part, sentence):

@@ -6,6 +6,7 @@ import pytest
 from feature_lazy.runs.reading import ERROR, HISTORY
 from feature_lazy.runs.survey import survey
 from feature_lazy.study.grid import edges
+from feature_lazy.study.laws import laws
 from feature_lazy.study.phases import bests, boundaries
 from feature_lazy.study.report import write_report
 from feature_lazy.study.report.cells import cells, not_done
@@ -14,6 +15,7 @@ from feature_lazy.study.report.groups import group
 from feature_lazy.study.report.lacking import missing
 from feature_lazy.study.report.points import against
 from feature_lazy.study.sentences import verdicts
+from tests.study.conftest import sweep
 from tests.study.stored_sweeps import BOUNDARY, XS, ask, columns, kernel_change, name, plant, planted_error
 
 
@@ -81,11 +83,29 @@ def test_boundary_is_where_it_was_planted(whole):
 
 
 def test_a_verdict_for_each_regime(whole):
-    found = {kind: text for kind, _, text in verdicts(whole.table, [])}
+    found = {kind: text for kind, _, text in verdicts(whole.table, laws(whole.table))}
     assert "30 runs at √h·α ≤ 10:" in found["feature"]
     assert "24 runs at √h·α ≥ 100:" in found["lazy"]
-    assert "over a factor 3.33 in h, where a boundary at a fixed α would move by a factor 1.83" in found["boundary"]
+    assert "It stays there over a factor 3.33 in h (α* ~ h^s with s = -0.5" in found["boundary"]
+    assert "where one at a fixed α would move by a factor 1.83" in found["boundary"]
     assert found["best"].startswith("Lazy training at h = 30 (+")
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (lambda h, seed: 8.0, "It stays there"),
+        (lambda h, seed: 8 * np.sqrt(h / 30), "It moves"),
+        (lambda h, seed: 8 * (h / 30) ** (seed - 1), "Whether it stays there over a factor 3.33 in h cannot be told"),
+    ],
+)
+def test_the_boundary_stays_or_moves_as_far_as_its_errors_tell(x, said):
+    """Planted boundaries: one for all widths, one at a fixed α, and one that each seed has elsewhere."""
+    table = sweep(3, seeds=3, widths=(30, 100), runs=False)
+    at = [x(h, seed) for h, seed in zip(table["h"], table["seed"], strict=True)]
+    table["kernel_change"] = at / table["sqrt_h_alpha"]
+    found = {kind: text for kind, _, text in verdicts(table, laws(table))}
+    assert f". {said}" in found["boundary"]
 
 
 def test_nothing_is_missing_of_a_full_sweep(whole, rows):

@@ -248,10 +248,11 @@ def law_of(across):
 
 @pytest.mark.parametrize(("across", "counted"), [("", [2, 3]), (KINDS, [9])])
 def test_a_law_is_judged_on_each_kind_that_shows_it_or_on_all(across, counted, monkeypatch, tmp_path):
-    """A sweep of several kinds: those without what a law needs are silent, rows say which they are of, none twice."""
-    kinds = {f"P = {n:g}": pd.DataFrame({"outcome": ["converged"] * int(n)}) for n in (2, 3, 1, 3.5)}  # 3.5 as 3
+    """A sweep of several kinds: those without what a law needs are silent, what is alike is said of what is common."""
+    names = {"P = 2, f = [1, 2]": 2, "P = 3, f = [1, 2]": 3, "P = 1": 1, "P = 3, f = [1, 3]": 3}
+    kinds = {name: pd.DataFrame({"outcome": ["converged"] * n}) for name, n in names.items()}
     monkeypatch.setattr(reproduce, "parts", lambda folder, mixed: kinds)
     rows = reproduce._of_kinds(law_of(across), tmp_path)
     assert [row.estimate.value for row in rows] == counted
-    assert [row.where for row in rows] == (["P = 2", "P = 3"] if not across else [""])
+    assert [row.where for row in rows] == (["P = 2, f = [1, 2]", "P = 3"] if not across else [""])
     assert {(row.expected, row.verdict) for row in rows} == {(str(ABOVE_ZERO), AGREES)}

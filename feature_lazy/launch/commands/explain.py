@@ -4,6 +4,7 @@ import argparse
 
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import meant
 
 MADE = {
     "outcome": "how the run ended, such as converged; explain knows each of them",
@@ -35,23 +36,15 @@ def explained(word: str) -> str:
     Raises:
         ConfigError: nothing has this name; the nearest are named.
     """
-    import difflib
-
     from feature_lazy.dynamics.outcome import Outcome
-    from feature_lazy.measure.quantities import QUANTITIES
-    from feature_lazy.measure.quantity import Quantity, quantity_of
-    from feature_lazy.settings import registry
+    from feature_lazy.measure.quantities import recordable, who_records
     from feature_lazy.settings.cells import COLUMNS
-    from feature_lazy.settings.config import ALSO
     from feature_lazy.settings.help import help_text
 
     if word in list(Outcome):
         return f"{word}, an outcome: {Outcome(word).meaning}."
-    also = {name: option() for name, option in registry.options(ALSO).items() if name != "custom"}
-    known = {**QUANTITIES, **{column: one for option in also.values() for column, one in option.quantities.items()}}
-    found = quantity_of(word, known)
-    if found != Quantity(word):
-        by = next((name for name, one in also.items() if quantity_of(word, one.quantities) != Quantity(word)), "")
+    if recorded := who_records(word):
+        found, by = recorded
         where = f"; {found.where}" if found.where else ""
         return f"{word}, measured: {found.label}{where}{f'; with observe/also=[{by}]' if by else ''}."
     try:
@@ -60,6 +53,5 @@ def explained(word: str) -> str:
         made = {**COLUMNS, **MADE}
         if word in made:
             return f"{word}, a column of every run: {made[word]}."
-        near = difflib.get_close_matches(word, [*known, *made, *Outcome], n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = meant(word, [*recordable(), *made, *Outcome])
         raise ConfigError(f"{word}: no key, option, quantity or outcome has this name.{hint}") from error

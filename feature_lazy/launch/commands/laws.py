@@ -25,7 +25,7 @@ def law_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """Print.
+    """Print; 1 where the code of a law failed.
 
     Raises:
         StoreError: see ``show_laws``.
@@ -33,5 +33,4 @@ def call(options: argparse.Namespace) -> int:
     """
     from feature_lazy.study.terminal import show_laws
 
-    show_laws(Path(options.folder), options.law, options.where)
-    return 0
+    return 0 if show_laws(Path(options.folder), options.law, options.where) else 1

@@ -1,6 +1,10 @@
 """What is observed in every run: label, scale, source and theme of each column, by its name or a pattern."""
 
-from feature_lazy.measure.quantity import Quantity
+from functools import cache
+
+from feature_lazy.measure.quantity import Quantity, quantity_of
+from feature_lazy.settings import registry
+from feature_lazy.settings.config import ALSO
 
 FIT, KERNEL, WEIGHTS, OUTPUTS, SPEED = "Losses and errors", "Kernel", "Weights", "Outputs", "Speed"
 """Themes."""
@@ -90,3 +94,18 @@ QUANTITIES = {
     "gradient_equivalents": Quantity("cost in gradients", theme=SPEED),
 }
 """Quantities of a run, in the order in which a page shows them."""
+
+
+@cache
+def recordable() -> dict[str, tuple[Quantity, str]]:
+    """All columns, by name or pattern, each with the observable to ask for; empty if all runs have it."""
+    also = {name: option() for name, option in registry.options(ALSO).items() if name != "custom"}
+    found = {column: (one, name) for name, option in also.items() for column, one in option.quantities.items()}
+    return found | {column: (one, "") for column, one in QUANTITIES.items()}
+
+
+def who_records(column: str) -> tuple[Quantity, str] | None:
+    """What a column is and the observable to ask for, as ``recordable`` has them; None of one that nothing records."""
+    known = recordable()
+    found = quantity_of(column, {name: one for name, (one, _) in known.items()})
+    return next((pair for pair in known.values() if pair[0] == found), None)

@@ -1,6 +1,5 @@
 """Figures that a notebook asks a sweep or a run for: ``sweep.plot("kernel/change")``, ``run.plot()``."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.words import meant
 from feature_lazy.measure.quantity import quantity_of
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep
@@ -71,8 +71,7 @@ def of_run(run: Run, names: Sequence[str]) -> Figure:
         StoreError: an observable that the run does not have.
     """
     if unknown := [name for name in names if name not in run.history]:
-        near = difflib.get_close_matches(unknown[0], run.history, n=3)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = meant(unknown[0], run.history)
         raise StoreError(f"plot: the run {run.run_id} has no {unknown[0]!r} over time.{hint}")
     shown = names or [name for name in CURVES if name in run.history]
     with plt.rc_context({**STYLE, "figure.figsize": (STYLE["figure.figsize"][0], 0.6 + 1.7 * len(shown))}):
