@@ -25,7 +25,7 @@ demo: $(STAMP) ## install, then sweep α × width × seed on real digits: result
 	$(BIN)/python train.py experiment=demo
 
 test: $(STAMP) ## install, then run all tests but those that measure a claim
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not slow"  # what a module shares is made once
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not slow"  # what a module shares is made once
 
 test-slurm: $(STAMP) ## start a SLURM cluster on this machine, run the tests that need one, end it
 	SLURM_TESTBED_REQUIRED=1 slurm/testbed/with.sh $(BIN)/python -m pytest -m slurm tests/slurm

@@ -35,6 +35,42 @@ TINY = (
 QUICK = ("alpha.value=10", "dynamics.stepper=article", "dynamics.eps_gradient=1e-2")
 """With large steps in a tenth of that: for all that does not depend on how well the flow is followed."""
 
+LONG = [
+    "runs/test_stopping",
+    "runs/test_kills",
+    "test_structure",
+    "test_readme",
+    "dynamics/test_flow",
+    "runs/test_two_hosts",
+    "systems/test_table",
+    "launch/test_strangers",
+    "systems/test_smallest",
+    "launch/test_notebooks",
+    "launch/test_cli",
+    "study/test_analysis",
+    "measure/test_trajectory",
+    "launch/test_slurm_task",
+    "runs/test_own_observables",
+    "runs/test_changed",
+    "launch/test_wheel",
+    "test_extend",
+    "systems/test_more_is_better",
+    "test_benchmarks",
+    "runs/test_leet",
+    "pins/test_ids",
+    "runs/test_sharing",
+    "study/test_trained_laws",
+    "systems/test_task_arithmetic",
+    "launch/test_cost",
+    "runs/test_sync",
+    "settings/test_composer",
+    "study/test_coverage",
+    "launch/test_notebook",
+    "runs/test_flaky",
+]
+"""Modules that take a minute or more on a busy machine, longest first. A module stays with one worker: what is left
+for the end has to be short, or the others wait for it."""
+
 # Bit for bit comparisons need one order of summation, and two test processes share two cores.
 torch.set_num_threads(1)
 # The same examples every time, no files left behind, and no deadline on a machine that may be busy.
@@ -46,6 +82,12 @@ register()
 def composer(*overrides: str) -> Composer:
     """What composes jobs on top of what a command line has for all of them; Hydra is asked once for each choice."""
     return _composer(overrides, frozenset(made for group in (*GROUPS, ALSO) for made in options(group).values()))
+
+
+def pytest_collection_modifyitems(items):
+    """Long modules come first, and else the order is that of the files."""
+    places = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @lru_cache(maxsize=8)

@@ -17,6 +17,7 @@ from feature_lazy.runs.job import train_config
 from feature_lazy.settings.cells import cells
 from feature_lazy.settings.checks import validate
 from feature_lazy.settings.overrides import checked
+from feature_lazy.settings.shortest import shortest
 from tests.conftest import composed
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +116,16 @@ def test_code_of_a_page_runs(page, before):
         [sys.executable, "-c", "\n".join([before, *blocks])], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_headings_and_paragraphs_are_apart_by_one_line():
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"[^\n]\n#+ |\n#+ [^\n]*\n[^\n]", text), page
+    text = (ROOT / "docs" / "sharing.md").read_text(encoding="utf-8")
+    assert re.search(r"`(observe\.kernel\.probe=100)`, where", text)[1] in shortest(
+        cells(composed("dataset.n_test=100"))[0].resolved
+    )
 
 
 def test_there_are_commands():

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import LONG, ROOT
 
 # Each room imports itself and those before it (docs/architecture.md).
 ROOMS = (
@@ -368,3 +368,8 @@ def test_no_path_of_a_machine(path):
     # Written apart, so that this file does not find itself.
     for root in ("home", "Users", "root", "work", "tmp", "mnt"):
         assert f'"/{root}' + "/" not in path.read_text()
+
+
+def test_long_modules_of_tests_are_there():
+    assert [name for name in LONG if not (ROOT / "tests" / f"{name}.py").exists()] == []
+    assert len(set(LONG)) == len(LONG)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from feature_lazy.core.errors import StoreError
+from feature_lazy.core.words import counted
 from feature_lazy.runs.plan import read_plans
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import load_sweep
@@ -128,7 +129,7 @@ def one_kind(table: pd.DataFrame, vary: Sequence[str] = ()) -> tuple[pd.DataFram
     key, chosen = max(kinds, key=lambda kind: len(kind[1]))
     shown = ", ".join(f"{c} = {v}" for c, v in zip(columns, key, strict=True))
     rest = len(table) - len(chosen)
-    return chosen, [f"Shown: {shown}; {rest} runs that differ in {', '.join(columns)} are left out."]
+    return chosen, [f"Shown: {shown}; left out: {counted(rest, 'run')} that differ in {', '.join(columns)}."]
 
 
 def flows(table: pd.DataFrame) -> pd.DataFrame:

@@ -136,6 +136,16 @@ def remove_folder(path: Path, *, below: Path | None) -> None:
         shutil.rmtree(path.name, dir_fd=folder)
 
 
+def remove_empty(path: Path, *, below: Path | None) -> None:
+    """Remove a folder with nothing in it.
+
+    Raises:
+        OSError: there is something in it, it is none, or a folder on the way is a link.
+    """
+    with _opened(path.parent, below) as folder:
+        os.rmdir(path.name, dir_fd=folder)
+
+
 def move_aside(path: Path, other: Path) -> None:
     """Give a file that a person has named another name.
 

@@ -22,8 +22,17 @@ def inert(value: Any) -> Any:
     return value
 
 
-def csv_of(table: pd.DataFrame) -> bytes:
-    """A table as CSV, without its index."""
+def csv_of(table: pd.DataFrame, digits: int | None = None) -> bytes:
+    """A table as CSV, without its index.
+
+    Args:
+        table: what is written.
+        digits: most of a number, so that 0.46 is not 0.45999999999999996; None: all that it takes to read it back.
+    """
     texts = table.select_dtypes(exclude="number").columns
     safe = table.assign(**{name: table[name].map(inert) for name in texts}) if len(texts) else table
-    return safe.set_axis([inert(name) for name in safe.columns], axis=1).to_csv(index=False).encode(errors="replace")
+    return (
+        safe.set_axis([inert(name) for name in safe.columns], axis=1)
+        .to_csv(index=False, float_format=f"%.{digits}g" if digits else None)
+        .encode(errors="replace")
+    )

@@ -2,18 +2,29 @@
 
 Text may come from a stranger's folder, or from an error that quotes one. So nobody else prints: a test of structure
 holds that.
+
+Sentences are broken at the terminal's width, between words: what is quoted, and a command, stays whole, so that it can
+be copied. Pipes and logs get lines as they are: who reads those looks for a sentence, or has a width of its own.
 """
 
 from __future__ import annotations
 
+import logging
+import re
+import shutil
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
 
-from feature_lazy.core.redaction import clean
+from feature_lazy.core.redaction import RedactingFormatter, clean
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+PROGRAMS = ("feature-lazy", "python", "pip", "wandb", "scontrol", "sacctmgr")
+"""First words of commands."""
+WORD = re.compile(r"""(?:(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`|[^ \n])+""")
+"""A word: what stands between spaces, where those within quotes are its own."""
 
 
 def say(*words: object, error: bool = False) -> None:
@@ -21,9 +32,49 @@ def say(*words: object, error: bool = False) -> None:
 
     Args:
         words: what to say; joined by spaces.
-        error: whether it goes to standard error.
+        error: whether it goes to standard error, where it is a sentence and is broken into lines.
     """
-    print(clean(" ".join(map(str, words))), file=sys.stderr if error else sys.stdout)
+    text = clean(" ".join(map(str, words)))
+    print(_as_wide_as(sys.stderr, text) if error else text, file=sys.stderr if error else sys.stdout)
+
+
+class SentenceFormatter(RedactingFormatter):
+    """What a handler that writes to standard output has in place of a ``RedactingFormatter``: tracebacks stay whole."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See ``Formatter.format``."""
+        text = super().format(record)
+        return text if record.exc_info else _as_wide_as(sys.stdout, text)
+
+
+def _as_wide_as(stream: TextIO | None, text: str) -> str:
+    terminal = stream is not None and stream.isatty()
+    return wrapped(text, shutil.get_terminal_size().columns) if terminal else text
+
+
+def wrapped(text: str, width: int) -> str:
+    """A text with its lines broken between words, behind the line's own indentation."""
+    return "\n".join(row for line in text.split("\n") for row in _rows(line, width))
+
+
+def _rows(line: str, width: int) -> Iterator[str]:
+    begin, cut, indent = 0, None, ""
+    for gap in [*_gaps(line), (len(line), len(line))] if len(line) > width else []:
+        if cut and len(indent) + gap[0] - begin > width:
+            yield indent + line[begin : cut[0]]
+            begin, indent = cut[1], line[: len(line) - len(line.lstrip())]
+        cut = gap
+    yield indent + line[begin:]
+
+
+def _gaps(line: str) -> Iterator[tuple[int, int]]:
+    """Where a line may be broken: ends of words, and beginnings of those after them; not within a command."""
+    end, command = 0, False
+    for word in WORD.finditer(line):
+        if end and not command:
+            yield end, word.start()
+        end = word.end()
+        command = (command or word[0] in PROGRAMS) and word[0][-1] not in ".,;:)"
 
 
 def said(status: int) -> int:

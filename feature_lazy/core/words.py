@@ -26,3 +26,8 @@ def meant(name: str, known: Iterable[object], most: int = 3) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun, such as ``1 run``, ``2 runs`` and ``2 processes``."""
     return f"{number} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
+def percent(share: float) -> str:
+    """A share such as 0.125 for people: ``12.5 %``."""
+    return f"{100 * share:.1f} %"

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -14,12 +15,18 @@ import numpy as np
 
 from feature_lazy.core.errors import DataError
 
+log = logging.getLogger(__name__)
+
 PATTERNS, LABELS = "x", "y"
 """Names of the arrays, where the user gives no other."""
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 """Endings of the images that a folder may hold."""
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Modes of Pillow with at most eight bits a channel."""
+IDS = ("id", "index")
+"""Names of columns that tell rows apart, and say nothing of a pattern."""
+FEWEST = 10
+"""Rows from which on whole numbers one after the other number them, and are no quantity that happens to do so."""
 ROW_NUMBERS = "Unnamed: "
 """How pandas calls a column without a name, such as the row numbers that it writes itself."""
 
@@ -113,6 +120,8 @@ def read(path: Path, x: Sequence[str] = (), y: str = LABELS) -> Arrays:
         raise DataError(f"the patterns in {path.name} have the shape {patterns.shape}; it must be (N, …)")
     if patterns.dtype.itemsize > 8:
         patterns = patterns.astype(np.float64)
+    if patterns.ndim == 2 and path.suffix not in TABLES:
+        _warn_of_numbers(patterns, range(patterns.shape[1]), path.name, "save the patterns without it")
     classes, targets, words = _labels(np.asarray(labels), path.name)
     n = len(classes) if classes is not None else len(targets)  # type: ignore[arg-type]
     if n != len(patterns):
@@ -262,8 +271,29 @@ def _table(load: Callable[[], Any], name: str, x: tuple[str, ...], y: str) -> tu
                 f"column {column!r} of {name} is no number (dtype {table[column].dtype}): make it numbers, or name the "
                 "columns of patterns by dataset.x=[…]"
             )
+    found = table[columns].to_numpy()
+    advice = "name the columns of patterns by dataset.x=[…], or save the table without it"
+    _warn_of_numbers(found, columns, name, advice, meant=bool(x))
     labels = table[y]
-    return table[columns].to_numpy(), labels.to_numpy() if labels.dtype.kind in "biuf" else labels.to_numpy(object)
+    return found, labels.to_numpy() if labels.dtype.kind in "biuf" else labels.to_numpy(object)
+
+
+def _numbering(x: np.ndarray) -> np.ndarray:
+    """Of each column of (N, d) whether it numbers the rows: whole numbers, each once, without a gap."""
+    found = np.zeros(x.shape[1], dtype=bool)
+    if len(x) >= FEWEST and x.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            likely = x.max(0).astype(float) - x.min(0) == len(x) - 1
+        for column in np.flatnonzero(likely):
+            found[column] = bool((np.diff(np.sort(x[:, column])) == 1).all() and x[0, column] % 1 == 0)
+    return found
+
+
+def _warn_of_numbers(x: np.ndarray, columns: Sequence[object], name: str, what: str, *, meant: bool = False) -> None:
+    """Name columns that tell rows apart and say nothing of a pattern, and what leaves them out; none that is meant."""
+    for column, numbers in zip(columns, _numbering(x), strict=True):
+        if not meant and (numbers or str(column).lower() in IDS):
+            log.warning("Column %r of %s numbers the rows, and is trained on: %s.", column, name, what)
 
 
 def _why(error: Exception) -> str:
@@ -272,6 +302,8 @@ def _why(error: Exception) -> str:
 
 READERS: dict[str, Read] = {".npz": _npz, ".npy": _npy, ".pt": _pt, ".pth": _pt, ".csv": _csv, ".parquet": _parquet}
 """By the ending of the name."""
+TABLES = (".csv", ".parquet")
+"""Those with names of columns."""
 
 
 def image_files(folder: Path) -> dict[str, list[Path]]:

@@ -15,6 +15,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import open_regular, write_atomically
 from feature_lazy.core.redaction import printable
 from feature_lazy.core.shapes import ANYTHING, NUMBER, TEXT, Items, Record
+from feature_lazy.core.words import counted
 from feature_lazy.runs.plan import RUN_ID
 from feature_lazy.runs.reading import CONFIG
 
@@ -62,8 +63,8 @@ def pack(path: Path, contents: Mapping[str, bytes], said: Mapping[str, Any]) -> 
     """
     if sum(map(len, contents.values())) > LARGEST or len(contents) >= MOST:
         raise StoreError(
-            f"{path} would have {len(contents)} files and {sum(map(len, contents.values())):.3g} bytes, more than a "
-            "bundle may have: choose runs by --where, or leave the data out by --data 0."
+            f"{path} would have {counted(len(contents), 'file')} and {sum(map(len, contents.values())):.3g} bytes, "
+            "more than a bundle may have: choose runs by --where, or leave the data out by --data 0."
         )
     for name in contents:
         _check_name(path, name)

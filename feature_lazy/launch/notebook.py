@@ -15,17 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from feature_lazy.core.errors import ConfigError, FeatureLazyError
-from feature_lazy.core.files import listed
 from feature_lazy.core.terminal import say
 from feature_lazy.launch.workers import PATIENCE
-from feature_lazy.runs.plan import PLANS, read_plans
+from feature_lazy.runs.plan import read_plans, stamps
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from feature_lazy.settings.objects import PYTHON
 
 REFUSED = "Nothing was started:"
 """How a sweep that is refused begins."""
-HYDRAS_HINT = "HYDRA_FULL_ERROR"
-"""What Hydra adds to every error, and which no one needs who reads a sentence."""
 
 
 class TrainingError(FeatureLazyError):
@@ -54,9 +51,9 @@ def train(*overrides: str, output_dir: Path | str, quiet: bool = False) -> Sweep
     """
     words, root = list(overrides), Path(output_dir).expanduser()
     _check(words)
-    before = _plans(root)
+    before = stamps(root)
     status, errors = _command(["-m", *words, f"output_dir={_quoted(root)}"], quiet=quiet)
-    asked = {name: stamp for name, stamp in _plans(root).items() if before.get(name) != stamp}
+    asked = {name: stamp for name, stamp in stamps(root).items() if before.get(name) != stamp}
     if status:
         refused = not asked or REFUSED in errors
         raise (ConfigError if refused else TrainingError)(errors or f"train.py ended with exit status {status}.")
@@ -92,11 +89,6 @@ def _quoted(root: Path) -> str:
     return f"'{text}'"
 
 
-def _plans(root: Path) -> dict[str, tuple[int, int]]:
-    """Plans in a results folder, and by what a new one of the same name is told apart."""
-    return {path.name: ((found := path.lstat()).st_mtime_ns, found.st_ino) for path in listed(root / PLANS, "*.json")}
-
-
 def _command(words: Sequence[str], *, quiet: bool) -> tuple[int, str]:
     """Run ``train.py`` in a process of its own, and say its lines as they come: its status and what it complains of.
 
@@ -124,7 +116,7 @@ def _command(words: Sequence[str], *, quiet: bool) -> tuple[int, str]:
         listener.join()
     if status == 128 + signal.SIGINT:
         raise KeyboardInterrupt
-    complaint = "".join(line for line in errors if HYDRAS_HINT not in line).strip()
+    complaint = "".join(errors).strip()
     if not status and complaint and not quiet:
         say(complaint, error=True)
     return status, complaint or "".join(lines[-20:]).strip()

@@ -1,6 +1,9 @@
 """A Hydra callback that refuses folders that cannot be made before Hydra itself stumbles over them."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +11,14 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from feature_lazy.core.errors import StoreError
-from feature_lazy.core.files import make_folder
+from feature_lazy.core.files import exists, make_folder, remove, remove_empty
 from feature_lazy.core.terminal import say
+from feature_lazy.runs.plan import PLANS, stamps
 from feature_lazy.runs.store import Store
+
+FILES = ("train.log", "multirun.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
+FOLDERS = (".hydra", "runs", PLANS, "slurm", ".")
+"""What a command makes before anything is asked for, in the order in which it is taken back."""
 
 
 class OutputCheck(Callback):
@@ -29,12 +37,69 @@ class OutputCheck(Callback):
 
 
 def _check(config: DictConfig, mode: str) -> None:
+    folders = Path(config.output_dir), Path(config.hydra[mode].dir)
+    _before.extend(_Before(folder) for folder in dict.fromkeys(folders))
     try:
-        Store(config.output_dir).prepare()
-        make_folder(Path(folder := config.hydra[mode].dir), below=None)
+        Store(folders[0]).prepare()
+        make_folder(folders[1], below=None)
     except StoreError as error:
         say(error, error=True)
         sys.exit(1)
     except OSError as error:
-        say(f"hydra.{mode}.dir={folder}: the folder cannot be made ({error.strerror}); name another.", error=True)
+        say(f"hydra.{mode}.dir={folders[1]}: the folder cannot be made ({error.strerror}); name another.", error=True)
         sys.exit(1)
+
+
+class _Before:
+    """A folder as it is before a command, which makes it and writes to it before it knows whether it is refused."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.files = [path for name in FILES if not _there(path := self.folder / name)]
+        folders = [*(self.folder / name for name in FOLDERS), *self.folder.parents]
+        self.folders = [path for path in folders if not _there(path)]
+        self.plans = self._plans()
+
+    def _plans(self) -> dict[str, tuple[int, int]]:
+        with suppress(OSError):
+            return stamps(self.folder)
+        return {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether runs have been asked for since: by a command that was not refused."""
+        return self._plans() != self.plans
+
+    def again(self) -> None:
+        """Remove what was not there; folders that hold anything else stay."""
+        for path in self.files:
+            with suppress(OSError):
+                remove(path, below=self.folder)
+        for path in self.folders:
+            with suppress(OSError):
+                remove_empty(path, below=self.folder if self.folder in path.parents else None)
+
+
+def _there(path: Path) -> bool:
+    try:
+        return exists(path)
+    except OSError:
+        return True  # who cannot look does not remove
+
+
+_before: list[_Before] = []
+
+
+@contextmanager
+def leaving_nothing() -> Iterator[None]:
+    """Take back what the body has made in results folders, unless it has asked for runs there: then all of it stays."""
+    _before.clear()
+    try:
+        yield
+    finally:
+        if not any(one.asked for one in _before):
+            for handler in logging.getLogger().handlers:
+                if isinstance(handler, logging.FileHandler):
+                    handler.close()  # what is open cannot be removed everywhere
+            for one in reversed(_before):
+                one.again()

@@ -3,12 +3,13 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import console, say
+from feature_lazy.core.words import counted
 from feature_lazy.runs.progress import Snapshot, duration, read_snapshots
 
 if TYPE_CHECKING:
@@ -21,17 +22,33 @@ PLAIN = 30.0
 
 
 class SweepDisplay:
-    """Counts runs, and shows them live if a person watches."""
+    """Counts runs, and shows them live if a person watches.
 
-    def __init__(self, total: int, done: int, runs_of_job: Mapping[Any, int]) -> None:
-        """Start with ``done`` of ``total`` runs; ``runs_of_job`` says how many each job adds."""
-        self.total, self.done, self.runs_of_job = total, done, runs_of_job
-        self.trained = 0
+    A run that has ended stays so, whoever says it, and however often: a snapshot, which is gone once its batch is over,
+    or the job, which is over some time later. So runs are known by their ids, and none is taken back or counts twice.
+
+    Attributes:
+        runs: of the whole sweep.
+        ended: those that were done before, or have come to their end since.
+    """
+
+    def __init__(
+        self, runs: Collection[str], done: Collection[str], runs_of_job: Mapping[Any, Collection[str]]
+    ) -> None:
+        """Start.
+
+        Args:
+            runs: ids of all.
+            done: those that are done already.
+            runs_of_job: those that each job trains.
+        """
+        self.runs, self.ended, self.runs_of_job = frozenset(runs), set(done), runs_of_job
+        self.done = len(self.ended)
         self.started = time.monotonic()
 
     def finished(self, job: Hashable) -> None:
         """A job is over, well or not."""
-        self.trained += self.runs_of_job[job]
+        self.ended |= {*self.runs_of_job[job]}
 
     @contextmanager
     def watch(self, *folders: Path) -> Iterator[None]:
@@ -55,14 +72,14 @@ class SweepDisplay:
         return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
     def _head(self, snapshots: Sequence[Snapshot]) -> str:
-        partial = sum(s.members - s.left for s in snapshots)
-        elapsed, now = time.monotonic() - self.started, self.trained + partial
-        left = self.total - self.done - now
-        to_go = duration(elapsed * left / now) if now else "?"
+        self.ended |= self.runs & {run_id for snapshot in snapshots for run_id in snapshot.ended}
+        elapsed, ended, total = time.monotonic() - self.started, len(self.ended), len(self.runs)
+        now = ended - self.done
+        to_go = duration(elapsed * (total - ended) / now) if now else "?"
         bar_width = 30
-        filled = bar_width * (self.done + now) // max(1, self.total)
+        filled = bar_width * ended // max(1, total)
         bar = "━" * filled + "╌" * (bar_width - filled)
-        return f"{bar} {self.done + now}/{self.total} runs, {duration(elapsed)} elapsed, ~{to_go} to go"
+        return f"{bar} {ended}/{counted(total, 'run')}, {duration(elapsed)} elapsed, ~{to_go} to go"
 
 
 def _snapshots(folders: Sequence[Path]) -> list[Snapshot]:

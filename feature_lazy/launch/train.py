@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(error, error=True)
         return 1
     except KeyboardInterrupt:
-        say("Stopped. What is done is stored, what was running has kept its state; repeat the command to continue.")
+        kept = "What is done is stored, what was running has kept its state"
+        say(f"Stopped. {kept}; repeat the command to continue.", error=True)
         return 130
 
 
@@ -58,11 +59,13 @@ def _help(arguments: Sequence[str]) -> int:
 def _train(arguments: Sequence[str]) -> int:
     import hydra
 
+    from feature_lazy.launch.output_check import leaving_nothing
     from feature_lazy.settings.conf_files import config_dir
     from feature_lazy.settings.overrides import checked
 
     sys.argv[1:] = given = checked(arguments)
-    with _composed_once() if not _may_ask_for_a_sweep(given, config_dir()) else nullcontext():
+    once = _composed_once() if not _may_ask_for_a_sweep(given, config_dir()) else nullcontext()
+    with leaving_nothing(), once, _sentences():
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")(train)()
     return 0
 
@@ -94,6 +97,32 @@ def _composed_once() -> Iterator[None]:
         yield
     finally:
         Hydra.get_mode = look  # type: ignore[method-assign]
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Say what ends a command as every error is said: Hydra adds how to get a stack trace, which no sentence needs."""
+    from hydra._internal import utils
+    from hydra.errors import CompactHydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    report = utils.run_and_report
+
+    def said(function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except CompactHydraException as error:
+            if utils._is_env_set("HYDRA_FULL_ERROR"):
+                raise
+            cause = [error.__cause__] if isinstance(error.__cause__, OmegaConfBaseException) else []
+            say("\n".join(map(str, [error, *cause])), error=True)
+            raise SystemExit(1) from error
+
+    utils.run_and_report = lambda function: report(lambda: said(function))
+    try:
+        yield
+    finally:
+        utils.run_and_report = report
 
 
 def train(cfg: Any, others: "Sequence[Config]" = ()) -> list[str]:

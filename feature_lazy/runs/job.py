@@ -131,6 +131,4 @@ def _train(configs: Sequence[Config], only: Collection[str] | None) -> list[str]
         runs = run(batch, progress, only)
     finally:
         progress.close()
-    for finished in runs:
-        log.info("%s: %s in %s", finished.columns["seed"], finished.summary.get("outcome"), finished.path)
     return [finished.run_id for finished in runs]

@@ -169,6 +169,15 @@ def write_plans(configs: Sequence[Config]) -> None:
         write_plan(Path(root), [config for config in configs if config.output_dir == root])
 
 
+def stamps(root: Path) -> dict[str, tuple[int, int]]:
+    """Plans in a results folder, and by what one that is written anew is told apart.
+
+    Raises:
+        OSError: it cannot be found out.
+    """
+    return {path.name: ((found := path.lstat()).st_mtime_ns, found.st_ino) for path in listed(root / PLANS, "*.json")}
+
+
 def read_plans(root: Path, names: Collection[str] | None = None) -> tuple[list[PlannedJob], list[str]]:
     """All jobs that were asked for in a results folder, the latest last, and a sentence for each damaged plan.
 

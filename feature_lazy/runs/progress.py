@@ -13,11 +13,14 @@ from typing import Any, Protocol
 
 from feature_lazy.core.files import HEAD, listed, read_regular, remove, write_atomically
 from feature_lazy.core.terminal import console
+from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.settings.cells import Cell
 
 log = logging.getLogger(__name__)
 PROGRESS_FILE = "FEATURE_LAZY_PROGRESS"
 """Environment variable: where a worker of a sweep leaves its ``Snapshot`` for the parent."""
+LARGEST = 16 * HEAD
+"""Bytes of a snapshot: 50 000 ids of runs."""
 LOG_EVERY = 10.0
 """Seconds between plain lines about a batch."""
 
@@ -30,27 +33,30 @@ class Snapshot:
         name: the batch.
         t: latest observed training time of any member.
         loss: mean training loss α²𝓛 over members, each at its last observation.
-        error: mean test error over members, likewise.
+        error: mean test error over members, likewise; None at t = 0, where F = 0 decides for no class.
         left: members that still train.
         members: members of the batch.
         elapsed: seconds since the start.
         to_go: estimated seconds that remain, None if nothing can be said yet.
+        ended: run ids of the members that have come to their end, and do not go on by themselves.
     """
 
     name: str
     t: float
     loss: float
-    error: float
+    error: float | None
     left: int
     members: int
     elapsed: float
     to_go: float | None
+    ended: Sequence[str] = ()
 
     def line(self) -> str:
         """One line for a person."""
         to_go = "?" if self.to_go is None else duration(self.to_go)
+        error = "–" if self.error is None else f"{self.error:.1%}"
         return (
-            f"{self.name}  t={self.t:<8.3g} loss={self.loss:<8.3g} error={self.error:<6.1%} "
+            f"{self.name}  t={self.t:<8.3g} loss={self.loss:<8.3g} error={error:<6} "
             f"{self.left}/{self.members} train, {duration(self.elapsed)}, ~{to_go} to go"
         )
 
@@ -97,6 +103,7 @@ class BatchProgress:
         self.name, self.n_train, self.sinks = name, n_train, sinks
         self.left = {cell.run_id for cell in cells}
         self.members = len(self.left)
+        self.ended: list[str] = []
         self.rows: dict[str, Mapping[str, float]] = {}
         self.started = time.monotonic()
 
@@ -106,6 +113,8 @@ class BatchProgress:
 
     def finished(self, cell: Cell, summary: Mapping[str, Any]) -> None:
         self.left.discard(cell.run_id)
+        if summary["outcome"] != Outcome.INTERRUPTED:  # else a job that is put back into the queue goes on with it
+            self.ended.append(cell.run_id)
         log.info(
             "%s: %s at t = %.4g after %d steps, kernel change %s",
             cell.label,
@@ -128,15 +137,17 @@ class BatchProgress:
         elapsed = time.monotonic() - self.started
         if not rows:
             return
+        errors = [row["test/error"] for row in rows if row["t"] > 0]
         snapshot = Snapshot(
             name=self.name,
             t=max(row["t"] for row in rows),
             loss=sum(row["train/loss"] for row in rows) / len(rows),
-            error=sum(row["test/error"] for row in rows) / len(rows),
+            error=sum(errors) / len(errors) if errors else None,
             left=len(self.left),
             members=self.members,
             elapsed=elapsed,
             to_go=self._to_go(elapsed),
+            ended=tuple(self.ended),
         )
         for sink in self.sinks:
             sink.show(snapshot)
@@ -205,7 +216,7 @@ def read_snapshots(folder: Path) -> list[Snapshot]:
     found = []
     for path in listed(folder, "*.json"):
         try:
-            found.append(Snapshot(**json.loads(read_regular(path, limit=HEAD))))
+            found.append(Snapshot(**json.loads(read_regular(path, limit=LARGEST))))
         except (OSError, ValueError, TypeError, RecursionError):
             continue
     return found

@@ -429,13 +429,15 @@ def load_run(path: Path | str) -> Run:
         UnreadableRunError: it cannot be read now.
     """
     path = Path(path)
+    # Before the manifest, which is written before it: of a run that ends in between the two would not fit.
+    mark = _mark(path)
     try:
         with reading(path, MANIFEST):
             text = read_stored(path / MANIFEST)
         manifest = json.loads(text)
         schema = manifest["schema"]
     except FileNotFoundError as error:
-        if is_done(path):
+        if mark is not None:
             raise DamagedRunError(path, f"{MANIFEST} is missing") from error
         raise StoreError(f"There is no stored run in {path}.") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -445,7 +447,8 @@ def load_run(path: Path | str) -> Run:
             f"The run {path} has schema {str(schema)[:20]}, this version reads 1 … {SCHEMA_VERSION}; "
             "use the version that wrote it, or a newer one."
         )
-    done = _is_done(path, text)
+    if mark not in (None, hashlib.sha256(text).hexdigest().encode()):
+        raise DamagedRunError(path, f"{MANIFEST} does not match the checksum in {DONE}")
     if why := MANIFEST_SHAPE.misfit(manifest):
         raise DamagedRunError(path, f"{MANIFEST}: {why}")
     # Schema 1 had no checksum of its own.
@@ -453,21 +456,17 @@ def load_run(path: Path | str) -> Run:
         raise DamagedRunError(path, f"{MANIFEST} does not match its checksum")
     if manifest["run_id"] != path.absolute().name:
         raise MisnamedRunError(path, printable(manifest["run_id"]))
-    return Run(path, manifest, done)
+    return Run(path, manifest, mark is not None)
 
 
-def _is_done(path: Path, manifest: bytes) -> bool:
-    """Whether the run is complete.
+def _mark(path: Path) -> bytes | None:
+    """What ``done`` has, the checksum of the manifest; None if the run is not complete.
 
     Raises:
-        DamagedRunError: it is said to be, of another manifest.
         UnreadableRunError: it cannot be found out now.
     """
     try:
         with reading(path, DONE):
-            content = read_stored(path / DONE)
+            return read_stored(path / DONE)
     except FileNotFoundError:
-        return False
-    if content != hashlib.sha256(manifest).hexdigest().encode():
-        raise DamagedRunError(path, f"{MANIFEST} does not match the checksum in {DONE}")
-    return True
+        return None

@@ -179,6 +179,8 @@ def _entry(folder: Path, columns: dict[str, Any], job: PlannedJob | None, now: f
         OSError: its owner cannot.
     """
     run_id, run, note = folder.name, None, ""
+    # Asked before the run is read: whose process ends in between is done, and not interrupted.
+    sign = None if is_done(folder) else last_sign(folder)
     try:
         run = load_run(folder)
     except (DamagedRunError, MisnamedRunError, UnreadableRunError):
@@ -189,7 +191,6 @@ def _entry(folder: Path, columns: dict[str, Any], job: PlannedJob | None, now: f
     columns = run.columns if run else columns
     if run is not None and run.done:
         return Entry(run_id, RunState.DONE, columns, run, job, note=str(run.summary.get("outcome", "")))
-    sign = last_sign(folder)
     state, why = _unfinished(folder, run, sign, now)
     owner = str(sign.owner) if sign and sign.owner else ""
     return Entry(run_id, state, columns, run, job, owner, note or why, last_row(folder / HISTORY))

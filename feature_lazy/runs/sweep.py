@@ -69,7 +69,7 @@ class Sweep:
             return self.runs[key]
         found = [run for run in self.runs if run.run_id.startswith(key)] if key else []
         if len(found) != 1:
-            what = f"{len(found)} runs" if found else "no run"
+            what = counted(len(found), "run") if found else "no run"
             raise StoreError(f"sweep[{key!r}]: {what} of {self.root} begins so; sweep.table has the column run_id.")
         return found[0]
 
@@ -80,7 +80,7 @@ class Sweep:
             *(f"{name} = {span(run.columns.get(name) for run in self.runs)}" for name in KEYS),
             ", ".join(f"{number} {outcome}" for outcome, number in outcomes.most_common(4)),
         ]
-        return clean(f"Sweep {self.root}: {len(self.runs)} runs; {'; '.join(parts)}")
+        return clean(f"Sweep {self.root}: {counted(len(self.runs), 'run')}; {'; '.join(parts)}")
 
     def _repr_html_(self) -> str:
         """A short table, for notebooks."""

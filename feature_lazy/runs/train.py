@@ -6,6 +6,7 @@ from collections.abc import Collection
 import torch
 
 from feature_lazy.core.memory import within_memory
+from feature_lazy.core.words import counted
 from feature_lazy.runs.batch import Batch
 from feature_lazy.runs.batches import plan_batches
 from feature_lazy.runs.failures import recorded
@@ -44,7 +45,7 @@ def run(batch: Batch, progress: Progress | None = None, only: Collection[str] | 
         done = finished_runs(store, wanted)
     pending = [cell for cell in wanted if cell.run_id not in done]
     if done:
-        log.info("%d of %d runs are already done in %s", len(done), len(wanted), store.root)
+        log.info("%s, %d already done in %s", counted(len(wanted), "run"), len(done), store.root)
         for sentence in unobserved([(batch.observation.asked, done.get(cell.run_id)) for cell in wanted]):
             log.warning("%s", sentence)
     ours: list[Cell] = []

@@ -1,9 +1,10 @@
-"""A Hydra callback for the end of a sweep: what it shows where that is asked for, and always how it stands."""
+"""A Hydra callback for the end of a sweep or a run: what it shows where that is asked for, and always how it stands."""
 
 import time
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -12,7 +13,10 @@ from feature_lazy.core.terminal import say
 
 
 class SweepEnd(Callback):
-    """All runs of ``output_dir``, also those of earlier sweeps: table and figures, then states and what comes next."""
+    """All runs of ``output_dir``, also those of earlier sweeps: table and figures, then states and what comes next.
+
+    Of one job its own runs, and what comes next.
+    """
 
     def __init__(self, figures: bool = False) -> None:
         """Look at the clock.
@@ -34,7 +38,17 @@ class SweepEnd(Callback):
                 _summarise(folder)
             show_end(folder, seconds)
         except StoreError as error:
-            say(error)
+            say(error, error=True)
+
+    def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """See ``Callback.on_run_end``; what failed has been said."""
+        from feature_lazy.study.end import show_job_end
+
+        if job_return.status is JobStatus.COMPLETED:
+            try:
+                show_job_end(Path(config.output_dir), job_return.return_value)
+            except StoreError as error:
+                say(error, error=True)
 
 
 def _summarise(folder: Path) -> None:

@@ -13,6 +13,8 @@ from feature_lazy.core.statistics import LEVEL, student
 MANY = 8
 """Seeds from which on they are resampled; below, one is left out at a time."""
 RESAMPLES = 1000
+LONG = 5
+"""Powers of ten, up or down, from which on a number is written with one."""
 
 T = TypeVar("T")
 Statistic = Callable[[np.ndarray], np.ndarray]
@@ -43,6 +45,22 @@ class Estimate:
         if not np.isfinite(self.error):
             return f"{self.value:.3f}"
         return f"{self.value:.3f} ± {np.ceil(round(self.error * 1000, 6)) / 1000:.3f}"
+
+    def rounded(self, digits: int = 1) -> tuple[str, str]:
+        """Value and error to the same place, that of so many digits of the error; three digits without an error."""
+        if not 0 < self.error < np.inf:
+            return f"{self.value:.3g}", ""
+        largest = _power(max(abs(self.value), self.error), digits)
+        power = 0 if -LONG < largest < LONG else largest
+        # The place is that of the error as it is rounded: 0.096 to one digit is 0.1.
+        place = digits - 1 - _power(self.error, digits) + power
+        value, error = (f"{round(one / 10.0**power, place):.{max(place, 0)}f}" for one in (self.value, self.error))
+        times = f"e{power}" if power else ""
+        return value + times, error + times
+
+
+def _power(number: float, digits: int) -> int:
+    return int(f"{number:.{digits - 1}e}".partition("e")[2])
 
 
 def estimate(statistic: Statistic, seeds: int) -> Estimate:

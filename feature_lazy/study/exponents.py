@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from feature_lazy.study.estimate import Estimate, estimate
+from feature_lazy.study.estimate import Estimate, average, estimate
 from feature_lazy.study.grid import Grid
 from feature_lazy.study.table import X, along
 
@@ -58,13 +58,20 @@ def width_slope(table: pd.DataFrame, column: str, between: tuple[float, float], 
 
 
 def mean(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
-    """Mean of a column over the cells with √h·α in a range; None where there are none."""
-    part = Grid.of(table, column).between(*between).values
-    if not part.size:
+    """Mean of a column over the cells with √h·α in a range, and its error over seeds; None where there are none.
+
+    Of each seed the mean over the cells that all seeds have; of these their mean ± 95 %. If seeds share no cell: the
+    mean over cells of what each has on the mean, without an error.
+    """
+    values = Grid.of(table[table[X].between(*between)], column).values
+    known = np.isfinite(values)
+    if not known.any():
         return None
-    known = np.isfinite(part)
-    total, count = np.where(known, part, 0).sum((0, 1)), known.sum((0, 1)).astype(float)
-    return estimate(lambda weights: (weights @ total) / (weights @ count), len(count[count > 0]))
+    if len(shared := values[known.all(-1)]):
+        return average(shared.mean(0))
+    count = known.sum(-1)
+    cells = np.where(known, values, 0).sum(-1)[count > 0] / count[count > 0]
+    return Estimate(float(cells.mean()), float("nan"), values.shape[-1])
 
 
 def start_slope(table: pd.DataFrame, column: str) -> Estimate | None:

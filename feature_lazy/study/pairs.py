@@ -12,11 +12,13 @@ import pandas as pd
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.exponents import mean
 from feature_lazy.study.regimes import Between, range_of
-from feature_lazy.study.table import CELL, H, X, over_seeds
+from feature_lazy.study.table import CELL, H, X, over_seeds, whole
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS, Reading
 
 DIFFERENCE = "difference"
 EVERYWHERE = (0.0, np.inf)
+ROUNDING = 1e-8
+"""Relative difference of two runs that computed the same in another order."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Comparison:
     Attributes:
         difference: mean over cells.
         scatter: standard deviation of one run over seeds: what is small beside it does not matter; NaN for one seed.
-        cells: how many pairs of runs there are.
+        cells: how many pairs of runs are behind it.
+        same: whether no pair differs, by more than rounding.
     """
 
     difference: Estimate
     scatter: float
     cells: int
+    same: bool = False
 
     @property
     def negligible(self) -> bool | None:
@@ -55,14 +59,19 @@ def by_cell(table: pd.DataFrame, other: pd.DataFrame, column: str) -> pd.DataFra
 
 
 def compare(table: pd.DataFrame, other: pd.DataFrame, column: str, between: Between = EVERYWHERE) -> Comparison | None:
-    """The mean difference over cells with √h·α in a range, with its error over seeds; None if there is no pair."""
+    """The mean difference over cells with √h·α in a range, with its error over seeds; None if there is no pair.
+
+    Of the cells that all seeds have in both tables, see ``exponents.mean``.
+    """
     pairs = paired(table, other, column)
     pairs = pairs[pairs[X].between(*between)]
     difference = mean(pairs, DIFFERENCE, between)
     if difference is None:
         return None
+    same = np.allclose(pairs[column], pairs[f"{column}_other"], rtol=ROUNDING, atol=0)
+    pairs = shared if len(shared := whole(pairs, DIFFERENCE)) else pairs
     variances = pairs.groupby([H, X])[f"{column}_other"].var()
-    return Comparison(difference, float(np.sqrt(variances.mean())), len(pairs))
+    return Comparison(difference, float(np.sqrt(variances.mean())), len(pairs), same)
 
 
 def negligible(name: str, table: pd.DataFrame, other: pd.DataFrame, column: str = "test/error") -> Reading:

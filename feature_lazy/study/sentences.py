@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from feature_lazy.core.words import counted
 from feature_lazy.study.ahead import FEATURE, LAZY, Lead
 from feature_lazy.study.change_laws import BOUNDARY
 from feature_lazy.study.estimate import Estimate
@@ -53,7 +54,7 @@ def _regime(cells: Rows, regime: str, laws: Sequence[Reading]) -> str:
         error = (
             f" Lowest test error {_percent(low['error'], low['error_sem'])}, at h = {low['h']}, √h·α = {low['x']:.3g}."
         )
-    return f"{runs} runs at {side}: the kernel changes {change}{law}.{error}"
+    return f"{counted(runs, 'run')} at {side}: the kernel changes {change}{law}.{error}"
 
 
 def _boundary(found: Mapping[int, Estimate], laws: Sequence[Reading]) -> str:
@@ -95,10 +96,7 @@ def _better(best: Mapping[float, Lead]) -> str:
 
 def _number(estimate: Estimate) -> str:
     """Three digits; with an error, up to the first digit of that."""
-    if not estimate.error > 0:
-        return f"{estimate.value:.3g}"
-    digits = max(0, int(np.ceil(-np.log10(estimate.error) - 1e-9)))
-    return f"{estimate.value:.{digits}f} ± {estimate.error:.{digits}f}"
+    return " ± ".join(filter(None, estimate.rounded()))
 
 
 def _percent(value: float, sem: float | None, sign: str = "") -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.study.figures import draw
 from feature_lazy.study.infinite_width import stored_test_error
 from feature_lazy.study.table import LIMIT, read
@@ -42,5 +43,5 @@ def summarise(
     written, left_out = draw(table, to, formats, width, below=None if output else folder)
     for sentence in left_out:
         say(sentence)
-    say(f"{len(written)} files in {to}: {', '.join(path.name for path in written)}")
+    say(f"{counted(len(written), 'file')} in {to}: {', '.join(path.name for path in written)}")
     return written

@@ -32,6 +32,7 @@ __all__ = [
     "over_seeds",
     "parts",
     "read",
+    "whole",
 ]
 
 X, H = "sqrt_h_alpha", "h"
@@ -226,6 +227,15 @@ def fitted(table: pd.DataFrame, unfit: float = 0.0) -> tuple[pd.DataFrame, list[
     outcomes = ", ".join(f"{n} {name}" for name, n in table[~keep]["outcome"].value_counts().items())
     what = f"with more than {unfit:.0%} of the patterns unfit" if unfit else "that did not fit their training set"
     return table[keep], [f"Left out: {int((~keep).sum())} of {len(keep)} runs {what} ({outcomes})."]
+
+
+def whole(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The runs with a value of a column in cells of h and √h·α where all seeds have one, of which means are alike.
+
+    Without them a mean over cells of one seed is of other cells than that of another, and differs by what cells do.
+    """
+    known = table[np.isfinite(table[column].astype(float))]
+    return known[known.groupby([H, X])["seed"].transform("nunique") == known["seed"].nunique()]
 
 
 def over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -84,18 +84,17 @@ class LocalLauncher(Planning, Launcher):
         results = settled(jobs)
         if not self.dry_run:
             write_plans([job.config for job in jobs])
-        counts = {index: len(job.cells) for index, job in enumerate(jobs)}
+        of_job = {index: [cell.run_id for cell in job.cells] for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         groups = self._groups(jobs, results)
-        total = sum(counts.values())
-        done = total - sum(counts[index] for index in todo)
-        sizes = counted(total, "run"), counted(len(jobs), "job"), counted(done, "run"), counted(self.n_jobs, "process")
-        log.info("%s in %s, %s already done, %s", *sizes)
+        runs, done = {run for ids in of_job.values() for run in ids}, {run for job in jobs for run in job.done}
+        nouns = (len(runs), "run"), (len(jobs), "job"), (len(done), "run"), (self.n_jobs, "process")
+        log.info("%s in %s, %s already done, %s", *(counted(*one) for one in nouns))
         warn_of_unobserved(jobs)
         if self.dry_run:
             warn_of_missing_data(jobs, results)
         if todo:
-            self._train(jobs, groups, results, SweepDisplay(total, done, counts))
+            self._train(jobs, groups, results, SweepDisplay(runs, done, of_job))
         if self.dry_run:
             log.info("Nothing was trained: hydra.launcher.dry_run=true")
         for result, overrides in zip(results, job_overrides, strict=True):

@@ -85,8 +85,8 @@ class _Sweep:
     """The jobs of one results folder; their results are filled in as they become known."""
 
     def __init__(self, root: Path, settings: Settings, jobs: Sequence[SweepJob], results: Sequence[JobReturn]) -> None:
-        self.store, self.settings, self.total = Store(root), settings, sum(len(job.cells) for job in jobs)
-        self.jobs = jobs
+        self.store, self.settings, self.jobs = Store(root), settings, jobs
+        self.runs = {cell.run_id for job in jobs for cell in job.cells}
         self.open = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.UNKNOWN]
         self.failed = [(j, r) for j, r in zip(jobs, results, strict=True) if r.status is JobStatus.FAILED]
         parts = [Job(job.config, tuple(c.run_id for c in self._missing(job))) for job, _ in self.open]
@@ -102,8 +102,8 @@ class _Sweep:
             SlurmError: SLURM refuses.
             StoreError: the results folder cannot be written.
         """
-        missing = sum(len(part.run_ids) for part in self.campaign.parts)
-        log.info("%s, %d already done", counted(self.total, "run"), self.total - missing)
+        missing = {run_id for part in self.campaign.parts for run_id in part.run_ids}
+        log.info("%s, %d already done", counted(len(self.runs), "run"), len(self.runs - missing))
         jobs = self.campaign.jobs() if missing else []
         if self.settings.dry_run:
             preview(self.store.root, jobs, self.settings)
@@ -130,7 +130,7 @@ class _Sweep:
             KeyboardInterrupt: a person does not want to; the jobs go on.
         """
         try:
-            self.campaign.wait(self.total)
+            self.campaign.wait(self.runs)
         except KeyboardInterrupt:
             log.warning("The jobs go on.")
             raise

@@ -1,5 +1,8 @@
 """The one door to a terminal: no control characters, no secrets, and no markup of somebody else's."""
 
+import io
+import itertools
+import logging
 import sys
 import unicodedata
 
@@ -8,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feature_lazy.core.redaction import clean, printable
-from feature_lazy.core.terminal import console, say
+from feature_lazy.core.terminal import SentenceFormatter, console, say, wrapped
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202egnp.exe\u200b\udc80[red]x[/red][/]:smile:"
 
@@ -60,3 +63,48 @@ def test_no_secret_is_said(capsys, monkeypatch):
 def test_errors_go_to_standard_error(capsys):
     say("no", error=True)
     assert capsys.readouterr() == ("", "no\n")
+
+
+QUOTED = "The file '/a folder/with spaces and a name of many letters/x.csv' isn't one; a person's data are elsewhere."
+COMMAND = "It is not known: feature-lazy status '/a folder/results of mine' --watch, and then whatever you like to do."
+LONG = "  Failed: " + "alpha.value=1e-3 " * 8 + "\n  why it failed, in a line that fits"
+
+
+@pytest.mark.parametrize("text", [QUOTED, COMMAND, LONG, "x" * 200, "", "a  b", "two\n\nlines"])
+@pytest.mark.parametrize("width", [1, 40, 80, 300])
+def test_sentences_are_broken_between_words(text, width):
+    rows = wrapped(text, width).split("\n")
+    assert " ".join(" ".join(rows).split()) == " ".join(text.split())  # nothing lost, and nothing added
+    for whole in ("'/a folder/with spaces and a name of many letters/x.csv'", "'/a folder/results of mine' --watch"):
+        assert any(whole in row for row in rows) == (whole in text)
+    for row, following in itertools.pairwise(rows):
+        if len(row) > width:  # one word, a quoted text or a command
+            assert len(row.split()) == 1 or "'" in row
+        assert following[:2].isspace() == text.startswith("  ") or not following
+    if width >= 80:
+        assert max(map(len, rows)) <= max(width, 200 * text.startswith("x"))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_terminal_is_not_wider_than_it_is_and_a_pipe_has_whole_lines(monkeypatch, stream):
+    """Errors and lines of a log, by the same piece; what is said otherwise may be a table."""
+    monkeypatch.setenv("COLUMNS", "40")
+
+    def said(file):
+        monkeypatch.setattr(sys, stream, file)
+        if stream == "stderr":
+            say(QUOTED, error=True)
+        else:
+            file.write(SentenceFormatter("%(message)s").format(logging.makeLogRecord({"msg": QUOTED})))
+        return file.getvalue().rstrip("\n")
+
+    assert said(Terminal()) == wrapped(QUOTED, 40) != QUOTED
+    assert said(io.StringIO()) == QUOTED
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    say(QUOTED)
+    assert sys.stdout.getvalue() == f"{QUOTED}\n"

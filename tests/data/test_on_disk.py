@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from feature_lazy.core.errors import ConfigError, DataError
+from feature_lazy.data import readers
 from feature_lazy.data.build import build_data
 from feature_lazy.data.sources import load_source
 from feature_lazy.runs.job import train_config
@@ -233,6 +234,35 @@ def pickled(path):
             return (exec, (f"open({str(path) + '.executed'!r}, 'w').close()",))
 
     return Bomb()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "warned"),
+    [
+        ("number", range(100, 160), True),
+        ("number", [float(number) for number in reversed(range(60))], True),
+        ("Index", [0.5] * 60, True),
+        ("id", range(0, 120, 2), True),
+        ("number", [0, 0, *range(2, 60)], False),
+        ("number", [number + 0.5 for number in range(60)], False),
+        ("number", range(0, 120, 2), False),
+    ],
+)
+def test_a_column_that_numbers_the_rows_is_named(folder, tmp_path, caplog, name, values, warned):
+    """Once, with how to leave it out; and not where the columns are named, which leaves it out or means it."""
+    table = pd.read_csv(folder / "mine.csv")
+    table.insert(2, name, [*values])
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    said = (
+        f"Column '{name}' of rows.csv numbers the rows, and is trained on: name the columns of patterns by dataset.x="
+    )
+    readers.read(tmp_path / "rows.csv")
+    assert [said in line for line in caplog.messages] == [True] * warned
+    caplog.clear()
+    readers.read(tmp_path / "rows.csv", [name, "p0"])
+    np.savez(tmp_path / "rows.npz", x=table.drop(columns="y").to_numpy(), y=table["y"].to_numpy() == "dog")
+    readers.read(tmp_path / "rows.npz")
+    assert ["Column 2 of rows.npz" in line for line in caplog.messages] == [True] * (warned and name == "number")
 
 
 def test_nothing_in_a_file_is_executed(tmp_path):

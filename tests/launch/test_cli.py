@@ -1,11 +1,13 @@
 """``python train.py`` as a user calls it: in processes of its own, with real files."""
 
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from feature_lazy.core.words import percent
 from feature_lazy.runs.reading import HISTORY, load_run
 from feature_lazy.runs.sweep import load_sweep
 from tests.conftest import QUICK, ROOT, TINY
@@ -38,7 +40,11 @@ def test_single_run(train_py, tmp_path):
     [folder] = (tmp_path / "runs").iterdir()
     assert load_run(folder).summary["outcome"] == "converged"
     assert "√hα=10 h=8 seed=0: converged at t = " in process.stdout
-    assert str(folder) in process.stdout
+    end = f", test error {percent(load_run(folder).summary['test/error'])}"
+    assert re.fullmatch(rf"converged at t = \S+{re.escape(end)}", process.stdout.splitlines()[-2])
+    assert process.stdout.splitlines()[-1] == f"Next: feature-lazy show {folder}"
+    again = train_py(tmp_path, *JOB)
+    assert again.stdout.splitlines() == [f"1 run, 1 already done in {tmp_path}", *process.stdout.splitlines()[-2:]]
 
 
 def test_sweep_trains_every_combination(sweep):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -148,6 +149,53 @@ def test_errors_are_said_once(train_py, tmp_path):
     assert SENTENCE in (tmp_path / "train.log").read_text(encoding="utf-8")
 
 
+def test_what_is_refused_is_a_sentence_and_no_more(train_py, tmp_path):
+    """By a sweeper, by Hydra, and as a terminal of any width has it."""
+    for words, said in (
+        (("-m", "seed.value=-1"), "Nothing was started:\nseed.value=-1: "),
+        (("-m", "hydra/launcher=nope", "seed.value=1,2"), ""),
+        (("-m", "alpha.value=range(1,1001)", "seed.value=range(0,100)"), "Nothing was started: "),
+    ):
+        done = train_py(tmp_path / "results", *words)
+        assert done.returncode == 1
+        assert done.stderr.startswith(said)
+        assert done.stderr.strip()
+        assert "HYDRA_FULL_ERROR" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("seed.value=-1",),
+        ("-m", "seed.value=-1"),
+        ("-m", "alpha.value=range(1,1001)", "seed.value=range(0,100)"),
+        ("-m", "hydra/launcher=slurm_cpu", "seed.value=1,2"),
+        ("-m", "hydra.launcher.dry_run=true", "hydra/launcher=slurm_cpu", "seed.value=1,2"),
+        ("dataset=file", "dataset.path=nowhere.csv"),
+        ("hydra.output_subdir=.hydra", "seed.value=-1"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_refused_leaves_nothing(train_py, tmp_path, monkeypatch, words):
+    """Neither a folder of its own, nor anything in one that was there; and what was there stays."""
+    monkeypatch.setenv("PATH", str(tmp_path))  # without SLURM's programs
+    assert train_py(tmp_path / "new" / "results", *words).returncode == ("dry_run" not in " ".join(words))
+    assert list(tmp_path.iterdir()) == []
+    results = tmp_path / "results"
+    (results / "runs").mkdir(parents=True)
+    (results / "train.log").write_text("before\n")
+    train_py(results, *words)
+    assert {path.name for path in results.iterdir()} == {"runs", "train.log"}
+    assert (results / "train.log").read_text().startswith("before\n")
+
+
+def test_what_failed_after_it_was_asked_for_stays(train_py, tmp_path):
+    """With its reason, and the log."""
+    done = train_py(tmp_path / "results", *(one for one in SHORT if "depth" not in one), *BROKEN)
+    assert done.returncode == 1
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"runs", "plans", "train.log"}
+
+
 def test_training_in_a_locale_without_letters(tmp_path):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "train.py", *SHORT, f"output_dir={tmp_path}", "threads=1"]
@@ -207,3 +255,8 @@ def test_numbers_with_their_nouns():
         "1 run",
         "2 processes",
     ]
+    nouns = re.compile(r"[^/]\{[^{}\":]*\} (runs|jobs|ensembles|files|points|rows)\b")
+    for room in ("feature_lazy/launch", "feature_lazy/runs", "feature_lazy/study", "hydra_plugins", "analysis"):
+        for path in (ROOT / room).rglob("*.py"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                assert not nouns.search(line) or re.search(r"\bof (the )?\{", line), f"{path}: {line.strip()}"

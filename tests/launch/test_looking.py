@@ -13,13 +13,17 @@ import pytest
 from feature_lazy.core.errors import StoreError
 from feature_lazy.launch.commands import main
 from feature_lazy.runs.job import train_config
+from feature_lazy.runs.reading import DONE
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.settings.cells import COLUMNS
 from feature_lazy.settings.overrides import checked
 from feature_lazy.settings.shortest import shortest
 from feature_lazy.study.figures import pgf
+from feature_lazy.study.figures.axes import APART
+from feature_lazy.study.figures.overview import ONLY, phase_diagram
 from feature_lazy.study.figures.plot import MARKERS, Wanted, draw, rows, save
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, inches
+from feature_lazy.study.table import read
 from tests.conftest import QUICK, ROOT, composed
 from tests.study.stored_sweeps import plant
 
@@ -186,14 +190,88 @@ def test_two_folders_are_compared_run_by_run(folder, tmp_path, capsys):
     one, two = (load_sweep(root).table.set_index(["h", "sqrt_h_alpha", "seed"]) for root in (folder, other))
     difference = (one["test/error"] - two["test/error"]).mean()
     [line] = [line for line in out.splitlines() if line.startswith("test/error ")]
-    assert float(line.split()[1]) == pytest.approx(difference, rel=1e-3)
+    value, error = map(float, line.split()[1:4:2])
+    assert value == pytest.approx(difference, abs=error / 20)  # half the place of the error's second digit
     assert "12 pairs" in line
     same = said(capsys, "compare", folder, folder)[1]
     assert "|" not in same
-    assert "+0 ± 0 " in same
+    assert "The same in both: " in same
     lonely = plant(tmp_path / "lonely", xs=(0.5,), widths=(7,), seeds=1)
     status, _, err = said(capsys, "compare", folder, lonely)
     assert (status, "have no runs of the same h, √h·α and seed" in err) == (1, True)
+
+
+def test_runs_that_are_not_compared_are_counted(folder, tmp_path, capsys):
+    other = plant(tmp_path / "other", xs=(0.1,), widths=(30, 100), seeds=4, rng=1)
+    out = said(capsys, "compare", folder, other)[1]
+    assert "6 runs of A and 2 runs of B have no partner: A alone has √h·α = 100;" in out
+    assert "B alone has seed = 3." in " ".join(out.split())
+    assert "not done" not in out
+    runs = {one.columns["seed"]: one.path for one in load_sweep(other).runs if one.columns["h"] == 30}
+    (runs[3] / DONE).unlink()
+    out = said(capsys, "compare", folder, other)[1]
+    assert "6 runs of A and 1 run of B have no partner" in out
+    assert "1 run of B is not done." in out
+    assert "not done" not in said(capsys, "compare", folder, other, "--where", "seed=0,1")[1]
+    assert "no partner" not in said(capsys, "compare", other, other)[1]
+
+
+def test_a_quantity_is_compared_once_and_to_the_place_of_its_error(folder, tmp_path, capsys):
+    other = plant(tmp_path / "other", xs=(0.1, 100.0), widths=(30, 100), seeds=3, rng=1)
+    out = said(capsys, "compare", folder, other)[1]
+    lines = out.splitlines()
+    assert all(len(line) <= 80 for line in lines if str(tmp_path.parent) not in line)
+    rows = [line for line in lines if " ± " in line and "pairs" in line]
+    names = [row.split()[0] for row in rows]
+    assert [name for name in names if "change" in name] == ["weights/change", "kernel/change"]
+    assert len({row.index("±") for row in rows}) == 1
+    for row in rows:
+        value, error = row.split()[1:4:2]
+        assert len(value.partition(".")[2]) == len(error.partition(".")[2]), row
+    [same] = [line for line in lines if line.startswith("The same in both: ")]
+    assert "t_half" in same
+    assert "t_half" not in names
+
+
+def test_ticks_that_a_figure_sets_are_those_of_its_widths(folder):
+    sheet = phase_diagram(read(folder))
+    sheet.finish()
+    axes = sheet.axes[ONLY]
+    assert list(axes.get_yticks()) == [30, 100]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["30", "100"]
+
+
+def test_axis_of_shares_does_not_begin_below_0(folder):
+    wanted = Wanted("sqrt_h_alpha", "test/error", ("h",))
+    points, known = rows({"a": folder}, wanted)
+    points = points.assign(y=0.0, low=-0.1, high=0.1)
+    assert draw(points, known, wanted).axes[0].get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("x", ["sqrt_h_alpha", "t"])
+def test_error_bars_at_one_x_stand_beside_each_other(folder, x):
+    """On the picture: the points, their CSV and the limits of the axes are those of the data."""
+    where = ("sqrt_h_alpha=100",) if x == "t" else ()
+    wanted = Wanted(x, "kernel/change", ("h",), where)
+    points, known = rows({"a": folder}, wanted)
+    figure = draw(points, known, wanted)
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    for bars, (_, part) in zip(axes.containers, points.groupby("h"), strict=True):
+        np.testing.assert_array_equal(bars.lines[0].get_xdata(), part["x"])
+    places = [bars.lines[0].get_transform().transform((10.0, 1.0))[0] for bars in axes.containers]
+    true = axes.transData.transform((10.0, 1.0))[0]
+    shift = 0 if x == "t" else APART / 2 / 72 * figure.dpi
+    np.testing.assert_allclose(np.array(places) - true, [-shift, shift], atol=1e-6)
+
+
+def test_numbers_of_a_csv_are_as_short_as_a_figure_needs(folder, tmp_path):
+    wanted = Wanted("sqrt_h_alpha", "test/error")
+    points, _ = rows({"a": folder}, Wanted("sqrt_h_alpha", "test/error", ("h",)))
+    save(plt.figure(), points.assign(y=0.45999999999999996, low=1 / 3), tmp_path / "fig.csv", wanted)
+    text = (tmp_path / "fig.csv").read_text(encoding="utf-8")
+    assert "0.46," in text
+    assert "0.3333333333333," in text
 
 
 def test_what_a_run_was_of_is_shown_in_few_digits(tiny, capsys):

@@ -12,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.launch.slurm import follow, programs, queue, shared, standing, submissions
+from feature_lazy.launch.slurm import follow, preview, programs, queue, shared, standing, submissions
 from feature_lazy.launch.slurm.packing import arrays, packs
+from feature_lazy.launch.slurm.programs import SlurmError
+from feature_lazy.launch.slurm.settings import Settings
 from feature_lazy.launch.slurm.submissions import Submission, assignments
+from feature_lazy.launch.slurm.submit import SlurmJob, Submitter
+from feature_lazy.runs.job import Job
+from feature_lazy.settings.cells import cells
 from tests.conftest import QUICK, TINY
 
 
@@ -148,6 +153,40 @@ def test_dry_run_needs_no_slurm_writes_no_plan_and_names_jobs_and_hours(tmp_path
     again = train_py(folder, "-m", "hydra/launcher=slurm_cpu", *pack, *sweep)
     assert "5 cells in 2 jobs" in again.stdout
     assert "scaled from 1 run done here" in again.stdout
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_dry_run_says_what_a_submission_lacks(tiny, tmp_path, monkeypatch, capsys, needed):
+    """Each in a line, where it applies: a site file, a pack of short cells, a GPU that is not used."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(preview, "site_file", lambda: tmp_path / "site.yaml")
+    if not needed:
+        (tmp_path / "site.yaml").write_text("all: {}")
+    longer = () if needed else ("width.h=20000",)
+    configs = [tiny(f"alpha.value={alpha}", *longer) for alpha in (1, 2, 3)]
+    jobs = [SlurmJob((Job(one, tuple(cell.run_id for cell in cells(one))),)) for one in configs]
+    preview.preview(tmp_path, jobs, Settings("", executor={"gpus_per_node": int(needed)}))
+    said = capsys.readouterr().out
+    assert "3 SLURM jobs" in said
+    lines = (
+        "There is no slurm/site.yaml, with what this cluster needs: see slurm/README.md",
+        "Jobs of 10s mostly wait and start: hydra.launcher.pack=3 puts 3 cells into one",
+    )
+    assert [line in said.splitlines() for line in lines] == [needed, needed]
+    assert ("Every job holds a GPU and trains on the CPU" in said) == needed
+
+
+def test_what_slurm_says_in_refusing_is_said_once(fake, tmp_path, tiny, capfd):
+    """By the error, which has advice, and not by submitit before it."""
+    fake("srun")
+    fake("sbatch", error="sbatch: error: invalid partition specified: nope", status=1)
+    fake("sinfo", output="short*")
+    config = tiny()
+    submitter = Submitter(tmp_path, Settings(str(tmp_path / "slurm")))
+    tasks = [submitter._task(SlurmJob((Job(config, ("a",)),)), tmp_path, "name", number) for number in (0, 1)]
+    with pytest.raises(SlurmError, match=r"SLURM says: invalid partition specified: nope\nset .* to one of: short"):
+        submitter._hand_over(tasks, tmp_path, 1, None)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_submissions_are_read_back_and_damaged_ones_named(tmp_path):

@@ -319,7 +319,7 @@ def test_the_tutorial_does_what_it_says(tmp_path):
     command = command.replace("PYTHONPATH=.", f"PYTHONPATH={tmp_path}").replace("python ", f"{sys.executable} ")
     shell = f"{command.rstrip()} output_dir={tmp_path / 'results'} threads=1"
     trained = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert trained.stdout.count(": converged in") == 2, trained.stdout + trained.stderr
+    assert trained.stdout.count(": converged at t = ") == 2, trained.stdout + trained.stderr
     environment = {"PYTHONPATH": f"{ROOT}:{tmp_path}", "OMP_NUM_THREADS": "1", "PATH": ""}
     followed = subprocess.run(
         [sys.executable, tmp_path / "script.py"], env=environment, capture_output=True, text=True, timeout=300

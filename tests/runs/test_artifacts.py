@@ -195,5 +195,5 @@ def test_where_runs_go_is_shown_and_asked_for(monkeypatch, capsys, words, entity
     found = _agreed(SimpleNamespace(server="https://api.example"), [SimpleNamespace(place=place)], options)
     assert found == sent
     said = capsys.readouterr().out
-    assert "1 runs go to https://api.example" in said
+    assert "1 run to https://api.example" in said
     assert str(place) in said

@@ -39,7 +39,7 @@ def test_the_same_data_are_trained_on_once(job, caplog):
     with caplog.at_level(logging.INFO):
         [second] = trained(job())
     assert second.path == first.path
-    assert "1 of 1 runs are already done" in caplog.text
+    assert "1 run, 1 already done in " in caplog.text
     assert "changed" not in caplog.text
 
 

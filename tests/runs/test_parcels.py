@@ -105,7 +105,7 @@ def test_mean_waits_for_members_that_are_stopped(tiny, tmp_path, server, sync): 
     run(build(tiny(*job, "dynamics.max_steps=5")), only=ids[1:])
     code, said = sync()
     assert (code, len(server.runs)) == (0, 0)
-    assert "1 ensembles that lack members" in said
+    assert "1 ensemble without all members" in said
     run(build(config))
     assert sync() == (0, "1 sent, 0 had been sent before, 0 left")
     assert len(server.runs) == 1

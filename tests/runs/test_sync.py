@@ -172,7 +172,7 @@ def test_mean_of_an_ensemble_is_sent_when_it_has_its_members(tiny, tmp_path, ser
     ids = [cell.run_id for cell in cells(config)]
     run(build(config), only=ids[:2])
     assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0
-    assert "1 ensembles that lack members" in capsys.readouterr().out
+    assert "1 ensemble without all members" in capsys.readouterr().out
     assert not server.runs
     run(build(config))
     assert main(["sync", str(tmp_path / "results"), "--yes"]) == 0

@@ -81,7 +81,7 @@ def test_wait_false_status_cancel_and_retry(tmp_path, train_py, cli, test_key):
     assert "4 jobs submitted" in done.stdout
     assert "feature-lazy cancel" in done.stdout
     again = train_py(folder, "-m", *CPU, *held, *JOB, "alpha.value=1,2", "width.h=8,10")
-    assert "4 runs are in SLURM's queue already" in again.stdout
+    assert "4 runs in SLURM's queue already" in again.stdout
     assert len(submissions(folder)) == 1
     text = " ".join(cli("status", folder).stdout.split())
     assert "4 queued" in text

@@ -11,7 +11,7 @@ def test_ten_thousand_cells(tmp_path, train_py, cli):
     assert done.returncode == 0, done.stdout + done.stderr
     assert [len(runs) for runs in submissions(folder)[0]["jobs"].values()] == [500] * 20
     again = train_py(folder, "-m", *CPU, *held, *JOB, *grid)
-    assert "10000 runs are in SLURM's queue already" in again.stdout
+    assert "10000 runs in SLURM's queue already" in again.stdout
     assert len(submissions(folder)) == 1
     assert "10000 queued" in cli("status", folder).stdout
     assert cli("cancel", folder, "--yes").stdout.startswith("20 jobs")

@@ -223,5 +223,5 @@ def test_two_networks_of_ones_own_are_two_kinds(tmp_path):
     table = open_runs([tmp_path]).table
     chosen, [said] = one_kind(table)
     assert (len(table), len(chosen)) == (8, 4)
-    assert said == f"Shown: own = {chosen['own'].iloc[0]}; 4 runs that differ in own are left out."
+    assert said == f"Shown: own = {chosen['own'].iloc[0]}; left out: 4 runs that differ in own."
     assert set(table["own"]) == {f"m.Net(w=${{width.h}}, slope={slope})" for slope in (1, 2)}

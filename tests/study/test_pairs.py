@@ -53,6 +53,26 @@ def test_only_cells_that_both_have_are_compared():
     assert compare(table, other[other["h"] > 30], "test/error") is None
 
 
+def test_seeds_are_compared_over_the_cells_that_all_have():
+    """The difference is that of the cell alone: seeds that lack some would seem to differ by it."""
+    table = errors()
+    by = np.log10(table["sqrt_h_alpha"])
+    other = table.assign(**{"test/error": table["test/error"] - by})
+    part = other[(other["seed"] > 0) | (other["sqrt_h_alpha"] <= 1)]
+    shared = table["sqrt_h_alpha"] <= 1
+    found = compare(table, part, "test/error")
+    assert found.difference.value == pytest.approx(by[shared].mean())
+    assert found.difference.error == pytest.approx(0, abs=1e-9)
+    assert found.cells == shared.sum()
+    # Without a cell that all have, each cell counts once, and there is no error.
+    apart = other[(other["seed"] == 0) == (other["sqrt_h_alpha"] > 1)]
+    found = compare(table, apart, "test/error").difference
+    assert found.value == pytest.approx(by.mean())
+    assert not found.told
+    alone = compare(table[table["seed"] == 0], other, "test/error").difference
+    assert (math.isnan(alone.error), alone.told) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("by", "seeds", "verdict"), [(0.0, 5, AGREES), (0.002, 5, AGREES), (0.1, 5, DIFFERS), (0.0, 1, CANNOT_TELL)]
 )

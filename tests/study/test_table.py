@@ -11,6 +11,7 @@ from rich.console import Console
 from analysis.__main__ import main
 from feature_lazy.core.words import counted
 from feature_lazy.runs.survey import Entry, RunState, Survey
+from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.study import end
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.laws import CONTRASTS, laws
@@ -163,3 +164,19 @@ def test_end_of_a_sweep(states, commands, tmp_path, monkeypatch, capsys):
     assert max(map(len, lines[1:start])) <= 80
     for state in set(states):
         assert any(line.split()[:2] == [state, str(states.count(state))] for line in lines[1:start])
+
+
+def test_the_end_of_one_job(tmp_path, capsys):
+    """Of an ensemble in the mean, and the folder's commands; without a run of its own, where to look."""
+    folder = tmp_path / "a job"
+    plant(folder, xs=(1.0,), widths=(30,), seeds=2)
+    runs = load_sweep(folder).runs
+    end.show_job_end(folder, [run.run_id for run in runs])
+    error = sum(run.summary["test/error"] for run in runs) / 2
+    assert capsys.readouterr().out.splitlines() == [
+        f"2 converged at t = 33, test error {100 * error:.1f} % in the mean",
+        f"Next: feature-lazy show '{runs[0].path}'",
+        f"      feature-lazy report '{folder}'",
+    ]
+    end.show_job_end(folder, [])
+    assert capsys.readouterr().out == f"Next: feature-lazy status '{folder}'\n"

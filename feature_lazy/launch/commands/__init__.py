@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from feature_lazy.core.errors import FeatureLazyError
 from feature_lazy.core.terminal import said, say
@@ -32,11 +32,19 @@ def modules() -> dict[str, ModuleType]:
     return {name: module for name, module in sorted(found.items()) if hasattr(module, "call")}
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says what it refuses as every error is said."""
+
+    def error(self, message: str) -> NoReturn:
+        """See ``ArgumentParser.error``."""
+        self.print_usage(sys.stderr)
+        say(f"{self.prog}: error: {message}", error=True)
+        sys.exit(2)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    result = argparse.ArgumentParser(
-        prog="feature-lazy", description="Train networks, look at their runs, and look after them."
-    )
+    result = Parser(prog="feature-lazy", description="Train networks, look at their runs, and look after them.")
     result.add_argument("--version", action="version", version=f"feature_lazy {version('feature_lazy')}")
     subparsers = result.add_subparsers(required=True, metavar="COMMAND")
     for name, module in modules().items():

@@ -1,9 +1,15 @@
-"""Compare two results folders: the keys in which they differ, and each observable, paired over h, √h·α and seed."""
+"""Compare two results folders: the keys in which they differ, and each observable, paired over h, √h·α and seed.
+
+The difference is A − B: of each seed the mean over the cells of h and √h·α that all seeds have in both folders; of
+these the mean ± 95 % over seeds. One seed has no error, and no star.
+"""
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import where_argument
 
 
@@ -20,16 +26,33 @@ def call(options: argparse.Namespace) -> int:
     Raises:
         StoreError: no complete run, folders that mix runs, or none that both have.
     """
-    from feature_lazy.study.compared import keys_that_differ, observables
+    from feature_lazy.study.compared import keys_that_differ, lonely, observables
 
     folders = Path(options.first), Path(options.second)
+    _say(f"A: {folders[0]}")
+    _say(f"B: {folders[1]}")
     for name, (one, other) in keys_that_differ(*folders, options.where).items():
-        say(f"{name}: {one} | {other}")
-    say(f"A − B, mean over h, √h·α and seeds, ± 95 %; * where 0 is left out. A: {folders[0]}, B: {folders[1]}")
+        _say(f"{name}: {one} | {other}")
     found = observables(*folders, options.where)
-    width = max(map(len, found))
-    for name, one in found.items():
-        value, error = one.difference.value, one.difference.error
-        mark = "*" if one.difference.told else " "
-        say(f"{name.ljust(width)}  {value:+.4g} ± {error:.2g} {mark} {one.cells} pairs")
+    for sentence in lonely(*folders, options.where):
+        _say(sentence)
+    _say(
+        "A − B: of each seed the mean over the cells of h and √h·α that all seeds have; of these the mean ± 95 % over "
+        "seeds. *: 0 is left out."
+    )
+    rows = [
+        (name, *one.difference.rounded(2), "*" if one.difference.told else " ", counted(one.cells, "pair"))
+        for name, one in found.items()
+        if not one.same
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, value, error, mark, pairs in rows:
+        bar = f"± {error.ljust(widths[2])}" if error else " " * (widths[2] + 2)
+        say(f"{name.ljust(widths[0])}  {value.rjust(widths[1])} {bar} {mark} {pairs}")
+    if same := [name for name, one in found.items() if one.same]:
+        _say(f"The same in both: {', '.join(same)}.")
     return 0
+
+
+def _say(text: str) -> None:
+    say(textwrap.fill(text, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))

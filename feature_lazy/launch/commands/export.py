@@ -13,6 +13,7 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.core.tables import csv_of
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument
 
 
@@ -50,5 +51,5 @@ def call(options: argparse.Namespace) -> int:
         raise StoreError(f"{path} cannot be written ({error.strerror}).") from error
     except (ValueError, TypeError) as error:  # of Parquet, whose columns have one type each
         raise StoreError(f"{path} cannot hold these runs ({error}); write a .csv.") from error
-    say(f"{len(table)} rows and {len(table.columns)} columns in {path}")
+    say(f"{counted(len(table), 'row')} and {counted(len(table.columns), 'column')} in {path}")
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import data_argument
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def call(options: argparse.Namespace) -> int:
         save_bytes(Path(f"{options.out}.csv"), csv_of(rows), below=None),
         save_figure(figure, Path(f"{options.out}.png"), below=None),
     ):
-        say(f"{len(rows)} points in {path}")
+        say(f"{counted(len(rows), 'point')} in {path}")
     close(figure)
     for number, (bent, value) in enumerate(zip(found.curvatures, found.eigenvalues, strict=True), start=1):
         beside = f", the Hessian's eigenvalue is {float(value):.6g}" if options.axes == AXES[0] else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import where_argument
 
 
@@ -69,7 +70,7 @@ def call(options: argparse.Namespace) -> int:
             say(why, error=True)
             status = 1
         else:
-            say(f"{len(points)} points, {points['n'].sum():g} values of {options.y}, in {path}")
+            say(f"{counted(len(points), 'point')}, {points['n'].sum():g} values of {options.y}, in {path}")
     close(figure)
     return status
 

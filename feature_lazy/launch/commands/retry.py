@@ -141,5 +141,5 @@ def _submit(root: Path, before: "Submission", parts: "Sequence[Job]", wait: bool
     if not wait:
         return 0
     run_ids = [run_id for part in parts for run_id in part.run_ids]
-    campaign.wait(len(run_ids))
+    campaign.wait(run_ids)
     return sum(not Store(root).is_done(run_id) for run_id in run_ids)

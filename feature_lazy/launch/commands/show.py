@@ -6,6 +6,7 @@ from pathlib import Path
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.fingerprints import Fingerprint
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,7 @@ def folder_of(path: Path) -> Path:
     found = sorted(one for one in home.glob("*") if one.name.startswith(path.name)) if path.name else []
     if len(found) == 1:
         return found[0]
-    what = "no run" if not found else f"{len(found)} runs"
+    what = "no run" if not found else counted(len(found), "run")
     raise StoreError(
         f"{path}: {what} there begins so; name a folder DIR/runs/ID, of those that feature-lazy list shows."
     )

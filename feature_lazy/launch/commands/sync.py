@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feature_lazy.core.terminal import console, say
+from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import folder_argument, select, selection_arguments
 from feature_lazy.runs.survey import RunState, survey
 
@@ -62,14 +63,15 @@ def call(options: argparse.Namespace) -> int:
     sent = len(left) - len(failures)
     say(f"{sent} sent, {before} had been sent before, {len(failures)} left")
     if running or waiting:
-        say(f"for another time: {len(running)} runs that are being trained, {len(waiting)} ensembles that lack members")
+        trained, lacking = counted(len(running), "run"), counted(len(waiting), "ensemble")
+        say(f"for another time: {trained} being trained, {lacking} without all members")
     return 1 if failures else 0
 
 
 def _agreed(sender: "Sender", left: "Sequence[Parcel]", options: argparse.Namespace) -> bool:
     """Say where runs will be sent, and ask, unless the command line names it all: a stored run says what it likes."""
     for place, count in Counter(str(parcel.place) for parcel in left).items():
-        say(f"{count} runs go to {sender.server}: {place}")
+        say(f"{counted(count, 'run')} to {sender.server}: {place}")
     stored = not options.project or any(parcel.place.entity and not options.entity for parcel in left)
     if options.yes or not stored:
         return True

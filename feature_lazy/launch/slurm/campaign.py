@@ -1,7 +1,7 @@
 """The runs of one results folder that SLURM is to train: submitted unless it has them, followed, accounted for."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,7 +53,7 @@ class Campaign:
         self.assigned = {run_id: standing.assignment for run_id, standing in found.items() if standing.state.live}
         if self.assigned:
             jobs = {assignment.job for assignment in self.assigned.values()}
-            log.info("%d runs are in SLURM's queue already: %s", len(self.assigned), compact(jobs))
+            log.info("%s in SLURM's queue already: %s", counted(len(self.assigned), "run"), compact(jobs))
         left = [
             replace(part, run_ids=tuple(run for run in part.run_ids if run not in self.assigned)) for part in self.parts
         ]
@@ -91,16 +91,16 @@ class Campaign:
             f"  cancel:                 feature-lazy cancel {self.root}"
         )
 
-    def wait(self, total: int) -> None:
+    def wait(self, runs: Collection[str]) -> None:
         """Wait until the jobs are over, and leave a reason with every run that they leave undone.
 
         Args:
-            total: runs of the whole sweep, for the display.
+            runs: ids of the whole sweep, for the display.
         """
-        runs_of_job: dict[str, int] = {}
-        for assignment in self.assigned.values():
-            runs_of_job[assignment.job] = runs_of_job.get(assignment.job, 0) + 1
-        display = SweepDisplay(total, total - len(self.assigned), runs_of_job)
+        runs_of_job: dict[str, list[str]] = {}
+        for run_id, assignment in self.assigned.items():
+            runs_of_job.setdefault(assignment.job, []).append(run_id)
+        display = SweepDisplay(runs, {*runs} - {*self.assigned}, runs_of_job)
         names = {assignment.submission.name for assignment in self.assigned.values()}
         folders = [progress_folder(self.root, name) for name in sorted(names)]
         with display.watch(*folders):

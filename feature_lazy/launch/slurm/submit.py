@@ -1,17 +1,19 @@
 """Handing jobs to SLURM through submitit: arrays that it accepts, from a frozen source, each written down at once."""
 
+import io
 import logging
 import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from feature_lazy.core.files import make_folder, remove, write_atomically
+from feature_lazy.core.words import counted
 from feature_lazy.launch.slurm import submissions
 from feature_lazy.launch.slurm.packing import arrays, packs
 from feature_lazy.launch.slurm.programs import SlurmError, ask, explained, outside_any_job, require, setting, time_limit
@@ -78,7 +80,7 @@ class Submitter:
         refuse_linked(self.root)
         if doubt := check_shared(self.root):
             log.warning("%s", doubt)
-        if waste := self._idle_gpu(jobs):
+        if waste := idle_gpu(jobs, self.settings):
             log.warning("%s", waste)
         with outside_any_job():
             text = self._executor()._executor._make_submission_file_text("true", "check")
@@ -100,16 +102,6 @@ class Submitter:
                     f"{partition or '(default)'}, which gives {limit:g}"
                 )
             )
-
-    def _idle_gpu(self, jobs: Sequence[SlurmJob]) -> str | None:
-        """A sentence if GPUs are asked for that no cell uses, or the other way round."""
-        asked = any("gpu" in f"{key}={value}" for key, value in self.settings.executor.items() if value)
-        cuda = {part.config.device.startswith("cuda") for job in jobs for part in job.parts}
-        if asked and cuda == {False}:
-            return "Every job holds a GPU and trains on the CPU: add device=cuda, or use hydra/launcher=slurm_cpu."
-        if not asked and True in cuda:
-            return "device=cuda, and no job asks for a GPU: use hydra/launcher=slurm_gpu, or set hydra.launcher.gres."
-        return None
 
     def submit(self, jobs: Sequence[SlurmJob]) -> Submission:
         """Submit jobs, in as many arrays as SLURM needs.
@@ -178,7 +170,8 @@ class Submitter:
         waits = {"slurm_dependency": f"afterany:{after}"} if after else {}
         executor.update_parameters(slurm_array_parallelism=parallelism, **waits)
         try:
-            with outside_any_job(), executor.batch():
+            # What SLURM says in refusing is in the error: submitit would print it first, as it comes.
+            with outside_any_job(), redirect_stderr(io.StringIO()), executor.batch():
                 return [executor.submit(task) for task in tasks]
         except (FailedJobError, FailedSubmissionError) as error:
             raise SlurmError(explained(str(error))) from error
@@ -200,6 +193,17 @@ class Submitter:
         except (NameError, AssertionError, ValueError) as error:
             raise SlurmError(f"The launcher's settings: {error}") from error
         return executor
+
+
+def idle_gpu(jobs: Sequence[SlurmJob], settings: Settings) -> str | None:
+    """A sentence if GPUs are asked for that no cell uses, or the other way round."""
+    asked = any("gpu" in f"{key}={value}" for key, value in settings.executor.items() if value)
+    cuda = {part.config.device.startswith("cuda") for job in jobs for part in job.parts}
+    if asked and cuda == {False}:
+        return "Every job holds a GPU and trains on the CPU: add device=cuda, or use hydra/launcher=slurm_cpu."
+    if not asked and True in cuda:
+        return "device=cuda, and no job asks for a GPU: use hydra/launcher=slurm_gpu, or set hydra.launcher.gres."
+    return None
 
 
 def largest_array() -> int:
@@ -232,4 +236,6 @@ def progress_folder(root: Path, name: str) -> Path:
 def _so_far(submission: Submission) -> str:
     if not submission.jobs:
         return "Nothing was submitted."
-    return f"{len(submission.jobs)} jobs were submitted before; repeat the command for the rest when they are done."
+    return (
+        f"{counted(len(submission.jobs), 'job')} submitted before; repeat the command for the rest when those are done."
+    )

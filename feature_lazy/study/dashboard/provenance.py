@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from feature_lazy.core.words import counted
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.runs.reading import Run
 from feature_lazy.study.labels import others, quantities
@@ -37,7 +38,7 @@ def _sweep(table: pd.DataFrame) -> list[tuple[str, str]]:
     return [
         ("runs", f"{len(table)}: {_counted(table['outcome'])}"),
         ("h", _listed(sorted(table[H].unique()))),
-        ("√h·α", f"{x.nunique()} values, {x.min():g} … {x.max():g}"),
+        ("√h·α", f"{counted(x.nunique(), 'value')}, {x.min():g} … {x.max():g}"),
         ("seeds", str(table["seed"].nunique())),
     ]
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from feature_lazy.measure.quantity import Quantity
 from feature_lazy.study.baselines.tables import lines
 from feature_lazy.study.crossings import crossings
-from feature_lazy.study.figures.axes import PERCENT
+from feature_lazy.study.figures.axes import beside, percent
 from feature_lazy.study.figures.sheet import Sheet
 from feature_lazy.study.figures.style import COLOURS, SQRT_H_ALPHA, sized
 from feature_lazy.study.grid import edges
@@ -32,10 +32,16 @@ def _sheet(name: str) -> Sheet:
 def _against_x(name: str, table: pd.DataFrame, column: str, ylabel: str, scale: str = "log") -> Sheet:
     """A line with error bars over seeds for each width, the axis of √h·α logarithmic."""
     sheet = _sheet(name)
-    for index, (h, group) in enumerate(over_seeds(table, column).groupby(H)):
-        sheet.line(ONLY, f"h = {h}", group[X], group["mean"], group["sem"], style=index, ms=4, capsize=2)
+    _by_width(sheet, table, column)
     sheet.decorate(ONLY, SQRT_H_ALPHA, ylabel, f"log-{scale}")
     return sheet
+
+
+def _by_width(sheet: Sheet, table: pd.DataFrame, column: str) -> None:
+    widths = list(over_seeds(table, column).groupby(H))
+    for index, (h, group) in enumerate(widths):
+        bars = sheet.line(ONLY, f"h = {h}", group[X], group["mean"], group["sem"], style=index, ms=4, capsize=2)
+        beside(sheet.axes[ONLY], bars, index, len(widths))
 
 
 def phase_diagram(table: pd.DataFrame, name: str = "phase_diagram") -> Sheet:
@@ -98,7 +104,10 @@ def observable(table: pd.DataFrame, name: str, quantity: Quantity) -> Sheet:
     """Any number that runs end with against √h·α, by its label and its scale."""
     unit = f" ({quantity.unit})" if quantity.unit else ""
     scale = "log" if quantity.scale == "log" else "linear"
-    return _against_x(ODD.sub("_", name)[:100], table, name, quantity.label + unit, scale)
+    sheet = _against_x(ODD.sub("_", name)[:100], table, name, quantity.label + unit, scale)
+    if quantity.scale == "percent":
+        percent(sheet.axes[ONLY])
+    return sheet
 
 
 def weight_change(table: pd.DataFrame) -> Sheet:
@@ -117,8 +126,7 @@ def test_error(table: pd.DataFrame) -> Sheet:
     """Figs. 3c–d, 4c–d: test error of one network, of the mean of an ensemble, and of the infinitely wide lazy one."""
     sheet = _sheet("test_error")
     axes = sheet.axes[ONLY]
-    for index, (h, group) in enumerate(over_seeds(table, "test/error").groupby(H)):
-        sheet.line(ONLY, f"h = {h}", group[X], group["mean"], group["sem"], style=index, ms=4, capsize=2)
+    _by_width(sheet, table, "test/error")
     statistics = ensemble(table)
     for index, (h, group) in enumerate(statistics.groupby(H) if len(statistics) else []):
         dashed = {"ls": "--", "ms": 3, "lw": 1, "legend": False}
@@ -129,7 +137,7 @@ def test_error(table: pd.DataFrame) -> Sheet:
         axes.axhline(limit, color="black", ls=":", lw=1.2, label=r"$h\to\infty$, lazy")
     _baselines(axes, table)
     sheet.decorate(ONLY, SQRT_H_ALPHA, "test error", "log-linear", ylim=(0, None))
-    axes.yaxis.set_major_formatter(PERCENT)
+    percent(axes)
     return sheet
 
 

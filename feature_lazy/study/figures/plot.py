@@ -14,9 +14,9 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.tables import csv_of
 from feature_lazy.measure.quantity import Quantity, quantity_of
 from feature_lazy.runs.sweep import Sweep, load_sweep
-from feature_lazy.study.figures.axes import PERCENT, tidy
+from feature_lazy.study.figures.axes import beside, percent, tidy
 from feature_lazy.study.figures.pgf import save_pgf
-from feature_lazy.study.figures.saving import save_bytes, save_figure
+from feature_lazy.study.figures.saving import DIGITS, save_bytes, save_figure
 from feature_lazy.study.figures.style import SQRT_H_ALPHA, legend, look, sized
 from feature_lazy.study.filters import column, filtered
 from feature_lazy.study.table import differences, with_runs
@@ -184,14 +184,17 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
     by = [name for name in points if name not in ("x", "y", "low", "high", "n")]
     with plt.rc_context(sized(width)):
         figure, axes = plt.subplots()
-        groups = points.groupby(by, sort=False, dropna=False) if by else [((), points)]
+        groups = list(points.groupby(by, sort=False, dropna=False)) if by else [((), points)]
+        shifted = wanted.x != T and points["x"].duplicated().any()
         for index, (values, part) in enumerate(groups):
             label = ", ".join(_named(name, value) for name, value in zip(by, values, strict=True))
             error = (part["y"] - part["low"], part["high"] - part["y"])
             line: dict[str, Any] = {"ls": "none"} if wanted.centre == EACH else {}
             bars = error if wanted.centre != EACH and wanted.spread and (part["n"] > 1).any() else None
             line["markevery"] = 1 if wanted.centre == EACH else -(-len(part) // MARKERS)
-            axes.errorbar(part["x"], part["y"], bars, label=label, ms=4, capsize=2, **line, **look(index))
+            drawn = axes.errorbar(part["x"], part["y"], bars, label=label, ms=4, capsize=2, **line, **look(index))
+            if shifted:
+                beside(axes, drawn, index, len(groups))
         log = _logarithmic(points, wanted, y)
         for name in log:
             if not (points[name] > 0).any():
@@ -200,7 +203,7 @@ def draw(points: pd.DataFrame, known: Mapping[str, Quantity], wanted: Wanted, wi
         x = AXES.get(wanted.x, quantity_of(wanted.x, known).label)
         axes.set(**{f"{name}label": label.replace(*SCRIPT_L) for name, label in (("x", x), ("y", y.label))})
         if y.scale == "percent":
-            axes.yaxis.set_major_formatter(PERCENT)
+            percent(axes)
         if by:
             legend(figure)
         tidy(axes.xaxis)
@@ -232,7 +235,7 @@ def save(figure: Figure, points: pd.DataFrame, path: Path, wanted: Wanted) -> st
     match path.suffix:
         case ".csv":
             names = [{"x": wanted.x, "y": wanted.y}.get(name, name) for name in points]
-            save_bytes(path, csv_of(points.set_axis(names, axis="columns")), below=None)
+            save_bytes(path, csv_of(points.set_axis(names, axis="columns"), DIGITS), below=None)
         case ".pgf":
             return save_pgf(figure, path, below=None)
         case ".pdf" | ".png" | ".svg":

@@ -11,7 +11,7 @@ from feature_lazy.core.words import meant
 from feature_lazy.measure.quantity import quantity_of
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep
-from feature_lazy.study.figures.axes import PERCENT
+from feature_lazy.study.figures.axes import percent
 from feature_lazy.study.figures.plot import SCRIPT_L, Wanted, draw, rows
 from feature_lazy.study.figures.style import STYLE, inches, look
 from feature_lazy.study.table import H, X, differences, with_runs
@@ -83,7 +83,7 @@ def of_run(run: Run, names: Sequence[str]) -> Figure:
             if quantity.scale == "log" and (values[t > 0] > 0).all():
                 axis.set_yscale("log")
             if quantity.scale == "percent":
-                axis.yaxis.set_major_formatter(PERCENT)
+                percent(axis)
             axis.set_title(quantity.label.replace(*SCRIPT_L), fontsize="small", loc="left")
         axes[-1, 0].set(xlabel="training time t", xscale="log")
     return _closed(figure)

@@ -10,6 +10,9 @@ from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import write_atomically
 from feature_lazy.study.figures.style import STYLE
 
+DIGITS = 13
+"""Of numbers in the CSV beside a figure."""
+
 
 def save_figure(figure: Figure, path: Path, *, below: Path | None, **options: Any) -> Path:
     """Write a figure in the format that the name says; where it is.

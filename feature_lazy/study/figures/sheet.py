@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from feature_lazy.core.tables import csv_of
 from feature_lazy.study.figures.axes import guide, tidy
 from feature_lazy.study.figures.pgf import save_pgf
-from feature_lazy.study.figures.saving import save_bytes, save_figure
+from feature_lazy.study.figures.saving import DIGITS, save_bytes, save_figure
 from feature_lazy.study.figures.style import legend, look
 
 PICTURES = ("pdf", "png", "pgf")
@@ -71,8 +72,8 @@ class Sheet:
         style: int | Mapping[str, Any] = 0,
         legend: bool = True,
         **options: Any,
-    ) -> None:
-        """Draw a line, with error bars where there are any, and keep its data.
+    ) -> ErrorbarContainer | None:
+        """Draw a line, with error bars where there are any, and keep its data; what is drawn, if x has any value.
 
         Args:
             panel: where.
@@ -86,13 +87,16 @@ class Sheet:
         """
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         if not len(x):
-            return
+            return None
         bars = np.full(len(x), np.nan) if error is None else np.asarray(error, dtype=float)
         chosen = look(style) if isinstance(style, int) else dict(style)
         shown = np.nan_to_num(bars) if np.isfinite(bars).any() else None
-        self.axes[panel].errorbar(x, y, shown, label=series if legend else "_" + series, **{**chosen, **options})
+        drawn = self.axes[panel].errorbar(
+            x, y, shown, label=series if legend else "_" + series, **{**chosen, **options}
+        )
         for values in zip(x, y, bars, strict=True):
             self.record(panel, series, *values)
+        return drawn
 
     def record(self, panel: str, series: str, x: float, y: float, error: float = np.nan, text: str = "") -> None:
         """Keep one point, or one entry of a table, for the CSV."""
@@ -181,7 +185,7 @@ class Sheet:
         for kind in formats:
             path = folder / f"{self.name}.{kind}"
             if kind == "csv":
-                written.append(save_bytes(path, csv_of(self.data()), below=below))
+                written.append(save_bytes(path, csv_of(self.data(), DIGITS), below=below))
             elif kind != "pgf":
                 written.append(save_figure(self.figure, path, below=below))
             elif why := save_pgf(self.figure, path, below=below):

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from feature_lazy.core.words import counted
 from feature_lazy.runs.survey import RunState
 from feature_lazy.study.missing import missing as lacks
 from feature_lazy.study.report.curves import Columns
@@ -26,7 +27,7 @@ def missing(group: Group, rows: Sequence[dict[str, Any]], columns: Columns) -> l
         said.append("Not every cell has as many seeds as the others; error bars are of those that it has.")
     said += lacks(table)
     if n := duplicates(table):
-        said.append(f"{n} runs share h, √h·α and seed with another one; they count as further members of their cells.")
+        said.append(f"{counted(n, 'run')} with h, √h·α and seed of another one: further members of their cells.")
     if columns.thinned:
         said.append(
             f"Of each history {columns.limit} observations are kept, even in log t; all are in the stored runs."
