@@ -25,6 +25,8 @@ PAGE = ROOT / "docs" / "atlas.md"
 PICTURES = ROOT / "docs" / "atlas"
 RECORD = PICTURES / "atlas.json"
 """What was measured, by system; the page is written from it."""
+LEGEND = 1.4
+"""Width of a picture with names of lines beside its panel over that of one without."""
 HEAD = """# Atlas of the systems
 
 Claims of the literature on wide networks, each as a law with its expected value, measured on a sweep of minutes, and
@@ -68,13 +70,20 @@ def draw(system: System) -> None:
     import matplotlib.pyplot as plt
 
     from feature_lazy.runs.sweep import load_sweep
-    from feature_lazy.study.figures.style import STYLE
+    from feature_lazy.study.figures.axes import tidy
+    from feature_lazy.study.figures.style import STYLE, legend
     from feature_lazy.study.table import with_runs
 
     claim = importlib.import_module(f"feature_lazy.systems.{system.folder}.claim")
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots()
         claim.draw(axes, with_runs(load_sweep(ROOT / Sweep(system).folder)))
+        tidy(axes.xaxis)
+        tidy(axes.yaxis)
+        if (inside := axes.get_legend()) is not None:  # outside the data, as in all figures
+            inside.remove()
+            figure.set_figwidth(LEGEND * figure.get_figwidth())
+            legend(figure, title=inside.get_title().get_text())
         PICTURES.mkdir(parents=True, exist_ok=True)
         figure.savefig(PICTURES / f"{system.folder}.png", dpi=120)
         plt.close(figure)
