@@ -55,6 +55,14 @@ def wait_for(condition, seconds=60.0):
         time.sleep(0.005)
 
 
+def there(folder: Path, pattern: str) -> list[Path]:
+    """What of a folder has a name now; none where one of those on the way vanishes while it is looked at."""
+    try:
+        return list(folder.glob(pattern))
+    except FileNotFoundError:
+        return []
+
+
 def science(folder: Path):
     """All that must not depend on how often a run was interrupted: by run id."""
     found = {}

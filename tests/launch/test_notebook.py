@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,6 +14,7 @@ from feature_lazy.launch import notebook
 from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import Sweep, load_sweep
 from tests.conftest import QUICK, TINY
+from tests.processes import there, wait_for
 from tests.study.stored_sweeps import plant
 
 WRITTEN = {"dynamics": {"lr": 0.1}, "alpha": {"value": 1.0}}
@@ -65,9 +65,10 @@ def test_what_the_command_line_refuses_is_said(tmp_path):
 
 def test_a_stopped_cell_waits_for_the_state_to_be_kept(tmp_path):
     def stop():
-        while not list(tmp_path.glob("runs/*/history.jsonl")):
-            time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            wait_for(lambda: there(tmp_path, "runs/*/history.jsonl"), 300)
+        finally:  # or the cell trains to its end, which is far
+            os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):

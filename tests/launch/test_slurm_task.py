@@ -12,7 +12,7 @@ from feature_lazy.launch.slurm.task import JOB_START, JobFailedError, StalledErr
 from feature_lazy.runs.progress import PROGRESS_FILE
 from feature_lazy.runs.stopping import DEADLINE
 from feature_lazy.settings.cells import cells
-from tests.processes import start, wait_for
+from tests.processes import start, there, wait_for
 
 REQUEUED = 7
 """Exit status by which the handler of a test says that it was called, where submitit would requeue the job."""
@@ -59,7 +59,7 @@ def started(task, tmp_path):
 
     def begin(*jobs, **settings):
         process = start(job, task(*jobs, **settings))
-        wait_for(lambda: len({p.parent for p in tmp_path.glob("results/runs/*/checkpoint-*")}) == len(jobs))
+        wait_for(lambda: len({p.parent for p in there(tmp_path, "results/runs/*/checkpoint-*")}) == len(jobs))
         return process
 
     return begin

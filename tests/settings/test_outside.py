@@ -22,6 +22,7 @@ from feature_lazy.settings.overrides import checked
 from feature_lazy.settings.registry import option
 from feature_lazy.settings.schema import from_plain, register
 from tests.conftest import QUICK, ROOT, TINY, composed
+from tests.processes import there
 from tests.settings.outside import CHOICES, MODULE
 
 JOB = tuple(one for one in (*TINY, *QUICK) if not one.startswith("architecture"))
@@ -118,7 +119,7 @@ def test_from_the_command_line_sweeps_are_killed_and_go_on(own):
     process = subprocess.Popen(command, env=environment, cwd=own, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
-        while not list(own.glob("results/runs/*/checkpoint-*")):
+        while not there(own, "results/runs/*/checkpoint-*"):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
