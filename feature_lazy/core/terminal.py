@@ -10,10 +10,12 @@ be copied. Pipes and logs get lines as they are: who reads those looks for a sen
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from feature_lazy.core.redaction import RedactingFormatter, clean
@@ -48,8 +50,13 @@ class SentenceFormatter(RedactingFormatter):
 
 
 def _as_wide_as(stream: TextIO | None, text: str) -> str:
-    terminal = stream is not None and stream.isatty()
-    return wrapped(text, shutil.get_terminal_size().columns) if terminal else text
+    if stream is None or not stream.isatty():
+        return text
+    width = 0
+    if "COLUMNS" not in os.environ:
+        with suppress(OSError):
+            width = os.get_terminal_size(stream.fileno()).columns
+    return wrapped(text, width or shutil.get_terminal_size().columns)  # COLUMNS, else 80
 
 
 def wrapped(text: str, width: int) -> str:

@@ -19,7 +19,7 @@ def meant(name: str, known: Iterable[object], most: int = 3) -> str:
     """A question after the names that are near one that is not known, to end a sentence with; empty if none is near."""
     import difflib  # is needed for mistakes alone
 
-    near = difflib.get_close_matches(name, [str(one) for one in known], n=most)
+    near = difflib.get_close_matches(name, sorted({str(one) for one in known}), n=most)
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -293,7 +293,8 @@ def _warn_of_numbers(x: np.ndarray, columns: Sequence[object], name: str, what: 
     """Name columns that tell rows apart and say nothing of a pattern, and what leaves them out; none that is meant."""
     for column, numbers in zip(columns, _numbering(x), strict=True):
         if not meant and (numbers or str(column).lower() in IDS):
-            log.warning("Column %r of %s numbers the rows, and is trained on: %s.", column, name, what)
+            why = "numbers the rows" if numbers else "is called as what numbers rows is"
+            log.warning("Column %r of %s %s, and is trained on: %s.", column, name, why, what)
 
 
 def _why(error: Exception) -> str:

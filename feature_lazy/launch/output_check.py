@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.files import exists, make_folder, remove, remove_empty
 from feature_lazy.core.terminal import say
-from feature_lazy.runs.plan import PLANS, stamps
+from feature_lazy.runs.plan import PLANS, requested
 from feature_lazy.runs.store import Store
 
 FILES = ("train.log", "multirun.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
@@ -58,17 +58,6 @@ class _Before:
         self.files = [path for name in FILES if not _there(path := self.folder / name)]
         folders = [*(self.folder / name for name in FOLDERS), *self.folder.parents]
         self.folders = [path for path in folders if not _there(path)]
-        self.plans = self._plans()
-
-    def _plans(self) -> dict[str, tuple[int, int]]:
-        with suppress(OSError):
-            return stamps(self.folder)
-        return {}
-
-    @property
-    def asked(self) -> bool:
-        """Whether runs have been asked for since: by a command that was not refused."""
-        return self._plans() != self.plans
 
     def again(self) -> None:
         """Remove what was not there; folders that hold anything else stay."""
@@ -92,12 +81,13 @@ _before: list[_Before] = []
 
 @contextmanager
 def leaving_nothing() -> Iterator[None]:
-    """Take back what the body has made in results folders, unless it has asked for runs there: then all of it stays."""
+    """Take back what the body has made in folders of its own, unless it has asked for runs, in whichever folder."""
     _before.clear()
+    before = len(requested)
     try:
         yield
     finally:
-        if not any(one.asked for one in _before):
+        if len(requested) == before:
             for handler in logging.getLogger().handlers:
                 if isinstance(handler, logging.FileHandler):
                     handler.close()  # what is open cannot be removed everywhere

@@ -141,7 +141,7 @@ def train(cfg: Any, others: "Sequence[Config]" = ()) -> list[str]:
     from hydra.types import RunMode
 
     from feature_lazy.runs.job import train_config
-    from feature_lazy.runs.plan import write_plan
+    from feature_lazy.runs.plan import requested, write_plan
     from feature_lazy.settings.checks import validate
     from feature_lazy.settings.schema import to_config
 
@@ -151,6 +151,7 @@ def train(cfg: Any, others: "Sequence[Config]" = ()) -> list[str]:
         validate(config)
         if alone:
             write_plan(Path(config.output_dir), [config])  # the plan of a sweep has all of its jobs
+        requested.append(Path(config.output_dir))  # Hydra's own launcher and sweeper write no plan
         return train_config(config, others=others)
     except FeatureLazyError as error:
         log.error("%s", error)

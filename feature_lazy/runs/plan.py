@@ -146,6 +146,10 @@ def names(also: Mapping[str, Any]) -> set[str]:
     return found
 
 
+requested: list[Path] = []
+"""Results folders that this process has asked for runs in, by a plan or by training: once for each time."""
+
+
 def write_plan(root: Path, configs: Sequence[Config]) -> None:
     """Write down what a command asks for; the same again is the same file.
 
@@ -157,6 +161,7 @@ def write_plan(root: Path, configs: Sequence[Config]) -> None:
         runs = [PlannedRun(cell.run_id, cell.columns, cell.identity) for cell in cells(config)]
         jobs.append(PlannedJob(dataclasses.asdict(config), tuple(runs)))
     _write(root, jobs)
+    requested.append(root)
 
 
 def write_plans(configs: Sequence[Config]) -> None:
@@ -165,7 +170,7 @@ def write_plans(configs: Sequence[Config]) -> None:
     Raises:
         StoreError: a folder cannot be written.
     """
-    for root in {config.output_dir for config in configs}:
+    for root in dict.fromkeys(config.output_dir for config in configs):
         write_plan(Path(root), [config for config in configs if config.output_dir == root])
 
 

@@ -10,6 +10,11 @@ from omegaconf import DictConfig
 
 from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
+from feature_lazy.core.words import counted
+from feature_lazy.runs.plan import requested
+
+SHOWN = 5
+"""Results folders of one sweep whose states are shown."""
 
 
 class SweepEnd(Callback):
@@ -32,13 +37,16 @@ class SweepEnd(Callback):
 
         if config.hydra.launcher.get("dry_run"):
             return
-        folder, seconds = Path(config.output_dir), time.monotonic() - self.started
-        try:
-            if self.figures:
-                _summarise(folder)
-            show_end(folder, seconds)
-        except StoreError as error:
-            say(error, error=True)
+        folders, seconds = list(dict.fromkeys(requested)) or [Path(config.output_dir)], time.monotonic() - self.started
+        for folder in folders[:SHOWN]:
+            try:
+                if self.figures:
+                    _summarise(folder)
+                show_end(folder, seconds)
+            except StoreError as error:
+                say(error, error=True)
+        if len(folders) > SHOWN:
+            say(f"and {counted(len(folders) - SHOWN, 'results folder')} more, up to {folders[-1]}")
 
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """See ``Callback.on_run_end``; what failed has been said."""

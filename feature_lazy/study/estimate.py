@@ -13,6 +13,8 @@ from feature_lazy.core.statistics import LEVEL, student
 MANY = 8
 """Seeds from which on they are resampled; below, one is left out at a time."""
 RESAMPLES = 1000
+ROUNDING = 1e-12
+"""Relative difference of two seeds that are alike."""
 LONG = 5
 """Powers of ten, up or down, from which on a number is written with one."""
 
@@ -113,7 +115,7 @@ def _spread(statistic: Statistic, seeds: int, weights: np.ndarray, factor: float
     found = statistic(weights)
     known = found[np.isfinite(found)]
     # Errors are counted in patterns: two seeds that differ by as many as each other show no spread, and not that of 0.
-    if seeds == 2 and value and len(known) and not known.var():
+    if seeds == 2 and value and len(known) and np.ptp(known) <= ROUNDING * abs(value):
         return Estimate(value, float("nan"), seeds)
     # A few samples without a value, such as a curve that does not cross, are no news; many are.
     if len(known) < LEVEL * len(found):

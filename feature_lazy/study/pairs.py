@@ -68,7 +68,9 @@ def compare(table: pd.DataFrame, other: pd.DataFrame, column: str, between: Betw
     difference = mean(pairs, DIFFERENCE, between)
     if difference is None:
         return None
-    same = np.allclose(pairs[column], pairs[f"{column}_other"], rtol=ROUNDING, atol=0)
+    cells = table[CELL][table[X].between(*between)].merge(other[CELL], on=CELL)
+    known = [len(one[[*CELL, column]].dropna().merge(cells, on=CELL)) for one in (table, other)]
+    same = max(known) == len(pairs) and np.allclose(pairs[column], pairs[f"{column}_other"], rtol=ROUNDING, atol=0)
     pairs = shared if len(shared := whole(pairs, DIFFERENCE)) else pairs
     variances = pairs.groupby([H, X])[f"{column}_other"].var()
     return Comparison(difference, float(np.sqrt(variances.mean())), len(pairs), same)

@@ -206,7 +206,7 @@ def along(table: pd.DataFrame, column: str, pick: Callable[[np.ndarray], float])
     """
     recorded = {name for run in table["run"] for name in run.history}
     if recorded and column not in recorded and column not in table:
-        raise StoreError(no_column(column, [*recorded, *table]))
+        raise StoreError(no_column(column, {*recorded, *table}))
     curves = [run.history.get(column, np.array([])) for run in table["run"]]
     known = [curve[np.isfinite(curve)] for curve in curves]
     return pd.Series([float(pick(curve)) if len(curve) else np.nan for curve in known], table.index, dtype=float)

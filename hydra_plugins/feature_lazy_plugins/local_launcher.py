@@ -84,10 +84,16 @@ class LocalLauncher(Planning, Launcher):
         results = settled(jobs)
         if not self.dry_run:
             write_plans([job.config for job in jobs])
-        of_job = {index: [cell.run_id for cell in job.cells] for index, job in enumerate(jobs)}
+        # Over several folders an id is not one run: there a run is counted when its job ends.
+        several = len({job.config.output_dir for job in jobs}) > 1
+        prefixes = [f"{job.config.output_dir}/" if several else "" for job in jobs]
+        of_job = {index: [prefixes[index] + cell.run_id for cell in job.cells] for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         groups = self._groups(jobs, results)
-        runs, done = {run for ids in of_job.values() for run in ids}, {run for job in jobs for run in job.done}
+        runs, done = (
+            {run for ids in of_job.values() for run in ids},
+            {prefix + run for job, prefix in zip(jobs, prefixes, strict=True) for run in job.done},
+        )
         nouns = (len(runs), "run"), (len(jobs), "job"), (len(done), "run"), (self.n_jobs, "process")
         log.info("%s in %s, %s already done, %s", *(counted(*one) for one in nouns))
         warn_of_unobserved(jobs)

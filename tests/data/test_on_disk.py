@@ -239,13 +239,13 @@ def pickled(path):
 @pytest.mark.parametrize(
     ("name", "values", "warned"),
     [
-        ("number", range(100, 160), True),
-        ("number", [float(number) for number in reversed(range(60))], True),
-        ("Index", [0.5] * 60, True),
-        ("id", range(0, 120, 2), True),
-        ("number", [0, 0, *range(2, 60)], False),
-        ("number", [number + 0.5 for number in range(60)], False),
-        ("number", range(0, 120, 2), False),
+        ("number", range(100, 160), "numbers the rows"),
+        ("number", [float(number) for number in reversed(range(60))], "numbers the rows"),
+        ("Index", [0.5] * 60, "is called as what numbers rows is"),
+        ("id", range(0, 120, 2), "is called as what numbers rows is"),
+        ("number", [0, 0, *range(2, 60)], ""),
+        ("number", [number + 0.5 for number in range(60)], ""),
+        ("number", range(0, 120, 2), ""),
     ],
 )
 def test_a_column_that_numbers_the_rows_is_named(folder, tmp_path, caplog, name, values, warned):
@@ -253,16 +253,14 @@ def test_a_column_that_numbers_the_rows_is_named(folder, tmp_path, caplog, name,
     table = pd.read_csv(folder / "mine.csv")
     table.insert(2, name, [*values])
     table.to_csv(tmp_path / "rows.csv", index=False)
-    said = (
-        f"Column '{name}' of rows.csv numbers the rows, and is trained on: name the columns of patterns by dataset.x="
-    )
+    said = f"Column '{name}' of rows.csv {warned}, and is trained on: name the columns of patterns by dataset.x="
     readers.read(tmp_path / "rows.csv")
-    assert [said in line for line in caplog.messages] == [True] * warned
+    assert [said in line for line in caplog.messages] == [True] * bool(warned)
     caplog.clear()
     readers.read(tmp_path / "rows.csv", [name, "p0"])
     np.savez(tmp_path / "rows.npz", x=table.drop(columns="y").to_numpy(), y=table["y"].to_numpy() == "dog")
     readers.read(tmp_path / "rows.npz")
-    assert ["Column 2 of rows.npz" in line for line in caplog.messages] == [True] * (warned and name == "number")
+    assert ["Column 2 of rows.npz" in line for line in caplog.messages] == [True] * bool(warned and name == "number")
 
 
 def test_nothing_in_a_file_is_executed(tmp_path):

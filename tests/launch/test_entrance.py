@@ -189,6 +189,22 @@ def test_what_is_refused_leaves_nothing(train_py, tmp_path, monkeypatch, words):
     assert (results / "train.log").read_text().startswith("before\n")
 
 
+@pytest.mark.parametrize(
+    "words", [("output_dir={0}/a,{0}/b",), ("hydra/sweeper=basic", "hydra/launcher=basic", "output_dir={0}/a")], ids=len
+)
+def test_the_log_of_a_sweep_stays_wherever_its_runs_are(tmp_path, words):
+    """Of a sweep over results folders, and of one by Hydra's own launcher, which writes no plan."""
+    folders = [word.format(tmp_path) for word in (*words, "hydra.sweep.dir={0}/logs")]
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *SHORT, *folders]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "logs" / "train.log").exists()
+    trained = [folder.parent for folder in sorted(tmp_path.glob("*/runs/*"))]
+    assert len(trained) == (2 if "," in words[-1] else 1)
+    assert all(f"{folder.parent}: 1 run, " in done.stdout for folder in trained)
+    assert "," not in words[-1] or "2 runs in 2 jobs" in done.stdout
+
+
 def test_what_failed_after_it_was_asked_for_stays(train_py, tmp_path):
     """With its reason, and the log."""
     done = train_py(tmp_path / "results", *(one for one in SHORT if "depth" not in one), *BROKEN)

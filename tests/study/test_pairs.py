@@ -2,10 +2,12 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from feature_lazy.study.estimate import Estimate
+from feature_lazy.study.figures.axes import percent
 from feature_lazy.study.pairs import by_cell, centring_laws, compare, negligible, paired
 from feature_lazy.study.verdict import AGREES, CANNOT_TELL, DIFFERS
 from tests.study.conftest import sweep
@@ -142,3 +144,24 @@ def test_of_relu_no_lazy_regime_is_assumed():
 )
 def test_value_and_error_are_written_to_the_same_place(value, error, digits, text):
     assert Estimate(value, error).rounded(digits) == text
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_what_one_side_alone_has_is_not_the_same(lost):
+    one, other = sweep(1, seeds=2, runs=False), sweep(1, seeds=2, runs=False)
+    assert compare(one, other, "kernel_change").same
+    (one, other)[lost].loc[0, "kernel_change"] = np.nan
+    assert not compare(one, other, "kernel_change").same
+    one.loc[0, "kernel_change"] = other.loc[0, "kernel_change"] = np.nan
+    assert compare(one, other, "kernel_change").same
+
+
+@pytest.mark.parametrize(("values", "low"), [([0.01, 0.02], 0.0), ([-0.05, 0.02], None), ([-0.05, -0.02], None)])
+def test_shares_begin_at_zero_and_what_is_negative_is_seen(values, low):
+    """An error bar goes below 0 in each; a difference of shares may itself, in a quantity of one's own."""
+    figure, axes = plt.subplots()
+    axes.errorbar([1, 2], values, [0.03, 0.03])
+    percent(axes)
+    bottom = axes.get_ylim()[0]
+    assert bottom == low if low is not None else bottom < min(values)
+    plt.close(figure)

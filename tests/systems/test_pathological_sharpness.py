@@ -43,6 +43,14 @@ def test_planted_exponents():
     assert verdicts(table(1.0, 0.0, -0.2, 0.9, 0.0, activation="erf"))[-1] == CANNOT_TELL
 
 
+@pytest.mark.parametrize("recorded", COLUMNS)
+def test_a_law_needs_the_column_that_it_reads(recorded):
+    """Runs that have recorded one of the metrics: laws on the others lack theirs, and none fails."""
+    found = planted((recorded, lambda h, alpha: float(h)))
+    readings_ = [row for law in LAWS for row in readings(law, found.assign(P=found["h"], activation="relu"))]
+    assert [row.estimate is not None for row in readings_] == [recorded == name for name in COLUMNS]
+
+
 @pytest.mark.parametrize(("factor", "verdict"), [(1.1, AGREES), (1.2, AGREES), (1.6, DIFFERS), (0.8, DIFFERS)])
 def test_planted_distance_from_the_mean_field(factor, verdict, monkeypatch):
     monkeypatch.setattr(claim, "_mean_field", lambda run: 2.0)

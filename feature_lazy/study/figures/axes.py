@@ -53,13 +53,16 @@ def beside(axes: Axes, bars: ErrorbarContainer | None, index: int, lines: int) -
 
 
 def percent(axes: Axes) -> None:
-    """An axis y of shares, which are never below 0: per cent, and from 0 on where a margin or error bar is below."""
+    """An axis y in per cent; of shares, which are not below 0, from 0 on where a margin or error bar is below."""
     axes.yaxis.set_major_formatter(PERCENT)
-    if axes.get_ylim()[0] < 0:
-        axes.set_ylim(bottom=0)
-    for bars in axes.containers:
-        if isinstance(bars, ErrorbarContainer) and bars.lines[0] is not None:
-            bars.lines[0].set_clip_on(False)  # a marker at 0 is whole
+    found = [bars.lines[0] for bars in axes.containers if isinstance(bars, ErrorbarContainer)]
+    lines = [line for line in found if line is not None]
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in lines or axes.get_lines()]
+    if axes.get_ylim()[0] >= 0 or any((values < 0).any() for values in drawn):
+        return
+    axes.set_ylim(bottom=0)
+    for line in lines:
+        line.set_clip_on(False)  # a marker at 0 is whole
 
 
 def tidy(axis: Axis) -> None:
