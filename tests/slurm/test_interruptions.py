@@ -130,7 +130,7 @@ def test_killed_parent_loses_nothing(tmp_path, start_train_py, uninterrupted, mo
     monkeypatch.setenv("PYTHONPATH", str(their_folder(tmp_path)))
     folder = tmp_path / "results"
     parent = start_train_py(folder, "-m", *CPU, *RUN, PASS_SECONDS="0.02")
-    wait_until(lambda: list(folder.glob("slurm/*.json")) != [], 60, "the job is submitted")
+    wait_until(lambda: any(one["jobs"] for one in submissions(folder)), 60, "the job is submitted")
     parent.send_signal(signal.SIGKILL)
     check(folder, uninterrupted, starts=1)
 
@@ -140,7 +140,7 @@ def test_interrupted_parent_leaves_the_jobs_alone(tmp_path, start_train_py, test
     folder = tmp_path / "results"
     parent = start_train_py(folder, "-m", *CPU, *RUN, "+hydra.launcher.additional_parameters.hold=true")
     wait_until(lambda: squeue(test_key) != {}, 60, "the job is submitted")
-    wait_until(lambda: list(folder.glob("slurm/*.json")) != [], 30, "and written down")
+    wait_until(lambda: any(one["jobs"] for one in submissions(folder)), 30, "and written down")
     parent.send_signal(signal.SIGINT)
     output, _ = parent.communicate(timeout=60)
     assert "The jobs go on" in output
