@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from feature_lazy.study.estimate import Estimate, estimate, weighted_mean
+from feature_lazy.study.estimate import Estimate, estimate, unless_alike, weighted_mean
 from feature_lazy.study.grid import Grid
 from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.regimes import crossover
@@ -59,7 +59,7 @@ def lead(table: pd.DataFrame) -> Lead | None:
 
     means = weighted_mean(np.ones((1, len(values))), weighted_mean(np.ones((1, values.shape[2])), values)[0].T)[0]
     best = [float(grid.x[side][np.nanargmin(means[side])]) for side in (below, ~below)]
-    return Lead(*best, estimate(difference, values.shape[2]))
+    return Lead(*best, unless_alike(estimate(difference, values.shape[2])))
 
 
 def _least(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -20,64 +20,66 @@ SHOWN = 4
 """Values that are named of what a side lacks."""
 
 
-def keys_that_differ(first: Path, second: Path, where: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
-    """Keys of the configuration, α, width and seed left out, with the value on each side; ``–`` where a side has none.
+def read_side(folder: Path, where: Sequence[str] = ()) -> pd.DataFrame:
+    """The complete runs of one side.
 
     Raises:
-        StoreError: see ``observables``.
+        StoreError: no complete run, or several kinds of runs.
     """
-    one, other = (_flat(of_kind(_table(folder, where)["run"].tolist())[0]) for folder in (first, second))
+    table = filtered(with_runs(load_sweep(folder)), where)
+    for name, values in differences(table).items():
+        few = ", ".join(map(str, values))
+        raise StoreError(f"{folder} mixes runs with {name} = {few}: choose by --where {name}={values[0]}.")
+    return table
+
+
+def keys_that_differ(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Keys of the configuration but α, width and seed, with the value on each side; ``–`` where a side has none."""
+    one, other = (_flat(of_kind(side["run"].tolist())[0]) for side in (first, second))
     names = sorted({*one, *other})
     return {name: (one.get(name, "–"), other.get(name, "–")) for name in names if one.get(name) != other.get(name)}
 
 
-def observables(first: Path, second: Path, where: Sequence[str] = ()) -> dict[str, Comparison]:
-    """The difference of each number that both sides measured, over the runs of the same h, √h·α and seed.
+def observables(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, Comparison]:
+    """The difference of each number that both sides measured, over runs of the same h, √h·α and seed, if any.
 
     Runs are paired by h, √h·α and seed. Of each seed the mean of A − B over the cells of h and √h·α that all seeds have
     in both folders, so that seeds are of the same cells; of these the mean ± 95 % over seeds. One seed has no error.
     Of columns with the same values, such as ``kernel/change`` and ``kernel_change``, the first.
-
-    Raises:
-        StoreError: no complete run, a side that mixes several kinds of runs, or no run of the same h, √h·α and seed.
     """
-    one, other = (_table(folder, where) for folder in (first, second))
     skipped = {*CELL, "run", "run_id", "alpha", "P", "L"}
     shared = [
         name
-        for name in one
-        if name in other and name not in skipped and _measured(one, name) and _measured(other, name)
+        for name in first
+        if name in second and name not in skipped and _measured(first, name) and _measured(second, name)
     ]
-    names = [name for i, name in enumerate(shared) if not any(_alike((one, other), name, b) for b in shared[:i])]
-    found = {name: compare(one, other, name) for name in names}
-    made = {name: comparison for name, comparison in found.items() if comparison is not None}
-    if not made:
-        raise StoreError(f"{first} and {second} have no runs of the same h, √h·α and seed, which could be compared.")
-    return made
+    names = [name for i, name in enumerate(shared) if not any(_alike((first, second), name, b) for b in shared[:i])]
+    found = {name: compare(first, second, name) for name in names}
+    return {name: comparison for name, comparison in found.items() if comparison is not None}
 
 
-def lonely(first: Path, second: Path, where: Sequence[str] = ()) -> list[str]:
-    """A sentence on the runs without a partner, and on those that are not done; none where there are none.
+def without_partner(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    """A sentence on the runs of each side that the other has no partner of; empty where there are none."""
+    counts, whys, total = [], [], 0
+    for name, own, other in (("A", first[CELL], second[CELL]), ("B", second[CELL], first[CELL])):
+        alone = own[~pd.MultiIndex.from_frame(own).isin(pd.MultiIndex.from_frame(other))]
+        if len(alone):
+            counts.append(f"{counted(len(alone), 'run')} of {name}")
+            whys.append(f"{name} alone has {_lacks(alone, other)}")
+            total += len(alone)
+    has = "has" if total == 1 else "have"
+    return f"{' and '.join(counts)} {has} no partner: {'; '.join(whys)}." if counts else ""
+
+
+def not_done(first: Path, second: Path, where: Sequence[str] = ()) -> str:
+    """A sentence on the runs that were asked for and are not done; empty where there are none.
 
     Raises:
-        StoreError: see ``observables``.
+        StoreError: a folder cannot be read.
     """
-    sides = {name: _table(folder, where)[CELL] for name, folder in (("A", first), ("B", second))}
-    alone = {}
-    for (name, own), other in zip(sides.items(), reversed(sides.values()), strict=True):
-        there = pd.MultiIndex.from_frame(own).isin(pd.MultiIndex.from_frame(other))
-        if not there.all():
-            alone[f"{counted(int((~there).sum()), 'run')} of {name}"] = _lacks(own[~there], other)
-    sentences = []
-    if alone:
-        has = "has" if len(alone) == 1 and next(iter(alone)).startswith("1 ") else "have"
-        why = "; ".join(f"{name.partition(' of ')[2]} alone has {text}" for name, text in alone.items())
-        sentences.append(f"{' and '.join(alone)} {has} no partner: {why}.")
     undone = {name: _undone(folder, where) for name, folder in (("A", first), ("B", second))}
-    if any(undone.values()):
-        each = [f"{counted(number, 'run')} of {name}" for name, number in undone.items() if number]
-        sentences.append(f"{' and '.join(each)} {'is' if sum(undone.values()) == 1 else 'are'} not done.")
-    return sentences
+    each = [f"{counted(number, 'run')} of {name}" for name, number in undone.items() if number]
+    return f"{' and '.join(each)} {'is' if sum(undone.values()) == 1 else 'are'} not done." if each else ""
 
 
 def _lacks(alone: pd.DataFrame, other: pd.DataFrame) -> str:
@@ -115,14 +117,6 @@ def _alike(tables: Sequence[pd.DataFrame], name: str, before: str) -> bool:
 
 def _measured(table: pd.DataFrame, name: str) -> bool:
     return bool(pd.api.types.is_numeric_dtype(table[name]) and np.isfinite(table[name].astype(float)).any())
-
-
-def _table(folder: Path, where: Sequence[str]) -> pd.DataFrame:
-    table = filtered(with_runs(load_sweep(folder)), where)
-    for name, values in differences(table).items():
-        few = ", ".join(map(str, values))
-        raise StoreError(f"{folder} mixes runs with {name} = {few}: choose by --where {name}={values[0]}.")
-    return table
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from feature_lazy.study.ensembles import Ensemble
-from feature_lazy.study.estimate import Estimate, estimate, jackknife
+from feature_lazy.study.estimate import Estimate, estimate, jackknife, unless_alike
 from feature_lazy.study.law import ARTICLE, law
 from feature_lazy.study.regimes import range_of
 from feature_lazy.study.table import ensembles
@@ -41,7 +41,7 @@ def ensemble_gain(table: pd.DataFrame) -> Reading:
     seeds, at = _seeds(found)
     gain = jackknife(lambda weights: np.mean([one.gains(weights[:, at(one)]) for one in found], axis=0), seeds)
     better = sum(one.error < one.singles.mean() for one in found)
-    row = judged(ABOVE_ZERO, gain, lacks="two seeds")
+    row = judged(ABOVE_ZERO, unless_alike(gain), lacks="two seeds")
     return replace(row, measured=f"{row.measured}, above 0 in {better} of {len(found)} cells")
 
 

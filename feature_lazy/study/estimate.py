@@ -1,7 +1,7 @@
 """A number and its error bar from seeds: the one place where errors are made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ from feature_lazy.core.statistics import LEVEL, student
 MANY = 8
 """Seeds from which on they are resampled; below, one is left out at a time."""
 RESAMPLES = 1000
-ROUNDING = 1e-12
-"""Relative difference of two seeds that are alike."""
+ROUNDING = 1e-11
+"""Relative error of two seeds that are alike."""
 LONG = 5
 """Powers of ten, up or down, from which on a number is written with one."""
 
@@ -100,6 +100,16 @@ def unless_refused(measure: Callable[[], Estimate | None]) -> Estimate | None:
         return None
 
 
+def unless_alike(found: Estimate) -> Estimate:
+    """An estimate of what is counted in patterns, as errors are; without an error bar where two seeds have no spread.
+
+    Two networks err on as many patterns by chance, and then show no spread, and not that of 0. What is 0 in both may be
+    exact, and so may what is no count: an exponent that is an identity.
+    """
+    alike = found.seeds == 2 and found.value and found.error <= ROUNDING * abs(found.value)
+    return replace(found, error=float("nan")) if alike else found
+
+
 def jackknife(statistic: Statistic, seeds: int) -> Estimate:
     """As ``estimate``, always by leaving one out.
 
@@ -114,9 +124,6 @@ def _spread(statistic: Statistic, seeds: int, weights: np.ndarray, factor: float
         return Estimate(value, float("nan"), seeds)
     found = statistic(weights)
     known = found[np.isfinite(found)]
-    # Errors are counted in patterns: two seeds that differ by as many as each other show no spread, and not that of 0.
-    if seeds == 2 and value and len(known) and np.ptp(known) <= ROUNDING * abs(value):
-        return Estimate(value, float("nan"), seeds)
     # A few samples without a value, such as a curve that does not cross, are no news; many are.
     if len(known) < LEVEL * len(found):
         return Estimate(value, float("nan"), seeds)

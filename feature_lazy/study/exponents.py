@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from feature_lazy.study.estimate import Estimate, average, estimate
+from feature_lazy.study.estimate import Estimate, average, estimate, unless_alike
 from feature_lazy.study.grid import Grid
-from feature_lazy.study.table import X, along
+from feature_lazy.study.table import X, along, whole
 
 
 def slope(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
@@ -60,15 +60,16 @@ def width_slope(table: pd.DataFrame, column: str, between: tuple[float, float], 
 def mean(table: pd.DataFrame, column: str, between: tuple[float, float]) -> Estimate | None:
     """Mean of a column over the cells with √h·α in a range, and its error over seeds; None where there are none.
 
-    Of each seed the mean over the cells that all seeds have; of these their mean ± 95 %. If seeds share no cell: the
-    mean over cells of what each has on the mean, without an error.
+    Of each seed the mean over the cells that all seeds have (``whole``); of these their mean ± 95 %. If seeds share no
+    cell: the mean over cells of what each has on the mean, without an error.
     """
-    values = Grid.of(table[table[X].between(*between)], column).values
+    part = table[table[X].between(*between)]
+    values = Grid.of(part, column).values
     known = np.isfinite(values)
     if not known.any():
         return None
-    if len(shared := values[known.all(-1)]):
-        return average(shared.mean(0))
+    if len(shared := whole(part, column)):
+        return unless_alike(average(np.nanmean(Grid.of(shared, column).values, (0, 1))))
     count = known.sum(-1)
     cells = np.where(known, values, 0).sum(-1)[count > 0] / count[count > 0]
     return Estimate(float(cells.mean()), float("nan"), values.shape[-1])

@@ -1,5 +1,6 @@
 """A sweep as the figures want it: one table, means over seeds, and curves over time."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ __all__ = [
 X, H = "sqrt_h_alpha", "h"
 SETTING = ("dataset", "labels", "P", "architecture", "parametrisation", "L", "activation", "loss", "dynamics")
 """Columns that must be the same in all runs of one figure."""
+BETWEEN = re.compile(r", (?=[\w.]+ = )")
+"""Between two settings in the name of a kind of runs; a value may be a list."""
 CELL = [H, X, "seed"]
 """Columns that tell the runs of one kind apart."""
 LIMIT = "infinite_width/error"
@@ -98,6 +101,12 @@ def kinds(table: pd.DataFrame, mixed: Sequence[str] = ()) -> dict[str, pd.DataFr
     labels = [", ".join(f"{name} = {value}" for name, value in row.items() if pd.notna(value)) for row in rows]
     groups = pd.Series([label or "otherwise" for label in labels], index=table.index)
     return {str(label): part for label, part in table.groupby(groups, sort=False)}
+
+
+def in_common(names: Sequence[str]) -> str:
+    """The settings that all of some names of ``kinds`` have, as such a name."""
+    settings = [BETWEEN.split(name) for name in names]
+    return ", ".join(one for one in settings[0] if all(one in others for others in settings))
 
 
 def differences(table: pd.DataFrame) -> dict[str, list]:

@@ -1,6 +1,5 @@
 """A system's sweep, trained as any other, and what its laws say of it."""
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +12,9 @@ from feature_lazy.runs.survey import RunState, survey
 from feature_lazy.study.estimate import Estimate
 from feature_lazy.study.law import KINDS, Joined, Law, declared
 from feature_lazy.study.laws import readings
-from feature_lazy.study.table import parts
+from feature_lazy.study.table import in_common, parts
 from feature_lazy.study.verdict import Reading
 from feature_lazy.systems.table import System
-
-SETTINGS = re.compile(r", (?=[\w.]+ = )")
-"""Between the settings that a kind of runs is named by."""
 
 
 def train(arguments: Sequence[str]) -> bool:
@@ -69,7 +65,5 @@ def _of_kinds(law: Law, folder: Path) -> list[Reading]:
 
 def _of(alike: Sequence[tuple[Reading, str]]) -> Reading:
     """What is said alike of some kinds, with the settings that all of their names have."""
-    named = [SETTINGS.split(kind) for _, kind in alike]
-    common = ", ".join(setting for setting in named[0] if all(setting in other for other in named))
     row = alike[0][0]
-    return replace(row, where="; ".join(filter(None, (row.where, common))))
+    return replace(row, where="; ".join(filter(None, (row.where, in_common([kind for _, kind in alike])))))

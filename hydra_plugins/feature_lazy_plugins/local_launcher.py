@@ -90,10 +90,8 @@ class LocalLauncher(Planning, Launcher):
         of_job = {index: [prefixes[index] + cell.run_id for cell in job.cells] for index, job in enumerate(jobs)}
         todo = [index for index, result in enumerate(results) if result.status is JobStatus.UNKNOWN]
         groups = self._groups(jobs, results)
-        runs, done = (
-            {run for ids in of_job.values() for run in ids},
-            {prefix + run for job, prefix in zip(jobs, prefixes, strict=True) for run in job.done},
-        )
+        runs = {run for ids in of_job.values() for run in ids}
+        done = {prefix + run for job, prefix in zip(jobs, prefixes, strict=True) for run in job.done}
         nouns = (len(runs), "run"), (len(jobs), "job"), (len(done), "run"), (self.n_jobs, "process")
         log.info("%s in %s, %s already done, %s", *(counted(*one) for one in nouns))
         warn_of_unobserved(jobs)

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from feature_lazy.study import ensemble_laws
+from feature_lazy.study.ahead import lead
 from feature_lazy.study.crossings import boundary_slope, crossing
 from feature_lazy.study.ensemble_laws import variance_slope
 from feature_lazy.study.ensembles import Ensemble
-from feature_lazy.study.estimate import average
-from feature_lazy.study.exponents import bend, slope, width_slope
+from feature_lazy.study.estimate import Estimate, average, unless_alike
+from feature_lazy.study.exponents import bend, mean, slope, width_slope
+from feature_lazy.study.laws import readings
 from feature_lazy.study.regimes import regimes
 from feature_lazy.study.verdict import ABOVE_ZERO, CANNOT_TELL, judged
 from tests.study.conftest import FEATURE, LAZY, STAR, XS, sweep
@@ -70,6 +73,17 @@ def test_error_bar_of_the_variance_law(seeds):
 )
 def test_two_seeds_that_are_alike_show_no_spread_rather_than_none(values, error):
     """Errors are counted in patterns, and two networks err on as many by chance; what is 0 in both may be exact."""
-    found = average(np.array(values))
+    found = unless_alike(average(np.array(values)))
     assert found.error == error or (error is None and np.isnan(found.error))
     assert (judged(ABOVE_ZERO, found).verdict == CANNOT_TELL) == (error is None or not found.value)
+
+
+def test_what_is_counted_in_patterns_has_no_error_of_two_seeds_that_are_alike(monkeypatch):
+    """Means over cells, the lead of a regime, and the gain of an ensemble."""
+    table = sweep(1, seeds=2, runs=False)
+    errors = table.assign(**{"test/error": np.where(table["sqrt_h_alpha"] > STAR, 0.1, 0.2)})
+    assert np.isnan(mean(errors, "test/error", (0.0, np.inf)).error)
+    assert lead(errors).winner is None
+    monkeypatch.setattr(ensemble_laws, "jackknife", lambda statistic, seeds: Estimate(0.004, 0.0, seeds))
+    [row] = readings(ensemble_laws.ensemble_gain, sweep(1, seeds=2))
+    assert row.verdict == CANNOT_TELL

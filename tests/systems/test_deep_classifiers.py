@@ -153,7 +153,7 @@ def test_laws_on_runs(stored):
     assert row.estimate.value == pytest.approx(1, abs=0.02)
     for one in (claim.like_hilbert, claim.unlike_hilbert, claim.ahead_of_nearest):
         [row] = readings(one, table)
-        assert row.estimate.seeds == 2
+        assert np.isfinite(row.estimate.error)
     runs = claim.deep(table)
     assert sorted((one.m, one.consistent) for one in runs) == [(2, False)] * 2 + [(2, True)] * 2
     part = runs[0].network("infinite_nngp@3", slice(0, 20), slice(7))

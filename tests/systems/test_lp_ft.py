@@ -146,6 +146,7 @@ def test_laws_of_stored_runs(stored):
     )
     assert share.estimate.value > 0
     assert norm.estimate.value == pytest.approx(2, abs=1e-6)
+    assert norm.verdict == AGREES
     assert grown.estimate.value > 1
     [rank] = readings(claim.against_rank, table)  # one rank alone
     assert rank.verdict == CANNOT_TELL

@@ -8,6 +8,7 @@ import argparse
 import textwrap
 from pathlib import Path
 
+from feature_lazy.core.errors import StoreError
 from feature_lazy.core.terminal import say
 from feature_lazy.core.words import counted
 from feature_lazy.launch.commands.selection import where_argument
@@ -26,15 +27,19 @@ def call(options: argparse.Namespace) -> int:
     Raises:
         StoreError: no complete run, folders that mix runs, or none that both have.
     """
-    from feature_lazy.study.compared import keys_that_differ, lonely, observables
+    from feature_lazy.study.compared import keys_that_differ, not_done, observables, read_side, without_partner
 
     folders = Path(options.first), Path(options.second)
+    sides = [read_side(folder, options.where) for folder in folders]
     _say(f"A: {folders[0]}")
     _say(f"B: {folders[1]}")
-    for name, (one, other) in keys_that_differ(*folders, options.where).items():
+    for name, (one, other) in keys_that_differ(*sides).items():
         _say(f"{name}: {one} | {other}")
-    found = observables(*folders, options.where)
-    for sentence in lonely(*folders, options.where):
+    if not (found := observables(*sides)):
+        raise StoreError(
+            f"{folders[0]} and {folders[1]} have no runs of the same h, √h·α and seed, which could be compared."
+        )
+    for sentence in filter(None, (without_partner(*sides), not_done(*folders, options.where))):
         _say(sentence)
     _say(
         "A − B: of each seed the mean over the cells of h and √h·α that all seeds have; of these the mean ± 95 % over "

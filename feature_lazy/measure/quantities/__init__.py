@@ -1,7 +1,5 @@
 """What is observed in every run: label, scale, source and theme of each column, by its name or a pattern."""
 
-from functools import cache
-
 from feature_lazy.measure.quantity import Quantity, quantity_of
 from feature_lazy.settings import registry
 from feature_lazy.settings.config import ALSO
@@ -96,7 +94,6 @@ QUANTITIES = {
 """Quantities of a run, in the order in which a page shows them."""
 
 
-@cache
 def recordable() -> dict[str, tuple[Quantity, str]]:
     """All columns, by name or pattern, each with the observable to ask for; empty if all runs have it."""
     also = {name: option() for name, option in registry.options(ALSO).items() if name != "custom"}
