@@ -14,10 +14,10 @@ POWER_ITERATIONS = 12
 
 
 class FrozenKernelFlow:
-    """ȧ = b(F), F = F₀ + Θa + (u·a)²·r, with b = −∂ℓ/∂F/P: the state is a, P numbers.
+    """ȧ = b(F), F = F₀ + Θa + (u·a)²·r + (u·a)³·s, with b = −∂ℓ/∂F/P: the state is a, P numbers.
 
-    Without r this is dF/dt = −(1/P)Θ ∂ℓ/∂F, the flow of a linear model. u·a says how far a step has come along some
-    direction, so r is what the network does beyond its linearisation: the second order of a Taylor expansion. Under a
+    Without r and s this is dF/dt = −(1/P)Θ ∂ℓ/∂F, the flow of a linear model. u·a says how far a step has come along
+    some direction, so r and s are what the network does beyond its linearisation, to third order. Under a
     penalty a decays while it grows, ȧ = b(F) − λa.
     """
 
@@ -95,23 +95,33 @@ class SettlingFlow(FrozenKernelFlow):
 
 @dataclass(frozen=True)
 class Bend:
-    """What outputs do to second order in the way gone: (u·a)²·r.
+    """What outputs do beyond first order in the way gone: (u·a)²·r + (u·a)³·s.
 
     Attributes:
         direction: u, (M, P).
-        defect: r, (M, P).
+        second: r, (M, P).
+        third: s, (M, P).
     """
 
     direction: Tensor
-    defect: Tensor
+    second: Tensor
+    third: Tensor
+
+    @staticmethod
+    def through(direction: Tensor, middle: tuple[Tensor, Tensor], end: Tensor) -> "Bend":
+        """The bend that is some defect (M, P) at u·a = x (M, 1), and another at u·a = 1."""
+        x, defect = middle
+        third = (end - defect / x.square()) / (1 - x)
+        return Bend(direction, end - third, third)
 
     def select(self, rows: Tensor) -> "Bend":
         """The same for some members, (M,)."""
-        return Bend(self.direction[rows], self.defect[rows])
+        return Bend(self.direction[rows], self.second[rows], self.third[rows])
 
     def added_to(self, outputs: Tensor, a: Tensor) -> Tensor:
-        """F + (u·a)²·r for outputs F and a, (M, P) each."""
-        return torch.addcmul(outputs, along(self.direction, a).square(), self.defect)
+        """F beyond first order, for outputs F to first order and a, (M, P) each."""
+        x = along(self.direction, a)
+        return torch.addcmul(outputs, x.square(), torch.addcmul(self.second, x, self.third))
 
 
 def along(direction: Tensor, a: Tensor) -> Tensor:

@@ -9,20 +9,23 @@ from torch import Tensor
 
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Stepper, Trial
-from feature_lazy.dynamics.steppers.focus import active, focused, in_groups, n_patterns
+from feature_lazy.dynamics.steppers.focus import active, first_share, focused, in_groups, n_patterns
 from feature_lazy.dynamics.steppers.rk32 import GRADIENTS, RungeKutta32
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 from feature_lazy.dynamics.steppers.tangent import TangentExponential, step_flops
 from feature_lazy.dynamics.system import System, TangentSystem
 
 EXPLICIT, STIFF = 0, 1
-CHOICE, DT, WORK, CALLS, TRIALS, ACTIVE, OWN = 0, 1, 3, 5, 7, 9, 10
+CHOICE, DT, WORK, CALLS, TRIALS, ACTIVE, SHARE, OWN = 0, 1, 3, 5, 7, 9, 10, 11
 """Columns of the memory: the method in use; the step that each would take; what one costs, in evaluations on the same
-patterns and in calls; the steps that each has tried; the number of active patterns; and the methods' own."""
-FIRST_STEP = (0.1, 10.0)
-"""First step of each method over ``State.dt``: the stiff one is tried far out, where it pays if a run is lazy."""
-DEEP, DEEPEST = 10.0, 1000.0
-"""Laziness between which the first step of the stiff method grows, as its square root: the order of the error is 2."""
+patterns and in calls; the steps that each has tried; the number of active patterns;
+the share of the push that may be left out; and the methods' own."""
+FIRST_STEP = 0.1
+"""First step of the explicit method over ``State.dt``."""
+LAZY_STEP = 1.5
+"""First step of the stiff method over that and the laziness, where that is above 1: it is tried far out."""
+DEEP, DEEPEST = 10.0, 1e4
+"""Laziness between which that step grows as its square root only, and from which on it does not grow."""
 CURIOSITY = 1.05
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
 CALL_FLOPS = 2.5e6
@@ -57,7 +60,7 @@ class Auto:
         """Choose for each member, and set its step."""
         used = state.memory[:, WORK] > 0
         memory = torch.where(used[:, None], state.memory, self._fresh(system, state))
-        memory[:, ACTIVE] = active(system, state.outputs, state.member).double()
+        memory[:, ACTIVE] = active(system, state.outputs, state.member, memory[:, SHARE]).double()
         choice = memory[:, CHOICE].long()
         dt = memory[:, DT : DT + 2].clone()
         rows = torch.arange(len(state), device=dt.device)
@@ -99,7 +102,8 @@ class Auto:
             count, choice = divmod(key, 2)
             stepper, memory = steppers[choice], part.memory.clone()
             own = slice(OWN, OWN + stepper.memory)
-            trial = focused(system, stepper, replace(part, memory=memory[:, own]), count, self.tolerance)
+            mine, share = replace(part, memory=memory[:, own]), memory[:, SHARE]
+            trial, memory[:, SHARE] = focused(system, stepper, mine, count, share, self.tolerance)
             memory[:, WORK + choice] = trial.flops / (system.flops.evaluate * count / n)
             memory[:, CALLS + choice] = trial.calls
             memory[:, TRIALS + choice] += 1
@@ -119,18 +123,17 @@ class Auto:
     def _fresh(self, system: System, state: State) -> Tensor:
         """Memory before the first step: costs from the flops of the methods."""
         explicit = GRADIENTS + system.flops.outputs / system.flops.evaluate
-        ratio = FIRST_STEP[STIFF] / FIRST_STEP[EXPLICIT]
-        stiff, calls = ratio * explicit, (GRADIENTS + 1, ratio * (GRADIENTS + 1))
+        dt, tangent = FIRST_STEP * state.dt.repeat(2, 1).T, False
         if isinstance(system, TangentSystem):
-            laziness = system.laziness(state.member)
-            if isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential):
-                stiff, calls = step_flops(system) / system.flops.evaluate, (GRADIENTS + 1, EXPECTED_CALLS)
-        else:
-            laziness = torch.zeros_like(state.t)
+            lazy = system.laziness(state.member)
+            far = LAZY_STEP * lazy.clamp(max=DEEP) * (lazy / DEEP).clamp(1.0, DEEPEST / DEEP).sqrt()
+            dt[:, STIFF] = torch.where(lazy >= 1, far * state.dt, dt[:, STIFF])
+            tangent = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
         memory = state.t.new_zeros(len(state), self.memory)
-        memory[:, WORK : WORK + 2] = state.t.new_tensor([explicit, stiff])
-        memory[:, CALLS : CALLS + 2] = state.t.new_tensor(calls)
-        memory[:, DT : DT + 2] = state.dt[:, None] * state.t.new_tensor(FIRST_STEP)
-        bold = memory[:, DT + STIFF] * (laziness / DEEP).clamp(1.0, DEEPEST).sqrt()
-        memory[:, DT + STIFF] = torch.where(laziness >= 1, bold, memory[:, DT + EXPLICIT])
+        memory[:, SHARE], memory[:, DT : DT + 2] = first_share(self.tolerance), dt
+        memory[:, WORK], memory[:, CALLS : CALLS + 2] = explicit, GRADIENTS + 1
+        # What Chebyshev's method costs is not known before: as much as explicit steps over the same time.
+        ratio = dt[:, STIFF] / dt[:, EXPLICIT]
+        memory[:, WORK + STIFF] = step_flops(system) / system.flops.evaluate if tangent else ratio * explicit
+        memory[:, CALLS + STIFF] = EXPECTED_CALLS if tangent else ratio * (GRADIENTS + 1)
         return memory

@@ -1,8 +1,9 @@
 """Spend work on the patterns that push.
 
 A margin loss stops to push a pattern that is well fit: with the soft hinge by e^{−β(m−1)}. Late in a run a fifth of the
-patterns drive the flow, and the gradient of the others is zero to many digits. A step then works on the active
-patterns alone, and one forward pass over all of them shows whether any other has begun to push.
+patterns drive the flow, and the others have a ten-thousandth of the gradient. A step then works on the active patterns
+alone, and one forward pass over all of them shows how much the others have begun to push. What they may push is a share
+of the tolerance when the step ends, and when it begins so much less as the last steps say that it grows within one.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,18 @@ from feature_lazy.dynamics.step import Dense, Stepper, Trial
 from feature_lazy.dynamics.system import System, TangentSystem
 from feature_lazy.networks.outputs import places
 
-NEGLIGIBLE = 1e-8
-"""Share of the whole push below which a pattern is left out when a step begins."""
 ALLOWED = 0.1
-"""Share of the whole push, over the tolerance, that the patterns left out may have when the step ends."""
-LEVELS = 8
-"""Sizes of the active set are multiples of P/8, so that members with sets of one size go together."""
+"""Share of the whole push, over the tolerance, that the patterns left out may have when a step ends."""
+AIM = 0.3
+"""What is aimed at, over that."""
+FIRST, MOST = 1e-2, 0.1
+"""The same when a step begins, over what is allowed at its end: of the first step, and at most."""
+FALL, RISE = 1e-4, 10.0
+"""Least and largest factor from a step to the next."""
+LEVELS = 32
+"""Sizes of the active set are multiples of P/32, so that members with sets of one size go together."""
+WHOLE = 0.9
+"""Share of the patterns beyond which all are active: the forward pass over all of them costs what the cut saves."""
 
 
 def n_patterns(system: System, outputs: Tensor) -> int:
@@ -35,21 +42,31 @@ def push_of_patterns(system: TangentSystem, outputs: Tensor, member: Tensor) -> 
     return system.push(outputs, member).abs().unflatten(1, (-1, system.n_outputs)).sum(2)
 
 
-def active(system: System, outputs: Tensor, member: Tensor) -> Tensor:
-    """How many patterns of each member push, rounded up: (M, P·C) → (M,) int64; all where a system cannot be cut."""
+def first_share(tolerance: float) -> float:
+    """Share of the whole push that may be left out when the first step begins."""
+    return FIRST * ALLOWED * tolerance
+
+
+def active(system: System, outputs: Tensor, member: Tensor, share: Tensor) -> Tensor:
+    """How many patterns of each member push, without those that have a share (M,) of the push together.
+
+    Rounded up: (M, P·C) → (M,) int64; all where a system cannot be cut.
+    """
     n = n_patterns(system, outputs)
     if not isinstance(system, TangentSystem):
         return torch.full((len(outputs),), n, device=outputs.device)
     push = push_of_patterns(system, outputs, member)
-    count = (push > NEGLIGIBLE * push.sum(1, keepdim=True)).sum(1)
+    weakest = push.sort(dim=1).values.cumsum(1)
+    count = n - (weakest < share.to(push)[:, None] * push.sum(1, keepdim=True)).sum(1)
     step = max(1, n // LEVELS)
     rounded = (count + step - 1) // step * step
-    # Beyond three quarters the forward pass over all patterns costs what the cut saves.
-    return rounded.clamp(min=1).masked_fill(4 * rounded > 3 * n, n)
+    return rounded.clamp(min=1).masked_fill(rounded > WHOLE * n, n)
 
 
-def step_on(system: TangentSystem, stepper: Stepper[Any], state: State, count: int, tolerance: float) -> Trial:
-    """Try a step of the flow of the ``count`` patterns that push most."""
+def step_on(
+    system: TangentSystem, stepper: Stepper[Any], state: State, count: int, share: Tensor, tolerance: float
+) -> tuple[Trial, Tensor]:
+    """Try a step of the flow of the ``count`` patterns that push most, and say what share may be left out next."""
     push = push_of_patterns(system, state.outputs, state.member)
     patterns = push.topk(count, dim=1).indices.sort(dim=1).values
     rows = torch.arange(len(state), device=state.t.device)
@@ -57,16 +74,20 @@ def step_on(system: TangentSystem, stepper: Stepper[Any], state: State, count: i
     trial = stepper.step(system.restricted(state.member, patterns), part)
     outputs = system.outputs(trial.y, state.member)
     push = push_of_patterns(system, outputs, state.member)
-    left_out = 1 - push.gather(1, patterns).sum(1) / push.sum(1)
-    neglected = (left_out.double() / (ALLOWED * tolerance)).nan_to_num(nan=torch.inf)
-    return replace(
+    left_out = (1 - push.gather(1, patterns).sum(1) / push.sum(1)).double()
+    allowed = ALLOWED * tolerance
+    grown = (AIM * allowed / left_out.clamp(min=0)).nan_to_num(nan=FALL).clamp(FALL, RISE)
+    # Too much was left out: the same step again with more patterns. It was not too long.
+    error = torch.where(left_out <= allowed, trial.error, trial.error.clamp(min=1))
+    trial = replace(
         trial,
         outputs=outputs,
-        error=torch.maximum(trial.error, neglected),
+        error=torch.where(left_out.isfinite(), error, torch.inf),
         dense=WholeOutputs(system, state.member, trial.dense),
         flops=trial.flops + system.flops.outputs,
         calls=trial.calls + 1,
     )
+    return trial, (share * grown).clamp(max=MOST * allowed)
 
 
 @dataclass(frozen=True)
@@ -98,29 +119,36 @@ class Focused:
 
     @property
     def memory(self) -> int:
-        """That of the method."""
-        return self.stepper.memory
+        """That of the method, and the share of the push that may be left out."""
+        return 1 + self.stepper.memory
 
     def begin(self, system: System, state: State) -> State:
-        return self.stepper.begin(system, state)
+        return state
 
     def step(self, system: Any, state: State) -> Trial:
         """See ``Stepper.step``; members with active sets of one size go together."""
+        share = state.memory[:, 0]
+        share = torch.where(share > 0, share, first_share(self.tolerance))
 
         def step(part: State, count: int) -> Trial:
-            return focused(system, self.stepper, part, count, self.tolerance)
+            own, left = replace(part, memory=part.memory[:, 1:]), part.memory[:, 0]
+            trial, left = focused(system, self.stepper, own, count, left, self.tolerance)
+            return replace(trial, memory=torch.cat([left[:, None], trial.memory], dim=1))
 
-        return in_groups(state, active(system, state.outputs, state.member), step)
+        state = replace(state, memory=torch.cat([share[:, None], state.memory[:, 1:]], dim=1))
+        return in_groups(state, active(system, state.outputs, state.member, share), step)
 
     def report(self, state: State) -> dict[str, float | str]:
         return self.stepper.report(state)
 
 
-def focused(system: Any, stepper: Stepper[Any], state: State, count: int, tolerance: float) -> Trial:
-    """A step on the ``count`` patterns that push most, or on all of them."""
+def focused(
+    system: Any, stepper: Stepper[Any], state: State, count: int, share: Tensor, tolerance: float
+) -> tuple[Trial, Tensor]:
+    """A step on the ``count`` patterns that push most, or on all of them, and the share that may be left out next."""
     if count == n_patterns(system, state.outputs):
-        return stepper.step(system, state)
-    return step_on(system, stepper, state, count, tolerance)
+        return stepper.step(system, state), share
+    return step_on(system, stepper, state, count, share, tolerance)
 
 
 def in_groups(state: State, keys: Tensor, step: Callable[[State, int], Trial]) -> Trial:

@@ -11,7 +11,7 @@ from feature_lazy.dynamics.frozen import FrozenKernelFlow, along
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 
 INNER_STEPS = 2000
-FIRST_INNER_STEP = 1e-2
+FIRST_INNER_STEP = 5e-2
 """First step to try in function space, over the whole."""
 
 
@@ -41,23 +41,31 @@ class Path:
         """a at dt, (M, P)."""
         return ends(self.a)
 
-    def moments(self, direction: Tensor) -> list[Tensor]:
-        """Give c = ∫₀ˢ (u·a) ȧ ds at the nodes for directions u (M, P): (nodes, P) for each member.
+    def moments(self, direction: Tensor, power: int) -> list[Tensor]:
+        """Give c = ∫₀ˢ (u·a)ᵏ ȧ ds at the nodes for directions u (M, P): (nodes, P) for each member.
 
-        With a decay it is the c of ċ = (u·a)(ȧ + λa) − λc.
+        With a decay it is the c of ċ = (u·a)ᵏ(ȧ + λa) − λc.
         """
         paths = zip(self.times, self.a, self.velocity, direction, strict=True)
-        return [_moments(times, a, velocity, u, self.decay) for times, a, velocity, u in paths]
+        return [_moments(times, a, velocity, u, self.decay, power) for times, a, velocity, u in paths]
 
-    def slopes(self, member: int, direction: Tensor, moments: Tensor) -> Tensor:
+    def slopes(self, member: int, direction: Tensor, moments: Tensor, power: int) -> Tensor:
         """What ċ is at a member's nodes, for c there, (nodes, P) each."""
         a, velocity = self.a[member], self.velocity[member]
         gained = torch.add(velocity, a, alpha=self.decay)
-        return torch.sub(along(direction, a) * gained, moments, alpha=self.decay)
+        return torch.sub(along(direction, a) ** power * gained, moments, alpha=self.decay)
 
-    def sideways(self, moved: Tensor, theta: Tensor) -> Tensor:
-        """∫ μ ȧ ds, μ the way gone across that from w_k to w_1 over its length, for Θa_1 (M, P) and Θ: (M, P)."""
-        return torch.stack([_sideways(a, m, t) for a, m, t in zip(self.a, moved, theta, strict=True)])
+    def halfway(self, direction: Tensor) -> Tensor:
+        """Where a has come about half of the way along u (M, P) to u·a = 1: (M, P)."""
+        return torch.cat([self._halfway(member, u) for member, u in enumerate(direction)])
+
+    def _halfway(self, member: int, direction: Tensor) -> Tensor:
+        times, a = self.times[member], self.a[member]
+        x = a @ direction
+        right = int((2 * x >= x[-1]).nonzero()[0, 0].clamp(min=1))
+        share = ((x[-1] / 2 - x[right - 1]) / (x[right] - x[right - 1])).nan_to_num(nan=0.5).double()
+        s = torch.lerp(times[right - 1], times[right], share)
+        return self.at(member, s[None], a, self.velocity[member])
 
     def at(self, member: int, s: Tensor, values: Tensor, slopes: Tensor) -> Tensor:
         """What has some values and slopes at a member's nodes, (nodes, P), by cubic interpolation at s (k,): (k, P)."""
@@ -82,34 +90,28 @@ def ends(nodes: list[Tensor]) -> Tensor:
     return torch.stack([values[-1] for values in nodes])
 
 
-def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, decay: float) -> Tensor:
+def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, decay: float, power: int) -> Tensor:
     """See ``Path.moments``, for one member; by Simpson's rule, which is all but exact for a cubic between the nodes.
 
-    With a decay c = (u·a)a − e, ė = (u·ȧ)a − λe: what is integrated then vanishes where the path comes to rest, however
-    long the last intervals are.
+    With a decay c = (u·a)ᵏa − e, ė = k(u·a)ᵏ⁻¹(u·ȧ)a − λe: what is integrated then vanishes where the path comes to
+    rest, however long the last intervals are.
     """
     width = times.diff().to(a)[:, None]
     middle = (a[1:] + a[:-1]) / 2 - width / 8 * velocity.diff(dim=0)
     velocity_there = 1.5 * a.diff(dim=0) / width - (velocity[1:] + velocity[:-1]) / 4
+    way, way_there = along(direction, a), along(direction, middle)
     if decay:
-        rate, there = along(direction, velocity) * a, along(direction, velocity_there) * middle
+        rate = power * way ** (power - 1) * along(direction, velocity) * a
+        there = power * way_there ** (power - 1) * along(direction, velocity_there) * middle
         left, half = torch.exp(-decay * width), torch.exp(-decay * width / 2)
         gained = width / 6 * (left * rate[:-1] + rate[1:] + 4 * half * there)
         late = [torch.zeros_like(a[0])]
         for kept, more in zip(left, gained, strict=True):
             late.append(kept * late[-1] + more)
-        return along(direction, a) * a - torch.stack(late)
-    ends = along(direction, a) * velocity
-    parts = width / 6 * (ends[1:] + ends[:-1] + 4 * along(direction, middle) * velocity_there)
+        return way**power * a - torch.stack(late)
+    ends = way**power * velocity
+    parts = width / 6 * (ends[1:] + ends[:-1] + 4 * way_there**power * velocity_there)
     return torch.cat([torch.zeros_like(a[:1]), parts.cumsum(0)])
-
-
-def _sideways(a: Tensor, moved: Tensor, theta: Tensor) -> Tensor:
-    """See ``Path.sideways``, for one member."""
-    end = a[-1] @ moved
-    across = ((a @ theta * a).sum(1) - over_length((a @ moved) ** 2, end)).clamp(min=0)
-    mu = over_length(across, end).sqrt()
-    return ((mu[1:] + mu[:-1]) / 2) @ a.diff(dim=0)
 
 
 def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float, gone: Tensor) -> Path:
