@@ -1,4 +1,4 @@
-"""Losses per pattern ℓ(F, y), each written once; every derivative comes from autograd.
+"""Losses per pattern ℓ(F, y), each written once; derivatives come from autograd, or from a closed form beside it.
 
 Labels say which kind of outputs they are for: y = ±1, floating point, for one output with the margin m = F·y; class
 ranks 0 … C − 1, integers, for C outputs with the margin m = F_y − max_{c≠y} F_c. The C outputs of a pattern lie side by
@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
     """−∂ℓ/∂F/P, how the loss pushes each output: F (M, k·C) and y (k,) or (M, k) of k of the P patterns → (M, k·C)."""
-    import torch
-
-    leaf = outputs.detach().requires_grad_()
-    with torch.enable_grad():
-        total = -loss(leaf, labels).sum() / n_train  # a scalar, for the reason in networks.preactivations
-    return torch.autograd.grad(total, leaf)[0]
+    return loss.slope(outputs, labels) / -n_train
 
 
 @option("loss", "soft_hinge")
@@ -48,6 +43,10 @@ class SoftHinge(Loss):
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return softplus(1 - outputs * labels, self.beta)
+
+    def slope(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.slope``: −y·σ(β(1 − m))."""
+        return -labels * (self.beta * (1 - outputs * labels)).sigmoid()
 
 
 @option("loss", "hinge")

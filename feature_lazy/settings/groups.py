@@ -298,7 +298,8 @@ class Activation(Option):
 class Loss(Option):
     """ℓ(F, y) per pattern, a function of the margin m = F·y; of all outputs for classes.
 
-    An option of this group is the loss itself. Derivatives come from autograd.
+    An option of this group is the loss itself. Derivatives come from autograd; an option that knows its first one in
+    closed form may say so by ``slope``, which costs a quarter of that.
     """
 
     smooth = True
@@ -350,6 +351,15 @@ class Loss(Option):
     @abstractmethod
     def __call__(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
         """ℓ for outputs F (…, P·C) and labels y (P,), pattern by pattern, shape (…, P)."""
+
+    def slope(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """∂ℓ/∂F at the same, (…, P·C)."""
+        import torch
+
+        leaf = outputs.detach().requires_grad_()
+        with torch.enable_grad():
+            total = self(leaf, labels).sum()  # a scalar, for the reason in networks.preactivations
+        return torch.autograd.grad(total, leaf)[0]
 
 
 @dataclass

@@ -22,15 +22,15 @@ patterns and in calls; the steps that each has tried; the number of active patte
 the share of the push that may be left out; and the methods' own."""
 FIRST_STEP = 0.1
 """First step of the explicit method over ``State.dt``."""
-LAZY_STEP = 1.5
-"""First step of the stiff method over that and the laziness, where that is above 1: it is tried far out."""
+LAZY_STEP = 2.0
+"""First step of the stiff method over that and the laziness: where a run is lazy it is tried far out."""
 DEEP, DEEPEST = 10.0, 1e4
 """Laziness between which that step grows as its square root only, and from which on it does not grow."""
 CURIOSITY = 1.05
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
-CALL_FLOPS = 2.5e6
+CALL_FLOPS = 1.5e6
 """What an evaluation costs however small it is: the flops of a core in the eighth of a millisecond that it takes."""
-EXPECTED_CALLS = 200
+EXPECTED_CALLS = 80
 """Calls that the exponential integrator is expected to take, before its first step."""
 KERNEL_LIMIT = 40.0
 """Gradients that one step of the exponential integrator may cost; beyond it the stiff method is Chebyshev's."""
@@ -127,7 +127,7 @@ class Auto:
         if isinstance(system, TangentSystem):
             lazy = system.laziness(state.member)
             far = LAZY_STEP * lazy.clamp(max=DEEP) * (lazy / DEEP).clamp(1.0, DEEPEST / DEEP).sqrt()
-            dt[:, STIFF] = torch.where(lazy >= 1, far * state.dt, dt[:, STIFF])
+            dt[:, STIFF] = state.dt * far.clamp(min=FIRST_STEP)
             tangent = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
         memory = state.t.new_zeros(len(state), self.memory)
         memory[:, SHARE], memory[:, DT : DT + 2] = first_share(self.tolerance), dt

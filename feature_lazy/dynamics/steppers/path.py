@@ -8,10 +8,14 @@ from torch import Tensor
 from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.dense import hermite
 from feature_lazy.dynamics.frozen import FrozenKernelFlow, along
+from feature_lazy.dynamics.state import State
+from feature_lazy.dynamics.step import Trial, norm
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 
 INNER_STEPS = 2000
-FIRST_INNER_STEP = 5e-2
+SMALLEST = 1e-12
+"""Step, over the whole, below which a solution in function space is given up."""
+FIRST_INNER_STEP = 0.05
 """First step to try in function space, over the whole."""
 
 
@@ -115,23 +119,57 @@ def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, deca
 
 
 def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float, gone: Tensor) -> Path:
-    """Follow the flow under a frozen kernel from a = 0 for the times dt (M,), with the one integrator.
+    """Follow the flow under a frozen kernel from a = 0 for the times dt (M,).
 
     The outputs have ``gone`` a way (M,) before, which counts for the tolerance as it does for the step that this
     solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
+    Steps are few and cheap: without the events, times and limits of ``integrate``, which cost as much as they.
     """
-    # Imported here because the integrator is built on steppers, and this stepper on the integrator.
-    from feature_lazy.dynamics.integrate import Limits, Method, finish, start
-    from feature_lazy.dynamics.times import EveryStep
+    from feature_lazy.dynamics.integrate import start  # the integrator is built on steppers
 
-    stepper = Chebyshev2(tolerance, radius)
+    stepper, controller = Chebyshev2(tolerance, radius), SmoothController(safety=0.8)
     state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
     state = replace(state, way=torch.stack([torch.full_like(gone, torch.inf), gone], dim=1))
-    limits = Limits(1e-12, dt, t_end=dt, max_steps=INNER_STEPS)
-    method = Method(stepper, SmoothController(safety=0.8))
-    ended = finish(system, method, state, limits, times=EveryStep())
-    complete = torch.tensor([outcome == "t_end" for outcome in ended.outcomes], device=dt.device)
-    a = [torch.stack(nodes) for nodes in ended.y]
-    at = [torch.stack(times) for times in ended.t]
-    velocity = [system.velocities(nodes, member) for member, nodes in enumerate(a)]
-    return Path(at, a, velocity, ended.state.flops, ended.state.gradients.double(), complete, system.decay)
+    nodes = [[node] for node in zip(state.t, state.y, state.velocity, strict=True)]
+    flops, calls, complete = state.flops.clone(), state.gradients.double(), torch.zeros_like(state.after_rejection)
+    while len(state):
+        state = replace(state, dt=torch.minimum(state.dt, dt[state.member] - state.t))
+        trial = stepper.step(system, state)
+        accepted, wanted = controller.decide(trial, state)
+        state = _advanced(state, trial, accepted, wanted)
+        for row in accepted.nonzero()[:, 0].tolist():
+            nodes[int(state.member[row])].append((state.t[row], trial.y[row], trial.velocity[row]))
+        flops[state.member] += trial.flops
+        calls[state.member] += trial.gradients
+        # t + (dt − t) may miss dt by a rounding error.
+        arrived = state.t >= dt[state.member] * (1 - 1e-14)
+        complete[state.member] = arrived
+        stuck = (state.steps >= INNER_STEPS) | (state.dt < SMALLEST * dt[state.member])
+        leaving = arrived | stuck
+        if leaving.any():
+            state = state.select(~leaving)
+    times, a, velocity = (
+        [torch.stack(part) for part in parts] for parts in zip(*(zip(*n, strict=True) for n in nodes), strict=True)
+    )
+    return Path(times, a, velocity, flops, calls, complete, system.decay)
+
+
+def _advanced(state: State, trial: Trial, accepted: Tensor, dt: Tensor) -> State:
+    """The state after a trial, with what the next step and its control look at; ``steps`` are all that were tried."""
+    moved = {"y": trial.y, "velocity": trial.velocity, "outputs": trial.outputs}
+    if not accepted.all():
+        moved = {name: torch.where(accepted[:, None], value, getattr(state, name)) for name, value in moved.items()}
+    way = state.way.clone()
+    way[:, 1] += norm(moved["outputs"] - state.outputs)
+    return replace(
+        state,
+        t=torch.where(accepted, state.t + state.dt, state.t),
+        dt=dt,
+        steps=state.steps + 1,
+        after_rejection=~accepted,
+        last_dt=torch.where(accepted, state.dt, state.last_dt),
+        last_error=torch.where(accepted, trial.error, state.last_error),
+        way=way,
+        memory=trial.memory,
+        **moved,
+    )

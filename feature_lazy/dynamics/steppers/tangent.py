@@ -29,7 +29,9 @@ INNER_TOLERANCE = 5.0
 the error at the end is no smaller than at 5 where features are learnt, and a third smaller in the lazy limit."""
 FIRST_PASS = 4.0
 """The same for the first pass over that: it enters only where the second departs from it."""
-CFG = dict(scale=1.0, mid="scaled")
+EXTRAPOLATED = 1.5
+"""Bound on the error that is estimated, over the tolerance: it is that of J linear along the way, and the step has it
+quadratic. Measured at the crossover (digits, h = 30), where errors at the end are then those of the article's rule."""
 CALLS = 16
 """Evaluations of the network in a step, one after another."""
 
@@ -235,6 +237,25 @@ class PulledTangent:
         return PulledTangent(self.network.select(rows), self.outputs[rows], self.alpha[rows], self.direction[rows])
 
 
+def _bent(within: Within, start: Tangent, linear: FrozenKernelFlow, first: Path) -> tuple[Curve, Bend]:
+    """How J and F change along the way of a step, by the network at the middle and the end of its first pass."""
+    w, rows, a1 = within.state.y, torch.arange(len(within.state), device=within.state.t.device), first.end()
+    outputs1 = linear.outputs(a1, rows)
+    # How far the weights have come along the way from w_k to w_1: (w − w_k)·(w_1 − w_k) = aᵀΘa_1/α².
+    moved = outputs1 - linear.outputs0
+    direction = over_length(moved, along(moved, a1))
+    half = first.halfway(direction)
+    x = along(direction, half)
+    x = torch.where((x > 0) & (x < 1), x, 0.5)
+    ahead, c1 = start.pull_back(a1), ends(first.moments(direction, 1))
+    # The way is not straight: to second order, by the Jacobian at the end of a straight one.
+    aside = within.linearise(w + ahead).pull_back(c1) - start.pull_back(c1)
+    middle = within.linearise(w + start.pull_back(half) + x.square() * aside)
+    end = within.linearise(w + ahead + aside)
+    bend = Bend.through(direction, (x, middle.outputs - linear.outputs(half, rows)), end.outputs - outputs1)
+    return Curve(start, middle, end, x), bend
+
+
 def step_flops(system: TangentSystem) -> float:
     """Floating point operations of one step of ``TangentExponential``, without the solutions in function space."""
     flops = system.flops
@@ -259,7 +280,7 @@ class TangentExponential(SingleMethod):
         return self._step(system, state) if system.kernel_fits else Chebyshev2(self.tolerance).step(system, state)
 
     def _step(self, system: TangentSystem, state: State) -> Trial:
-        """‖F(w_{k+1}) − predicted‖ is the error."""
+        """The error is what the middle of the way adds to w, with what that does to F, and what the model of F misses."""
         w, rows = state.y, torch.arange(len(state), device=state.t.device)
         within = Within.of(system, state)
         outputs0 = within.widened(state.outputs, w)
@@ -271,24 +292,11 @@ class TangentExponential(SingleMethod):
 
         gone = state.way[:, 1]
         first = solve(linear, state.dt, radius, FIRST_PASS * inner, gone)
-        a1, outputs1 = first.end(), linear.outputs(first.end(), rows)
-        # How far the weights have come along the way from w_k to w_1: (w − w_k)·(w_1 − w_k) = aᵀΘa_1/α².
-        moved = outputs1 - outputs0
-        direction = over_length(moved, along(moved, a1))
-        half = first.halfway(direction)
-        x = along(direction, half)
-        x = torch.where((x > 0) & (x < 1), x, 0.5)
-        ahead, c1 = start.pull_back(a1), ends(first.moments(direction, 1))
-        # The way is not straight: to second order, by the Jacobian at the end of a straight one.
-        aside = within.linearise(w + ahead).pull_back(c1) - start.pull_back(c1)
-        middle = within.linearise(w + start.pull_back(half) + x.square() * aside)
-        end = within.linearise(w + ahead + aside)
-        curve = Curve(start, middle, end, x)
-        bend = Bend.through(direction, (x, middle.outputs - linear.outputs(half, rows)), end.outputs - outputs1)
-
+        curve, bend = _bent(within, start, linear, first)
+        moved = norm(linear.outputs(first.end(), rows) - outputs0)
         flow = FrozenKernelFlow(theta, outputs0, within.push, bend, within.decay)
-        second = solve(flow, state.dt, radius, inner, gone + norm(moved))
-        a2, moments = second.end(), (second.moments(direction, 1), second.moments(direction, 2))
+        second = solve(flow, state.dt, radius, inner, gone + moved)
+        a2, moments = second.end(), (second.moments(bend.direction, 1), second.moments(bend.direction, 2))
         c, c2 = (ends(nodes) for nodes in moments)
         error = curve.beyond(c2 - c)
         y = w + curve.straight(a2, c) + error
@@ -296,16 +304,16 @@ class TangentExponential(SingleMethod):
         mismatch = final.outputs - flow.outputs(a2, rows)
         outputs = final.outputs[:, :n]
         outputs_error = mismatch[:, :n].abs() + (outputs - system.outputs(y - error, state.member)).abs()
-        ratio = relative_error(state, y, error, outputs, outputs_error) / CFG["scale"]
+        ratio = relative_error(state, y, error, outputs, outputs_error)
         velocity = within.velocity(final, y)
         finite = first.complete & second.complete & velocity.isfinite().all(1)
         return Trial(
             y,
             velocity,
             outputs,
-            torch.where(finite, ratio, torch.inf) / self.tolerance,
+            torch.where(finite, ratio, torch.inf) / (EXTRAPOLATED * self.tolerance),
             torch.full_like(ratio, 2.0),
-            TangentDense(curve, state, second, moments, flow, direction, mismatch),
+            TangentDense(curve, state, second, moments, flow, bend.direction, mismatch),
             gradients=torch.ones_like(state.gradients),
             kernels=torch.ones_like(state.kernels),
             flops=step_flops(system) + first.flops + second.flops,
