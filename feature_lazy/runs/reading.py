@@ -63,7 +63,7 @@ GROUPS = [one.name for one in fields(Config) if "group" in one.metadata]
 CONFIG = Record(known=dict.fromkeys(GROUPS, OBJECT), rest=OBJECT | SCALAR | Items(ANYTHING))
 """A configuration as plain values, by group."""
 OBSERVE = Record(known={"also": OBJECT}, rest=ANYTHING)
-IDENTITY = Record(known={"key": TEXT}, rest=ANYTHING)
+IDENTITY = Record(known={"key": TEXT, "options": OBJECT}, rest=ANYTHING)
 COUNTS = ("t", "t_half", "t_stop", "steps", "rejected", "gradients", "kernels", "gradient_equivalents")
 SUMMARY = Record(known={"outcome": TEXT, **dict.fromkeys((*COUNTS, *QUANTITIES), NUMBER | NOTHING)}, rest=SCALAR)
 MANIFEST_SHAPE = Record(

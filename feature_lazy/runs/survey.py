@@ -234,6 +234,10 @@ def _why_new(run: PlannedRun, older: dict[str, dict[str, Any]]) -> str:
     if before.get("version") != run.identity.get("version"):
         was = before.get("version", f"before {SCIENCE_VERSION}")
         return f"new: stored by science version {was}, and this is {run.identity.get('version')}"
+    was, now = (identity.get("options", {}) for identity in (before, run.identity))
+    for name in sorted({*was, *now}):
+        if was.get(name, 1) != now.get(name, 1):
+            return f"new: stored by version {was.get(name, 1)} of {name}, and this is {now.get(name, 1)}"
     if before.get("code") != run.identity.get("code"):
         return "new: the source of its custom target has changed"
     changed = before.get("content") != run.identity.get("content")

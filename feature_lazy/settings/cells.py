@@ -58,7 +58,8 @@ class Cell:
         code = {"code": self.code} if self.code else {}
         content = self.config.get("dataset", {}).get("content")
         there = {"content": content} if content else {}
-        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **code, **there}
+        raised = {"options": versions} if (versions := option_versions(self.config)) else {}
+        return {"version": SCIENCE_VERSION, "key": science_key(self.config), **raised, **code, **there}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -206,11 +207,18 @@ def run_id(science: dict[str, Any], code: Sequence[str] = ()) -> str:
 
 def science_key(science: dict[str, Any]) -> str:
     """The same for every version of code and data: tells which older run a new one replaces."""
-    return _hash({name: _without_content(value) if name == "dataset" else value for name, value in science.items()})
+    return _hash({name: _without(value, name) if isinstance(value, dict) else value for name, value in science.items()})
 
 
-def _without_content(dataset: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in dataset.items() if name != "content"}
+def option_versions(science: dict[str, Any]) -> dict[str, int]:
+    """Versions of the options in a scientific configuration that have been raised, by group."""
+    return {name: part["version"] for name, part in science.items() if isinstance(part, dict) and "version" in part}
+
+
+def _without(part: dict[str, Any], group: str) -> dict[str, Any]:
+    """What is known of a group whatever its version, and of data whatever they hold."""
+    unknown = {"version", "content"} if group == "dataset" else {"version"}
+    return {name: value for name, value in part.items() if name not in unknown}
 
 
 def _hash(plain: dict[str, Any]) -> str:

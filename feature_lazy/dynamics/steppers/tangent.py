@@ -280,7 +280,7 @@ class TangentExponential(SingleMethod):
         return self._step(system, state) if system.kernel_fits else Chebyshev2(self.tolerance).step(system, state)
 
     def _step(self, system: TangentSystem, state: State) -> Trial:
-        """The error is what the middle of the way adds to w, with what that does to F, and what the model of F misses."""
+        """The error is what the middle of the way adds to w and does to F, and what F does beyond its model."""
         w, rows = state.y, torch.arange(len(state), device=state.t.device)
         within = Within.of(system, state)
         outputs0 = within.widened(state.outputs, w)

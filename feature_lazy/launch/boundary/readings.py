@@ -104,4 +104,4 @@ def stored(root: Path) -> list[Run]:
 def _kin(science: dict[str, Any], identity: dict[str, Any]) -> str:
     """The same for runs that differ in α alone, whether or not that was given as √h·α."""
     rest = {name: value for name, value in science.items() if name != "alpha"}
-    return f"{identity.get('version')} {identity.get('code')} {science_key(rest)}"
+    return f"{identity.get('version')} {identity.get('options')} {identity.get('code')} {science_key(rest)}"
