@@ -10,8 +10,9 @@ from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Dense
 from feature_lazy.dynamics.system import System
 
-# Halvings of a step when an event is located: its time is off by at most dt/2¹², below the error of any method here.
 BISECTIONS = 12
+"""Halvings of a step when an event is located: its time is off by at most dt/2¹². Steps that are much of all time,
+as lazy ones are, need more: see ``Method``."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ def hermite(theta: Tensor, dt: Tensor, start: tuple[Tensor, Tensor], end: tuple[
     return left + s**2 * (3 - 2 * s) * y1 - s**2 * (1 - s) * step * v1
 
 
-def locate(dense: Dense, rows: Tensor, event: Event) -> Tensor:
+def locate(dense: Dense, rows: Tensor, event: Event, bisections: int = BISECTIONS) -> Tensor:
     """Fraction of the step at which the event's value turns negative, for rows (M,) where it does: (M,) float64.
 
     Bisection keeps the upper end, so that the event has happened in the state that is returned.
     """
     low = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
     high = torch.ones_like(low)
-    for _ in range(BISECTIONS):
+    for _ in range(bisections):
         middle = (low + high) / 2
         happened = event.value(dense.outputs(rows, middle)) < 0
         high = torch.where(happened, middle, high)

@@ -44,7 +44,7 @@ class Flow(Dynamics):
 
     @property
     def version(self) -> int:  # type: ignore[override]
-        """2 since steps are made of fewer patterns, and exponential ones are of third order; 1 of the others."""
+        """1 of the article's; 2 since steps are of fewer patterns, exponential ones of third order, t_stop finer."""
         return 1 if self.stepper == "article" else 2
 
     @property
@@ -112,8 +112,6 @@ class MomentumFlowOption(Flow):
     """Gradient flow with inertia: τv̇ = −v − ∇𝓛, ẇ = v, with τ = c·min(√h·α, κ) (Fig. 14)."""
 
     stepper: str = key("auto", "rk32, rkc2, or auto", choices=("auto", "rk32", "rkc2"))
-    version = 1
-
     c: float = key(1e-3, "τ over √h·α", gt=0)
     kappa: float = key(1e3, "κ: √h·α up to which τ grows", gt=0)
 

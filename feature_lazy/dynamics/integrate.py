@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import chunks
-from feature_lazy.dynamics.dense import locate
+from feature_lazy.dynamics.dense import BISECTIONS, locate
 from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
@@ -21,10 +21,17 @@ from feature_lazy.dynamics.times import GivenTimes, ObservationTimes
 
 @dataclass(frozen=True)
 class Method:
-    """How to step: the stepper proposes, the controller disposes."""
+    """How to step: the stepper proposes, the controller disposes.
+
+    Attributes:
+        stepper: proposes.
+        controller: disposes.
+        bisections: halvings of a step when an event is located in it.
+    """
 
     stepper: Stepper[Any]
     controller: Controller
+    bisections: int = BISECTIONS
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ def integrate(
         accepted, dt = method.controller.decide(trial, state)
         # A step cut short at t_end says nothing against the step that was wanted.
         dt = torch.where(accepted & (state.dt < wanted.dt), torch.maximum(dt, wanted.dt), dt)
-        event_times = _find_events(state, trial, accepted, events)
+        event_times = _find_events(state, trial, accepted, events, method.bisections)
         t_stop = _terminal_times(event_times, events)
         yield from _samples(state, trial, accepted, t_stop, times)
         state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
@@ -232,14 +239,14 @@ def _within(state: State, limits: Limits) -> State:
     return replace(state, dt=torch.minimum(state.dt, limits.t_end[state.member] - state.t))
 
 
-def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[Event]) -> Tensor:
+def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[Event], bisections: int) -> Tensor:
     """Event times (M, events) after this step: old ones kept, new ones located within the step."""
     found = state.event_times
     for index, event in enumerate(events):
         new = accepted & found[:, index].isnan() & (event.value(trial.outputs) < 0)
         if new.any():
             rows = new.nonzero()[:, 0]
-            theta = locate(trial.dense, rows, event)
+            theta = locate(trial.dense, rows, event, bisections)
             found = found.clone()
             found[rows, index] = state.t[rows] + theta * state.dt[rows]
     return found

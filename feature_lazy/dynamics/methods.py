@@ -21,6 +21,11 @@ for tolerances from 1e-1 to 1e-5 (benchmarks/results/solvers.md): at most 0.27 f
 and 0.44 for auto."""
 
 
+FINE = 22
+"""Halvings of a step in which an event is located: a lazy run has few of them, and a time may be off by the tolerance,
+which is 1e-5 and more."""
+
+
 def method(
     name: str, tolerance: float, *, eps_gradient: float = 1e-4, eps_output: float = 0.1, smooth: bool = False
 ) -> Method:
@@ -44,4 +49,4 @@ def method(
         controller = SmoothController() if smooth else ArticleController()
         return Method(ArticleEuler(eps_gradient, eps_output), controller)
     stepper = STEPPERS[name](tolerance)
-    return Method(stepper if name == "auto" else Focused(stepper, tolerance), SmoothController())
+    return Method(stepper if name == "auto" else Focused(stepper, tolerance), SmoothController(), FINE)

@@ -51,6 +51,7 @@ def test_derivative_is_the_central_difference(loss, label):
     outputs = torch.linspace(-2.95, 2.95, 60, dtype=torch.float64, requires_grad=True)  # no kink among them
     labels = torch.full((60,), label, dtype=torch.float64)
     derivative = torch.autograd.grad(loss(outputs, labels).sum(), outputs)[0]
+    torch.testing.assert_close(loss.slope(outputs.detach(), labels), derivative, rtol=1e-12, atol=1e-15)
     step = 1e-6
     difference = (loss(outputs + step, labels) - loss(outputs - step, labels)) / (2 * step)
     # Rounding of ℓ ≤ 9 by 1e-16·9/step = 1e-9; truncation β²·step²/60 is below it.

@@ -237,6 +237,17 @@ def test_why_a_run_counts_as_new(tiny, tmp_path, monkeypatch, capsys):
     assert f"1 queued: new: stored by science version {old}, and this is {new}" in capsys.readouterr().out
 
 
+def test_why_a_run_counts_as_new_by_the_version_of_an_option(tiny, tmp_path, monkeypatch, capsys):
+    config = tiny(*QUICK)
+    run(build(config))
+    before = type(config.loss).version
+    monkeypatch.setattr(type(config.loss), "version", before + 1)
+    write_plan(tmp_path / "results", [config])
+    main(["status", str(tmp_path / "results")])
+    told = f"1 queued: new: stored by version {before} of loss, and this is {before + 1}"
+    assert told in " ".join(capsys.readouterr().out.split())
+
+
 def test_damaged_plan_is_named_and_the_rest_is_read(folder, tiny, capsys):
     [plan] = (folder / "plans").iterdir()
     write_plan(folder, [tiny(*QUICK, "width.h=9")])

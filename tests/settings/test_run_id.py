@@ -10,7 +10,15 @@ from feature_lazy.measure.when import ListedObserve
 from feature_lazy.runs.from_run import FromRun
 from feature_lazy.settings import cells as module
 from feature_lazy.settings import registry
-from feature_lazy.settings.cells import alpha, cells, run_id, scientific, sqrt_h_alpha
+from feature_lazy.settings.cells import (
+    alpha,
+    cells,
+    option_versions,
+    run_id,
+    science_key,
+    scientific,
+    sqrt_h_alpha,
+)
 from feature_lazy.settings.config import Config
 from feature_lazy.settings.key import key
 from feature_lazy.settings.scales import EnsembleSeed, GeometricWidth, RawAlpha, RescaledAlpha, SingleSeed, UniformWidth
@@ -210,3 +218,27 @@ def test_a_version_of_an_option_counts_from_two_on(monkeypatch):
     monkeypatch.setattr(SoftHinge, "version", 2)
     assert identity(Config()) != before
     assert scientific(Config())["loss"]["version"] == 2
+
+
+def test_the_version_of_a_flow_is_that_of_its_stepper(configure):
+    """Only steps that are made otherwise than before have another identity."""
+    versions = {
+        (dynamics, stepper): scientific(configure(f"dynamics={dynamics}", f"dynamics.stepper={stepper}"))[
+            "dynamics"
+        ].get("version", 1)
+        for dynamics, stepper in (
+            ("gradient_flow", "auto"),
+            ("gradient_flow", "article"),
+            ("gradient_flow", "tangent"),
+            ("frozen_kernel", "rk32"),
+            ("momentum_flow", "auto"),
+        )
+    }
+    assert list(versions.values()) == [2, 1, 2, 2, 2]
+
+
+def test_the_key_that_tells_older_runs_knows_no_versions(monkeypatch):
+    key, versions = science_key(scientific(Config())), option_versions(scientific(Config()))
+    monkeypatch.setattr(SoftHinge, "version", 3)
+    assert science_key(scientific(Config())) == key
+    assert option_versions(scientific(Config())) == {**versions, "loss": 3}

@@ -97,9 +97,9 @@ class TangentDense:
     def outputs(self, rows: Tensor, theta: Tensor) -> Tensor:
         """See ``Dense.outputs``; from the model of the step, without the network."""
         a, end = self._a(rows, theta), self.path.end()[rows]
-        # What the model misses is of fourth order in the way gone.
+        # What the model misses is of third order in the way gone.
         share = over_length(along(self.direction[rows], a), along(self.direction[rows], end))
-        outputs = self.flow.outputs(a, rows) + share**4 * self.mismatch[rows]
+        outputs = self.flow.outputs(a, rows) + share**3 * self.mismatch[rows]
         return outputs[:, : self.state.outputs.shape[1]]
 
     def _seconds(self, rows: Tensor, theta: Tensor) -> Sequence[Tensor]:
