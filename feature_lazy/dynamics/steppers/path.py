@@ -15,7 +15,7 @@ from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 INNER_STEPS = 2000
 SMALLEST = 1e-12
 """Step, over the whole, below which a solution in function space is given up."""
-FIRST_INNER_STEP = 0.05
+FIRST_INNER_STEP = 0.02
 """First step to try in function space, over the whole."""
 
 
