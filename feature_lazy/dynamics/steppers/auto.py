@@ -18,8 +18,8 @@ from feature_lazy.dynamics.system import System, TangentSystem
 EXPLICIT, STIFF = 0, 1
 CHOICE, DT, WORK, CALLS, TRIALS, ACTIVE, SHARE, OWN = 0, 1, 3, 5, 7, 9, 10, 11
 """Columns of the memory: the method in use; the step that each would take; what one costs, in evaluations on the same
-patterns and in calls; the steps that each has tried; the number of active patterns;
-the share of the push that may be left out; and the methods' own."""
+patterns and in calls; the steps that each has tried; the number of active patterns; the share of the push that may be
+left out; and the methods' own."""
 FIRST_STEP = 0.1
 """First step of the explicit method over ``State.dt``."""
 LAZY_STEP = 2.0
@@ -29,7 +29,7 @@ DEEP, DEEPEST = 10.0, 1e4
 CURIOSITY = 1.05
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
 CALL_FLOPS = 1.5e6
-"""What an evaluation costs however small it is: the flops of a core in the eighth of a millisecond that it takes."""
+"""What an evaluation costs however small it is: the flops of a core in the tenth of a millisecond that it takes."""
 EXPECTED_CALLS = 80
 """Calls that the exponential integrator is expected to take, before its first step."""
 KERNEL_LIMIT = 40.0
@@ -123,17 +123,20 @@ class Auto:
     def _fresh(self, system: System, state: State) -> Tensor:
         """Memory before the first step: costs from the flops of the methods."""
         explicit = GRADIENTS + system.flops.outputs / system.flops.evaluate
-        dt, tangent = FIRST_STEP * state.dt.repeat(2, 1).T, False
+        dt = FIRST_STEP * torch.stack([state.dt, state.dt], dim=1)
         if isinstance(system, TangentSystem):
             lazy = system.laziness(state.member)
             far = LAZY_STEP * lazy.clamp(max=DEEP) * (lazy / DEEP).clamp(1.0, DEEPEST / DEEP).sqrt()
             dt[:, STIFF] = state.dt * far.clamp(min=FIRST_STEP)
-            tangent = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
-        memory = state.t.new_zeros(len(state), self.memory)
-        memory[:, SHARE], memory[:, DT : DT + 2] = first_share(self.tolerance), dt
-        memory[:, WORK], memory[:, CALLS : CALLS + 2] = explicit, GRADIENTS + 1
         # What Chebyshev's method costs is not known before: as much as explicit steps over the same time.
         ratio = dt[:, STIFF] / dt[:, EXPLICIT]
-        memory[:, WORK + STIFF] = step_flops(system) / system.flops.evaluate if tangent else ratio * explicit
-        memory[:, CALLS + STIFF] = EXPECTED_CALLS if tangent else ratio * (GRADIENTS + 1)
+        work, calls = ratio * explicit, ratio * (GRADIENTS + 1)
+        tangent = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
+        if tangent and isinstance(system, TangentSystem):
+            work = torch.full_like(ratio, step_flops(system) / system.flops.evaluate)
+            calls = torch.full_like(ratio, EXPECTED_CALLS)
+        memory = state.t.new_zeros(len(state), self.memory)
+        memory[:, SHARE], memory[:, DT : DT + 2] = first_share(self.tolerance), dt
+        memory[:, WORK], memory[:, WORK + STIFF] = explicit, work
+        memory[:, CALLS], memory[:, CALLS + STIFF] = GRADIENTS + 1, calls
         return memory
