@@ -77,12 +77,12 @@ def step_on(
     left_out = (1 - push.gather(1, patterns).sum(1) / push.sum(1)).double()
     allowed = ALLOWED * tolerance
     grown = (AIM * allowed / left_out.clamp(min=0)).nan_to_num(nan=FALL).clamp(FALL, RISE)
-    # Too much was left out: the same step again with more patterns. It was not too long.
+    # Too much was left out, or what is no number: the same step again with more patterns. It was not too long.
     error = torch.where(left_out <= allowed, trial.error, trial.error.clamp(min=1))
     trial = replace(
         trial,
         outputs=outputs,
-        error=torch.where(left_out.isfinite(), error, torch.inf),
+        error=error,
         dense=WholeOutputs(system, state.member, trial.dense),
         flops=trial.flops + system.flops.outputs,
         calls=trial.calls + 1,
