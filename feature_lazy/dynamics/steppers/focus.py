@@ -74,15 +74,14 @@ def step_on(
     trial = stepper.step(system.restricted(state.member, patterns), part)
     outputs = system.outputs(trial.y, state.member)
     push = push_of_patterns(system, outputs, state.member)
-    left_out = (1 - push.gather(1, patterns).sum(1) / push.sum(1)).double()
+    left_out = (push.scatter(1, patterns, 0.0).sum(1) / push.sum(1)).double()
     allowed = ALLOWED * tolerance
-    grown = (AIM * allowed / left_out.clamp(min=0)).nan_to_num(nan=FALL).clamp(FALL, RISE)
-    # Too much was left out, or what is no number: the same step again with more patterns. It was not too long.
-    error = torch.where(left_out <= allowed, trial.error, trial.error.clamp(min=1))
+    grown = (AIM * allowed / left_out).nan_to_num(nan=FALL).clamp(FALL, RISE)
+    # If too much was left out, or what is no number, the same step again with more patterns: it was not too long.
     trial = replace(
         trial,
         outputs=outputs,
-        error=error,
+        error=torch.where(left_out <= allowed, trial.error, trial.error.clamp(min=1)),
         dense=WholeOutputs(system, state.member, trial.dense),
         flops=trial.flops + system.flops.outputs,
         calls=trial.calls + 1,
