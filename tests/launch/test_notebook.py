@@ -72,7 +72,7 @@ def test_a_stopped_cell_waits_for_the_state_to_be_kept(tmp_path):
 
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        feature_lazy.train(*TINY, "threads=1", "dynamics.tolerance=1e-7", "dynamics.stepper=rk32", output_dir=tmp_path)
+        feature_lazy.train(*TINY, "threads=1", "dynamics.tolerance=1e-10", "dynamics.stepper=rk32", output_dir=tmp_path)
     [run] = tmp_path.glob("runs/*")
     assert list(run.glob("checkpoint-*"))
     assert not (run / "done").exists()
