@@ -47,7 +47,7 @@ def hermite(theta: Tensor, dt: Tensor, start: tuple[Tensor, Tensor], end: tuple[
     return left + s**2 * (3 - 2 * s) * y1 - s**2 * (1 - s) * step * v1
 
 
-def locate(dense: Dense, rows: Tensor, event: Event, bisections: int = BISECTIONS) -> Tensor:
+def locate(dense: Dense, rows: Tensor, event: Event, bisections: int) -> Tensor:
     """Fraction of the step at which the event's value turns negative, for rows (M,) where it does: (M,) float64.
 
     Bisection keeps the upper end, so that the event has happened in the state that is returned.

@@ -39,13 +39,6 @@ class LogTimes:
         return [t for t in candidates if start < t <= stop and t >= begin]
 
 
-class EveryStep:
-    """The end of every accepted step: for solutions that are needed everywhere."""
-
-    def between(self, start: float, stop: float) -> list[float]:
-        return [stop]
-
-
 class GivenTimes:
     """The times that the user lists."""
 

@@ -123,8 +123,8 @@ def test_exponential_step_is_of_third_order_inside_as_at_its_end(regulariser, fr
         )
         missed.append(float((there - samples[-1][1]).norm()))
         outputs.append(float(trial.dense.mismatch.norm()))
-    # Measured: 2.7 to 3.0 for the weights, 3.6 to 3.9 for the outputs.
-    assert slope(np.array(DTS), missed) > 2.65
+    # Measured: 3.5 to 3.8 for the weights.
+    assert slope(np.array(DTS), missed) > 3.35
     assert slope(np.array(DTS), outputs) > 2.65
 
 

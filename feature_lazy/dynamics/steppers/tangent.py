@@ -154,10 +154,6 @@ class Within:
         """What drives a, for outputs of rows (M,) of the step."""
         return self.system.push(outputs, self.state.member[rows])
 
-    def outputs(self, y: Tensor) -> Tensor:
-        """All outputs at y (M, D)."""
-        return self.widened(self.system.outputs(y, self.state.member), y)
-
     def linearise(self, y: Tensor) -> Tangent:
         """All outputs to first order around y (M, D)."""
         return self.system.linearise(y, self.state.member)
@@ -237,10 +233,14 @@ class PulledTangent:
         return PulledTangent(self.network.select(rows), self.outputs[rows], self.alpha[rows], self.direction[rows])
 
 
-def _bent(within: Within, start: Tangent, linear: FrozenKernelFlow, first: Path) -> tuple[Curve, Bend]:
-    """How J and F change along the way of a step, by the network at the middle and the end of its first pass."""
+def _bent(
+    within: Within, start: Tangent, linear: FrozenKernelFlow, first: Path, outputs1: Tensor
+) -> tuple[Curve, Bend]:
+    """How J and F change along the way of a step, by the network at the middle and the end of its first pass.
+
+    ``outputs1`` is where that leads by the linear model, (M, P).
+    """
     w, rows, a1 = within.state.y, torch.arange(len(within.state), device=within.state.t.device), first.end()
-    outputs1 = linear.outputs(a1, rows)
     # How far the weights have come along the way from w_k to w_1: (w − w_k)·(w_1 − w_k) = aᵀΘa_1/α².
     moved = outputs1 - linear.outputs0
     direction = over_length(moved, along(moved, a1))
@@ -292,10 +292,10 @@ class TangentExponential(SingleMethod):
 
         gone = state.way[:, 1]
         first = solve(linear, state.dt, radius, FIRST_PASS * inner, gone)
-        curve, bend = _bent(within, start, linear, first)
-        moved = norm(linear.outputs(first.end(), rows) - outputs0)
+        outputs1 = linear.outputs(first.end(), rows)
+        curve, bend = _bent(within, start, linear, first, outputs1)
         flow = FrozenKernelFlow(theta, outputs0, within.push, bend, within.decay)
-        second = solve(flow, state.dt, radius, inner, gone + moved)
+        second = solve(flow, state.dt, radius, inner, gone + norm(outputs1 - outputs0))
         a2, moments = second.end(), (second.moments(bend.direction, 1), second.moments(bend.direction, 2))
         c, c2 = (ends(nodes) for nodes in moments)
         error = curve.beyond(c2 - c)
