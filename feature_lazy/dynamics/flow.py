@@ -268,6 +268,9 @@ class NetworkFlow:
     def push(self, outputs: Tensor, member: Tensor) -> Tensor:
         return push(self.loss, outputs, self._labels(member), self.n_train)
 
+    def curvatures(self, outputs: Tensor, member: Tensor) -> Tensor:
+        return self.loss.curvatures(outputs, self._labels(member)) / self.n_train
+
     @property
     def kernel_fits(self) -> bool:
         if self.penalty is not None and self.penalty.rate is None:

@@ -1,5 +1,6 @@
 """The flow under a frozen kernel (App. A, eqs. 25–28), in the P unknowns a = −∫ ∂ℓ/∂F ds/P."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,10 @@ from feature_lazy.dynamics.stationary import without_force
 from feature_lazy.dynamics.system import Flops
 
 POWER_ITERATIONS = 12
+SAFETY = 1.2
+"""Over a bound on rates: the power iteration comes from below, and curvatures change within a step."""
+SMALLEST = 1e-6
+"""Entry of the vector of ``FrozenKernelFlow.rate`` at least, over its largest: all must be positive."""
 
 
 class FrozenKernelFlow:
@@ -26,7 +31,7 @@ class FrozenKernelFlow:
         theta: Tensor,
         outputs: Tensor,
         push: Callable[[Tensor, Tensor], Tensor],
-        bend: "Bend | None" = None,
+        curvatures: Callable[[Tensor, Tensor], Tensor] | None = None,
         decay: float = 0.0,
     ) -> None:
         """Freeze a kernel.
@@ -35,20 +40,32 @@ class FrozenKernelFlow:
             theta: Θ on the training set, (M, P, P).
             outputs: F₀ at a = 0, (M, P).
             push: b(F) of some members, (M, P) and (M,) → (M, P).
-            bend: what the outputs do beyond F₀ + Θa.
+            curvatures: c(F) of the first n outputs, with ∂²ℓ/∂F²/P below diag(c), (M, P) and (M,) → (M, n); for rates.
             decay: λ.
         """
-        self.theta, self.outputs0, self.push, self.bend, self.decay = theta, outputs, push, bend, decay
+        self.theta, self.outputs0, self.push, self.curvatures, self.decay = theta, outputs, push, curvatures, decay
+        self.bend: Bend | None = None
+        self._known: tuple[Tensor, Tensor, Tensor] | None = None
         self.flops = Flops(evaluate=2.0 * outputs.shape[1] ** 2, outputs=2.0 * outputs.shape[1] ** 2)
         self._rows = torch.arange(len(theta), device=theta.device)
-        self._now = (theta, outputs, bend)
+        self._now: tuple[Tensor, Tensor, Bend | None] = (theta, outputs, None)
 
-    def outputs(self, y: Tensor, member: Tensor) -> Tensor:
+    def bent(self, bend: "Bend") -> "FrozenKernelFlow":
+        """The same flow with outputs that bend, for all members; what is known of its rates is shared."""
+        other = copy.copy(self)
+        other.bend = bend
+        other._rows, other._now = torch.arange(len(self.theta), device=self.theta.device), (self.theta, self.outputs0, bend)
+        return other
+
+    def _of(self, member: Tensor) -> tuple[Tensor, Tensor, "Bend | None"]:
+        """Θ, F₀ and the bend of some members. Kernels are large: they are gathered only when members leave."""
         if len(member) != len(self._rows) or not torch.equal(member, self._rows):
-            # Kernels are large: they are gathered when members leave, and not at every evaluation.
             bend = None if self.bend is None else self.bend.select(member)
             self._rows, self._now = member, (self.theta[member], self.outputs0[member], bend)
-        theta, outputs0, bend = self._now
+        return self._now
+
+    def outputs(self, y: Tensor, member: Tensor) -> Tensor:
+        theta, outputs0, bend = self._of(member)
         # aᵀΘ and not Θa, which are the same: PyTorch's batched product with a column is five times slower on a CPU.
         outputs = torch.baddbmm(outputs0[:, None, :], y[:, None, :], theta)[:, 0]
         return outputs if bend is None else bend.added_to(outputs, y)
@@ -70,6 +87,28 @@ class FrozenKernelFlow:
     def radius(self) -> Tensor:
         """Largest eigenvalue of Θ for each member, from below: (M,)."""
         return largest_eigenvalue(self.theta)
+
+    def rate(self, state: State) -> Tensor:
+        """Bound on the rates of the flow at a state, (M,): ρ(Θ·diag(c)) + λ.
+
+        It is at most λ_max(Θ)·max c and, where no entry of Θ is negative, max_μ (Θcv)_μ/v_μ for every v > 0 (Collatz
+        and Wielandt). v is what Θcv was at the state before: a power iteration that goes on with the flow.
+        """
+        assert self.curvatures is not None
+        member, c = state.member, self.curvatures(state.outputs, state.member)
+        block = slice(c.shape[1])
+        if self._known is None:
+            own = self.theta[:, block, block]
+            self._known = largest_eigenvalue(own), own.amin((1, 2)) >= 0, torch.ones_like(own[:, 0])
+        largest, positive, vector = self._known
+        bound = largest[member] * c.amax(1)
+        if positive.any():
+            v = vector[member]
+            product = torch.bmm((c * v)[:, None], self._of(member)[0][:, block, block])[:, 0]
+            bound = torch.where(positive[member], torch.minimum(bound, (product / v).amax(1)), bound)
+            # Where c is 0 nothing is left of v, and the next may be any.
+            vector[member] = (product / product.amax(1, keepdim=True)).nan_to_num(nan=1.0).clamp(min=SMALLEST)
+        return SAFETY * (bound + self.decay)
 
 
 def largest_eigenvalue(theta: Tensor) -> Tensor:

@@ -48,6 +48,11 @@ class SoftHinge(Loss):
         """See ``Loss.slope``: −y·σ(β(1 − m))."""
         return -labels * (self.beta * (1 - outputs * labels)).sigmoid()
 
+    def curvatures(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.curvatures``: β·σ(1 − σ) at the same."""
+        at = (self.beta * (1 - outputs * labels)).sigmoid()
+        return self.beta * at * (1 - at)
+
 
 @option("loss", "hinge")
 class Hinge(Loss):
@@ -132,6 +137,11 @@ class CrossEntropy(Loss):
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         own, each = own_class(outputs, labels)
         return -each.log_softmax(-1).masked_fill(~own, 0).sum(-1)
+
+    def curvatures(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """See ``Loss.curvatures``: 2p(1 − p), by sums over rows (Gershgorin)."""
+        p = outputs.unflatten(-1, (labels.shape[-1], -1)).softmax(-1)
+        return (2 * p * (1 - p)).flatten(-2)
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """What a step is: the interfaces between which every method is a choice."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -77,10 +78,17 @@ class Stepper(Protocol[S_contra]):
         ...
 
 
-class SingleMethod:
+class SingleMethod(ABC):
     """A stepper that is one method, and keeps nothing from step to step unless it says so."""
 
     memory = 0
+    thrift = 0.0
+    """Power of its share of the patterns with which the error of a step that is allowed falls: steps on few are cheap,
+    and the work for an error at the end is least where the error of a step goes with its cost."""
+
+    @abstractmethod
+    def step(self, system: Any, state: State) -> Trial:
+        """See ``Stepper.step``."""
 
     def begin(self, system: System, state: State) -> State:
         """Leave the step to the controller."""

@@ -130,6 +130,10 @@ class TangentSystem(System, Protocol):
         """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (M, P): (M, P)."""
         ...
 
+    def curvatures(self, outputs: Tensor, member: Tensor) -> Tensor:
+        """Bounds c ≥ 0 on how the push changes, −∂b/∂F below diag(c), at F (M, P): (M, P)."""
+        ...
+
     def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":
         """The flow without the push of all patterns but some, (M, k), of members (M,), whose rows count from 0."""
         ...

@@ -299,7 +299,8 @@ class Loss(Option):
     """ℓ(F, y) per pattern, a function of the margin m = F·y; of all outputs for classes.
 
     An option of this group is the loss itself. Derivatives come from autograd; an option that knows its first one in
-    closed form may say so by ``slope``, which costs a quarter of that.
+    closed form may say so by ``slope``, which costs a quarter of that, and where its curvature is small by
+    ``curvatures``, which saves steps of the exponential integrator up to a third of their work.
     """
 
     smooth = True
@@ -360,6 +361,10 @@ class Loss(Option):
         with torch.enable_grad():
             total = self(leaf, labels).sum()  # a scalar, for the reason in networks.preactivations
         return torch.autograd.grad(total, leaf)[0]
+
+    def curvatures(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """c ≥ 0 with ∂²ℓ/∂F² below diag(c) at the same, (…, P·C): ``curvature``, unless an option knows better."""
+        return outputs.new_full((), self.curvature).expand_as(outputs)
 
 
 @dataclass

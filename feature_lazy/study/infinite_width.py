@@ -105,7 +105,7 @@ def flow_end(theta: Tensor, y: Tensor, loss: Loss, tolerance: float = TOLERANCE)
         raise ConfigError("the labels are not ±1")
     flow = SettlingFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
     radius = SAFETY * flow.radius() * loss.curvature / len(y)
-    method = Method(Chebyshev2(tolerance, radius), SmoothController())
+    method = Method(Chebyshev2(tolerance, lambda _: radius), SmoothController())
     one = torch.ones_like(radius)
     # F begins to move by its own size in 1/ρ. The tolerance is for F; a is free, as in ``dynamics.path``.
     state = start(flow, method.stepper, torch.zeros_like(y)[None], one / radius, 1)

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Stepper, Trial
+from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.steppers.focus import active, first_share, focused, in_groups, n_patterns
 from feature_lazy.dynamics.steppers.rk32 import GRADIENTS, RungeKutta32
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
@@ -95,7 +94,7 @@ class Auto:
 
     def step(self, system: System, state: State) -> Trial:
         """See ``Stepper.step``; members with one method and active sets of one size go together."""
-        steppers: list[Stepper[Any]] = [RungeKutta32(self.tolerance), self._stiff(system, state.outputs.shape[1])]
+        steppers: list[SingleMethod] = [RungeKutta32(self.tolerance), self._stiff(system, state.outputs.shape[1])]
         n = n_patterns(system, state.outputs)
 
         def step(part: State, key: int) -> Trial:
@@ -112,7 +111,7 @@ class Auto:
 
         return in_groups(state, 2 * state.memory[:, ACTIVE].long() + state.memory[:, CHOICE].long(), step)
 
-    def _stiff(self, system: System, n_outputs: int) -> Stepper[Any]:
+    def _stiff(self, system: System, n_outputs: int) -> SingleMethod:
         # A kernel from a Jacobian asks more of a network than gradients do: it is left to whoever names the method.
         if isinstance(system, TangentSystem) and system.flops.linearise and math.isfinite(system.stiffness):
             affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate

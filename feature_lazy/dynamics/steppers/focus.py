@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Dense, Stepper, Trial
+from feature_lazy.dynamics.step import Dense, SingleMethod, Trial
 from feature_lazy.dynamics.system import System, TangentSystem
 from feature_lazy.networks.outputs import places
 
@@ -28,6 +28,8 @@ FALL, RISE = 1e-4, 10.0
 """Least and largest factor from a step to the next."""
 LEVELS = 32
 """Sizes of the active set are multiples of P/32, so that members with sets of one size go together."""
+CHEAPEST = 0.25
+"""Share of the patterns below which less error is not asked for: see ``SingleMethod.thrift``."""
 WHOLE = 0.9
 """Share of the patterns beyond which all are active: the forward pass over all of them costs what the cut saves."""
 
@@ -64,7 +66,7 @@ def active(system: System, outputs: Tensor, member: Tensor, share: Tensor) -> Te
 
 
 def step_on(
-    system: TangentSystem, stepper: Stepper[Any], state: State, count: int, share: Tensor, tolerance: float
+    system: TangentSystem, stepper: SingleMethod, state: State, count: int, share: Tensor, tolerance: float
 ) -> tuple[Trial, Tensor]:
     """Try a step of the flow of the ``count`` patterns that push most, and say what share may be left out next."""
     push = push_of_patterns(system, state.outputs, state.member)
@@ -75,13 +77,14 @@ def step_on(
     outputs = system.outputs(trial.y, state.member)
     push = push_of_patterns(system, outputs, state.member)
     left_out = (push.scatter(1, patterns, 0.0).sum(1) / push.sum(1)).double()
+    error = trial.error / max(count / n_patterns(system, state.outputs), CHEAPEST) ** stepper.thrift
     allowed = ALLOWED * tolerance
     grown = (AIM * allowed / left_out).nan_to_num(nan=FALL).clamp(FALL, RISE)
     # If too much was left out, or what is no number, the same step again with more patterns: it was not too long.
     trial = replace(
         trial,
         outputs=outputs,
-        error=torch.where(left_out <= allowed, trial.error, trial.error.clamp(min=1)),
+        error=torch.where(left_out <= allowed, error, error.clamp(min=1)),
         dense=WholeOutputs(system, state.member, trial.dense),
         flops=trial.flops + system.flops.outputs,
         calls=trial.calls + 1,
@@ -113,7 +116,7 @@ class Focused:
         tolerance: what its error is held against.
     """
 
-    stepper: Stepper[Any]
+    stepper: SingleMethod
     tolerance: float
 
     @property
@@ -142,7 +145,7 @@ class Focused:
 
 
 def focused(
-    system: Any, stepper: Stepper[Any], state: State, count: int, share: Tensor, tolerance: float
+    system: Any, stepper: SingleMethod, state: State, count: int, share: Tensor, tolerance: float
 ) -> tuple[Trial, Tensor]:
     """A step on the ``count`` patterns that push most, or on all of them, and the share that may be left out next."""
     if count == n_patterns(system, state.outputs):

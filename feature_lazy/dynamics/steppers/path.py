@@ -118,7 +118,7 @@ def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, deca
     return torch.cat([torch.zeros_like(a[:1]), parts.cumsum(0)])
 
 
-def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float, gone: Tensor) -> Path:
+def solve(system: FrozenKernelFlow, dt: Tensor, tolerance: float, gone: Tensor) -> Path:
     """Follow the flow under a frozen kernel from a = 0 for the times dt (M,).
 
     The outputs have ``gone`` a way (M,) before, which counts for the tolerance as it does for the step that this
@@ -127,7 +127,7 @@ def solve(system: FrozenKernelFlow, dt: Tensor, radius: Tensor, tolerance: float
     """
     from feature_lazy.dynamics.integrate import start  # the integrator is built on steppers
 
-    stepper, controller = Chebyshev2(tolerance, radius), SmoothController(safety=0.8)
+    stepper, controller = Chebyshev2(tolerance, system.rate), SmoothController(safety=0.8)
     state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
     state = replace(state, way=torch.stack([torch.full_like(gone, torch.inf), gone], dim=1))
     nodes = [[node] for node in zip(state.t, state.y, state.velocity, strict=True)]

@@ -4,6 +4,7 @@ With s stages it is stable up to dt·ρ ≈ 0.65 s², where ρ is the spectral r
 costs √(dt·ρ) evaluations a step and not dt·ρ.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -70,11 +71,11 @@ class Chebyshev2(SingleMethod):
 
     Attributes:
         tolerance: bound on the error of a step over the change that it makes, in y and in the outputs.
-        radius: spectral radius of each member of the batch, (M,), where a bound is known; else it is estimated.
+        radius: a bound on the spectral radius at a state, (M,), which costs an evaluation; if omitted it is estimated.
     """
 
     tolerance: float
-    radius: Tensor | None = None
+    radius: Callable[[State], Tensor] | None = None
     memory = 2
 
     def step(self, system: System, state: State) -> Trial:
@@ -133,7 +134,7 @@ class Chebyshev2(SingleMethod):
         radius, age = state.memory[:, RADIUS], state.memory[:, AGE]
         nothing = torch.zeros_like(state.gradients)
         if self.radius is not None:
-            return self.radius[state.member], age, nothing
+            return self.radius(state), age, nothing + 1
         old = (age >= REFRESH) | (radius == 0)
         if not old.any():
             return radius, age, nothing
