@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.dynamics.losses import push
+from feature_lazy.dynamics.losses import LossForce
 from feature_lazy.dynamics.regularisers import penalty
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.stationary import around_minimum, without_force
@@ -265,11 +265,8 @@ class NetworkFlow:
         predictor = self._predictor(linear.outputs, member)
         return NetworkTangent(linear, predictor, self.alpha[member], self.memory_limit)
 
-    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        return push(self.loss, outputs, self._labels(member), self.n_train)
-
-    def curvatures(self, outputs: Tensor, member: Tensor) -> Tensor:
-        return self.loss.curvatures(outputs, self._labels(member)) / self.n_train
+    def force(self, member: Tensor) -> LossForce:
+        return LossForce(self.loss, self._labels(member), self.n_train)
 
     @property
     def kernel_fits(self) -> bool:

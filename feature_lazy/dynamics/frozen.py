@@ -9,7 +9,7 @@ from torch import Tensor
 
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.stationary import without_force
-from feature_lazy.dynamics.system import Flops
+from feature_lazy.dynamics.system import Flops, Force
 
 POWER_ITERATIONS = 12
 SAFETY = 1.2
@@ -30,8 +30,7 @@ class FrozenKernelFlow:
         self,
         theta: Tensor,
         outputs: Tensor,
-        push: Callable[[Tensor, Tensor], Tensor],
-        curvatures: Callable[[Tensor, Tensor], Tensor] | None = None,
+        force: Callable[[Tensor], Force],
         decay: float = 0.0,
     ) -> None:
         """Freeze a kernel.
@@ -39,63 +38,55 @@ class FrozenKernelFlow:
         Args:
             theta: Θ on the training set, (M, P, P).
             outputs: F₀ at a = 0, (M, P).
-            push: b(F) of some members, (M, P) and (M,) → (M, P).
-            curvatures: c(F) of the first n outputs, with ∂²ℓ/∂F²/P below diag(c), (M, P) and (M,) → (M, n); for rates.
+            force: what gives b(F) of some members, (M,).
             decay: λ.
         """
-        self.theta, self.outputs0, self.push, self.curvatures, self.decay = theta, outputs, push, curvatures, decay
+        self.theta, self.outputs0, self.force, self.decay = theta, outputs, force, decay
         self.bend: Bend | None = None
         self._known: tuple[Tensor, Tensor, Tensor] | None = None
         self.flops = Flops(evaluate=2.0 * outputs.shape[1] ** 2, outputs=2.0 * outputs.shape[1] ** 2)
         self._rows = torch.arange(len(theta), device=theta.device)
-        self._now: tuple[Tensor, Tensor, Bend | None] = (theta, outputs, None)
+        self._now: tuple[Tensor, Tensor, Force, Bend | None] = (theta, outputs, force(self._rows), None)
 
     def bent(self, bend: "Bend") -> "FrozenKernelFlow":
         """The same flow with outputs that bend, for all members; what is known of its rates is shared."""
         other = copy.copy(self)
         other.bend = bend
-        other._rows, other._now = torch.arange(len(self.theta), device=self.theta.device), (self.theta, self.outputs0, bend)
+        other._rows = torch.arange(len(self.theta), device=self.theta.device)
+        other._now = self.theta, self.outputs0, self.force(other._rows), bend
         return other
 
-    def _of(self, member: Tensor) -> tuple[Tensor, Tensor, "Bend | None"]:
-        """Θ, F₀ and the bend of some members. Kernels are large: they are gathered only when members leave."""
-        if len(member) != len(self._rows) or not torch.equal(member, self._rows):
+    def _of(self, member: Tensor) -> tuple[Tensor, Tensor, Force, "Bend | None"]:
+        """What there is of some members. Kernels are large: they are gathered only when members leave."""
+        if member is not self._rows and not torch.equal(member, self._rows):
             bend = None if self.bend is None else self.bend.select(member)
-            self._rows, self._now = member, (self.theta[member], self.outputs0[member], bend)
+            self._now = self.theta[member], self.outputs0[member], self.force(member), bend
+        self._rows = member
         return self._now
 
     def outputs(self, y: Tensor, member: Tensor) -> Tensor:
-        theta, outputs0, bend = self._of(member)
+        theta, outputs0, _, bend = self._of(member)
         # aᵀΘ and not Θa, which are the same: PyTorch's batched product with a column is five times slower on a CPU.
         outputs = torch.baddbmm(outputs0[:, None, :], y[:, None, :], theta)[:, 0]
         return outputs if bend is None else bend.added_to(outputs, y)
 
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.outputs(y, member)
-        return self._decaying(self.push(outputs, member), y), outputs
-
-    def _decaying(self, push: Tensor, a: Tensor) -> Tensor:
-        return torch.sub(push, a, alpha=self.decay) if self.decay else push
-
-    def velocities(self, a: Tensor, member: int) -> Tensor:
-        """Velocities ȧ of one member at many states a (n, P): (n, P)."""
-        outputs = self.outputs0[member] + a @ self.theta[member]
-        if self.bend is not None:
-            outputs = self.bend.select(self._rows.new_tensor([member])).added_to(outputs, a)
-        return self._decaying(self.push(outputs, self._rows.new_full((len(a),), member)), a)
+        push = self._now[2].push(outputs)
+        return torch.sub(push, y, alpha=self.decay) if self.decay else push, outputs
 
     def radius(self) -> Tensor:
         """Largest eigenvalue of Θ for each member, from below: (M,)."""
         return largest_eigenvalue(self.theta)
 
-    def rate(self, state: State) -> Tensor:
-        """Bound on the rates of the flow at a state, (M,): ρ(Θ·diag(c)) + λ.
+    def rate(self, outputs: Tensor, member: Tensor) -> Tensor:
+        """Bound on the rates of the flow at outputs (M, P), (M,): ρ(Θ·diag(c)) + λ.
 
         It is at most λ_max(Θ)·max c and, where no entry of Θ is negative, max_μ (Θcv)_μ/v_μ for every v > 0 (Collatz
-        and Wielandt). v is what Θcv was at the state before: a power iteration that goes on with the flow.
+        and Wielandt). v is what Θcv was the last time: a power iteration that goes on with the flow.
         """
-        assert self.curvatures is not None
-        member, c = state.member, self.curvatures(state.outputs, state.member)
+        theta, _, force, _ = self._of(member)
+        c = force.curvatures(outputs)
         block = slice(c.shape[1])
         if self._known is None:
             own = self.theta[:, block, block]
@@ -104,7 +95,7 @@ class FrozenKernelFlow:
         bound = largest[member] * c.amax(1)
         if positive.any():
             v = vector[member]
-            product = torch.bmm((c * v)[:, None], self._of(member)[0][:, block, block])[:, 0]
+            product = torch.bmm((c * v)[:, None], theta[:, block, block])[:, 0]
             bound = torch.where(positive[member], torch.minimum(bound, (product / v).amax(1)), bound)
             # Where c is 0 nothing is left of v, and the next may be any.
             vector[member] = (product / product.amax(1, keepdim=True)).nan_to_num(nan=1.0).clamp(min=SMALLEST)

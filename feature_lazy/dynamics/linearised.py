@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.dynamics.flow import NetworkFlow
+from feature_lazy.dynamics.losses import LossForce
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.stationary import around_minimum, without_force
 from feature_lazy.dynamics.system import Flops
@@ -80,7 +81,7 @@ class LinearisedFlow:
     def evaluate(self, y: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
         """−∇𝓛 (M, N) and F on the training set (M, P·C) at weights y (M, N)."""
         outputs = self.outputs(y, member)
-        push = self.flow.push(outputs, member) / self.flow.alpha[member, None]
+        push = self.force(member).push(outputs) / self.flow.alpha[member, None]
         velocity = self._jacobian(member).pull_back(push)
         return velocity if self.penalty is None else velocity + self.penalty.pull(y, member), outputs
 
@@ -88,8 +89,8 @@ class LinearisedFlow:
         """See ``Settling.stationary``."""
         return without_force(self.evaluate, state) | around_minimum(self.evaluate, state, self.flow.over)
 
-    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        return self.flow.push(outputs, member)
+    def force(self, member: Tensor) -> LossForce:
+        return self.flow.force(member)
 
     def linearise(self, y: Tensor, member: Tensor) -> "FrozenTangent":
         return FrozenTangent(self, self.outputs(y, member), member)

@@ -30,6 +30,27 @@ def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
     return loss.slope(outputs, labels) / -n_train
 
 
+@dataclass(frozen=True)
+class LossForce:
+    """See ``Force``: that of a loss on k of the patterns.
+
+    Attributes:
+        loss: ℓ.
+        labels: y, (k,) or (M, k).
+        n_train: P.
+    """
+
+    loss: Loss
+    labels: Tensor
+    n_train: int
+
+    def push(self, outputs: Tensor) -> Tensor:
+        return push(self.loss, outputs, self.labels, self.n_train)
+
+    def curvatures(self, outputs: Tensor) -> Tensor:
+        return self.loss.curvatures(outputs, self.labels) / self.n_train
+
+
 @option("loss", "soft_hinge")
 class SoftHinge(Loss):
     """ℓ = sp_β(1 − m) = ln(1 + e^{β(1 − m)})/β: the article's loss, β = 20."""

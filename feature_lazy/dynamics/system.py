@@ -75,6 +75,18 @@ class Telling(Protocol):
         ...
 
 
+class Force(Protocol):
+    """What drives outputs."""
+
+    def push(self, outputs: Tensor) -> Tensor:
+        """b = −∂ℓ/∂F/P, at F (M, P): (M, P)."""
+        ...
+
+    def curvatures(self, outputs: Tensor) -> Tensor:
+        """Bounds c ≥ 0 on how it changes, −∂b/∂F below diag(c), at F (M, P): (M, P), or of the first n outputs."""
+        ...
+
+
 class Tangent(Protocol):
     """A flow's outputs to first order around a state, with the Jacobian αJ."""
 
@@ -126,12 +138,8 @@ class TangentSystem(System, Protocol):
         """The outputs to first order around y (M, D)."""
         ...
 
-    def push(self, outputs: Tensor, member: Tensor) -> Tensor:
-        """How the loss pushes the outputs, b = −∂ℓ/∂F/P, at F (M, P): (M, P)."""
-        ...
-
-    def curvatures(self, outputs: Tensor, member: Tensor) -> Tensor:
-        """Bounds c ≥ 0 on how the push changes, −∂b/∂F below diag(c), at F (M, P): (M, P)."""
+    def force(self, member: Tensor) -> Force:
+        """What drives the outputs of some members, (M,)."""
         ...
 
     def restricted(self, member: Tensor, patterns: Tensor) -> "TangentSystem":

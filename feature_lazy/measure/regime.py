@@ -17,7 +17,7 @@ from feature_lazy.core.statistics import falls
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import SettlingFlow
 from feature_lazy.dynamics.integrate import Limits, finish, start
-from feature_lazy.dynamics.losses import push
+from feature_lazy.dynamics.losses import LossForce
 from feature_lazy.dynamics.methods import method
 from feature_lazy.kernels import joint_kernel, relative_change
 from feature_lazy.measure.follow import MAX_STEPS, follow
@@ -210,7 +210,7 @@ def _frozen(given: Given, test: Tensor) -> Tensor:
     params = {name: weight[None] for name, weight in given.weights.items()}
     kernel = joint_kernel(given.network, params, x.flatten(1), test.flatten(1))
     zero = torch.zeros_like(kernel.train[:, 0])
-    flow = SettlingFlow(kernel.train, zero, lambda outputs, member: push(loss, outputs, y, len(x)))
+    flow = SettlingFlow(kernel.train, zero, lambda _: LossForce(loss, y, len(x)))
     natural = len(x) / flow.radius()
     how, events = method("rkc2", TOLERANCE), [converged(loss, y)]
     state = start(flow, how.stepper, zero, natural, len(events))

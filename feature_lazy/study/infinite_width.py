@@ -20,7 +20,7 @@ from feature_lazy.dynamics.control import SmoothController
 from feature_lazy.dynamics.events import converged
 from feature_lazy.dynamics.frozen import SettlingFlow
 from feature_lazy.dynamics.integrate import Limits, Method, finish, start
-from feature_lazy.dynamics.losses import push
+from feature_lazy.dynamics.losses import LossForce
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.rkc2 import SAFETY, Chebyshev2
 from feature_lazy.networks.base import Network
@@ -103,9 +103,9 @@ def flow_end(theta: Tensor, y: Tensor, loss: Loss, tolerance: float = TOLERANCE)
         raise ConfigError("the loss has a kink, or a curvature that is not known, which its flow does not pass")
     if y.shape != theta.shape[:1] or not bool((y.abs() == 1).all()):
         raise ConfigError("the labels are not ±1")
-    flow = SettlingFlow(theta[None], torch.zeros_like(y)[None], lambda f, _: push(loss, f, y, len(y)))
+    flow = SettlingFlow(theta[None], torch.zeros_like(y)[None], lambda _: LossForce(loss, y, len(y)))
     radius = SAFETY * flow.radius() * loss.curvature / len(y)
-    method = Method(Chebyshev2(tolerance, lambda _: radius), SmoothController())
+    method = Method(Chebyshev2(tolerance, radius), SmoothController())
     one = torch.ones_like(radius)
     # F begins to move by its own size in 1/ρ. The tolerance is for F; a is free, as in ``dynamics.path``.
     state = start(flow, method.stepper, torch.zeros_like(y)[None], one / radius, 1)

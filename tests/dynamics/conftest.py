@@ -12,6 +12,7 @@ from feature_lazy.dynamics.messages import Finished, Samples
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial
 from feature_lazy.dynamics.steppers.article import ArticleEuler
+from feature_lazy.dynamics.steppers.rk32 import RungeKutta32
 from feature_lazy.dynamics.system import Flops
 from feature_lazy.dynamics.times import GivenTimes
 
@@ -120,6 +121,6 @@ def slope(x, y):
 
 def trial(system, y0, dt, errors):
     """A first state, and a trial of no step that has these errors."""
-    state = start(system, SingleMethod(), y0, torch.full((len(y0),), dt, dtype=torch.float64), 0)
+    state = start(system, RungeKutta32(1.0), y0, torch.full((len(y0),), dt, dtype=torch.float64), 0)
     tried = ExactStepper(Linear([[0.0]])).step(system, state)
     return state, replace(tried, error=torch.tensor(errors, dtype=torch.float64))

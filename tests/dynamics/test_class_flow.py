@@ -72,7 +72,7 @@ def test_velocity_is_minus_the_gradient_of_pytorchs_loss(name, memory_limit):
     expected = torch.stack([torch.func.grad(lambda v, m=m: objective(name, v, m))(w[m]) for m in range(3)])
     torch.testing.assert_close(-velocity, expected, rtol=1e-10, atol=1e-13)
     # The same through the linearisation, Jᵀb/α.
-    pulled = system.linearise(w, ALL).pull_back(system.push(outputs, ALL))
+    pulled = system.linearise(w, ALL).pull_back(system.force(ALL).push(outputs))
     torch.testing.assert_close(pulled, velocity, rtol=1e-10, atol=1e-13)
 
 

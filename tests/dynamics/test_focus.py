@@ -113,7 +113,7 @@ def test_pattern_that_begins_to_push_is_noticed(stepper):
     flow = flow_at(margins)
     state = begin(flow, 1e-6, stepper)  # so short that nothing else is wrong with the step
     found, next_share = step_on(flow, stepper, state, 6, SHARE, TOLERANCE)
-    push = flow.push(state.outputs, BOTH).abs()
+    push = flow.force(BOTH).push(state.outputs).abs()
     share = push[:, 6] / push.sum(1)
     assert share[0] < ALLOWED * TOLERANCE < share[1]
     assert found.error[0] < 0.1  # its own, which is rounding: what is left out is 0.4 of what is allowed

@@ -234,7 +234,7 @@ def test_the_version_of_a_flow_is_that_of_its_stepper(configure):
             ("momentum_flow", "auto"),
         )
     }
-    assert list(versions.values()) == [2, 1, 2, 2, 2]
+    assert list(versions.values()) == [3, 1, 3, 2, 3]
 
 
 def test_the_key_that_tells_older_runs_knows_no_versions(monkeypatch):

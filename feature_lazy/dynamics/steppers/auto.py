@@ -25,7 +25,7 @@ LAZY_STEP = 2.0
 """First step of the stiff method over that and the laziness: where a run is lazy it is tried far out."""
 DEEP, DEEPEST = 10.0, 1e4
 """Laziness between which that step grows as its square root only, and from which on it does not grow."""
-CURIOSITY = 1.05
+CURIOSITY = 1.03
 """Growth of the idle method's step with every step of the other: it is tried again when it may have become better."""
 CALL_FLOPS = 1.5e6
 """What an evaluation costs however small it is: the flops of a core in the tenth of a millisecond that it takes."""

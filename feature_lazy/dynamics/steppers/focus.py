@@ -41,7 +41,7 @@ def n_patterns(system: System, outputs: Tensor) -> int:
 
 def push_of_patterns(system: TangentSystem, outputs: Tensor, member: Tensor) -> Tensor:
     """How hard each pattern is pushed, Σ_c |b_c| over its outputs: (M, P·C) → (M, P)."""
-    return system.push(outputs, member).abs().unflatten(1, (-1, system.n_outputs)).sum(2)
+    return system.force(member).push(outputs).abs().unflatten(1, (-1, system.n_outputs)).sum(2)
 
 
 def first_share(tolerance: float) -> float:

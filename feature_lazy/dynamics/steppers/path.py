@@ -1,22 +1,22 @@
 """The flow in function space within an exponential step: how it is followed, and the path that comes of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.control import SmoothController, on_grid
 from feature_lazy.dynamics.dense import hermite
 from feature_lazy.dynamics.frozen import FrozenKernelFlow, along
-from feature_lazy.dynamics.state import State
-from feature_lazy.dynamics.step import Trial, norm
-from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
+from feature_lazy.dynamics.step import SHARE, norm
+from feature_lazy.dynamics.steppers.rkc2 import MAX_STAGES, own_error, recursion, stages
 
 INNER_STEPS = 2000
 SMALLEST = 1e-12
 """Step, over the whole, below which a solution in function space is given up."""
 FIRST_INNER_STEP = 0.02
 """First step to try in function space, over the whole."""
+CONTROL = SmoothController(safety=0.8)
 
 
 @dataclass(frozen=True)
@@ -119,57 +119,52 @@ def _moments(times: Tensor, a: Tensor, velocity: Tensor, direction: Tensor, deca
 
 
 def solve(system: FrozenKernelFlow, dt: Tensor, tolerance: float, gone: Tensor) -> Path:
-    """Follow the flow under a frozen kernel from a = 0 for the times dt (M,).
+    """Follow the flow under a frozen kernel from a = 0 for the times dt (M,), by Chebyshev's method.
 
     The outputs have ``gone`` a way (M,) before, which counts for the tolerance as it does for the step that this
     solution is for. a itself is free: what is seen of it are F = F₀ + Θa and w = Jᵀa/α, and F has the larger error.
-    Steps are few and cheap: without the events, times and limits of ``integrate``, which cost as much as they.
+    Steps are few and cheap: what ``integrate`` does beside them would cost more than they.
     """
-    from feature_lazy.dynamics.integrate import start  # the integrator is built on steppers
-
-    stepper, controller = Chebyshev2(tolerance, system.rate), SmoothController(safety=0.8)
-    state = start(system, stepper, torch.zeros_like(system.outputs0), dt * FIRST_INNER_STEP, 0)
-    state = replace(state, way=torch.stack([torch.full_like(gone, torch.inf), gone], dim=1))
-    nodes = [[node] for node in zip(state.t, state.y, state.velocity, strict=True)]
-    flops, calls, complete = state.flops.clone(), state.gradients.double(), torch.zeros_like(state.after_rejection)
-    while len(state):
-        state = replace(state, dt=torch.minimum(state.dt, dt[state.member] - state.t))
-        trial = stepper.step(system, state)
-        accepted, wanted = controller.decide(trial, state)
-        state = _advanced(state, trial, accepted, wanted)
+    member, t, left = torch.arange(len(dt), device=dt.device), torch.zeros_like(dt), dt
+    a = torch.zeros_like(system.outputs0)
+    velocity, outputs = system.evaluate(a, member)
+    nodes = [[node] for node in zip(t, a, velocity, strict=True)]
+    calls, complete, step = torch.ones_like(dt), torch.zeros_like(dt, dtype=torch.bool), on_grid(FIRST_INNER_STEP * dt)
+    last_step = last_error = torch.full_like(dt, torch.nan)
+    rejected = complete
+    for _ in range(INNER_STEPS):
+        step = torch.minimum(step, left)
+        needed = stages(system.rate(outputs, member) * step)
+        s = needed.clamp(max=MAX_STAGES).long()
+        new = recursion(system, member, a, velocity, step, s)
+        new_velocity, new_outputs = system.evaluate(new, member)
+        calls[member] += s + 2.0
+        moved = norm(new_outputs - outputs)
+        wrong = norm(new_outputs - system.outputs(new - own_error(a, new, step, velocity, new_velocity), member))
+        error = wrong / (tolerance * (moved + SHARE * gone))
+        # Where nothing moves there is none, and a step that needs too many stages is too long.
+        error = torch.where(wrong == 0, wrong, error).nan_to_num(nan=torch.inf).maximum((needed / MAX_STAGES) ** 2)
+        accepted = error < 1
+        now = [(t + step, t), (left - step, left), (new, a), (new_velocity, velocity), (new_outputs, outputs)]
+        if not accepted.all():
+            rows = accepted[:, None]
+            now = [(torch.where(rows if to.dim() > 1 else accepted, to, at), at) for to, at in now]
+        t, left, a, velocity, outputs = (to for to, _ in now)
         for row in accepted.nonzero()[:, 0].tolist():
-            nodes[int(state.member[row])].append((state.t[row], trial.y[row], trial.velocity[row]))
-        flops[state.member] += trial.flops
-        calls[state.member] += trial.gradients
-        # t + (dt − t) may miss dt by a rounding error.
-        arrived = state.t >= dt[state.member] * (1 - 1e-14)
-        complete[state.member] = arrived
-        stuck = (state.steps >= INNER_STEPS) | (state.dt < SMALLEST * dt[state.member])
-        leaving = arrived | stuck
-        if leaving.any():
-            state = state.select(~leaving)
+            nodes[int(member[row])].append((t[row], a[row], velocity[row]))
+        tried, step = step, CONTROL.next_step(step, error, 2.0, (last_step, last_error), rejected)
+        gone, rejected = gone + torch.where(accepted, moved, 0.0), ~accepted
+        last_step, last_error = tried.where(accepted, last_step), error.where(accepted, last_error)
+        complete[member] = left == 0
+        going = (left > 0) & (step > SMALLEST * dt[member])
+        if not going.all():
+            member, t, left, step, gone, a, velocity, outputs, last_step, last_error, rejected = (
+                values[going]
+                for values in (member, t, left, step, gone, a, velocity, outputs, last_step, last_error, rejected)
+            )
+            if not len(member):
+                break
     times, a, velocity = (
         [torch.stack(part) for part in parts] for parts in zip(*(zip(*n, strict=True) for n in nodes), strict=True)
     )
-    return Path(times, a, velocity, flops, calls, complete, system.decay)
-
-
-def _advanced(state: State, trial: Trial, accepted: Tensor, dt: Tensor) -> State:
-    """The state after a trial, with what the next step and its control look at; ``steps`` are all that were tried."""
-    moved = {"y": trial.y, "velocity": trial.velocity, "outputs": trial.outputs}
-    if not accepted.all():
-        moved = {name: torch.where(accepted[:, None], value, getattr(state, name)) for name, value in moved.items()}
-    way = state.way.clone()
-    way[:, 1] += norm(moved["outputs"] - state.outputs)
-    return replace(
-        state,
-        t=torch.where(accepted, state.t + state.dt, state.t),
-        dt=dt,
-        steps=state.steps + 1,
-        after_rejection=~accepted,
-        last_dt=torch.where(accepted, state.dt, state.last_dt),
-        last_error=torch.where(accepted, trial.error, state.last_error),
-        way=way,
-        memory=trial.memory,
-        **moved,
-    )
+    return Path(times, a, velocity, calls * system.flops.evaluate, calls, complete, system.decay)

@@ -4,7 +4,6 @@ With s stages it is stable up to dt·ρ ≈ 0.65 s², where ρ is the spectral r
 costs √(dt·ρ) evaluations a step and not dt·ρ.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -65,17 +64,39 @@ def stages(radius_dt: Tensor) -> Tensor:
     return (1 + 1.5 * radius_dt / (1 - 2 * EPSILON / 15)).sqrt().ceil().clamp(min=2)
 
 
+def recursion(system: System, member: Tensor, y: Tensor, velocity: Tensor, dt: Tensor, s: Tensor) -> Tensor:
+    """Y_s of the paper's eq. 2.3 from Y₀ = y (M, D), where the velocity is known, each member with its own s (M,)."""
+    each = s.tolist()
+    step = dt.to(y.dtype)[:, None]
+    still, ahead, behind, mu, gamma = together(tuple(each)).to(y)
+    rows = zip(still, ahead, behind, (mu * step).unbind(), (gamma * step).unbind(), strict=True)
+    next(rows)
+    _, _, _, first, _ = next(rows)
+    before, now = y, torch.addcmul(y, first, velocity)
+    for j, (still_j, ahead_j, behind_j, mu_j, gamma_j) in enumerate(rows, 2):
+        k, _ = system.evaluate(now, member)
+        new = (still_j * y).addcmul_(gamma_j, velocity)
+        new.addcmul_(ahead_j, now).addcmul_(behind_j, before).addcmul_(mu_j, k)
+        before, now = now, new if j <= min(each) else torch.where((s >= j)[:, None], new, now)
+    return now
+
+
+def own_error(y: Tensor, new: Tensor, dt: Tensor, velocity: Tensor, new_velocity: Tensor) -> Tensor:
+    """The error of a step from y to another (M, D), estimated by the paper's eq. 2.16."""
+    return 0.8 * (y - new) + 0.4 * dt.to(y.dtype)[:, None] * (velocity + new_velocity)
+
+
 @dataclass(frozen=True)
 class Chebyshev2(SingleMethod):
     """RKC of second order; the spectral radius comes from a power iteration that is used for several steps.
 
     Attributes:
         tolerance: bound on the error of a step over the change that it makes, in y and in the outputs.
-        radius: a bound on the spectral radius at a state, (M,), which costs an evaluation; if omitted it is estimated.
+        radius: spectral radius of each member of the batch, (M,), where a bound is known; else it is estimated.
     """
 
     tolerance: float
-    radius: Callable[[State], Tensor] | None = None
+    radius: Tensor | None = None
     memory = 2
 
     def step(self, system: System, state: State) -> Trial:
@@ -85,10 +106,9 @@ class Chebyshev2(SingleMethod):
         # A step that asks for too many stages is cut to those that are allowed, and is then rejected.
         excess = (wanted / MAX_STAGES) ** 2
         s = wanted.clamp(max=MAX_STAGES).long()
-        y = self._stages(system, state, s)
+        y = recursion(system, state.member, state.y, state.velocity, state.dt, s)
         velocity, outputs = system.evaluate(y, state.member)
-        dt = state.dt.to(y.dtype)[:, None]
-        error = 0.8 * (state.y - y) + 0.4 * dt * (state.velocity + velocity)
+        error = own_error(state.y, y, state.dt, state.velocity, velocity)
         outputs_error = outputs - system.outputs(y - error, state.member)
         ratio = relative_error(state, y, error, outputs, outputs_error) / self.tolerance
         ratio = torch.where(excess > 1, excess, ratio)
@@ -109,22 +129,6 @@ class Chebyshev2(SingleMethod):
             memory=torch.stack([radius, age], dim=1),
         )
 
-    def _stages(self, system: System, state: State, s: Tensor) -> Tensor:
-        """The recursion of the paper's eq. 2.3 from Y₀ = y to Y_s, each member with its own s (M,)."""
-        each = s.tolist()
-        dt = state.dt.to(state.y.dtype)[:, None]
-        still, ahead, behind, mu, gamma = together(tuple(each)).to(state.y)
-        rows = zip(still, ahead, behind, (mu * dt).unbind(), (gamma * dt).unbind(), strict=True)
-        next(rows)
-        _, _, _, first, _ = next(rows)
-        before, now = state.y, torch.addcmul(state.y, first, state.velocity)
-        for j, (still_j, ahead_j, behind_j, mu_j, gamma_j) in enumerate(rows, 2):
-            k, _ = system.evaluate(now, state.member)
-            new = (still_j * state.y).addcmul_(gamma_j, state.velocity)
-            new.addcmul_(ahead_j, now).addcmul_(behind_j, before).addcmul_(mu_j, k)
-            before, now = now, new if j <= min(each) else torch.where((s >= j)[:, None], new, now)
-        return now
-
     def _radius(self, system: System, state: State) -> tuple[Tensor, Tensor, Tensor]:
         """Spectral radius of each member (M,), steps since its estimate, and what the estimate cost in gradients.
 
@@ -134,7 +138,7 @@ class Chebyshev2(SingleMethod):
         radius, age = state.memory[:, RADIUS], state.memory[:, AGE]
         nothing = torch.zeros_like(state.gradients)
         if self.radius is not None:
-            return self.radius(state), age, nothing + 1
+            return self.radius[state.member], age, nothing
         old = (age >= REFRESH) | (radius == 0)
         if not old.any():
             return radius, age, nothing

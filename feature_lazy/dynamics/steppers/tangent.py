@@ -22,7 +22,7 @@ from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import SingleMethod, Trial, norm, relative_error
 from feature_lazy.dynamics.steppers.path import Path, ends, over_length, solve
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
-from feature_lazy.dynamics.system import Tangent, TangentSystem
+from feature_lazy.dynamics.system import Force, Tangent, TangentSystem
 
 INNER_TOLERANCE = 5.0
 """Tolerance of the solution in function space over that of the step: its errors die out as the flow goes on, and at 3
@@ -30,9 +30,9 @@ the error at the end is no smaller than at 5 where features are learnt, and a th
 FIRST_PASS = 4.0
 """The same for the first pass over that: it enters only where the second departs from it."""
 EXTRAPOLATED = 3.0
-"""Bound on the error that is estimated, over the tolerance, of a step on all patterns; of one on few it is half that. It
-is the error of J linear along the way, and the step has it quadratic. Measured at the crossover (digits, h = 30), where
-errors at the end are then those of the article's rule."""
+"""Bound on the error that is estimated, over the tolerance, of a step on all patterns; on a quarter of them it is half
+that. It is the error of J linear along the way, and the step has it quadratic. Measured at the crossover (digits,
+h = 30), where errors at the end are then those of the article's rule."""
 CALLS = 16
 """Evaluations of the network in a step, one after another."""
 
@@ -151,13 +151,9 @@ class Within:
         """All outputs at y (M, D), for those of the network (M, P)."""
         return outputs
 
-    def push(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        """What drives a, for outputs of rows (M,) of the step."""
-        return self.system.push(outputs, self.state.member[rows])
-
-    def curvatures(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        """See ``TangentSystem.curvatures``: those of the network's outputs, for all outputs of rows (M,) of the step."""
-        return self.system.curvatures(outputs[:, : self.state.outputs.shape[1]], self.state.member[rows])
+    def force(self, rows: Tensor) -> Force:
+        """What drives a, for rows (M,) of the step."""
+        return self.system.force(self.state.member[rows])
 
     def linearise(self, y: Tensor) -> Tangent:
         """All outputs to first order around y (M, D)."""
@@ -165,7 +161,7 @@ class Within:
 
     def velocity(self, tangent: Tangent, y: Tensor) -> Tensor:
         """ẏ at y (M, D), from the flow to first order there."""
-        return tangent.pull_back(self.system.push(tangent.outputs, self.state.member))
+        return tangent.pull_back(self.system.force(self.state.member).push(tangent.outputs))
 
 
 @dataclass(frozen=True)
@@ -193,8 +189,8 @@ class Pulled(Within):
         last = -(self.alpha**2) * (self.direction * (y - self.state.y)).sum(1, keepdim=True)
         return torch.cat([outputs, last], dim=1)
 
-    def push(self, outputs: Tensor, rows: Tensor) -> Tensor:
-        return torch.cat([super().push(outputs[:, :-1], rows), self.gain[rows]], dim=1)
+    def force(self, rows: Tensor) -> Force:
+        return PulledForce(super().force(rows), self.gain[rows])
 
     def linearise(self, y: Tensor) -> "PulledTangent":
         tangent = super().linearise(y)
@@ -203,6 +199,20 @@ class Pulled(Within):
     def velocity(self, tangent: Tangent, y: Tensor) -> Tensor:
         assert isinstance(tangent, PulledTangent)
         return super().velocity(tangent.network, y) + self.penalty.pull(y, self.state.member)
+
+
+@dataclass(frozen=True)
+class PulledForce:
+    """See ``Force``: what drives the last entry of a besides, its gain (M, 1)."""
+
+    network: Force
+    gain: Tensor
+
+    def push(self, outputs: Tensor) -> Tensor:
+        return torch.cat([self.network.push(outputs[:, :-1]), self.gain], dim=1)
+
+    def curvatures(self, outputs: Tensor) -> Tensor:
+        return self.network.curvatures(outputs[:, :-1])
 
 
 @dataclass(frozen=True)
@@ -292,7 +302,7 @@ class TangentExponential(SingleMethod):
         outputs0 = within.widened(state.outputs, w)
         start = within.linearise(w)
         theta, n = start.kernel(), state.outputs.shape[1]
-        linear = FrozenKernelFlow(theta, outputs0, within.push, within.curvatures, within.decay)
+        linear = FrozenKernelFlow(theta, outputs0, within.force, within.decay)
         inner = INNER_TOLERANCE * self.tolerance
 
         gone = state.way[:, 1]

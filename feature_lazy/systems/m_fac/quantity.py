@@ -144,7 +144,7 @@ def pattern_gradients(moment: Moment, patterns: int) -> Tensor:
     one = flow.restricted(moment.member.repeat_interleave(patterns), first.repeat(members)[:, None])
     rows = torch.arange(members * patterns, device=moment.weights.device)
     tangent = one.linearise(moment.weights.repeat_interleave(patterns, dim=0), rows)
-    pulled = tangent.linear.pull_back(-flow.n_train * one.push(tangent.outputs, rows))
+    pulled = tangent.linear.pull_back(-flow.n_train * one.force(rows).push(tangent.outputs))
     return pulled.unflatten(0, (members, patterns)).double()
 
 
