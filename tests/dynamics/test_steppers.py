@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.control import PER_OCTAVE, SmoothController
 from feature_lazy.dynamics.events import Event, converged, half_loss
 from feature_lazy.dynamics.integrate import Method, start
 from feature_lazy.dynamics.losses import SoftHinge
@@ -152,7 +152,7 @@ def test_smooth_controller(errors, dt, after_rejection, last_error):
     for error, ok, factor in zip(errors, accepted.tolist(), (new / state.dt).tolist(), strict=True):
         assert ok == (error < 1)
         # Down to the next step of the grid, and no farther.
-        assert controller.shrink * 2 ** (-1 / controller.per_octave) * (1 - 1e-12) <= factor
+        assert controller.shrink * 2 ** (-1 / PER_OCTAVE) * (1 - 1e-12) <= factor
         assert factor <= controller.grow * (1 + 1e-12)
         assert ok or factor <= controller.safety
         assert not after_rejection or factor <= 1

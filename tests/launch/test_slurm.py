@@ -55,9 +55,15 @@ def test_ids_as_slurm_takes_them():
     assert [queue.expanded(job) for job in ("12", "15_3")] == [["12"], ["15_3"]]
 
 
+NO_CLUSTER = "fatal: Could not establish a configuration source"
+
+
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """Put a program of SLURM's name, with an answer of its own, in front of the path."""
+    """Put a program of SLURM's name, with an answer of its own, in front of the path.
+
+    The others answer as on a machine that belongs to no cluster, whether SLURM is installed here or not.
+    """
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -68,6 +74,8 @@ def fake(tmp_path, monkeypatch):
         path.write_text("\n".join(["#!/bin/sh", *lines, f"exit {status}"]))
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
+    for name in ("sbatch", "srun", "squeue", "sacct", "sinfo", "scontrol"):
+        make(name, error=f"{name}: {NO_CLUSTER}", status=1)
     return make
 
 
@@ -127,9 +135,6 @@ def test_missing_slurm_is_a_sentence(tmp_path, train_py, monkeypatch):
 
 def test_what_slurm_refuses_is_not_planned(fake, tmp_path, train_py):
     """Else status would have runs that nobody queued."""
-    for name in ("srun", "squeue"):
-        fake(name)
-    fake("sbatch", error="sbatch: fatal: Could not establish a configuration source", status=1)
     done = train_py(tmp_path / "results", "-m", "hydra/launcher=slurm_cpu", *TINY, "alpha.value=1,2")
     assert done.returncode != 0
     assert "no cluster that they know of: run this on a login node" in done.stderr
@@ -178,7 +183,7 @@ def test_a_dry_run_says_what_a_submission_lacks(tiny, tmp_path, monkeypatch, cap
 
 def test_what_slurm_says_in_refusing_is_said_once(fake, tmp_path, tiny, capfd):
     """By the error, which has advice, and not by submitit before it."""
-    fake("srun")
+    fake("squeue")
     fake("sbatch", error="sbatch: error: invalid partition specified: nope", status=1)
     fake("sinfo", output="short*")
     config = tiny()
@@ -259,8 +264,6 @@ def test_accounting_that_lags_says_nothing_of_an_ending(fake):
 
 def test_queue_that_does_not_answer_is_not_an_empty_one(fake, tmp_path):
     """Else the runs of waiting jobs would be submitted again."""
-    for name in ("sbatch", "srun"):
-        fake(name)
     fake("squeue", error="slurm_load_jobs error: Socket timed out on send/recv operation", status=1)
     submissions.write(tmp_path, Submission("a", {}, "sources/a", {"7": ("r1",)}))
     with pytest.raises(programs.SlurmError, match="Socket timed out"):
