@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import chunks
-from feature_lazy.dynamics.dense import BISECTIONS, locate
+from feature_lazy.dynamics.dense import Search, locate
 from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.messages import Advanced, Finished, Samples
 from feature_lazy.dynamics.outcome import Outcome
@@ -26,12 +26,12 @@ class Method:
     Attributes:
         stepper: proposes.
         controller: disposes.
-        bisections: halvings of a step when an event is located in it.
+        search: how the moment of an event is looked for within a step.
     """
 
     stepper: Stepper[Any]
     controller: Controller
-    bisections: int = BISECTIONS
+    search: Search = field(default_factory=Search)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def integrate(
         accepted, dt = method.controller.decide(trial, state)
         # A step cut short at t_end says nothing against the step that was wanted.
         dt = torch.where(accepted & (state.dt < wanted.dt), torch.maximum(dt, wanted.dt), dt)
-        event_times = _find_events(state, trial, accepted, events, method.bisections)
+        event_times = _find_events(state, trial, accepted, events, method.search)
         t_stop = _terminal_times(event_times, events)
         yield from _samples(state, trial, accepted, t_stop, times)
         state = _advance(replace(state, event_times=event_times), trial, accepted, dt, t_stop)
@@ -239,14 +239,16 @@ def _within(state: State, limits: Limits) -> State:
     return replace(state, dt=torch.minimum(state.dt, limits.t_end[state.member] - state.t))
 
 
-def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[Event], bisections: int) -> Tensor:
+def _find_events(state: State, trial: Trial, accepted: Tensor, events: Sequence[Event], search: Search) -> Tensor:
     """Event times (M, events) after this step: old ones kept, new ones located within the step."""
     found = state.event_times
     for index, event in enumerate(events):
-        new = accepted & found[:, index].isnan() & (event.value(trial.outputs) < 0)
+        after = event.value(trial.outputs)
+        new = accepted & found[:, index].isnan() & (after < 0)
         if new.any():
             rows = new.nonzero()[:, 0]
-            theta = locate(trial.dense, rows, event, bisections)
+            ends = event.value(state.outputs)[rows], after[rows]
+            theta = locate(trial.dense, rows, event, ends, search)
             found = found.clone()
             found[rows, index] = state.t[rows] + theta * state.dt[rows]
     return found

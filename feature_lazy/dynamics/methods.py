@@ -3,6 +3,7 @@
 from feature_lazy.core.arrays import number
 from feature_lazy.core.errors import ConfigError
 from feature_lazy.dynamics.control import SmoothController
+from feature_lazy.dynamics.dense import Search
 from feature_lazy.dynamics.integrate import Method
 from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
 from feature_lazy.dynamics.steppers.auto import Auto
@@ -21,9 +22,8 @@ for tolerances from 1e-1 to 1e-5 (benchmarks/results/solvers.md): at most 0.27 f
 and 0.39 for auto."""
 
 
-FINE = 22
-"""Halvings of a step in which an event is located: a lazy run has few of them, and a time may be off by the tolerance,
-which is 1e-5 and more."""
+FINE = Search(22, secants=3)
+"""How events are located: a lazy run has few steps, and a time may be off by the tolerance, which is 1e-5 and more."""
 
 
 def method(

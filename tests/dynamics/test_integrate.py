@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feature_lazy.dynamics.dense import Search, locate
 from feature_lazy.dynamics.events import Event
 from feature_lazy.dynamics.integrate import Method
+from feature_lazy.dynamics.methods import FINE
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.dynamics.steppers.article import ArticleController, ArticleEuler
 from tests.dynamics.conftest import (
@@ -78,6 +80,50 @@ def test_events_are_located_within_a_step():
     assert state.outputs.item() == pytest.approx(0.1, abs=2.5e-7)
     assert torch.equal(state.outputs, state.y)
     assert [t for t, _ in samples] == [0.0, 2.0, 2.3025]  # nothing beyond the end
+
+
+class Counted:
+    """A step in which the outputs fall by given curves, one for each row; counts how often it is asked."""
+
+    def __init__(self, *curves):
+        self.curves, self.asked = curves, 0
+
+    def at(self, rows, theta):
+        self.asked += 1
+        return torch.stack([self.curves[r](x) for r, x in zip(rows.tolist(), theta, strict=True)])[:, None]
+
+    outputs = at
+
+
+def located(search, *curves):
+    """Where the curves turn negative, and how often it was asked."""
+    dense, rows = Counted(*curves), torch.arange(len(curves))
+    sign = Event("sign", lambda outputs: outputs[:, 0])
+    ends = [sign.value(dense.at(rows, torch.full((len(rows),), float(end), dtype=torch.float64))) for end in (0, 1)]
+    dense.asked = 0
+    return locate(dense, rows, sign, tuple(ends), search).tolist(), dense.asked
+
+
+def decay(rate, share):
+    """A curve that falls like e^{-rate θ}, or like -e^{|rate| θ}, and is zero at a share of the step."""
+    return lambda theta: np.sign(rate) * (torch.exp(-rate * theta) - np.exp(-rate * share))
+
+
+@given(st.lists(st.tuples(st.floats(-20, -0.1) | st.floats(0.1, 100), st.floats(0.001, 0.999)), min_size=1, max_size=4))
+def test_secants_end_where_halvings_end(curves):
+    """Each row as alone, too; every fourth point at least halves what is left."""
+    curves = [decay(rate, share) for rate, share in curves]
+    halved, _ = located(Search(22), *curves)
+    found, asked = located(FINE, *curves)
+    assert found == halved == [located(FINE, curve)[0][0] for curve in curves]
+    assert asked <= 4 * 22
+
+
+def test_secants_ask_seldom():
+    """For the half of a loss that falls by e² within a step, and for one that has fallen in its first hundredth."""
+    assert [located(Search(22), decay(rate, share))[1] for rate, share in ((2, 0.35), (70, 0.01))] == [22, 22]
+    asked = [located(FINE, decay(rate, share))[1] for rate, share in ((2, 0.35), (70, 0.01))]
+    assert asked == [6, 13]
 
 
 def test_infinite_velocity_ends_as_non_finite():
