@@ -1,7 +1,7 @@
 """What can be integrated: systems that give velocity and outputs at a state, and know no step size."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from torch import Tensor
 
@@ -112,7 +112,6 @@ class Tangent(Protocol):
         ...
 
 
-@runtime_checkable
 class TangentSystem(System, Protocol):
     """A flow ẏ = Jᵀb/α, b = −∂ℓ/∂F/P, of outputs F with the Jacobian αJ: what an exponential integrator needs.
 
@@ -159,3 +158,11 @@ class TangentSystem(System, Protocol):
     def laziness(self, member: Tensor) -> Tensor:
         """How far into the lazy regime, (M,): above 1 the kernel is expected to stay; decides what is tried first."""
         ...
+
+
+def has_tangent(system: System) -> TypeGuard[TangentSystem]:
+    """Whether a system is a ``TangentSystem``.
+
+    By one name: asked several times a step, a protocol would compute every property to see that it is there.
+    """
+    return hasattr(system, "linearise")

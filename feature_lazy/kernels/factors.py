@@ -128,6 +128,7 @@ class Factors:
     def pull_back(self, a: Tensor) -> Tensor:
         """Jᵀa for a (M, P·C): s·Σ a b uᵀ over patterns, outputs and positions, flat, (M, fan-out · fan-in)."""
         total: Tensor | None = None
+        a = a * self.scale
         for part in self._parts():
             rows = span(part, self.n_outputs)
             weighted = self.signals[:, rows] * a[:, rows, None, None]
@@ -136,7 +137,7 @@ class Factors:
             product = in_line(weighted).mT @ in_line(self.patches(part))
             total = product if total is None else total.add_(product)
         assert total is not None
-        return total.flatten(1) * self.scale
+        return total.flatten(1)
 
     def push_forward(self, v: Tensor) -> Tensor:
         """Jv for v (M, fan-out · fan-in): s·Σ b·Vu over positions, (M, P·C)."""

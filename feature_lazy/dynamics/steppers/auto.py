@@ -12,7 +12,7 @@ from feature_lazy.dynamics.steppers.focus import active, first_share, focused, i
 from feature_lazy.dynamics.steppers.rk32 import GRADIENTS, RungeKutta32
 from feature_lazy.dynamics.steppers.rkc2 import Chebyshev2
 from feature_lazy.dynamics.steppers.tangent import TangentExponential, step_flops
-from feature_lazy.dynamics.system import System, TangentSystem
+from feature_lazy.dynamics.system import System, has_tangent
 
 EXPLICIT, STIFF = 0, 1
 CHOICE, DT, WORK, CALLS, TRIALS, ACTIVE, SHARE, OWN = 0, 1, 3, 5, 7, 9, 10, 11
@@ -113,7 +113,7 @@ class Auto:
 
     def _stiff(self, system: System, n_outputs: int) -> SingleMethod:
         # A kernel from a Jacobian asks more of a network than gradients do: it is left to whoever names the method.
-        if isinstance(system, TangentSystem) and system.flops.linearise and math.isfinite(system.stiffness):
+        if has_tangent(system) and system.flops.linearise and math.isfinite(system.stiffness):
             affordable = step_flops(system) <= KERNEL_LIMIT * system.flops.evaluate
             if affordable and n_outputs <= MAX_OUTPUTS and system.kernel_fits:
                 return TangentExponential(self.tolerance)
@@ -123,7 +123,7 @@ class Auto:
         """Memory before the first step: costs from the flops of the methods."""
         explicit = GRADIENTS + system.flops.outputs / system.flops.evaluate
         dt = FIRST_STEP * torch.stack([state.dt, state.dt], dim=1)
-        if isinstance(system, TangentSystem):
+        if has_tangent(system):
             lazy = system.laziness(state.member)
             far = LAZY_STEP * lazy.clamp(max=DEEP) * (lazy / DEEP).clamp(1.0, DEEPEST / DEEP).sqrt()
             dt[:, STIFF] = state.dt * far.clamp(min=FIRST_STEP)
@@ -131,7 +131,7 @@ class Auto:
         ratio = dt[:, STIFF] / dt[:, EXPLICIT]
         work, calls = ratio * explicit, ratio * (GRADIENTS + 1)
         tangent = isinstance(self._stiff(system, state.outputs.shape[1]), TangentExponential)
-        if tangent and isinstance(system, TangentSystem):
+        if tangent and has_tangent(system):
             work = torch.full_like(ratio, step_flops(system) / system.flops.evaluate)
             calls = torch.full_like(ratio, EXPECTED_CALLS)
         memory = state.t.new_zeros(len(state), self.memory)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.step import Dense, SingleMethod, Trial
-from feature_lazy.dynamics.system import System, TangentSystem
+from feature_lazy.dynamics.system import System, TangentSystem, has_tangent
 from feature_lazy.networks.outputs import places
 
 ALLOWED = 0.1
@@ -36,7 +36,7 @@ WHOLE = 0.9
 
 def n_patterns(system: System, outputs: Tensor) -> int:
     """Parts P that a system with outputs (M, P·C) could be cut into: patterns, with all their outputs."""
-    return outputs.shape[1] // (system.n_outputs if isinstance(system, TangentSystem) else 1)
+    return outputs.shape[1] // (system.n_outputs if has_tangent(system) else 1)
 
 
 def push_of_patterns(system: TangentSystem, outputs: Tensor, member: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def active(system: System, outputs: Tensor, member: Tensor, share: Tensor) -> Te
     Rounded up: (M, P·C) → (M,) int64; all where a system cannot be cut.
     """
     n = n_patterns(system, outputs)
-    if not isinstance(system, TangentSystem):
+    if not has_tangent(system):
         return torch.full((len(outputs),), n, device=outputs.device)
     push = push_of_patterns(system, outputs, member)
     weakest = push.sort(dim=1).values.cumsum(1)
