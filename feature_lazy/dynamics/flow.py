@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from feature_lazy.core.memory import COPIES_PER_ACTIVATION, chunk_size, chunks
-from feature_lazy.dynamics.losses import LossForce
+from feature_lazy.dynamics.losses import LossForce, check_slope
 from feature_lazy.dynamics.regularisers import penalty
 from feature_lazy.dynamics.state import State
 from feature_lazy.dynamics.stationary import around_minimum, without_force
@@ -152,7 +152,7 @@ class NetworkFlow:
             regulariser: R; none if omitted.
 
         Raises:
-            ConfigError: a regulariser that does not fit.
+            ConfigError: a regulariser that does not fit, or a loss whose ``slope`` is not its derivative.
         """
         self.architecture = architecture
         self.x = x
@@ -163,6 +163,7 @@ class NetworkFlow:
         self.n_train, self.n_outputs = len(x), architecture.n_outputs
         self.centred = centred
         self.initial = outputs_in_chunks(architecture, w0, x, memory_limit)
+        check_slope(loss, self.initial, labels)
         self.f0 = self.initial if centred else torch.zeros_like(self.initial)
         self.before: Callable[[Tensor], Tensor] | None = None
         self.offset: Tensor | None = None

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from feature_lazy.core.errors import ConfigError
 from feature_lazy.core.margins import own_class
 from feature_lazy.networks.activations import softplus
 from feature_lazy.settings.groups import Loss
@@ -28,6 +29,27 @@ if TYPE_CHECKING:
 def push(loss: Loss, outputs: Tensor, labels: Tensor, n_train: int) -> Tensor:
     """−∂ℓ/∂F/P, how the loss pushes each output: F (M, k·C) and y (k,) or (M, k) of k of the P patterns → (M, k·C)."""
     return loss.slope(outputs, labels) / -n_train
+
+
+def check_slope(loss: Loss, outputs: Tensor, labels: Tensor) -> None:
+    """Refuse a closed form of ∂ℓ/∂F that is not the derivative of ℓ, on outputs of this shape and these labels.
+
+    Raises:
+        ConfigError: they differ by more than rounding.
+    """
+    import torch
+
+    if type(loss).slope is Loss.slope:
+        return
+    at = 3 * (2.4 * torch.arange(outputs.shape[1]).to(outputs)).sin()[None]  # all over [-3, 3], for labels in any order
+    own, true = loss.slope(at, labels), Loss.slope(loss, at, labels)
+    worst = (own - true).abs().argmax()
+    own, true = float(own.flatten()[worst]), float(true.flatten()[worst])
+    if not abs(own - true) <= torch.finfo(at.dtype).eps ** 0.5 * (1 + abs(true)):
+        raise ConfigError(
+            f"loss={loss.kind}: its slope is {own:.6g} where the derivative of its ℓ is {true:.6g}, at "
+            f"F = {float(at.flatten()[worst]):.6g}. Mend it, or leave it out: autograd then takes its place."
+        )
 
 
 @dataclass(frozen=True)

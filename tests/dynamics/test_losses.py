@@ -7,6 +7,7 @@ import torch
 
 from feature_lazy import follow
 from feature_lazy.core.errors import ConfigError
+from feature_lazy.dynamics.flow import NetworkFlow
 from feature_lazy.dynamics.losses import Hinge, Mse, QuadraticHinge, SoftHinge, SquaredError
 from feature_lazy.dynamics.outcome import Outcome
 from feature_lazy.settings.checks import validate
@@ -56,6 +57,23 @@ def test_derivative_is_the_central_difference(loss, label):
     difference = (loss(outputs + step, labels) - loss(outputs - step, labels)) / (2 * step)
     # Rounding of ℓ ≤ 9 by 1e-16·9/step = 1e-9; truncation β²·step²/60 is below it.
     torch.testing.assert_close(derivative, difference, rtol=0, atol=4e-9)
+
+
+class Tilted(SoftHinge):
+    """Its slope forgets y."""
+
+    def slope(self, outputs, labels):
+        return super().slope(outputs, labels) * labels
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_slope_that_is_not_the_derivative_is_refused(dtype):
+    """By the flow, in a sentence; one of no more than rounding is taken, and so is none."""
+    x, y, w0 = X.to(dtype), Y.to(dtype), W0.to(dtype)
+    for loss in (SoftHinge(), SoftHinge(beta=200.0), Hinge()):
+        NetworkFlow(NETWORK, x, y, loss, alpha=w0.new_ones(len(w0)), w0=w0)
+    with pytest.raises(ConfigError, match=r"its slope is \S+ where the derivative of its ℓ is \S+, at F = "):
+        NetworkFlow(NETWORK, x, y, Tilted(), alpha=w0.new_ones(len(w0)), w0=w0)
 
 
 def test_keeps_members_and_patterns_apart():
