@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -143,7 +143,7 @@ class Case:
         states = []
         limits = Limits(1e-12, self.scale, max_steps=200_000)
         for event in integrate(
-            self.flow, Method(ledger, how.controller), state, [GivenTimes([t_short])], self.events, limits
+            self.flow, replace(how, stepper=ledger), state, [GivenTimes([t_short])], self.events, limits
         ):
             if isinstance(event, Samples):
                 states += [y[None] for t, y in zip(event.t, event.y, strict=True) if t > 0]
