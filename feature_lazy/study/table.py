@@ -92,15 +92,18 @@ def parts(folder: Path | str, *, mixed: Sequence[str] = (), where: Sequence[str]
 
 
 def kinds(table: pd.DataFrame, mixed: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
-    """As ``parts``, of runs that are read."""
-    names = [name for name in differences(table) if name not in mixed]
-    if not names:
+    """As ``parts``, of runs that are read; in the order of their values, whatever order the runs have on disk."""
+    found = {name: values for name, values in differences(table).items() if name not in mixed}
+    if not found:
         return {"": table}
-    rows = _settings(table)[names].to_dict("records")
+    rows = _settings(table)[list(found)].to_dict("records")
     # A key that an option does not have is no part of its runs' name.
     labels = [", ".join(f"{name} = {value}" for name, value in row.items() if pd.notna(value)) for row in rows]
     groups = pd.Series([label or "otherwise" for label in labels], index=table.index)
-    return {str(label): part for label, part in table.groupby(groups, sort=False)}
+    places = [[found[n].index(value) if pd.notna(value) else len(found[n]) for n, value in row.items()] for row in rows]
+    in_order = dict.fromkeys(label for _, label in sorted(zip(places, groups, strict=True)))
+    tables = dict(iter(table.groupby(groups, sort=False)))
+    return {label: tables[label] for label in in_order}
 
 
 def in_common(names: Sequence[str]) -> str:

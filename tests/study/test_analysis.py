@@ -16,7 +16,7 @@ from feature_lazy.study.figures.style import STYLE
 from feature_lazy.study.laws import laws
 from feature_lazy.study.missing import missing
 from feature_lazy.study.summary import summarise
-from feature_lazy.study.table import differences, ensemble, over_seeds, parts, read
+from feature_lazy.study.table import differences, ensemble, kinds, over_seeds, parts, read
 from tests.runs.conftest import save
 
 XS = tuple(10.0 ** np.arange(-3, 6))
@@ -196,6 +196,15 @@ def test_mixed_sweep_can_be_asked_for(tmp_path):
         "L = 2": (8, [2]),
         "L = 3": (8, [3]),
     }
+
+
+def test_parts_come_in_the_order_of_their_values(tmp_path):
+    """Not in that of the runs' ids, which say nothing; numbers by size, and last what has no such key."""
+    for x, layers, config in ((1.0, 10, {}), (2.0, 3, {"centred": False}), (3.0, 2, {}), (4.0, 2, {"centred": False})):
+        plant(tmp_path, xs=(x,), widths=(30,), seeds=1, columns={"L": layers}.items(), config=config)
+    names = ["L = 2, centred = False", "L = 2", "L = 3, centred = False", "L = 10"]
+    assert list(parts(tmp_path)) == names
+    assert list(kinds(pd.concat(parts(tmp_path).values()).iloc[::-1])) == names
 
 
 def test_runs_that_differ_in_a_key_that_is_no_column_are_not_mixed(tmp_path):
