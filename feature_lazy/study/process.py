@@ -31,7 +31,7 @@ class Beside:
     """Predictors of M networks, with mean μ and covariance C of the process.
 
     Attributes:
-        values: (F − μ)/√C on test patterns after t = 0, (M, T, n).
+        values: (F − μ)/√C on test patterns after t = 0, or at the end alone, (M, T, n).
         correlation: that of C at the end, (n, n).
     """
 
@@ -39,28 +39,26 @@ class Beside:
     correlation: np.ndarray
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> Self | None:
-        """The widest networks of one output that are not centred; None: too few, or of several α or times."""
+    def of(cls, table: pd.DataFrame, *, end: bool = False) -> Self | None:
+        """The widest networks of one output that are not centred; None: too few, or of several α or times.
+
+        At the ``end`` alone times may differ: a network that has fit every pattern rests.
+        """
         runs = [run for run in table[table[H] == table[H].max()].get("run", ()) if isinstance(run, Run)]
         runs = [run for run in runs if "F_test" in run.arrays and run.config.get("centred") is False]
         if len(runs) < MEMBERS or table["alpha"].nunique() > 1:
             return None
-        times = [run.over_time("F_test") for run in runs]
-        t = times[0][0]
-        if any(len(other) != len(t) or not np.allclose(other, t) for other, _ in times):
+        times = [(t[-1:], f[-1:]) if end else (t[1:], f[1:]) for t, f in (run.over_time("F_test") for run in runs)]
+        t = max((t for t, _ in times), key=lambda t: t[-1])
+        if any(len(other) != len(t) or not (end or np.allclose(other, t)) for other, _ in times):
             return None
-        values = np.stack([f[1:] for _, f in times])
-        found = process(runs[0], t[1:], values.shape[2])
+        values = np.stack([f for _, f in times])
+        found = process(runs[0], t, values.shape[2])
         if found is None or found[0].ndim > 2:
             return None
         mean, covariance = found
         scale = np.sqrt(covariance.diagonal(axis1=1, axis2=2))
         return cls((values - mean) / scale, covariance[-1] / np.outer(scale[-1], scale[-1]))
-
-    @property
-    def at_end(self) -> Self:
-        """The last time alone."""
-        return type(self)(self.values[:, -1:], self.correlation)
 
     def mean(self) -> Estimate:
         """Rms over times and test points of (mean of M networks − μ)/√(C/M).

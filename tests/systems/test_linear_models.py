@@ -1,5 +1,6 @@
 """Networks beside their linear models: the closed form, the law, and what is refused."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from feature_lazy.networks.activations import Erf, scaled
 from feature_lazy.networks.fully_connected import FullyConnected
 from feature_lazy.runs.batch import build
 from feature_lazy.runs.job import train_config
+from feature_lazy.runs.reading import Run
 from feature_lazy.runs.sweep import load_sweep
 from feature_lazy.runs.train import run
 from feature_lazy.settings.checks import validate
@@ -133,6 +135,23 @@ def test_planted_mean_and_variance_that_are_others(networks, monkeypatch, shift,
     else:
         assert variance.estimate.value == pytest.approx(plain[1] / factor**2, rel=1e-9)
         assert mean.estimate.value == pytest.approx(plain[0] / factor, rel=1e-9)
+
+
+def test_the_end_is_that_of_each_network(networks, monkeypatch):
+    """Networks that have fit stop before others: at the end all count, as those do that go on; over time none does."""
+    whole, end = process.Beside.of(networks), process.Beside.of(networks, end=True)
+    np.testing.assert_array_equal(end.values, whole.values[:, -1:])
+    np.testing.assert_array_equal(end.correlation, whole.correlation)
+    early, over_time = networks["run"].iloc[3].path, Run.over_time
+
+    def shorter(run, name):
+        t, f = over_time(run, name)
+        return (t[:-1], f[:-1]) if run.path == early else (t, f)
+
+    monkeypatch.setattr(Run, "over_time", shorter)
+    assert process.Beside.of(networks) is None
+    found = process.Beside.of(networks, end=True).values
+    assert (found == end.values).all((1, 2)).tolist() == [row != 3 for row in range(8)]
 
 
 def test_centred_networks_have_no_variance_to_judge():

@@ -93,13 +93,13 @@ def positive(table: pd.DataFrame) -> Estimate:
     where="section 5",
     expected=MEAN,
     lacks=LACKS,
-    outcomes=("t_end",),
+    outcomes=("converged", "t_end"),
     **SAYS,
 )
 def mean_at_end(table: pd.DataFrame) -> Estimate | None:
     """1: rms over test points of (mean of M networks − μ)/√(C/M) at the end."""
-    found = Beside.of(table)
-    return found and found.at_end.mean()
+    found = Beside.of(table, end=True)
+    return found and found.mean()
 
 
 @law(
@@ -107,13 +107,13 @@ def mean_at_end(table: pd.DataFrame) -> Estimate | None:
     where="section 5",
     expected=VARIANCE,
     lacks=LACKS,
-    outcomes=("t_end",),
+    outcomes=("converged", "t_end"),
     **SAYS,
 )
 def variance_at_end(table: pd.DataFrame) -> Estimate | None:
     """1: mean over test points of Var F/C at the end, over networks of the widest h."""
-    found = Beside.of(table)
-    return found and found.at_end.variance()
+    found = Beside.of(table, end=True)
+    return found and found.variance()
 
 
 def of_components(table: pd.DataFrame) -> Estimate | None:
