@@ -49,7 +49,7 @@ class Beside:
         if len(runs) < MEMBERS or table["alpha"].nunique() > 1:
             return None
         times = [(t[-1:], f[-1:]) if end else (t[1:], f[1:]) for t, f in (run.over_time("F_test") for run in runs)]
-        t = max((t for t, _ in times), key=lambda t: t[-1])
+        t = max((t for t, _ in times), key=lambda t: t.max(initial=0.0))  # those that fit at once have t = 0 alone
         if any(len(other) != len(t) or not (end or np.allclose(other, t)) for other, _ in times):
             return None
         values = np.stack([f for _, f in times])

@@ -148,10 +148,15 @@ def test_the_end_is_that_of_each_network(networks, monkeypatch):
         t, f = over_time(run, name)
         return (t[:-1], f[:-1]) if run.path == early else (t, f)
 
+    def nothing(run, name):
+        return tuple(values[:1] for values in over_time(run, name))
+
     monkeypatch.setattr(Run, "over_time", shorter)
     assert process.Beside.of(networks) is None
     found = process.Beside.of(networks, end=True).values
     assert (found == end.values).all((1, 2)).tolist() == [row != 3 for row in range(8)]
+    monkeypatch.setattr(Run, "over_time", lambda run, name: (nothing if run.path == early else over_time)(run, name))
+    assert process.Beside.of(networks) is None  # one that fit at once, and has t = 0 alone
 
 
 def test_centred_networks_have_no_variance_to_judge():
